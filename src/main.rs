@@ -1,0 +1,3 @@
+//! `oppose-native`: video in, `.pose` out.
+
+fn main() {}

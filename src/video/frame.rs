@@ -1,0 +1,108 @@
+//! One decoded picture and the pool its memory comes from.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// One picture of a video: 8-bit BGR, upright, rows packed without padding.
+///
+/// Packed rows cost one copy for odd widths and spare every engine a stride: OpenPose's own matrix type
+/// has none.
+#[derive(Debug)]
+pub struct Frame {
+    index: u64,
+    timestamp: Option<Duration>,
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+    /// Where the memory goes when the frame is dropped.
+    home: Option<Sender<Vec<u8>>>,
+}
+
+impl Frame {
+    /// A frame from memory that belongs to no pool.
+    ///
+    /// `pixels` are blue, green, red; row by row from the top left; `width * height * 3` bytes.
+    /// Returns `None` where the length does not fit the size.
+    pub fn new(
+        index: u64,
+        timestamp: Option<Duration>,
+        width: u32,
+        height: u32,
+        pixels: Vec<u8>,
+    ) -> Option<Self> {
+        let expected = u64::from(width) * u64::from(height) * 3;
+        (pixels.len() as u64 == expected).then_some(Self {
+            index,
+            timestamp,
+            width,
+            height,
+            pixels,
+            home: None,
+        })
+    }
+
+    /// Number of this frame in its video, from 0.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Time since the video's first frame, where the file says.
+    pub fn timestamp(&self) -> Option<Duration> {
+        self.timestamp
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Blue, green, red; row by row from the top left; `width * height * 3` bytes.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            // A full or closed pool is no error: the memory is simply freed.
+            let _ = home.try_send(std::mem::take(&mut self.pixels));
+        }
+    }
+}
+
+/// Buffers that go round: a dropped frame's memory serves a later frame.
+#[derive(Debug)]
+pub struct FramePool {
+    home: Sender<Vec<u8>>,
+    returned: Receiver<Vec<u8>>,
+}
+
+impl FramePool {
+    /// A pool that keeps at most `frames` unused buffers.
+    pub fn new(frames: usize) -> Self {
+        let (home, returned) = bounded(frames);
+        Self { home, returned }
+    }
+
+    /// A frame whose pixels are left over from an earlier one (or 0) and are filled by `fill`.
+    pub fn frame(
+        &self,
+        index: u64,
+        timestamp: Option<Duration>,
+        width: u32,
+        height: u32,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Frame {
+        let mut pixels = self.returned.try_recv().unwrap_or_default();
+        pixels.resize(width as usize * height as usize * 3, 0);
+        fill(&mut pixels);
+        Frame { index, timestamp, width, height, pixels, home: Some(self.home.clone()) }
+    }
+}
