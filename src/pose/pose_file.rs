@@ -1,0 +1,186 @@
+//! A whole `.pose` file in memory.
+
+use std::fs;
+use std::path::Path;
+
+use super::bytes::Bytes;
+use super::{FramePose, Header, PoseError};
+
+/// A `.pose` file: header and the keypoints of all frames.
+///
+/// ```
+/// use oppose::pose::{FramePose, Pose, openpose_137};
+///
+/// # fn main() -> Result<(), oppose::pose::PoseError> {
+/// let person = FramePose::new(1, 137, 2);
+/// let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[person])?;
+/// let read = Pose::from_bytes(&pose.to_bytes()?)?;
+/// assert_eq!((read.frames(), read.people(), read.fps), (1, 1, 25.0));
+/// assert_eq!(read.header.skeleton.components[0].points[0], "Nose");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pose {
+    /// Version, size and skeleton.
+    pub header: Header,
+    /// Frames per second.
+    pub fps: f32,
+    frames: usize,
+    people: usize,
+    coordinates: Vec<f32>,
+    confidences: Vec<f32>,
+}
+
+impl Pose {
+    /// Reads version 0.1 or 0.2.
+    ///
+    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are no `.pose` file, or a damaged one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
+        let mut bytes = Bytes::new(bytes);
+        let header = Header::read(&mut bytes)?;
+        let points = header.skeleton.points() as u64;
+        let dimensions = header.skeleton.dimensions() as u64;
+        if points == 0 {
+            return Err(PoseError::NoPoints);
+        }
+        let v0_1 = header.is_v0_1();
+        let fps = match v0_1 {
+            true => f32::from(bytes.u16("the frame rate")?),
+            false => bytes.f32("the frame rate")?,
+        };
+        let counted = match v0_1 {
+            true => u64::from(bytes.u16("the number of frames")?),
+            false => u64::from(bytes.u32("the number of frames")?),
+        };
+        let people = u64::from(bytes.u16("the number of people")?);
+        let point_bytes = (dimensions + 1) * 4;
+        let frame_bytes = people.saturating_mul(points).saturating_mul(point_bytes);
+        // The 16-bit count of version 0.1 wraps for long videos; the size of the file does not.
+        let frames = match (v0_1, frame_bytes) {
+            (true, 1..) => bytes.left() as u64 / frame_bytes,
+            _ => counted,
+        };
+        let rows = frames.saturating_mul(people).saturating_mul(points);
+        // Both at once before the first is read, so that a false count costs nothing.
+        let needed = rows.saturating_mul(point_bytes);
+        if needed > bytes.left() as u64 {
+            let (offset, available) = (bytes.offset(), bytes.left());
+            return Err(PoseError::Truncated { what: "the body", offset, needed, available });
+        }
+        let coordinates = bytes.floats(rows * dimensions, "the coordinates")?;
+        let confidences = bytes.floats(rows, "the confidences")?;
+        if bytes.left() > 0 {
+            return Err(PoseError::Trailing { bytes: bytes.left() });
+        }
+        // They came out of a slice, so they fit; a frame of nobody takes no bytes and is bounded by its u32.
+        Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no `.pose` file.
+    pub fn read_file(path: &Path) -> Result<Self, PoseError> {
+        let bytes =
+            fs::read(path).map_err(|source| PoseError::Io { what: "read", path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// Puts frames together; frames with fewer people than others are filled up with zeros.
+    ///
+    /// # Errors
+    /// A frame does not fit the skeleton, or a number does not fit the format.
+    pub fn from_frames<'a>(
+        skeleton: &super::Skeleton,
+        width: u32,
+        height: u32,
+        fps: f32,
+        frames: impl IntoIterator<Item = &'a FramePose> + Clone,
+    ) -> Result<Self, PoseError> {
+        let header = Header::new(skeleton, width, height)?;
+        let people = frames.clone().into_iter().map(FramePose::people).max().unwrap_or(0);
+        let (points, dimensions) = (skeleton.points(), skeleton.dimensions());
+        let mut pose =
+            Self { header, fps, frames: 0, people, coordinates: Vec::new(), confidences: Vec::new() };
+        for frame in frames {
+            check_shape(frame, points, dimensions)?;
+            pose.frames += 1;
+            pose.coordinates.extend(frame.coordinates());
+            pose.coordinates.resize(pose.frames * people * points * dimensions, 0.0);
+            pose.confidences.extend(frame.confidences());
+            pose.confidences.resize(pose.frames * people * points, 0.0);
+        }
+        Ok(pose)
+    }
+
+    /// The file as bytes, always in version 0.2: what the Python package writes for the same numbers.
+    ///
+    /// # Errors
+    /// A number does not fit the format.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PoseError> {
+        let mut out = self.header.to_bytes()?;
+        out.extend(body_head(self.fps, self.frames as u64, self.people)?);
+        out.extend(self.coordinates.iter().flat_map(|value| value.to_le_bytes()));
+        out.extend(self.confidences.iter().flat_map(|value| value.to_le_bytes()));
+        Ok(out)
+    }
+
+    /// Number of frames.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Number of people in every frame; absent ones are all zeros.
+    pub fn people(&self) -> usize {
+        self.people
+    }
+
+    /// All coordinates: frames × people × points × dimensions.
+    pub fn coordinates(&self) -> &[f32] {
+        &self.coordinates
+    }
+
+    /// All confidences: frames × people × points. 0 where a point was not found.
+    pub fn confidences(&self) -> &[f32] {
+        &self.confidences
+    }
+
+    /// Copies one frame into `frame`; nobody where the file has no such frame.
+    pub fn copy_frame(&self, index: usize, frame: &mut FramePose) {
+        let (points, dimensions) = (self.header.skeleton.points(), self.header.skeleton.dimensions());
+        if index >= self.frames {
+            return frame.reset(0, points, dimensions);
+        }
+        frame.reset(self.people, points, dimensions);
+        let size = self.people * points;
+        frame.confidences_mut().copy_from_slice(&self.confidences[index * size..][..size]);
+        let size = size * dimensions;
+        frame.coordinates_mut().copy_from_slice(&self.coordinates[index * size..][..size]);
+    }
+}
+
+/// What stands between the header and the numbers: rate, frames, people.
+pub(super) fn body_head(fps: f32, frames: u64, people: usize) -> Result<[u8; 10], PoseError> {
+    let too_large = |what, value, limit| PoseError::TooLarge { what, value, limit };
+    let frames =
+        u32::try_from(frames).map_err(|_| too_large("the number of frames", frames, u64::from(u32::MAX)))?;
+    let people = u16::try_from(people)
+        .map_err(|_| too_large("the number of people", people as u64, u64::from(u16::MAX)))?;
+    let mut head = [0; 10];
+    head[..4].copy_from_slice(&fps.to_le_bytes());
+    head[4..8].copy_from_slice(&frames.to_le_bytes());
+    head[8..].copy_from_slice(&people.to_le_bytes());
+    Ok(head)
+}
+
+pub(super) fn check_shape(frame: &FramePose, points: usize, dimensions: usize) -> Result<(), PoseError> {
+    let found = (frame.points(), frame.dimensions());
+    if found != (points, dimensions) {
+        return Err(PoseError::Shape { found, expected: (points, dimensions) });
+    }
+    Ok(())
+}
