@@ -42,6 +42,13 @@ impl Frame {
         })
     }
 
+    /// The same picture as another frame of a video.
+    pub(super) fn renumbered(mut self, index: u64, timestamp: Duration) -> Self {
+        self.index = index;
+        self.timestamp = Some(timestamp);
+        self
+    }
+
     /// Number of this frame in its video, from 0.
     pub fn index(&self) -> u64 {
         self.index

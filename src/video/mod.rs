@@ -1,38 +1,57 @@
 //! Decoding: video files, pictures, folders of pictures and pipes become upright BGR frames.
+//!
+//! ```no_run
+//! use oppose::video;
+//!
+//! # fn main() -> Result<(), video::VideoError> {
+//! let mut video = video::open("video.mp4".as_ref(), &video::Options::default())?;
+//! while let Some(frame) = video.next_frame()? {
+//!     println!("{}: {}x{}", frame.index(), frame.width(), frame.height());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+mod error;
 mod frame;
+mod input;
+mod pictures;
+mod rate;
+mod reader;
+mod rotation;
+mod scaler;
+mod timing;
 
-use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
+pub use error::VideoError;
 pub use frame::{Frame, FramePool};
+pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES};
+pub use rate::FrameRate;
+pub use rotation::Rotate;
 
-/// Frames per second as the exact fraction of the file, for example 30000/1001.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameRate {
-    /// Frames.
-    pub numerator: u32,
-    /// Seconds; never 0.
-    pub denominator: u32,
+/// Shortest side of a frame in pixels: nobody can be found in less.
+pub const MIN_SIDE: u32 = 16;
+
+/// Longest side of a frame in pixels: the header of a `.pose` file holds no more.
+pub const MAX_SIDE: u32 = 65535;
+
+/// Largest area of a frame in pixels (8192 x 8192): some hundreds of megabytes for the few frames in work.
+pub const MAX_PIXELS: u64 = 1 << 26;
+
+/// How a video is read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which way the frames are turned.
+    pub rotate: Rotate,
+    /// Frames per second of pictures, and of videos that name none. 25 where absent.
+    pub frame_rate: Option<FrameRate>,
+    /// Threads of the decoder; as many as processors where absent.
+    pub threads: Option<usize>,
 }
 
-impl FrameRate {
-    /// The nearest f32, the form in which a `.pose` file keeps it.
-    pub fn as_f32(self) -> f32 {
-        (f64::from(self.numerator) / f64::from(self.denominator)) as f32
-    }
-}
-
-impl fmt::Display for FrameRate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.denominator {
-            1 => write!(f, "{}", self.numerator),
-            _ => write!(f, "{}/{}", self.numerator, self.denominator),
-        }
-    }
-}
-
-/// What is known of a video before its first frame is decoded.
+/// What is known of a video before it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoInfo {
     /// Width of the upright frames, in pixels.
@@ -71,7 +90,26 @@ pub trait Source: Send {
     fn summary(&self) -> DecodeSummary;
 }
 
-/// Why a video cannot be read, or not to its end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VideoError {}
+/// Opens a video file, a picture (one frame), a folder of pictures, or [`STDIN`].
+///
+/// Frames come out upright: turned by the file's display matrix or EXIF orientation, or as
+/// [`Options::rotate`] says; an angle that is no quarter turn is taken to the nearest one. Colours are
+/// converted by the video's own matrix and range, as the ffmpeg program does.
+///
+/// # Errors
+/// There is nothing to read, it is no video, or its frames are too small or too large.
+pub fn open(path: &Path, options: &Options) -> Result<Box<dyn Source>, VideoError> {
+    match path != Path::new(STDIN) && path.is_dir() {
+        true => Ok(Box::new(pictures::Pictures::open(path, options)?)),
+        false => Ok(Box::new(reader::Reader::open(path, options)?)),
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), VideoError> {
+    let side = MIN_SIDE..=MAX_SIDE;
+    let area = u64::from(width) * u64::from(height);
+    match side.contains(&width) && side.contains(&height) && area <= MAX_PIXELS {
+        true => Ok(()),
+        false => Err(VideoError::Size { width, height }),
+    }
+}

@@ -1,0 +1,322 @@
+//! A video file, a picture or a pipe, frame by frame.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Once;
+use std::time::Duration;
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::codec::{self, packet, threading};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::util::error::EAGAIN;
+use ffmpeg_next::{Dictionary, Packet, Rational, Stream, frame, media};
+
+use super::rotation::Orientation;
+use super::scaler::Scaler;
+use super::timing::Timing;
+use super::{
+    DecodeSummary, Frame, FramePool, FrameRate, MAX_PIXELS, Options, STDIN, Source, VideoError, VideoInfo,
+    check_size,
+};
+
+/// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
+const POOLED_FRAMES: usize = 64;
+
+/// A gap of so many frames between the file's announced end and the last frame is no rounding.
+const MISSING_FRAMES: i64 = 2;
+
+/// A video that FFmpeg reads.
+pub(super) struct Reader {
+    input: Input,
+    decoder: codec::decoder::Video,
+    stream: usize,
+    time_base: Rational,
+    /// Where the stream ends by its own announcement, in units of the time base.
+    announced_end: Option<i64>,
+    info: VideoInfo,
+    stored_size: (u32, u32),
+    orientation: Orientation,
+    scaler: Scaler,
+    /// The frame as it is stored, where it has to be turned.
+    stored: Vec<u8>,
+    pool: FramePool,
+    packet: Packet,
+    decoded: frame::Video,
+    /// Whether `decoded` holds a frame that was not delivered yet.
+    pending: bool,
+    /// Whether the decoder was told that nothing follows.
+    draining: bool,
+    first_timestamp: Option<i64>,
+    /// Time of the end of the last packet, in units of the time base.
+    last_end: Option<i64>,
+    timing: Timing,
+    frames: u64,
+    damaged_packets: u64,
+}
+
+impl Reader {
+    /// Opens a file, or standard input for [`STDIN`], and decodes its first frame.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self, VideoError> {
+        quiet();
+        let input = ffmpeg::format::input(&url(path)?).map_err(VideoError::Unrecognised)?;
+        let stream = best_stream(&input)?;
+        let index = stream.index();
+        let parameters = stream.parameters();
+        let time_base = stream.time_base();
+        let is_picture = is_picture(&input);
+        let frame_rate = frame_rate(&stream, options.frame_rate, is_picture);
+        let announced_frames = match (is_picture, stream.frames()) {
+            (true, _) => Some(1),
+            (false, frames @ 1..) => Some(frames as u64),
+            (false, _) => estimated_frames(&input, frame_rate),
+        };
+        // Only an index counts frames; elsewhere the end is an estimate and proves nothing.
+        let announced_end = (stream.frames() > 0 && stream.duration() > 0)
+            .then(|| stream.duration().saturating_add(stream.start_time().max(0)));
+        let matrix = stream
+            .side_data()
+            .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
+            .map(|data| data.data().to_vec());
+
+        let name = parameters.id().name();
+        let codec =
+            codec::decoder::find(parameters.id()).ok_or_else(|| VideoError::NoDecoder(name.to_owned()))?;
+        let mut context = codec::Context::from_parameters(parameters).map_err(VideoError::Decoder)?;
+        context.set_threading(threading::Config {
+            count: options.threads.unwrap_or(0),
+            ..threading::Config::kind(threading::Type::Frame)
+        });
+        let mut limits = Dictionary::new();
+        limits.set("max_pixels", &MAX_PIXELS.to_string());
+        let opened = context.decoder().open_as_with(codec, limits).map_err(VideoError::Decoder)?;
+        let decoder = opened.video().map_err(VideoError::Decoder)?;
+        // A size in the header is refused before anything of it is allocated.
+        if (decoder.width(), decoder.height()) != (0, 0) {
+            check_size(decoder.width(), decoder.height())?;
+        }
+
+        let mut reader = Self {
+            input,
+            decoder,
+            stream: index,
+            time_base,
+            announced_end,
+            info: VideoInfo { width: 0, height: 0, frame_rate, announced_frames },
+            stored_size: (0, 0),
+            orientation: Orientation::default(),
+            scaler: Scaler::default(),
+            stored: Vec::new(),
+            pool: FramePool::new(POOLED_FRAMES),
+            packet: Packet::empty(),
+            decoded: frame::Video::empty(),
+            pending: false,
+            draining: false,
+            first_timestamp: None,
+            last_end: None,
+            timing: Timing::default(),
+            frames: 0,
+            damaged_packets: 0,
+        };
+        reader.decode_first(options, matrix.as_deref())?;
+        Ok(reader)
+    }
+
+    /// The first frame settles what headers may leave open: the true size, and an orientation that stands
+    /// only with the frame (EXIF).
+    fn decode_first(&mut self, options: &Options, matrix: Option<&[u8]>) -> Result<(), VideoError> {
+        if !self.decode()? {
+            return Err(VideoError::NoFrames);
+        }
+        self.pending = true;
+        let (width, height) = (self.decoded.width(), self.decoded.height());
+        check_size(width, height)?;
+        self.stored_size = (width, height);
+        let exif = self.decoded.side_data(frame::side_data::Type::DisplayMatrix);
+        let matrix = matrix.or_else(|| exif.as_ref().map(frame::SideData::data));
+        self.orientation = Orientation::choose(options.rotate, matrix);
+        (self.info.width, self.info.height) = self.orientation.upright(width, height);
+        Ok(())
+    }
+
+    /// Decodes the next frame into `self.decoded`; `false` after the last.
+    fn decode(&mut self) -> Result<bool, VideoError> {
+        loop {
+            match self.decoder.receive_frame(&mut self.decoded) {
+                Ok(()) => return Ok(true),
+                Err(ffmpeg::Error::Eof) => return Ok(false),
+                Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
+                Err(_) => {
+                    self.damaged_packets += 1;
+                    continue;
+                }
+            }
+            if self.draining {
+                return Ok(false);
+            }
+            match self.next_packet()? {
+                true => {
+                    if self.decoder.send_packet(&self.packet).is_err() {
+                        self.damaged_packets += 1;
+                    }
+                }
+                false => {
+                    self.draining = true;
+                    // The decoder refuses only when it has nothing left, which the next call tells.
+                    let _ = self.decoder.send_eof();
+                }
+            }
+        }
+    }
+
+    /// Reads the next packet of the stream into `self.packet`; `false` at the end of the file.
+    fn next_packet(&mut self) -> Result<bool, VideoError> {
+        loop {
+            match self.packet.read(&mut self.input) {
+                Ok(()) if self.packet.stream() == self.stream => break,
+                Ok(()) | Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
+                Err(ffmpeg::Error::Eof) => return Ok(false),
+                Err(source) => return Err(VideoError::Broken { frames: self.frames, source }),
+            }
+        }
+        if let Some(time) = self.packet.pts().or(self.packet.dts()) {
+            let end = time.saturating_add(self.packet.duration());
+            self.last_end = Some(self.last_end.map_or(end, |last| last.max(end)));
+        }
+        Ok(true)
+    }
+
+    /// Whether the index places frames clearly behind the last one that was there.
+    fn is_cut_off(&self) -> bool {
+        let (Some(announced), Some(end)) = (self.announced_end, self.last_end) else { return false };
+        let frame = 1.0 / self.info.frame_rate.as_f64() / f64::from(self.time_base).max(f64::EPSILON);
+        announced.saturating_sub(end) as f64 > frame * MISSING_FRAMES as f64
+    }
+
+    fn timestamp(&mut self) -> Option<Duration> {
+        let ticks = self.decoded.timestamp()?;
+        let first = *self.first_timestamp.get_or_insert(ticks);
+        Duration::try_from_secs_f64(ticks.checked_sub(first)? as f64 * f64::from(self.time_base)).ok()
+    }
+
+    /// Converts the decoded frame into one of the pool's.
+    fn deliver(&mut self) -> Result<Frame, VideoError> {
+        let found = (self.decoded.width(), self.decoded.height());
+        if found != self.stored_size {
+            let expected = self.stored_size;
+            return Err(VideoError::SizeChanged { frame: self.frames, expected, found });
+        }
+        let timestamp = self.timestamp();
+        let (width, height) = (found.0 as usize, found.1 as usize);
+        let mut converted = true;
+        let frame = self.pool.frame(self.frames, timestamp, self.info.width, self.info.height, |upright| {
+            if self.orientation.is_upright() {
+                converted = self.scaler.run(&self.decoded, upright);
+            } else {
+                self.stored.resize(upright.len(), 0);
+                converted = self.scaler.run(&self.decoded, &mut self.stored);
+                self.orientation.apply(&self.stored, width, height, upright);
+            }
+        });
+        if !converted {
+            let format = format!("{:?}", self.decoded.format());
+            return Err(VideoError::PixelFormat { frame: self.frames, format });
+        }
+        self.timing.add(timestamp);
+        self.frames += 1;
+        Ok(frame)
+    }
+}
+
+impl Source for Reader {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+        if std::mem::take(&mut self.pending) || self.decode()? {
+            return self.deliver().map(Some);
+        }
+        if self.is_cut_off() {
+            let announced = self.info.announced_frames.unwrap_or(0);
+            return Err(VideoError::Truncated { frames: self.frames, announced });
+        }
+        Ok(None)
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        let tick = Duration::try_from_secs_f64(f64::from(self.time_base)).unwrap_or_default();
+        DecodeSummary {
+            frames: self.frames,
+            damaged_packets: self.damaged_packets,
+            variable_rate: self.timing.variable(self.info.frame_rate, tick),
+        }
+    }
+}
+
+/// FFmpeg writes to standard error on its own; what matters comes back as errors.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Quiet));
+}
+
+/// The path as FFmpeg takes it: with its protocol, so that a colon in a name is no protocol.
+fn url(path: &Path) -> Result<String, VideoError> {
+    if path == Path::new(STDIN) {
+        return Ok("pipe:0".to_owned());
+    }
+    let failed = |source| VideoError::Read { path: path.to_owned(), source };
+    if !path.try_exists().map_err(failed)? {
+        return Err(VideoError::NotFound(path.to_owned()));
+    }
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_file() {
+        if metadata.len() == 0 {
+            return Err(VideoError::Empty);
+        }
+        // FFmpeg's words for a refusal are no help; the system's are.
+        fs::File::open(path).map_err(failed)?;
+    }
+    let text = path.to_str().ok_or_else(|| VideoError::PathNotUtf8(path.to_owned()))?;
+    Ok(format!("file:{text}"))
+}
+
+/// The video stream to decode; cover art of a sound file is none.
+fn best_stream(input: &Input) -> Result<Stream<'_>, VideoError> {
+    let moving = |stream: &Stream<'_>| {
+        stream.parameters().medium() == media::Type::Video
+            && !stream.disposition().contains(Disposition::ATTACHED_PIC)
+    };
+    let best = input.streams().best(media::Type::Video).filter(moving);
+    best.or_else(|| input.streams().find(moving)).ok_or_else(|| {
+        let mut kinds: Vec<String> = input
+            .streams()
+            .map(|stream| format!("{:?}", stream.parameters().medium()).to_lowercase())
+            .map(|kind| if kind == "video" { "a cover picture".to_owned() } else { kind })
+            .collect();
+        kinds.dedup();
+        VideoError::NoVideoStream(if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") })
+    })
+}
+
+/// Single pictures come through demuxers of their own.
+fn is_picture(input: &Input) -> bool {
+    let format = input.format();
+    format.name().ends_with("_pipe") || format.name() == "image2"
+}
+
+/// The average rate; where it cannot be right, the base rate. Pictures have none, so they take `given`.
+fn frame_rate(stream: &Stream<'_>, given: Option<FrameRate>, is_picture: bool) -> FrameRate {
+    let exact = |rate: Rational| {
+        FrameRate::new(u32::try_from(rate.numerator()).ok()?, u32::try_from(rate.denominator()).ok()?)
+    };
+    let own = || exact(stream.avg_frame_rate()).or_else(|| exact(stream.rate()));
+    let rate = if is_picture { given } else { own().or(given) };
+    rate.unwrap_or(FrameRate::DEFAULT)
+}
+
+/// From the file's duration, which is in microseconds.
+fn estimated_frames(input: &Input, rate: FrameRate) -> Option<u64> {
+    let seconds = input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
+    (seconds > 0.0).then(|| (seconds * rate.as_f64()).round() as u64).filter(|&frames| frames > 0)
+}

@@ -1,0 +1,172 @@
+//! FFmpeg's colour conversion, from whatever the decoder gives to packed BGR.
+//!
+//! ffmpeg-next's own scaler cannot be told the colour matrix of a video, cannot move to another thread, and
+//! cannot write into memory that is not FFmpeg's; so libswscale is called directly, here alone.
+#![allow(unsafe_code)]
+
+use std::ptr;
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::frame;
+
+/// Bytes FFmpeg's vector code may write past the end of a row whose length is no multiple of this.
+const ROW_ALIGNMENT: usize = 64;
+
+/// What of a frame decides how it is converted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    format: Pixel,
+    width: u32,
+    height: u32,
+    color_space: ffmpeg_next::color::Space,
+    color_range: ffmpeg_next::color::Range,
+}
+
+/// A converter for frames of one kind, made anew when the kind changes.
+#[derive(Default)]
+pub(super) struct Scaler {
+    context: Option<(Key, Context)>,
+    /// Rows with room behind them, where the packed ones have none.
+    padded: Vec<u8>,
+}
+
+impl Scaler {
+    /// Converts `frame` into `bgr`, which holds width * height * 3 bytes. `false` where FFmpeg cannot
+    /// convert this format.
+    pub(super) fn run(&mut self, frame: &frame::Video, bgr: &mut [u8]) -> bool {
+        let key = Key {
+            format: frame.format(),
+            width: frame.width(),
+            height: frame.height(),
+            color_space: frame.color_space(),
+            color_range: frame.color_range(),
+        };
+        let context = match self.context.take().filter(|(known, _)| *known == key) {
+            Some((_, context)) => context,
+            None => match Context::new(&key) {
+                Some(context) => context,
+                None => return false,
+            },
+        };
+        let (_, context) = self.context.insert((key, context));
+        let row = key.width as usize * 3;
+        if row.is_multiple_of(ROW_ALIGNMENT) {
+            return context.run(frame, bgr, row);
+        }
+        let stride = row.next_multiple_of(ROW_ALIGNMENT);
+        self.padded.resize(stride * key.height as usize, 0);
+        let converted = context.run(frame, &mut self.padded, stride);
+        for (packed, padded) in bgr.chunks_exact_mut(row).zip(self.padded.chunks_exact(stride)) {
+            packed.copy_from_slice(&padded[..row]);
+        }
+        converted
+    }
+}
+
+/// An owned `SwsContext`.
+struct Context(ptr::NonNull<ffi::SwsContext>);
+
+// SAFETY: a SwsContext belongs to no thread; it is only ever used through `&mut`.
+unsafe impl Send for Context {}
+
+impl Context {
+    fn new(key: &Key) -> Option<Self> {
+        let (width, height) = (i32::try_from(key.width).ok()?, i32::try_from(key.height).ok()?);
+        let format = key.format.into();
+        // SAFETY: plain values and null pointers, which mean no filters and no parameters. The flag is what
+        // the ffmpeg program uses, so that the pixels are its own.
+        let context = unsafe {
+            ffi::sws_getContext(
+                width,
+                height,
+                format,
+                width,
+                height,
+                ffi::AVPixelFormat::AV_PIX_FMT_BGR24,
+                ffmpeg_next::software::scaling::Flags::BICUBIC.bits(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null(),
+            )
+        };
+        let mut context = Self(ptr::NonNull::new(context)?);
+        context.set_colors(key);
+        Some(context)
+    }
+
+    /// Converts by the frame's own matrix and range where it names them, as the ffmpeg program does.
+    fn set_colors(&mut self, key: &Key) {
+        let (mut inverse, mut table) = (ptr::null_mut(), ptr::null_mut());
+        let (mut source_range, mut range, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
+        // SAFETY: the context is alive and all pointers are to locals. The tables that come back belong to
+        // the context or are static, and are only handed back to it.
+        unsafe {
+            let known = ffi::sws_getColorspaceDetails(
+                self.0.as_ptr(),
+                &raw mut inverse,
+                &raw mut source_range,
+                &raw mut table,
+                &raw mut range,
+                &raw mut brightness,
+                &raw mut contrast,
+                &raw mut saturation,
+            );
+            // A source that is RGB already has no such details.
+            if known < 0 {
+                return;
+            }
+            let space = ffi::AVColorSpace::from(key.color_space) as i32;
+            // Unnamed or unusual matrices are taken for BT.601.
+            let space = if matches!(space, 1..=7 | 9 | 10) { space } else { ffi::SWS_CS_DEFAULT };
+            match key.color_range {
+                ffmpeg_next::color::Range::JPEG => source_range = 1,
+                ffmpeg_next::color::Range::MPEG => source_range = 0,
+                ffmpeg_next::color::Range::Unspecified => {}
+            }
+            let coefficients = ffi::sws_getCoefficients(space);
+            ffi::sws_setColorspaceDetails(
+                self.0.as_ptr(),
+                coefficients,
+                source_range,
+                table,
+                range,
+                brightness,
+                contrast,
+                saturation,
+            );
+        }
+    }
+
+    /// Converts into rows of `stride` bytes.
+    fn run(&mut self, frame: &frame::Video, rows: &mut [u8], stride: usize) -> bool {
+        let height = frame.height();
+        let Ok(line) = i32::try_from(stride) else { return false };
+        assert!(rows.len() >= stride * height as usize, "a row for every line of the frame");
+        let target = [rows.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
+        let lines = [line, 0, 0, 0];
+        // SAFETY: the frame has the format and size the context was made for (`Key`), so its planes hold
+        // what is read; `rows` holds `height` rows of `stride` bytes (asserted), each with room for the
+        // rounding of FFmpeg's vector code (`ROW_ALIGNMENT`).
+        let converted = unsafe {
+            let source = frame.as_ptr();
+            ffi::sws_scale(
+                self.0.as_ptr(),
+                (*source).data.as_ptr().cast(),
+                (*source).linesize.as_ptr(),
+                0,
+                height as i32,
+                target.as_ptr(),
+                lines.as_ptr(),
+            )
+        };
+        converted == height as i32
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the context came from sws_getContext and is freed once.
+        unsafe { ffi::sws_freeContext(self.0.as_ptr()) }
+    }
+}
