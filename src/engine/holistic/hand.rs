@@ -1,0 +1,278 @@
+//! A hand: where it should be by the body's wrist and knuckles, a closer look, 21 landmarks.
+
+use std::f64::consts::FRAC_PI_2;
+
+use super::body::Body;
+use super::geometry::{Landmark, Padding, Rect, Size, bounds, direction};
+use super::litert::{LiteRtError, Net};
+use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models};
+use super::tracking::Limits;
+use super::warp::{Border, Crop};
+use crate::video::Frame;
+
+/// Landmarks of a hand.
+pub const LANDMARKS: usize = 21;
+/// A hand whose wrist is less visible than this is not looked for.
+const MINIMUM_VISIBILITY: f32 = 0.1;
+/// A hand less sure than this is none.
+const MINIMUM_PRESENCE: f32 = 0.5;
+/// All regions are moved towards the fingers by this part of their height.
+const SHIFT: f64 = -0.1;
+/// How much bigger the rough region is than the distance from wrist to knuckles makes it.
+const ROUGH_SCALE: f64 = 2.7;
+/// How much bigger the region is than the box around the last frame's palm.
+const TRACKING_SCALE: f64 = 2.0;
+/// The net's z is in units of this fraction of the crop's width.
+const DEPTH_SCALE: f32 = 0.4;
+/// Wrist, thumb and the lower joints of the fingers: what moves least when the fingers do.
+const PALM: [usize; 12] = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18];
+/// When the last frame's region is kept.
+const LIMITS: Limits = Limits { rotation: 40.0, translation: 0.2, scale: 0.4, inside: 0.9 };
+
+const RECROP_CROP: Crop =
+    Crop { side: HAND_RECROP.side, range: (0.0, 1.0), keep_aspect: true, border: Border::Replicate };
+const LANDMARK_CROP: Crop =
+    Crop { side: HAND_LANDMARKS.side, range: (0.0, 1.0), keep_aspect: true, border: Border::Replicate };
+
+/// A hand in one frame: normalised by the frame's width and height, z on the scale of x.
+pub type Hand = [Landmark; LANDMARKS];
+
+/// Which of a person's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The person's left hand.
+    Left,
+    /// The person's right hand.
+    Right,
+}
+
+impl Side {
+    /// The body's landmarks of wrist, little finger's knuckle and index finger's knuckle.
+    fn body_landmarks(self) -> [usize; 3] {
+        match self {
+            Side::Left => [15, 17, 19],
+            Side::Right => [16, 18, 20],
+        }
+    }
+
+    /// Roughly where this hand is by the body, or `None` where its wrist is hardly visible.
+    pub fn rough_region(self, body: &Body, size: Size) -> Option<Rect> {
+        let [wrist, little, index] = self.body_landmarks();
+        if !(body.visibility[wrist] > MINIMUM_VISIBILITY) {
+            return None;
+        }
+        let [wrist, little, index] =
+            [wrist, little, index].map(|i| size.pixels([body.landmarks[i][0], body.landmarks[i][1]]));
+        let center = [0, 1].map(|axis| (2.0 * index[axis] + little[axis]) / 3.0);
+        let side = 2.0 * (center[0] - wrist[0]).hypot(center[1] - wrist[1]);
+        let rotation = direction(wrist, center, FRAC_PI_2);
+        Some(Rect::square(center, side, rotation, size).scale(ROUGH_SCALE, SHIFT, size))
+    }
+}
+
+/// Where a hand with these landmarks is.
+pub fn region_of(hand: &Hand, size: Size) -> Rect {
+    let point = |i: usize| size.pixels([hand[i][0], hand[i][1]]);
+    let [wrist, index, middle, ring] = [point(0), point(5), point(9), point(13)];
+    let knuckles = [0, 1].map(|axis| ((index[axis] + ring[axis]) / 2.0 + middle[axis]) / 2.0);
+    let rotation = direction(wrist, knuckles, FRAC_PI_2);
+    let (min, max) = bounds(PALM.map(point));
+    let center = [0, 1].map(|axis| (min[axis] + max[axis]) / 2.0);
+    let turn = |[x, y]: [f64; 2], angle: f64| {
+        let (sin, cos) = angle.sin_cos();
+        [x * cos - y * sin, x * sin + y * cos]
+    };
+    // The box in the hand's own axes.
+    let (min, max) = bounds(PALM.map(|i| {
+        let [x, y] = point(i);
+        turn([x - center[0], y - center[1]], -rotation)
+    }));
+    let [x, y] = turn([(min[0] + max[0]) / 2.0, (min[1] + max[1]) / 2.0], rotation);
+    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    Rect {
+        x: (x + center[0]) / width,
+        y: (y + center[1]) / height,
+        width: (max[0] - min[0]) / width,
+        height: (max[1] - min[1]) / height,
+        rotation,
+    }
+    .scale(TRACKING_SCALE, SHIFT, size)
+}
+
+/// Where to look for a hand: around where it was, if that agrees with where it is `expected`.
+pub fn choose_region(previous: Option<&Hand>, expected: Rect, size: Size) -> Rect {
+    previous.map_or(expected, |hand| LIMITS.choose(region_of(hand, size), hand, expected, size))
+}
+
+/// Looks closer: from a rough region of a hand to its exact one.
+#[derive(Debug)]
+pub struct HandRecropper {
+    net: Net,
+}
+
+impl HandRecropper {
+    /// Loads the net.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load(models: &Models) -> Result<Self, LoadError> {
+        Ok(Self { net: models.load(&HAND_RECROP)? })
+    }
+
+    /// The hand's region, from a rough one.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn refine(&mut self, frame: &Frame, rough: &Rect) -> Result<Rect, LiteRtError> {
+        let padding = RECROP_CROP.cut(frame, rough, self.net.input_mut());
+        self.net.run()?;
+        let side = HAND_RECROP.side as f32;
+        let mut points = [[0.5; 2]; 2];
+        for (point, values) in points.iter_mut().zip(self.net.output(0).chunks_exact(2)) {
+            let [x, y, _] = rough.project(padding.remove([values[0] / side, values[1] / side, 0.0]));
+            *point = [x, y];
+        }
+        let size = Size::of(frame);
+        Ok(Rect::align(points[0], points[1], -FRAC_PI_2, size).scale(1.0, SHIFT, size))
+    }
+}
+
+/// Finds the landmarks of a hand in a region of a frame.
+#[derive(Debug)]
+pub struct HandLandmarker {
+    net: Net,
+}
+
+impl HandLandmarker {
+    /// Loads the net.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load(models: &Models) -> Result<Self, LoadError> {
+        Ok(Self { net: models.load(&HAND_LANDMARKS)? })
+    }
+
+    /// The hand in `region`; `None` where there is none.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn estimate(&mut self, frame: &Frame, region: &Rect) -> Result<Option<Hand>, LiteRtError> {
+        let padding = LANDMARK_CROP.cut(frame, region, self.net.input_mut());
+        self.net.run()?;
+        let presence = self.net.output(1).first().copied().unwrap_or(0.0);
+        Ok((presence > MINIMUM_PRESENCE).then(|| read_hand(self.net.output(0), padding, region)))
+    }
+}
+
+/// Makes a hand of 21 × (x, y, z) in pixels of the crop.
+fn read_hand(values: &[f32], padding: Padding, region: &Rect) -> Hand {
+    let side = HAND_LANDMARKS.side as f32;
+    let mut hand = [[0.0; 3]; LANDMARKS];
+    for (landmark, values) in hand.iter_mut().zip(values.chunks_exact(3)) {
+        let [x, y, z] = [values[0] / side, values[1] / side, values[2] / side / DEPTH_SCALE];
+        *landmark = region.project(padding.remove([x, y, z]));
+    }
+    hand
+}
+
+/// Follows one hand through a video.
+#[derive(Debug)]
+pub struct HandTracker {
+    side: Side,
+    recropper: HandRecropper,
+    landmarker: HandLandmarker,
+    previous: Option<Hand>,
+}
+
+impl HandTracker {
+    /// Loads the nets.
+    ///
+    /// # Errors
+    /// The runtime refuses a net.
+    pub fn load(models: &Models, side: Side) -> Result<Self, LoadError> {
+        Ok(Self {
+            side,
+            recropper: HandRecropper::load(models)?,
+            landmarker: HandLandmarker::load(models)?,
+            previous: None,
+        })
+    }
+
+    /// Forgets where the hand was.
+    pub fn reset(&mut self) {
+        self.previous = None;
+    }
+
+    /// The hand in the next frame, whose body is `body`; `None` where there is none.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn track(&mut self, frame: &Frame, body: Option<&Body>) -> Result<Option<Hand>, LiteRtError> {
+        let previous = self.previous.take();
+        let size = Size::of(frame);
+        let Some(rough) = body.and_then(|body| self.side.rough_region(body, size)) else { return Ok(None) };
+        let expected = self.recropper.refine(frame, &rough)?;
+        let region = choose_region(previous.as_ref(), expected, size);
+        self.previous = self.landmarker.estimate(frame, &region)?;
+        Ok(self.previous)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { width: 400, height: 200 };
+
+    fn body(visibility: f32) -> Body {
+        let mut body = Body {
+            landmarks: [[0.0; 3]; 33],
+            visibility: [visibility; 33],
+            world: [[0.0; 3]; 33],
+            auxiliary: [[0.0; 3]; 2],
+        };
+        // The right hand points up: wrist at (200, 100), knuckles 30 pixels above.
+        body.landmarks[16] = [0.5, 0.5, 0.0];
+        body.landmarks[18] = [0.5, 0.35, 0.0];
+        body.landmarks[20] = [0.5, 0.35, 0.0];
+        body
+    }
+
+    #[test]
+    fn the_rough_region_reaches_from_the_wrist_over_the_fingers() {
+        let rect = Side::Right.rough_region(&body(0.2), SIZE).unwrap();
+        assert!(rect.rotation.abs() < 1e-6);
+        assert!((rect.width * 400.0 - 60.0 * 2.7).abs() < 1e-3);
+        assert!((rect.x - 0.5).abs() < 1e-6);
+        // 70 less a tenth of 60, the side before scaling.
+        assert!((rect.y * 200.0 - 64.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_hidden_wrist_has_no_region() {
+        assert_eq!(Side::Right.rough_region(&body(0.1), SIZE), None);
+        assert_eq!(Side::Right.rough_region(&body(f32::NAN), SIZE), None);
+    }
+
+    #[test]
+    fn the_region_of_a_hand_is_twice_its_palm() {
+        // An upright hand: wrist at the bottom, all knuckles above it, 40 pixels high, 20 wide.
+        let mut hand: Hand = [[0.5, 0.5, 0.0]; LANDMARKS];
+        hand[0] = [0.5, 0.6, 0.0];
+        for (i, x) in [(5, 0.475), (9, 0.5), (13, 0.525)] {
+            hand[i] = [x, 0.4, 0.0];
+        }
+        // A finger tip doesn't count.
+        hand[8] = [0.9, 0.0, 0.0];
+        let rect = region_of(&hand, SIZE);
+        assert!(rect.rotation.abs() < 1e-6, "{rect:?}");
+        assert!((rect.width * 400.0 - 80.0).abs() < 1e-3);
+        assert!((rect.y * 200.0 - 96.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn without_a_previous_hand_the_expected_region_is_taken() {
+        let expected = Rect { width: 0.1, height: 0.2, ..Rect::FRAME };
+        assert_eq!(choose_region(None, expected, SIZE), expected);
+    }
+}

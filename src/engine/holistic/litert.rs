@@ -1,0 +1,481 @@
+//! LiteRT, the runtime of the nets: a shared library looked up at run time and called through its C API.
+//!
+//! Everything unsafe of this engine is in this file. What leaves it is [`Net`]: a loaded net with one input
+//! and some outputs, all of them plain slices of `f32`.
+
+// A foreign library is called here; nothing above this file sees a raw pointer.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use libloading::Library;
+
+/// What LiteRT calls its handles: pointers to types it doesn't show.
+type Handle = *mut c_void;
+/// `LiteRtStatus`; 0 is success.
+type Status = c_int;
+
+/// `LiteRtRankedTensorType` with its `LiteRtLayout`: 72 bytes, checked below.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct RankedTensorType {
+    element_type: c_int,
+    /// Seven bits of rank, one bit "has strides".
+    rank: u32,
+    dimensions: [i32; 8],
+    strides: [u32; 8],
+}
+
+const _: () = assert!(size_of::<RankedTensorType>() == 72);
+
+/// `LiteRtEnvOption` with its `LiteRtAny` holding a whole number: 24 bytes.
+#[repr(C)]
+struct EnvironmentOption {
+    tag: c_int,
+    value_type: c_int,
+    _padding: c_int,
+    value: i64,
+}
+
+const _: () = assert!(size_of::<EnvironmentOption>() == 24);
+
+/// `kLiteRtElementTypeFloat32`.
+const FLOAT32: c_int = 1;
+/// `kLiteRtHwAcceleratorCpu`.
+const CPU: c_int = 1;
+/// `kLiteRtAnyTypeInt`.
+const ANY_INTEGER: c_int = 2;
+/// `kLiteRtEnvOptionTagAutoRegisterAccelerators`: without it, GPU libraries are searched for, with warnings.
+const AUTO_REGISTER_ACCELERATORS: c_int = 24;
+/// `kLiteRtEnvOptionTagMinLoggerSeverity`.
+const MINIMUM_LOG_SEVERITY: c_int = 25;
+/// `kLiteRtLogSeverityError`.
+const LOG_ERRORS: i64 = 3;
+/// Name under which LiteRT's CPU back end looks for its options.
+const CPU_OPTIONS: &std::ffi::CStr = c"xnnpack";
+
+/// Why LiteRT cannot be used, or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiteRtError {
+    /// The shared library does not load.
+    #[error("{} does not load as a shared library: {source}", path.display())]
+    Load {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the system's loader says.
+        source: libloading::Error,
+    },
+    /// The shared library is not the LiteRT this program was made for.
+    #[error(
+        "{} has no function {symbol}: it is not LiteRT 2.3.0, which scripts/setup.sh installs",
+        path.display()
+    )]
+    Symbol {
+        /// The library.
+        path: PathBuf,
+        /// The function that is missing.
+        symbol: &'static str,
+    },
+    /// A call failed.
+    #[error("LiteRT: {call} failed with status {status}")]
+    Call {
+        /// Name of the C function.
+        call: &'static str,
+        /// `LiteRtStatus` as in `litert_common.h`.
+        status: i32,
+    },
+    /// The net is not the one that was expected.
+    #[error("the net's {what} is {found}, expected {expected}")]
+    Shape {
+        /// Which property.
+        what: String,
+        /// What the file says.
+        found: usize,
+        /// What this program was made for.
+        expected: usize,
+    },
+}
+
+/// Declares the table of C functions and the code that fills it from a library.
+macro_rules! functions {
+    ($($field:ident = $symbol:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        struct Functions {
+            $($field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+        }
+
+        impl Functions {
+            fn look_up(library: &Library, path: &Path) -> Result<Self, LiteRtError> {
+                Ok(Self {
+                    $($field: {
+                        // SAFETY: the signature is the one litert/c of LiteRT 2.3 declares for this name;
+                        // the function is called only while `library` is loaded (both live in `Runtime`).
+                        let found = unsafe { library.get(stringify!($symbol)) };
+                        *found.map_err(|_| LiteRtError::Symbol {
+                            path: path.to_path_buf(),
+                            symbol: stringify!($symbol),
+                        })?
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+functions! {
+    create_environment = LiteRtCreateEnvironment(c_int, *const EnvironmentOption, *mut Handle) -> Status;
+    destroy_environment = LiteRtDestroyEnvironment(Handle);
+    create_model = LiteRtCreateModelFromBuffer(Handle, *const c_void, usize, *mut Handle) -> Status;
+    destroy_model = LiteRtDestroyModel(Handle);
+    main_subgraph = LiteRtGetMainModelSubgraphIndex(Handle, *mut usize) -> Status;
+    subgraph = LiteRtGetModelSubgraph(Handle, usize, *mut Handle) -> Status;
+    input_count = LiteRtGetNumSubgraphInputs(Handle, *mut usize) -> Status;
+    input_tensor = LiteRtGetSubgraphInput(Handle, usize, *mut Handle) -> Status;
+    output_count = LiteRtGetNumSubgraphOutputs(Handle, *mut usize) -> Status;
+    output_tensor = LiteRtGetSubgraphOutput(Handle, usize, *mut Handle) -> Status;
+    tensor_type = LiteRtGetRankedTensorType(Handle, *mut RankedTensorType) -> Status;
+    create_options = LiteRtCreateOptions(*mut Handle) -> Status;
+    destroy_options = LiteRtDestroyOptions(Handle);
+    set_accelerators = LiteRtSetOptionsHardwareAccelerators(Handle, c_int) -> Status;
+    create_opaque_options = LiteRtCreateOpaqueOptions(
+        *const c_char, *mut c_void, unsafe extern "C" fn(*mut c_void), *mut Handle
+    ) -> Status;
+    destroy_opaque_options = LiteRtDestroyOpaqueOptions(Handle);
+    add_opaque_options = LiteRtAddOpaqueOptions(Handle, Handle) -> Status;
+    create_compiled_model = LiteRtCreateCompiledModel(Handle, Handle, Handle, *mut Handle) -> Status;
+    destroy_compiled_model = LiteRtDestroyCompiledModel(Handle);
+    input_requirements = LiteRtGetCompiledModelInputBufferRequirements(
+        Handle, usize, usize, *mut Handle
+    ) -> Status;
+    output_requirements = LiteRtGetCompiledModelOutputBufferRequirements(
+        Handle, usize, usize, *mut Handle
+    ) -> Status;
+    create_buffer = LiteRtCreateManagedTensorBufferFromRequirements(
+        Handle, *const RankedTensorType, Handle, *mut Handle
+    ) -> Status;
+    destroy_buffer = LiteRtDestroyTensorBuffer(Handle);
+    buffer_size = LiteRtGetTensorBufferSize(Handle, *mut usize) -> Status;
+    host_memory = LiteRtGetTensorBufferHostMemory(Handle, *mut *mut c_void) -> Status;
+    run = LiteRtRunCompiledModel(Handle, usize, usize, *mut Handle, usize, *mut Handle) -> Status;
+}
+
+/// LiteRT, loaded.
+pub struct Runtime {
+    functions: Functions,
+    /// Unloaded last: the functions point into it.
+    _library: Library,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Runtime")
+    }
+}
+
+impl Runtime {
+    /// Loads LiteRT 2.3.0 from the file `path`.
+    ///
+    /// # Errors
+    /// The file is no shared library for this machine, or lacks a function.
+    pub fn open(path: &Path) -> Result<Self, LiteRtError> {
+        // SAFETY: loading runs the library's initialisers; callers check the file's SHA-256 first, so it is
+        // the published LiteRT, whose initialisers ask nothing of the program.
+        let library = unsafe { Library::new(path) }
+            .map_err(|source| LiteRtError::Load { path: path.to_path_buf(), source })?;
+        Ok(Self { functions: Functions::look_up(&library, path)?, _library: library })
+    }
+}
+
+/// A handle together with the function that frees it.
+struct Owned {
+    handle: Handle,
+    free: unsafe extern "C" fn(Handle),
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from the create function that belongs to `free`, and is freed only here.
+        unsafe { (self.free)(self.handle) }
+    }
+}
+
+/// Turns a status into a result.
+fn check(call: &'static str, status: Status) -> Result<(), LiteRtError> {
+    if status == 0 { Ok(()) } else { Err(LiteRtError::Call { call, status }) }
+}
+
+/// Calls `create` with room for a handle and takes what it leaves there.
+fn created(call: &'static str, create: impl FnOnce(*mut Handle) -> Status) -> Result<Handle, LiteRtError> {
+    let mut handle: Handle = std::ptr::null_mut();
+    check(call, create(&mut handle))?;
+    // A success without a handle is none.
+    if handle.is_null() { Err(LiteRtError::Call { call, status: 0 }) } else { Ok(handle) }
+}
+
+/// Memory for a model file, aligned as flat buffers and LiteRT want it.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+struct Block([u8; 64]);
+
+/// A tensor's memory, owned by LiteRT: allocated with the alignment and the padding its kernels need.
+struct Tensor {
+    buffer: Owned,
+    values: NonNull<f32>,
+    length: usize,
+}
+
+impl Tensor {
+    fn new(
+        runtime: &Runtime,
+        environment: &Owned,
+        tensor: Handle,
+        requirements: Handle,
+        what: &str,
+        length: usize,
+    ) -> Result<Self, LiteRtError> {
+        let functions = &runtime.functions;
+        let mut kind = RankedTensorType::default();
+        // SAFETY: `tensor` belongs to the living model; `kind` has the layout LiteRT writes.
+        check("LiteRtGetRankedTensorType", unsafe { (functions.tensor_type)(tensor, &mut kind) })?;
+        let rank = (kind.rank & 0x7f) as usize;
+        let found = kind
+            .dimensions
+            .get(..rank)
+            .and_then(|dimensions| {
+                dimensions.iter().try_fold(1usize, |size, &n| size.checked_mul(usize::try_from(n).ok()?))
+            })
+            .filter(|_| kind.element_type == FLOAT32)
+            .unwrap_or(0);
+        if found != length {
+            let what = format!("number of f32 values of {what}");
+            return Err(LiteRtError::Shape { what, found, expected: length });
+        }
+        // SAFETY: all handles are alive; `kind` is a fully set tensor type.
+        let handle = created("LiteRtCreateManagedTensorBufferFromRequirements", |out| unsafe {
+            (functions.create_buffer)(environment.handle, &kind, requirements, out)
+        })?;
+        let buffer = Owned { handle, free: functions.destroy_buffer };
+        let mut bytes = 0;
+        // SAFETY: the buffer is alive.
+        check("LiteRtGetTensorBufferSize", unsafe { (functions.buffer_size)(buffer.handle, &mut bytes) })?;
+        if bytes < length * size_of::<f32>() {
+            let (found, expected) = (bytes, length * size_of::<f32>());
+            return Err(LiteRtError::Shape { what: format!("size in bytes of {what}"), found, expected });
+        }
+        let memory = created("LiteRtGetTensorBufferHostMemory", |out| {
+            // SAFETY: the buffer is alive; one that is not host memory is answered by a status.
+            unsafe { (functions.host_memory)(buffer.handle, out) }
+        })?;
+        let values = NonNull::new(memory.cast::<f32>()).filter(|values| values.is_aligned());
+        let values =
+            values.ok_or(LiteRtError::Call { call: "LiteRtGetTensorBufferHostMemory", status: 0 })?;
+        // SAFETY: the memory holds `length` values (checked above) and nobody else uses it yet. Zeroing makes
+        // every later slice one of initialised values.
+        unsafe { values.write_bytes(0, length) };
+        Ok(Self { buffer, values, length })
+    }
+
+    fn values(&self) -> &[f32] {
+        // SAFETY: `length` initialised values, alive as long as `buffer`; LiteRT touches them only in
+        // `Net::run`, which borrows the net, and so this, mutably.
+        unsafe { std::slice::from_raw_parts(self.values.as_ptr(), self.length) }
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `values`; the mutable borrow makes it the only slice.
+        unsafe { std::slice::from_raw_parts_mut(self.values.as_ptr(), self.length) }
+    }
+}
+
+/// A loaded net: fill [`input_mut`](Net::input_mut), [`run`](Net::run), read [`output`](Net::output).
+///
+/// It runs on the calling thread alone, by XNNPACK's kernels.
+pub struct Net {
+    // Fields are dropped in this order: what others refer to comes last.
+    compiled: Owned,
+    input: Tensor,
+    outputs: Vec<Tensor>,
+    /// The outputs' handles in a row, as LiteRT takes them.
+    output_handles: Vec<Handle>,
+    _model: Owned,
+    _environment: Owned,
+    /// The model refers to these bytes as long as it lives.
+    _bytes: Vec<Block>,
+    runtime: Arc<Runtime>,
+}
+
+// SAFETY: a net owns all its handles (its own environment included) and LiteRT ties none of them to a thread.
+// It is not `Sync`-relevant: running takes `&mut self`.
+unsafe impl Send for Net {}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net")
+            .field("input", &self.input.length)
+            .field("outputs", &self.outputs.iter().map(|output| output.length).collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl Net {
+    /// Loads a net from the bytes of a `.tflite` file that has one input of `input` values and outputs of
+    /// `outputs` values.
+    ///
+    /// # Errors
+    /// The file is damaged, or its input and outputs have other sizes.
+    pub fn load(
+        runtime: &Arc<Runtime>,
+        model: &[u8],
+        input: usize,
+        outputs: &[usize],
+    ) -> Result<Self, LiteRtError> {
+        let functions = &runtime.functions;
+        let bytes: Vec<Block> = model
+            .chunks(size_of::<Block>())
+            .map(|chunk| {
+                let mut block = Block([0; 64]);
+                block.0[..chunk.len()].copy_from_slice(chunk);
+                block
+            })
+            .collect();
+        let environment = environment(functions)?;
+        // SAFETY: `bytes` holds `model.len()` bytes and, kept in the net, outlives the model.
+        let handle = created("LiteRtCreateModelFromBuffer", |out| unsafe {
+            (functions.create_model)(environment.handle, bytes.as_ptr().cast(), model.len(), out)
+        })?;
+        let model = Owned { handle, free: functions.destroy_model };
+        let options = single_threaded(functions)?;
+        // SAFETY: all three handles are alive; the options are copied.
+        let handle = created("LiteRtCreateCompiledModel", |out| unsafe {
+            (functions.create_compiled_model)(environment.handle, model.handle, options.handle, out)
+        })?;
+        let compiled = Owned { handle, free: functions.destroy_compiled_model };
+
+        let mut main = 0;
+        // SAFETY (this and the calls below): the handles are alive and belong to the model or to the compiled
+        // model; indices are within the counts LiteRT gives.
+        check("LiteRtGetMainModelSubgraphIndex", unsafe {
+            (functions.main_subgraph)(model.handle, &mut main)
+        })?;
+        let graph = created("LiteRtGetModelSubgraph", |out| {
+            // SAFETY: see above.
+            unsafe { (functions.subgraph)(model.handle, main, out) }
+        })?;
+        let (mut inputs, mut found) = (0, 0);
+        // SAFETY: see above.
+        check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut inputs) })?;
+        // SAFETY: see above.
+        check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found) })?;
+        for (what, found, expected) in [("inputs", inputs, 1), ("outputs", found, outputs.len())] {
+            if found != expected {
+                return Err(LiteRtError::Shape { what: format!("number of {what}"), found, expected });
+            }
+        }
+        // SAFETY: see above.
+        let tensor =
+            created("LiteRtGetSubgraphInput", |out| unsafe { (functions.input_tensor)(graph, 0, out) })?;
+        let requirements = created("LiteRtGetCompiledModelInputBufferRequirements", |out| {
+            // SAFETY: see above.
+            unsafe { (functions.input_requirements)(compiled.handle, 0, 0, out) }
+        })?;
+        let input = Tensor::new(runtime, &environment, tensor, requirements, "the input", input)?;
+        let outputs = (0..outputs.len())
+            .map(|i| {
+                let tensor = created("LiteRtGetSubgraphOutput", |out| {
+                    // SAFETY: see above.
+                    unsafe { (functions.output_tensor)(graph, i, out) }
+                })?;
+                let requirements = created("LiteRtGetCompiledModelOutputBufferRequirements", |out| {
+                    // SAFETY: see above.
+                    unsafe { (functions.output_requirements)(compiled.handle, 0, i, out) }
+                })?;
+                let what = format!("output {i}");
+                Tensor::new(runtime, &environment, tensor, requirements, &what, outputs[i])
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let output_handles = outputs.iter().map(|output| output.buffer.handle).collect();
+        Ok(Self {
+            compiled,
+            input,
+            outputs,
+            output_handles,
+            _model: model,
+            _environment: environment,
+            _bytes: bytes,
+            runtime: Arc::clone(runtime),
+        })
+    }
+
+    /// The input's values, to be filled before [`run`](Net::run).
+    pub fn input_mut(&mut self) -> &mut [f32] {
+        self.input.values_mut()
+    }
+
+    /// Computes the outputs from the input.
+    ///
+    /// # Errors
+    /// LiteRT reports a failure.
+    pub fn run(&mut self) -> Result<(), LiteRtError> {
+        let mut input = self.input.buffer.handle;
+        // SAFETY: the handles are alive and belong together; counts are those of the arrays; `&mut self` keeps
+        // everybody else from the tensors while LiteRT reads and writes them.
+        check("LiteRtRunCompiledModel", unsafe {
+            (self.runtime.functions.run)(
+                self.compiled.handle,
+                0,
+                1,
+                &mut input,
+                self.output_handles.len(),
+                self.output_handles.as_mut_ptr(),
+            )
+        })
+    }
+
+    /// The values of output `i` after the last [`run`](Net::run); empty where there is no such output.
+    pub fn output(&self, i: usize) -> &[f32] {
+        self.outputs.get(i).map_or(&[], Tensor::values)
+    }
+}
+
+/// An environment that looks for no accelerator beside the CPU and writes only errors to the terminal.
+fn environment(functions: &Functions) -> Result<Owned, LiteRtError> {
+    let option = |tag, value| EnvironmentOption { tag, value_type: ANY_INTEGER, _padding: 0, value };
+    let options =
+        [option(AUTO_REGISTER_ACCELERATORS, i64::from(CPU)), option(MINIMUM_LOG_SEVERITY, LOG_ERRORS)];
+    // SAFETY: the options have LiteRT's layout and are copied.
+    let handle = created("LiteRtCreateEnvironment", |out| unsafe {
+        (functions.create_environment)(options.len() as c_int, options.as_ptr(), out)
+    })?;
+    Ok(Owned { handle, free: functions.destroy_environment })
+}
+
+/// Compilation options: the CPU, one thread.
+fn single_threaded(functions: &Functions) -> Result<Owned, LiteRtError> {
+    /// The text is a constant of this program: nothing to free.
+    unsafe extern "C" fn keep(_: *mut c_void) {}
+
+    // SAFETY: `out` is room for the handle.
+    let handle = created("LiteRtCreateOptions", |out| unsafe { (functions.create_options)(out) })?;
+    let options = Owned { handle, free: functions.destroy_options };
+    // SAFETY: the options are alive.
+    check("LiteRtSetOptionsHardwareAccelerators", unsafe {
+        (functions.set_accelerators)(options.handle, CPU)
+    })?;
+    // LiteRT's CPU options travel as a TOML text ended by 0.
+    let text = c"num_threads = 1\n";
+    // SAFETY: both texts are constants that end in 0; LiteRT only reads them, though C's type says otherwise.
+    let handle = created("LiteRtCreateOpaqueOptions", |out| unsafe {
+        (functions.create_opaque_options)(CPU_OPTIONS.as_ptr(), text.as_ptr().cast_mut().cast(), keep, out)
+    })?;
+    let opaque = Owned { handle, free: functions.destroy_opaque_options };
+    // SAFETY: both are alive. On success the options own the opaque ones, which are then not freed here.
+    check("LiteRtAddOpaqueOptions", unsafe {
+        (functions.add_opaque_options)(options.handle, opaque.handle)
+    })?;
+    std::mem::forget(opaque);
+    Ok(options)
+}

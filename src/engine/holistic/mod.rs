@@ -1,0 +1,251 @@
+//! MediaPipe Holistic: body, face and both hands of one person, on any CPU.
+//!
+//! The default engine: it needs no GPU and no OpenPose models. It computes what the Python package
+//! `mediapipe` 0.10.21 computes in `solutions.holistic` with its default settings (which pose-format's
+//! `video_to_pose --format mediapipe` uses), with the same nets, and gives its results in the same 576 points.
+//!
+//! # Limits
+//! * One person: the most certain one; who else is in the picture is not seen. A person is followed until lost.
+//! * Hands are missed now and then, fast or blurred ones above all: they are looked for only where the body's
+//!   wrists and knuckles suggest, without a search of their own. Their points and those of a missed face are 0
+//!   with confidence 0.
+//! * The body's points are always guessed, also outside the picture; their confidence says how visible they
+//!   are.
+//! * z is a rough guess. The last 33 points are metres, but x and y are multiplied by the frame's width and
+//!   height, as pose-format writes them.
+//!
+//! # Files
+//! Six nets from the `mediapipe` 0.10.21 package and the shared library of LiteRT 2.3.0, each under the Apache
+//! License 2.0. They are found in the folder `holistic` of the models folder and checked against their
+//! published SHA-256; `scripts/setup.sh` puts them there. Nothing is fetched at run time.
+//!
+//! # Stages
+//! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts
+//! of the picture where the body says hands and face are. They share [`geometry`], [`warp`] (crops),
+//! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets. The body in the next
+//! frame is looked for beside the hands and the face in this one.
+
+pub mod body;
+pub mod detector;
+pub mod face;
+pub mod geometry;
+pub mod hand;
+pub mod litert;
+pub mod models;
+pub mod one_euro;
+pub mod output;
+pub mod prune;
+mod schedule;
+pub mod tracking;
+pub mod warp;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::thread::{self, ScopedJoinHandle};
+
+use self::body::{Body, BodyTracker};
+use self::face::{Face, FaceTracker};
+use self::geometry::Size;
+use self::hand::{Hand, HandTracker, Side};
+use self::litert::LiteRtError;
+use self::models::{LoadError, Models};
+use self::output::Found;
+use self::schedule::{Failure, Schedule, Stage};
+use super::{Engine, EngineError};
+use crate::pose::{FramePose, Skeleton};
+use crate::video::{Frame, VideoInfo};
+
+/// Frames in flight: enough for the body to run ahead while both hands are looked at.
+const CAPACITY: usize = 8;
+
+/// What there is to set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Number of threads; by default, one for each core. More than four are never used. The results do not
+    /// depend on it.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Why the engine cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HolisticError {
+    /// The nets cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The system gives no thread.
+    #[error("no thread can be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The runtime failed on a frame.
+    #[error(transparent)]
+    Run(#[from] LiteRtError),
+    /// A defect of this program.
+    #[error("estimation panicked ({0}); this is a defect of this program, please report it")]
+    Panic(String),
+    /// More frames were pushed than may be in flight.
+    #[error("{0} frames are in flight already: pop a result before the next push")]
+    Full(usize),
+    /// A failure has been reported before.
+    #[error("the engine has failed before and gives no more results")]
+    Stopped,
+}
+
+impl From<Failure<LiteRtError>> for HolisticError {
+    fn from(failure: Failure<LiteRtError>) -> Self {
+        match failure {
+            Failure::Stage(error) => Self::Run(error),
+            Failure::Panic(message) => Self::Panic(message),
+            Failure::Stopped => Self::Stopped,
+        }
+    }
+}
+
+/// A frame on its way through the four stages.
+struct Job {
+    frame: Frame,
+    /// Nothing tracked so far carries over to this frame.
+    starts_video: bool,
+    body: OnceLock<Option<Body>>,
+    left: OnceLock<Option<Hand>>,
+    right: OnceLock<Option<Hand>>,
+    face: OnceLock<Option<Box<Face>>>,
+}
+
+impl Job {
+    fn body(&self) -> Option<&Body> {
+        self.body.get()?.as_ref()
+    }
+}
+
+/// The engine.
+pub struct Holistic {
+    schedule: Schedule<Job, LiteRtError>,
+    /// The next frame is the first of a video.
+    starts_video: bool,
+}
+
+impl fmt::Debug for Holistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holistic").finish_non_exhaustive()
+    }
+}
+
+impl Holistic {
+    /// Loads the nets from the folder `holistic` in the models folder `folder`.
+    ///
+    /// # Errors
+    /// Files are missing or are not the published ones (all of them are named), or the runtime refuses them.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, HolisticError> {
+        let models = Models::open(folder)?;
+        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = options.threads.map_or_else(available, NonZeroUsize::get);
+        let stages = stages(&models)?;
+        let threads = threads.min(stages.len());
+        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true })
+    }
+}
+
+/// The four stages, their nets loaded side by side.
+fn stages(models: &Models) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
+    let (body, left, right, face) = thread::scope(|scope| {
+        let body = scope.spawn(|| BodyTracker::load(models));
+        let left = scope.spawn(|| HandTracker::load(models, Side::Left));
+        let right = scope.spawn(|| HandTracker::load(models, Side::Right));
+        let face = FaceTracker::load(models);
+        (joined(body), joined(left), joined(right), face)
+    });
+    let (mut body, mut left, mut right, mut face) = (body??, left??, right??, face?);
+    Ok(vec![
+        Stage::first(move |job: &Job| {
+            if job.starts_video {
+                body.reset();
+            }
+            fill(&job.body, body.track(&job.frame))
+        }),
+        Stage::after(0, move |job: &Job| {
+            if job.starts_video {
+                left.reset();
+            }
+            fill(&job.left, left.track(&job.frame, job.body()))
+        }),
+        Stage::after(0, move |job: &Job| {
+            if job.starts_video {
+                right.reset();
+            }
+            fill(&job.right, right.track(&job.frame, job.body()))
+        }),
+        Stage::after(0, move |job: &Job| {
+            if job.starts_video {
+                face.reset();
+            }
+            fill(&job.face, face.track(&job.frame, job.body()))
+        }),
+    ])
+}
+
+/// Puts a result where it belongs; each place is filled once.
+fn fill<T>(place: &OnceLock<T>, result: Result<T, LiteRtError>) -> Result<(), LiteRtError> {
+    let _ = place.set(result?);
+    Ok(())
+}
+
+/// What a thread has loaded.
+fn joined<T>(
+    thread: ScopedJoinHandle<'_, Result<T, LoadError>>,
+) -> Result<Result<T, LoadError>, HolisticError> {
+    thread.join().map_err(|panic| HolisticError::Panic(schedule::message(panic.as_ref())))
+}
+
+impl Engine for Holistic {
+    fn name(&self) -> &'static str {
+        "holistic"
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        crate::pose::holistic_576()
+    }
+
+    fn capacity(&self) -> usize {
+        CAPACITY
+    }
+
+    fn start_video(&mut self, _info: &VideoInfo) -> Result<(), EngineError> {
+        self.starts_video = true;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        if self.schedule.len() >= CAPACITY {
+            return Err(HolisticError::Full(CAPACITY).into());
+        }
+        let starts_video = std::mem::take(&mut self.starts_video);
+        self.schedule.push(Job {
+            frame,
+            starts_video,
+            body: OnceLock::new(),
+            left: OnceLock::new(),
+            right: OnceLock::new(),
+            face: OnceLock::new(),
+        });
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        // No stage waits for more frames.
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        let Some(job) = self.schedule.pop().map_err(HolisticError::from)? else { return Ok(false) };
+        let found = Found {
+            body: job.body(),
+            face: job.face.get().and_then(Option::as_deref),
+            left: job.left.get().and_then(Option::as_ref),
+            right: job.right.get().and_then(Option::as_ref),
+        };
+        found.write(Size::of(&job.frame), pose);
+        Ok(true)
+    }
+}

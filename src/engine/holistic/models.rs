@@ -1,0 +1,292 @@
+//! The files this engine needs, and how each is checked and loaded.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::litert::{LiteRtError, Net, Runtime};
+use super::prune::keep_outputs;
+
+/// Where the files lie inside the models folder.
+const FOLDER: &str = "holistic";
+
+/// The runtime: LiteRT 2.3.0.
+const RUNTIME: ModelFile = ModelFile {
+    name: "libLiteRt.so",
+    bytes: 8_039_424,
+    sha256: "eec47eb35e2924b3166015887e652a58edc9af823ae38e02bf83bef2548300bb",
+};
+
+/// A file as published.
+#[derive(Clone, Copy, Debug)]
+struct ModelFile {
+    name: &'static str,
+    bytes: u64,
+    sha256: &'static str,
+}
+
+/// A net: its file, the side of its square red-green-blue input, its outputs.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    file: ModelFile,
+    /// Side of the input in pixels.
+    pub side: usize,
+    /// Number of values of each output in the file, and whether this engine reads it.
+    outputs: &'static [(usize, bool)],
+}
+
+/// Finds people. Outputs: 0 boxes, 1 scores.
+pub const POSE_DETECTION: Model = Model {
+    file: ModelFile {
+        name: "pose_detection.tflite",
+        bytes: 2_959_046,
+        sha256: "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+    },
+    side: 224,
+    outputs: &[(2254 * 12, true), (2254, true)],
+};
+
+/// The body's landmarks. Outputs: 0 landmarks, 1 presence, 2 heat maps, 3 world landmarks. The file has a mask
+/// of the person before the heat maps.
+pub const POSE_LANDMARKS: Model = Model {
+    file: ModelFile {
+        name: "pose_landmark_full.tflite",
+        bytes: 6_440_512,
+        sha256: "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+    },
+    side: 256,
+    outputs: &[(195, true), (1, true), (256 * 256, false), (64 * 64 * 39, true), (117, true)],
+};
+
+/// Where exactly a hand is. Output: 0 two points.
+pub const HAND_RECROP: Model = Model {
+    file: ModelFile {
+        name: "hand_recrop.tflite",
+        bytes: 123_792,
+        sha256: "67d996ce96f9d36fe17d2693022c6da93168026ab2f028f9e2365398d8ac7d5d",
+    },
+    side: 256,
+    outputs: &[(4, true)],
+};
+
+/// A hand's landmarks. Outputs: 0 landmarks, 1 presence. The file has handedness and world landmarks after
+/// them.
+pub const HAND_LANDMARKS: Model = Model {
+    file: ModelFile {
+        name: "hand_landmark_full.tflite",
+        bytes: 5_478_917,
+        sha256: "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+    },
+    side: 224,
+    outputs: &[(63, true), (1, true), (1, false), (63, false)],
+};
+
+/// Finds faces. Outputs: 0 boxes, 1 scores.
+pub const FACE_DETECTION: Model = Model {
+    file: ModelFile {
+        name: "face_detection_short_range.tflite",
+        bytes: 229_714,
+        sha256: "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    },
+    side: 128,
+    outputs: &[(896 * 16, true), (896, true)],
+};
+
+/// A face's landmarks. Outputs: 0 landmarks, 1 presence (before the sigmoid).
+pub const FACE_LANDMARKS: Model = Model {
+    file: ModelFile {
+        name: "face_landmark.tflite",
+        bytes: 1_242_398,
+        sha256: "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    },
+    side: 192,
+    outputs: &[(1404, true), (1, true)],
+};
+
+/// All nets of this engine.
+pub const ALL: [Model; 6] =
+    [POSE_DETECTION, POSE_LANDMARKS, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, FACE_LANDMARKS];
+
+/// A file that is not there or not the published one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// It cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its length is not that of the published file.
+    #[error("{} has {found} bytes, the published file has {expected}", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        found: u64,
+        /// The published length in bytes.
+        expected: u64,
+    },
+    /// Its content is not that of the published file.
+    #[error("{} has SHA-256 {found}, the published file has {expected}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        found: String,
+        /// The published hash.
+        expected: &'static str,
+    },
+}
+
+/// All that is wrong with a models folder; a line each, and what to do.
+#[derive(Debug)]
+pub struct ModelsError {
+    /// One for each file that is missing or wrong.
+    pub problems: Vec<FileProblem>,
+}
+
+impl std::error::Error for ModelsError {}
+
+impl fmt::Display for ModelsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the files of the holistic engine are not complete:")?;
+        for problem in &self.problems {
+            writeln!(f, "  {problem}")?;
+        }
+        write!(f, "Run scripts/setup.sh to fetch them, or name another models folder.")
+    }
+}
+
+/// The loaded runtime and the checked bytes of all nets.
+#[derive(Debug)]
+pub struct Models {
+    runtime: Arc<Runtime>,
+    nets: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Why the nets cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Files are missing or wrong.
+    #[error(transparent)]
+    Files(#[from] ModelsError),
+    /// LiteRT cannot be loaded, or refuses a net.
+    #[error(transparent)]
+    LiteRt(#[from] LiteRtError),
+    /// A checked net is not laid out as this program expects.
+    #[error("the unused outputs of {0} cannot be cut off: its graph is not the expected one")]
+    Graph(&'static str),
+}
+
+impl Models {
+    /// Checks the files in `folder`/holistic against their published SHA-256 and loads the runtime.
+    ///
+    /// # Errors
+    /// Files are missing or wrong (all of them are named), or the runtime doesn't load.
+    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+        let folder = folder.join(FOLDER);
+        let mut problems = Vec::new();
+        let mut checked = |file: &ModelFile| match read(&folder, file) {
+            Ok(bytes) => bytes,
+            Err(problem) => {
+                problems.push(problem);
+                Vec::new()
+            }
+        };
+        let nets = ALL.iter().map(|model| (model.file.name, checked(&model.file))).collect();
+        checked(&RUNTIME);
+        if !problems.is_empty() {
+            return Err(ModelsError { problems }.into());
+        }
+        Ok(Self { runtime: Arc::new(Runtime::open(&folder.join(RUNTIME.name))?), nets })
+    }
+
+    /// Loads a net, without the outputs that are not used.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load(&self, model: &Model) -> Result<Net, LoadError> {
+        let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
+        let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
+        let mut bytes = self.bytes(model).to_vec();
+        keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
+        Ok(Net::load(&self.runtime, &bytes, model.input(), &sizes)?)
+    }
+
+    /// Loads a net as it is in its file, with all outputs. Slower; for comparison.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load_whole(&self, model: &Model) -> Result<Net, LoadError> {
+        let sizes: Vec<usize> = model.outputs.iter().map(|&(size, _)| size).collect();
+        Ok(Net::load(&self.runtime, self.bytes(model), model.input(), &sizes)?)
+    }
+
+    fn bytes(&self, model: &Model) -> &[u8] {
+        let found = self.nets.iter().find(|(name, _)| *name == model.file.name);
+        found.map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
+impl Model {
+    /// The file's name.
+    pub fn name(&self) -> &'static str {
+        self.file.name
+    }
+
+    /// For each output in the file, whether this engine reads it.
+    pub fn used_outputs(&self) -> impl Iterator<Item = bool> {
+        self.outputs.iter().map(|&(_, used)| used)
+    }
+
+    /// Number of values of the input.
+    fn input(&self) -> usize {
+        self.side * self.side * 3
+    }
+}
+
+/// The bytes of a file, if they are the published ones.
+fn read(folder: &Path, file: &ModelFile) -> Result<Vec<u8>, FileProblem> {
+    let path = folder.join(file.name);
+    let unreadable = |source| FileProblem::Unreadable { path: path.clone(), source };
+    // The length is looked at first: a wrong file may be huge.
+    let found = fs::metadata(&path).map_err(unreadable)?.len();
+    if found != file.bytes {
+        return Err(FileProblem::Length { path, found, expected: file.bytes });
+    }
+    let bytes = fs::read(&path).map_err(unreadable)?;
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if found != file.sha256 {
+        return Err(FileProblem::Content { path, found, expected: file.sha256 });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_or_wrong_file_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join(FOLDER);
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("hand_recrop.tflite"), vec![0; 123_792]).unwrap();
+        fs::write(files.join("face_landmark.tflite"), b"short").unwrap();
+        let message = Models::open(folder.path()).unwrap_err().to_string();
+        for model in &ALL {
+            assert!(message.contains(model.name()), "{message}");
+        }
+        assert!(message.contains("libLiteRt.so cannot be read"), "{message}");
+        assert!(message.contains("has 5 bytes, the published file has 1242398"), "{message}");
+        assert!(message.contains("the published file has 67d996ce"), "{message}");
+        assert!(message.contains("scripts/setup.sh"), "{message}");
+    }
+}

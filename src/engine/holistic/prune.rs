@@ -1,0 +1,235 @@
+//! Cutting unused outputs off a net, together with all operators that feed nothing else.
+//!
+//! The body net also paints a 256 × 256 mask of the person, which a pose has no use for, and the runtime would
+//! compute it with every frame. This edits the `.tflite` file in memory. Such a file is a
+//! [flat buffer](https://flatbuffers.dev/internals/); the field numbers are those of TensorFlow Lite's
+//! schema. All of it is bounds-checked.
+
+/// Field numbers of the tables in TensorFlow Lite's schema.
+mod field {
+    pub const MODEL_SUBGRAPHS: usize = 2;
+    pub const MODEL_SIGNATURES: usize = 7;
+    pub const SUBGRAPH_TENSORS: usize = 0;
+    pub const SUBGRAPH_OUTPUTS: usize = 2;
+    pub const SUBGRAPH_OPERATORS: usize = 3;
+    pub const OPERATOR_INPUTS: usize = 1;
+    pub const OPERATOR_OUTPUTS: usize = 2;
+}
+
+/// Keeps only the outputs whose indices are in `keep` (in their order), and only the operators they need.
+///
+/// Returns how many operators were dropped, or `None`, with the model untouched, where it is not a `.tflite`
+/// file of one graph without signatures, or has no such outputs.
+pub fn keep_outputs(model: &mut [u8], keep: &[usize]) -> Option<usize> {
+    let file = FlatBuffer(model);
+    let root = file.follow(0)?;
+    let graphs = file.vector(root, field::MODEL_SUBGRAPHS)?;
+    if graphs.length != 1 || file.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
+        return None;
+    }
+    let graph = file.follow(graphs.item(0)?)?;
+    let outputs = file.vector(graph, field::SUBGRAPH_OUTPUTS)?;
+    let operators = file.vector(graph, field::SUBGRAPH_OPERATORS)?;
+    let kept = keep.iter().map(|&i| file.u32(outputs.item(i)?)).collect::<Option<Vec<_>>>()?;
+
+    let mut needed = vec![false; file.vector(graph, field::SUBGRAPH_TENSORS)?.length];
+    for &tensor in &kept {
+        *needed.get_mut(tensor as usize)? = true;
+    }
+    // Operators stand in the order they run in: seen from the end, all users of a tensor come before its
+    // maker. The positions of those that stay are collected backwards.
+    let mut live = Vec::with_capacity(operators.length);
+    for i in (0..operators.length).rev() {
+        let operator = file.follow(operators.item(i)?)?;
+        let made = file.tensors(operator, field::OPERATOR_OUTPUTS)?;
+        if made.iter().any(|&tensor| needed.get(tensor).is_some_and(|&needed| needed)) {
+            live.push(operator);
+            for tensor in file.tensors(operator, field::OPERATOR_INPUTS)? {
+                *needed.get_mut(tensor)? = true;
+            }
+        }
+    }
+    let dropped = operators.length - live.len();
+
+    // Offsets count from where they stand, and tables lie behind the vectors that refer to them.
+    let mut changes = vec![(outputs.start, kept.len() as u32), (operators.start, live.len() as u32)];
+    for (i, tensor) in kept.iter().enumerate() {
+        changes.push((outputs.item(i)?, *tensor));
+    }
+    for (i, operator) in live.iter().rev().enumerate() {
+        let place = operators.item(i)?;
+        changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
+    }
+    if changes.iter().any(|&(place, _)| model.get(place..place + 4).is_none()) {
+        return None;
+    }
+    for (place, value) in changes {
+        model[place..place + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    Some(dropped)
+}
+
+/// The bytes of a file, read with every step checked.
+struct FlatBuffer<'a>(&'a [u8]);
+
+/// A vector of 4-byte items: its length stands at `start`, the items behind it.
+#[derive(Clone, Copy)]
+struct Vector {
+    start: usize,
+    length: usize,
+}
+
+impl Vector {
+    /// Where item `i` stands.
+    fn item(self, i: usize) -> Option<usize> {
+        (i < self.length).then(|| self.start + 4 + 4 * i)
+    }
+}
+
+impl FlatBuffer<'_> {
+    fn u16(&self, at: usize) -> Option<u16> {
+        Some(u16::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        Some(u32::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
+    }
+
+    /// Where the offset that stands at `at` leads to.
+    fn follow(&self, at: usize) -> Option<usize> {
+        at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
+    }
+
+    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
+    fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+        // A table starts with the signed distance back to the list of its fields' places.
+        let back = self.u32(table)? as i32;
+        let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
+        let entry = 4 + 2 * field;
+        if entry + 2 > usize::from(self.u16(places)?) {
+            return None;
+        }
+        let place = match self.u16(places + entry)? {
+            0 => return None,
+            place => table + usize::from(place),
+        };
+        let start = self.follow(place)?;
+        let length = self.u32(start)? as usize;
+        // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
+        (length <= (self.0.len() - start) / 4).then_some(Vector { start, length })
+    }
+
+    /// The tensor numbers in a vector of an operator, without the absent ones (-1).
+    fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
+        let Some(vector) = self.vector(operator, field) else { return Some(Vec::new()) };
+        let mut tensors = Vec::with_capacity(vector.length);
+        for i in 0..vector.length {
+            match self.u32(vector.item(i)?)? as i32 {
+                -1 => {}
+                tensor => tensors.push(usize::try_from(tensor).ok()?),
+            }
+        }
+        Some(tensors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table with the given fields, each a vector's bytes; returns where the table stands.
+    fn table(file: &mut Vec<u8>, fields: &[Option<Vec<u32>>]) -> usize {
+        let places = file.len();
+        let size = 4 + 2 * fields.len() as u16;
+        file.extend(size.to_le_bytes());
+        file.extend((4 + 4 * fields.len() as u16).to_le_bytes());
+        for (i, field) in fields.iter().enumerate() {
+            file.extend(if field.is_some() { 4 + 4 * i as u16 } else { 0 }.to_le_bytes());
+        }
+        let start = file.len();
+        file.extend(((start - places) as i32).to_le_bytes());
+        file.resize(start + 4 + 4 * fields.len(), 0);
+        for (i, field) in fields.iter().enumerate() {
+            let Some(items) = field else { continue };
+            let (place, vector) = (start + 4 + 4 * i, file.len());
+            file[place..place + 4].copy_from_slice(&((vector - place) as u32).to_le_bytes());
+            file.extend((items.len() as u32).to_le_bytes());
+            file.extend(items.iter().flat_map(|item| item.to_le_bytes()));
+        }
+        start
+    }
+
+    /// Points item `i` of the vector in field `field` of the table at `from` to `to`.
+    fn point(file: &mut [u8], from: usize, field: usize, i: usize, to: usize) {
+        let item = FlatBuffer(file).vector(from, field).unwrap().item(i).unwrap();
+        file[item..item + 4].copy_from_slice(&((to - item) as u32).to_le_bytes());
+    }
+
+    /// A graph whose tensor 0 is made into 1, 1 into 2 and into 3, and 3 into 4; outputs 2 and 4.
+    fn forked() -> Vec<u8> {
+        let mut file = vec![0; 4];
+        let model = table(&mut file, &[None, None, Some(vec![0])]);
+        file[..4].copy_from_slice(&(model as u32).to_le_bytes());
+        let graph = table(&mut file, &[Some(vec![0; 5]), Some(vec![0]), Some(vec![2, 4]), Some(vec![0; 4])]);
+        point(&mut file, model, field::MODEL_SUBGRAPHS, 0, graph);
+        for (i, (from, to)) in [(0, 1), (1, 2), (1, 3), (3, 4)].into_iter().enumerate() {
+            let operator = table(&mut file, &[None, Some(vec![from, u32::MAX]), Some(vec![to])]);
+            point(&mut file, graph, field::SUBGRAPH_OPERATORS, i, operator);
+        }
+        file
+    }
+
+    /// What each operator makes, and the outputs.
+    fn read(file: &[u8]) -> (Vec<usize>, Vec<u32>) {
+        let file = FlatBuffer(file);
+        let graphs = file.vector(file.follow(0).unwrap(), field::MODEL_SUBGRAPHS).unwrap();
+        let graph = file.follow(graphs.item(0).unwrap()).unwrap();
+        let operators = file.vector(graph, field::SUBGRAPH_OPERATORS).unwrap();
+        let outputs = file.vector(graph, field::SUBGRAPH_OUTPUTS).unwrap();
+        let made = |i| {
+            let operator = file.follow(operators.item(i).unwrap()).unwrap();
+            file.tensors(operator, field::OPERATOR_OUTPUTS).unwrap()[0]
+        };
+        (
+            (0..operators.length).map(made).collect(),
+            (0..outputs.length).map(|i| file.u32(outputs.item(i).unwrap()).unwrap()).collect(),
+        )
+    }
+
+    #[test]
+    fn operators_that_only_feed_a_dropped_output_go() {
+        let mut file = forked();
+        assert_eq!(keep_outputs(&mut file, &[0]), Some(2));
+        assert_eq!(read(&file), (vec![1, 2], vec![2]));
+        let mut file = forked();
+        assert_eq!(keep_outputs(&mut file, &[1]), Some(1));
+        assert_eq!(read(&file), (vec![1, 3, 4], vec![4]));
+    }
+
+    #[test]
+    fn keeping_all_changes_nothing() {
+        let mut file = forked();
+        assert_eq!(keep_outputs(&mut file, &[0, 1]), Some(0));
+        assert_eq!(file, forked());
+    }
+
+    #[test]
+    fn an_output_that_is_not_there_leaves_the_model_alone() {
+        let mut file = forked();
+        assert_eq!(keep_outputs(&mut file, &[0, 2]), None);
+        assert_eq!(file, forked());
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_never_panic(at in 0usize..400, value: u8, cut in 0usize..400) {
+            let mut file = forked();
+            let at = at % file.len();
+            file[at] = value;
+            file.truncate(file.len() - cut % file.len());
+            let _ = keep_outputs(&mut file, &[0]);
+        }
+    }
+}

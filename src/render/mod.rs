@@ -1,0 +1,60 @@
+//! Pictures of poses, to look at before believing.
+
+mod draw;
+mod sheet;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use draw::draw_people;
+pub use sheet::{Sheet, contact_sheet};
+
+use crate::video::VideoError;
+
+/// Why a picture cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenderError {
+    /// The video cannot be read.
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    /// The pose file has no frames to show.
+    #[error("the pose file holds 0 frames: there is nothing to draw")]
+    Empty,
+    /// The video ends before the pose file does.
+    #[error(
+        "the video has {video} frames, the pose file {pose}: they do not belong together; give the video the \
+         file was made from"
+    )]
+    FrameCount {
+        /// Frames in the video.
+        video: u64,
+        /// Frames in the pose file.
+        pose: u64,
+    },
+    /// The pose file was made for frames of another size.
+    #[error(
+        "the video is {}x{} pixels, the pose file was made for {}x{}: they do not belong together",
+        .video.0, .video.1, .pose.0, .pose.1
+    )]
+    Size {
+        /// Width and height of the video.
+        video: (u32, u32),
+        /// Width and height in the pose file.
+        pose: (u32, u32),
+    },
+    /// A picture of this size cannot be held.
+    #[error("a picture of {0}x{1} pixels is too large; show fewer frames")]
+    TooLarge(u32, u32),
+    /// The picture cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The picture cannot be encoded.
+    #[error("cannot encode the picture: {0}")]
+    Encode(String),
+}
