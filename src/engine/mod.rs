@@ -1,5 +1,8 @@
 //! Estimators: frames go in in order, people's keypoints come out in order.
 
+pub mod holistic;
+pub mod models;
+
 use std::error::Error;
 
 use crate::pose::{FramePose, Skeleton};
@@ -53,6 +56,9 @@ pub trait Engine: Send {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// The engine `holistic` failed.
+    #[error(transparent)]
+    Holistic(#[from] holistic::HolisticError),
     /// An engine from outside this library failed.
     #[error(transparent)]
     Other(#[from] Box<dyn Error + Send + Sync>),

@@ -50,6 +50,7 @@ use self::face::{Face, FaceTracker};
 use self::geometry::Size;
 use self::hand::{Hand, HandTracker, Side};
 use self::litert::LiteRtError;
+pub use self::models::FOLDER;
 use self::models::{LoadError, Models};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};

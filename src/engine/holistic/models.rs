@@ -11,7 +11,7 @@ use super::litert::{LiteRtError, Net, Runtime};
 use super::prune::keep_outputs;
 
 /// Where the files lie inside the models folder.
-const FOLDER: &str = "holistic";
+pub const FOLDER: &str = "holistic";
 
 /// The runtime: LiteRT 2.3.0.
 const RUNTIME: ModelFile = ModelFile {
