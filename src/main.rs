@@ -1,3 +1,9 @@
 //! `oppose-native`: video in, `.pose` out.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,91 @@
+//! The command line: what was typed becomes checked settings, settings become calls of the library.
+
+mod estimate;
+mod plan;
+mod progress;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Video in, .pose out
+///
+/// Finds the keypoints of the people in every frame of a video (body, face and hands) and writes them as
+/// one .pose file, the binary format of the pose-format library.
+#[derive(Debug, Parser)]
+#[command(
+    name = "oppose-native",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_long_help = MANUAL
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    estimate: estimate::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Draw a .pose file over its video
+    Render(render::Arguments),
+}
+
+const MANUAL: &str = "\
+Examples:
+  oppose-native video.mp4                  writes video.pose beside it
+  oppose-native video.mp4 -o poses/        writes poses/video.pose
+  oppose-native clips/ -o poses/           every video of a folder, the nets loaded once
+  oppose-native frames/ --fps 29.97        a folder of pictures, in natural order
+  ffmpeg ... -f matroska - | oppose-native - -o out.pose
+  oppose-native render video.mp4 video.pose --sheet look.png
+
+Output:
+  A .pose file appears complete or not at all. A video that breaks in the middle leaves what came before in
+  NAME.partial.pose and counts as failed. One frame of the file for each frame of the video; coordinates in
+  pixels of the upright frame; the frame rate is the exact one of the file, not rounded.
+
+Exit status:
+  0  every video is done
+  1  some videos failed; the others are done
+  2  nothing ran: wrong arguments, a missing file or model
+  130, 143  stopped by SIGINT or SIGTERM; finished files stay, the video in work left nothing behind
+
+Environment:
+  OPPOSE_MODELS  the models folder, where --model-folder is not given
+";
+
+/// How the program ended; the numbers are a contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    AllDone,
+    SomeFailed,
+    NothingRan,
+    Signal(u8),
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::AllDone => 0,
+            Outcome::SomeFailed => 1,
+            Outcome::NothingRan => 2,
+            // As a shell reports a program that a signal ended.
+            Outcome::Signal(signal) => 128 + signal,
+        }
+        .into()
+    }
+}
+
+/// Runs the program as it was called.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => estimate::run(&cli.estimate),
+        Some(Command::Render(arguments)) => render::run(&arguments),
+    };
+    outcome.into()
+}

@@ -1,0 +1,151 @@
+//! From what was typed to what will be done: one job a video, checked before anything starts.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oppose::video::{self, Input, VideoError};
+
+/// One video and the file it becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// A video, a picture, a folder of pictures, or `-`.
+    pub video: PathBuf,
+    /// The `.pose` file.
+    pub output: PathBuf,
+}
+
+/// Why the plan cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Input(#[from] VideoError),
+    #[error("--output {} names one file, but there are {videos} videos: give a folder", .output.display())]
+    OneFileForMany { output: PathBuf, videos: usize },
+    #[error("a video on standard input has no name: give --output FILE.pose")]
+    NamelessInput,
+    #[error(
+        "{} and {} would both become {}: give --keep-suffix, or work on them apart",
+        .first.display(), .second.display(), .output.display()
+    )]
+    Clash { first: PathBuf, second: PathBuf, output: PathBuf },
+    #[error("cannot create the folder {}: {source}", .folder.display())]
+    CreateFolder { folder: PathBuf, source: io::Error },
+    #[error("cannot write into the folder {}: {source}; name another with --output", .folder.display())]
+    NotWritable { folder: PathBuf, source: io::Error },
+}
+
+/// The jobs, in the order of the inputs; videos of a folder in natural order.
+pub fn plan(inputs: &[PathBuf], output: Option<&Path>, keep_suffix: bool) -> Result<Vec<Job>, PlanError> {
+    let mut videos = Vec::new();
+    for input in inputs {
+        match Input::classify(input)? {
+            Input::Video | Input::Pictures => videos.push(input.clone()),
+            Input::Videos(files) => videos.extend(files),
+        }
+    }
+    let target = Target::from(output);
+    if let (Target::File(file), 2..) = (&target, videos.len()) {
+        return Err(PlanError::OneFileForMany { output: file.clone(), videos: videos.len() });
+    }
+    let mut jobs = Vec::with_capacity(videos.len());
+    let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
+    for video in videos {
+        let output = target.output(&video, keep_suffix)?;
+        if let Some(first) = taken.insert(output.clone(), video.clone()) {
+            // The same video twice is done once.
+            if first == video {
+                continue;
+            }
+            return Err(PlanError::Clash { first, second: video, output });
+        }
+        jobs.push(Job { video, output });
+    }
+    Ok(jobs)
+}
+
+/// Makes the output folders and makes sure that they can be written to, before anything is computed.
+pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
+    let mut checked: Option<&Path> = None;
+    for job in jobs {
+        let folder = job.output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        if checked.replace(folder) == Some(folder) {
+            continue;
+        }
+        fs::create_dir_all(folder)
+            .map_err(|source| PlanError::CreateFolder { folder: folder.to_owned(), source })?;
+        tempfile::tempfile_in(folder)
+            .map_err(|source| PlanError::NotWritable { folder: folder.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+/// Where outputs go.
+enum Target {
+    BesideVideo,
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl From<Option<&Path>> for Target {
+    fn from(output: Option<&Path>) -> Self {
+        match output {
+            None => Self::BesideVideo,
+            Some(path) if path.extension() == Some(OsStr::new("pose")) && !path.is_dir() => {
+                Self::File(path.to_owned())
+            }
+            Some(path) => Self::Folder(path.to_owned()),
+        }
+    }
+}
+
+impl Target {
+    fn output(&self, video: &Path, keep_suffix: bool) -> Result<PathBuf, PlanError> {
+        if let Self::File(file) = self {
+            return Ok(file.clone());
+        }
+        // `frames/` and `.` have no last component of their own; the real path has.
+        let resolved = match video.file_name() {
+            Some(_) => video.to_owned(),
+            None => video.canonicalize().unwrap_or_else(|_| video.to_owned()),
+        };
+        if video == Path::new(video::STDIN) {
+            return Err(PlanError::NamelessInput);
+        }
+        // A folder of pictures has no suffix, though its name may hold a dot.
+        let whole = keep_suffix || video.is_dir();
+        let name = if whole { resolved.file_name() } else { resolved.file_stem() };
+        let mut name = name.ok_or(PlanError::NamelessInput)?.to_owned();
+        name.push(".pose");
+        Ok(match self {
+            Self::Folder(folder) => folder.join(name),
+            _ => resolved.with_file_name(name),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(target: Option<&str>, video: &str, keep_suffix: bool) -> String {
+        let target = Target::from(target.map(Path::new));
+        target.output(Path::new(video), keep_suffix).unwrap().display().to_string()
+    }
+
+    #[test]
+    fn outputs_are_named_after_the_video() {
+        assert_eq!(output(None, "clips/a.b.mp4", false), "clips/a.b.pose");
+        assert_eq!(output(None, "clips/a.mp4", true), "clips/a.mp4.pose");
+        assert_eq!(output(Some("out"), "clips/a.mp4", false), "out/a.pose");
+        assert_eq!(output(Some("x.pose"), "clips/a.mp4", false), "x.pose");
+    }
+
+    #[test]
+    fn standard_input_needs_a_name() {
+        let target = Target::from(None);
+        assert!(matches!(target.output(Path::new("-"), false), Err(PlanError::NamelessInput)));
+    }
+}
