@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the system packages and the Rust toolchain that are missing.
+#
+#   scripts/install-packages.sh build     what building and running needs
+#   scripts/install-packages.sh test      what the tests need besides
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# gcc links, libclang and FFmpeg's headers make the decoder's bindings, python3 and pip fetch the models.
+packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+    ca-certificates curl python3 python3-pip)
+if [ "${1:-build}" = test ]; then
+    # The real ffmpeg program to compare with, and a Python of its own for the real pose-format.
+    packages+=(ffmpeg python3-venv)
+fi
+
+if command -v dpkg-query >/dev/null; then
+    missing=()
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        run=()
+        if [ "$(id -u)" != 0 ]; then
+            command -v sudo >/dev/null || {
+                echo "setup: these packages are missing and need root to install: ${missing[*]}" >&2
+                exit 2
+            }
+            run=(sudo)
+        fi
+        echo "Installing: ${missing[*]}"
+        "${run[@]}" apt-get update -qq
+        "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    fi
+else
+    echo "setup: no Debian or Ubuntu; these packages, or your system's like, must be there: ${packages[*]}" >&2
+fi
+
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+have=$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)
+if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
+    echo "Installing Rust (found: ${have:-none}, needed: $wanted)"
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c rustfmt -c clippy
+fi

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs all tests, after installing what they compare with: the ffmpeg program, and the real pose-format and
+# MediaPipe in a Python environment of their own (.venv). Arguments go to `cargo test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install-packages.sh test
+export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+scripts/fetch-models.sh
+if ! cmp -s tests/requirements.txt .venv/installed.txt; then
+    python3 -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
+    cp tests/requirements.txt .venv/installed.txt
+fi
+cargo test --locked "$@"
