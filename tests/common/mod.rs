@@ -30,7 +30,8 @@ impl Need {
                 (!can).then(|| format!("no Python with {module}; scripts/test.sh installs it"))
             }
             Self::Program(name) => {
-                let found = Command::new(name).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+                let found =
+                    Command::new(name).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
                 found.is_err().then(|| format!("no program {name}"))
             }
             Self::Models => {
