@@ -10,7 +10,7 @@ use ffmpeg_next::codec::{self, packet, threading};
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Packet, Rational, Stream, frame, media};
+use ffmpeg_next::{Codec, Dictionary, Packet, Rational, Stream, frame, media};
 
 use super::rotation::Orientation;
 use super::scaler::Scaler;
@@ -82,19 +82,15 @@ impl Reader {
         let name = parameters.id().name();
         let codec =
             codec::decoder::find(parameters.id()).ok_or_else(|| VideoError::NoDecoder(name.to_owned()))?;
-        let mut context = codec::Context::from_parameters(parameters).map_err(VideoError::Decoder)?;
-        context.set_threading(threading::Config {
-            count: options.threads.unwrap_or(0),
-            ..threading::Config::kind(threading::Type::Frame)
-        });
-        let mut limits = Dictionary::new();
-        limits.set("max_pixels", &MAX_PIXELS.to_string());
-        let opened = context.decoder().open_as_with(codec, limits).map_err(VideoError::Decoder)?;
-        let decoder = opened.video().map_err(VideoError::Decoder)?;
-        // A size in the header is refused before anything of it is allocated.
-        if (decoder.width(), decoder.height()) != (0, 0) {
-            check_size(decoder.width(), decoder.height())?;
+        // With its limit the decoder refuses a larger size, but does not name it: the header's is asked for
+        // without. Only the first frame knows where the header is silent.
+        let plain = open_decoder(parameters.clone(), codec, 1, Dictionary::new())?;
+        if (plain.width(), plain.height()) != (0, 0) {
+            check_size(plain.width(), plain.height())?;
         }
+        let mut limit = Dictionary::new();
+        limit.set("max_pixels", &MAX_PIXELS.to_string());
+        let decoder = open_decoder(parameters, codec, options.threads.unwrap_or(0), limit)?;
 
         let mut reader = Self {
             input,
@@ -297,6 +293,19 @@ fn best_stream(input: &Input) -> Result<Stream<'_>, VideoError> {
         kinds.dedup();
         VideoError::NoVideoStream(if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") })
     })
+}
+
+fn open_decoder(
+    parameters: codec::Parameters,
+    codec: Codec,
+    threads: usize,
+    options: Dictionary<'_>,
+) -> Result<codec::decoder::Video, VideoError> {
+    let mut context = codec::Context::from_parameters(parameters).map_err(VideoError::Decoder)?;
+    let threading = threading::Config::kind(threading::Type::Frame);
+    context.set_threading(threading::Config { count: threads, ..threading });
+    let opened = context.decoder().open_as_with(codec, options).map_err(VideoError::Decoder)?;
+    opened.video().map_err(VideoError::Decoder)
 }
 
 /// Single pictures come through demuxers of their own.
