@@ -18,6 +18,8 @@ pub enum Need {
     /// A file of the test data that is too large, or not ours, to lie in the repository: in
     /// `$OPPOSE_SHARED`, or in `shared` beside the checkout.
     Shared(&'static str),
+    /// The right to mount a file system; named where mounting one was tried and refused.
+    Mount,
 }
 
 impl Need {
@@ -38,6 +40,7 @@ impl Need {
                 let folder = models().join("holistic");
                 (!folder.is_dir()).then(|| "no models; scripts/fetch-models.sh fetches them".to_owned())
             }
+            Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }
     }

@@ -1,0 +1,264 @@
+//! The pipeline with frames and engines of its own: order, limits, and what is kept when something breaks.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use oppose::engine::{Engine, EngineError};
+use oppose::pipeline::{self, Cancel, Options, PipelineError};
+use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
+use oppose::video::{DecodeSummary, Frame, FrameRate, Source, VideoError, VideoInfo};
+
+/// Frames whose first pixel counts them; breaks after `breaks_after`.
+struct Counting {
+    info: VideoInfo,
+    next: u64,
+    frames: u64,
+    breaks: bool,
+}
+
+fn counting(frames: u64, breaks: bool) -> Box<dyn Source> {
+    let frame_rate = FrameRate::new(30000, 1001).unwrap();
+    let info = VideoInfo { width: 32, height: 16, frame_rate, announced_frames: Some(frames) };
+    Box::new(Counting { info, next: 0, frames, breaks })
+}
+
+impl Source for Counting {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+        if self.next == self.frames {
+            let error = VideoError::Truncated { frames: self.frames, announced: 2 * self.frames };
+            return if self.breaks { Err(error) } else { Ok(None) };
+        }
+        let mut pixels = vec![0; 32 * 16 * 3];
+        pixels[..8].copy_from_slice(&self.next.to_le_bytes());
+        self.next += 1;
+        Ok(Frame::new(self.next - 1, None, 32, 16, pixels))
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        DecodeSummary { frames: self.next, ..DecodeSummary::default() }
+    }
+}
+
+/// Finds `index % 4` people in frame `index`, whose first coordinate is the number in the pixels. Keeps
+/// results back until `flush`, as an engine that gathers batches does.
+struct Gathering {
+    waiting: VecDeque<Frame>,
+    ready: VecDeque<Frame>,
+    batch: usize,
+    fails_at: Option<u64>,
+    videos: usize,
+}
+
+fn gathering(batch: usize) -> Gathering {
+    Gathering { waiting: VecDeque::new(), ready: VecDeque::new(), batch, fails_at: None, videos: 0 }
+}
+
+impl Engine for Gathering {
+    fn name(&self) -> &'static str {
+        "gathering"
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        openpose_137()
+    }
+
+    fn capacity(&self) -> usize {
+        2 * self.batch
+    }
+
+    fn start_video(&mut self, _info: &VideoInfo) -> Result<(), EngineError> {
+        self.videos += 1;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        let in_flight = self.waiting.len() + self.ready.len();
+        assert!(in_flight < self.capacity(), "{in_flight} frames are in flight already");
+        if self.fails_at == Some(frame.index()) {
+            return Err(EngineError::Other("out of order".into()));
+        }
+        self.waiting.push_back(frame);
+        if self.waiting.len() == self.batch {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        self.ready.append(&mut self.waiting);
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        let Some(frame) = self.ready.pop_front() else { return Ok(false) };
+        let number = u64::from_le_bytes(frame.pixels()[..8].try_into().unwrap());
+        pose.reset(number as usize % 4, 137, 2);
+        pose.coordinates_mut().fill(number as f32);
+        pose.confidences_mut().fill(1.0);
+        Ok(true)
+    }
+}
+
+fn run(
+    source: Box<dyn Source>,
+    engine: &mut Gathering,
+    output: &Path,
+    options: &Options,
+) -> Result<pipeline::Report, PipelineError> {
+    pipeline::run(source, engine, output, options, &mut |_| {})
+}
+
+/// The number that the first person of each frame carries.
+fn numbers(pose: &Pose) -> Vec<f32> {
+    let mut frame = FramePose::default();
+    (0..pose.frames())
+        .map(|index| {
+            pose.copy_frame(index, &mut frame);
+            frame.coordinates()[0]
+        })
+        .collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn results_come_out_in_order_whatever_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    for (batch, frames) in [(1, 1), (1, 50), (4, 50), (7, 50), (64, 50)] {
+        let path = folder.path().join(format!("{batch}-{frames}.pose"));
+        let mut engine = gathering(batch);
+        let report = run(counting(frames, false), &mut engine, &path, &Options::default()).unwrap();
+        assert_eq!((report.frames, engine.videos), (frames, 1));
+        assert_eq!(report.people, frames.min(4) as usize - 1);
+        let pose = Pose::read_file(&path).unwrap();
+        let expected: Vec<f32> = match pose.people() {
+            0 => continue,
+            _ => (0..frames).map(|number| if number % 4 == 0 { 0.0 } else { number as f32 }).collect(),
+        };
+        assert_eq!(numbers(&pose), expected, "batches of {batch}");
+        assert_eq!(pose.fps, 29.97003);
+    }
+}
+
+#[test]
+fn a_video_that_breaks_keeps_what_came_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let error = run(counting(23, true), &mut gathering(4), &path, &Options::default()).unwrap_err();
+    let partial = folder.path().join("clip.partial.pose");
+    assert!(matches!(&error, PipelineError::Video { partial: Some(kept), .. } if *kept == partial));
+    let message = error.to_string();
+    assert!(message.contains("announces 46 frames and holds 23"), "{message}");
+    assert!(message.contains("clip.partial.pose"), "{message}");
+    assert_eq!(Pose::read_file(&partial).unwrap().frames(), 23);
+    assert_eq!(names(folder.path()), ["clip.partial.pose"], "nothing else is left");
+
+    // A later run that succeeds replaces it.
+    run(counting(23, false), &mut gathering(4), &path, &Options::default()).unwrap();
+    assert_eq!(names(folder.path()), ["clip.pose"]);
+}
+
+#[test]
+fn an_engine_that_fails_keeps_what_came_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let mut engine = Gathering { fails_at: Some(20), ..gathering(4) };
+    let error = run(counting(50, false), &mut engine, &path, &Options::default()).unwrap_err();
+    assert!(matches!(error, PipelineError::Engine { partial: Some(_), .. }), "{error}");
+    let kept = Pose::read_file(&folder.path().join("clip.partial.pose")).unwrap();
+    assert!((1..=20).contains(&kept.frames()), "{} frames", kept.frames());
+}
+
+#[test]
+fn a_video_of_no_frames_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let error = run(counting(0, false), &mut gathering(4), &path, &Options::default()).unwrap_err();
+    assert!(matches!(error, PipelineError::NoFrames));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_cancelled_run_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let options = Options::default();
+    let cancel = options.cancel.clone();
+    let mut frames = 0;
+    let mut progress = |_| {
+        frames += 1;
+        if frames == 10 {
+            cancel.cancel();
+        }
+    };
+    let source = counting(100_000, false);
+    let error = pipeline::run(source, &mut gathering(1), &path, &options, &mut progress).unwrap_err();
+    assert!(matches!(error, PipelineError::Cancelled));
+    assert!(frames < 100, "{frames} frames after the tenth");
+    assert!(names(folder.path()).is_empty());
+}
+
+/// A source that never gives a frame, as a silent pipe.
+struct Silent(VideoInfo);
+
+impl Source for Silent {
+    fn info(&self) -> &VideoInfo {
+        &self.0
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+        loop {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        DecodeSummary::default()
+    }
+}
+
+#[test]
+fn a_silent_pipe_can_be_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let options = Options { cancel, ..Options::default() };
+    let source = Box::new(Silent(counting(1, false).info().clone()));
+    let error = run(source, &mut gathering(1), &folder.path().join("clip.pose"), &options).unwrap_err();
+    assert!(matches!(error, PipelineError::Cancelled));
+}
+
+#[test]
+fn people_can_be_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let options = Options { max_people: Some(2), ..Options::default() };
+    let report = run(counting(20, false), &mut gathering(3), &path, &options).unwrap();
+    assert_eq!(report.people, 2);
+    assert_eq!(Pose::read_file(&path).unwrap().people(), 2);
+    assert_eq!(report.frames_with_people, 15);
+}
+
+#[test]
+fn an_existing_file_is_replaced_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    fs::write(&path, "precious").unwrap();
+    let error = run(counting(3, false), &mut gathering(1), &path, &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    let options = Options { overwrite: true, ..Options::default() };
+    run(counting(3, false), &mut gathering(1), &path, &options).unwrap();
+    assert_eq!(Pose::read_file(&path).unwrap().frames(), 3);
+}
