@@ -1,0 +1,13 @@
+//! Any bytes at all, read as a `.pose` file; what can be read is written and read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use oppose::pose::Pose;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(pose) = Pose::from_bytes(bytes) {
+        let written = pose.to_bytes().expect("what was read can be written");
+        let again = Pose::from_bytes(&written).expect("what was written can be read").to_bytes();
+        assert!(again.expect("once more") == written);
+    }
+});
