@@ -41,7 +41,6 @@ pub(super) struct Reader {
     /// The frame as it is stored, where it has to be turned.
     stored: Vec<u8>,
     pool: FramePool,
-    packet: Packet,
     decoded: frame::Video,
     /// Whether `decoded` holds a frame that was not delivered yet.
     pending: bool,
@@ -104,7 +103,6 @@ impl Reader {
             scaler: Scaler::default(),
             stored: Vec::new(),
             pool: FramePool::new(POOLED_FRAMES),
-            packet: Packet::empty(),
             decoded: frame::Video::empty(),
             pending: false,
             draining: false,
@@ -151,12 +149,12 @@ impl Reader {
                 return Ok(false);
             }
             match self.next_packet()? {
-                true => {
-                    if self.decoder.send_packet(&self.packet).is_err() {
+                Some(packet) => {
+                    if self.decoder.send_packet(&packet).is_err() {
                         self.damaged_packets += 1;
                     }
                 }
-                false => {
+                None => {
                     self.draining = true;
                     // The decoder refuses only when it has nothing left, which the next call tells.
                     let _ = self.decoder.send_eof();
@@ -165,21 +163,24 @@ impl Reader {
         }
     }
 
-    /// Reads the next packet of the stream into `self.packet`; `false` at the end of the file.
-    fn next_packet(&mut self) -> Result<bool, VideoError> {
+    /// The next packet of the stream; `None` at the end of the file.
+    fn next_packet(&mut self) -> Result<Option<Packet>, VideoError> {
         loop {
-            match self.packet.read(&mut self.input) {
-                Ok(()) if self.packet.stream() == self.stream => break,
+            // A new one each time: reading into one that is full would lose what it holds.
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => {
+                    if let Some(time) = packet.pts().or(packet.dts()) {
+                        let end = time.saturating_add(packet.duration());
+                        self.last_end = Some(self.last_end.map_or(end, |last| last.max(end)));
+                    }
+                    return Ok(Some(packet));
+                }
                 Ok(()) | Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
-                Err(ffmpeg::Error::Eof) => return Ok(false),
+                Err(ffmpeg::Error::Eof) => return Ok(None),
                 Err(source) => return Err(VideoError::Broken { frames: self.frames, source }),
             }
         }
-        if let Some(time) = self.packet.pts().or(self.packet.dts()) {
-            let end = time.saturating_add(self.packet.duration());
-            self.last_end = Some(self.last_end.map_or(end, |last| last.max(end)));
-        }
-        Ok(true)
     }
 
     /// Whether the index places frames clearly behind the last one that was there.
