@@ -1,7 +1,38 @@
-//! Video in, `.pose` out.
+//! Video in, `.pose` out: the keypoints of the people in every frame of a video, written in the binary format
+//! of the pose-format library.
+//!
+//! ```
+//! use oppose::{engine::holistic::Holistic, pipeline, video};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let output = folder.path().join("sample.pose");
+//! let video = video::open("assets/sample.mp4".as_ref(), &video::Options::default())?;
+//! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
+//! let options = pipeline::Options::default();
+//! let report = pipeline::run(video, &mut engine, &output, &options, &mut |_progress| {})?;
+//! println!("{} frames at {} a second", report.frames, report.frame_rate);
+//! # assert_eq!((report.frames, report.people), (90, 1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Data flows one way, and each room is useful alone:
+//!
+//! * [`video`] decodes files, pictures and pipes to upright frames. Frames of your own: implement
+//!   [`video::Source`].
+//! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
+//!   `examples/own_engine.rs` does.
+//! * [`pose`] reads and writes `.pose` files.
+//! * [`pipeline`] joins the three for one video.
+//! * [`render`] draws poses over pictures, to look at before believing.
 
 pub mod engine;
 pub mod pipeline;
 pub mod pose;
 pub mod render;
 pub mod video;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
