@@ -1,4 +1,5 @@
 //! The program as a user calls it: what it writes, what it says, how it ends.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 mod common;
 
@@ -319,10 +320,13 @@ fn the_manual_names_every_option() {
     }
 }
 
+/// Its name, what it needs, and the test.
+type Test = (&'static str, Vec<Need>, fn());
+
 fn main() {
     let models = || vec![Need::Models];
     let both = || vec![Need::Models, Need::Program("ffmpeg")];
-    let tests: Vec<(&str, Vec<Need>, fn())> = vec![
+    let tests: Vec<Test> = vec![
         ("a_video_becomes_a_file_beside_it", models(), a_video_becomes_a_file_beside_it),
         ("a_real_person_is_found", models(), a_real_person_is_found),
         ("a_folder_is_done_video_by_video", models(), a_folder_is_done_video_by_video),

@@ -1,5 +1,6 @@
 //! `.pose` files from anywhere: damaged ones are errors, never panics, and never cost more memory than they
 //! are worth.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;

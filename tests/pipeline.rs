@@ -1,4 +1,5 @@
 //! The pipeline with frames and engines of its own: order, limits, and what is kept when something breaks.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 use std::collections::VecDeque;
 use std::fs;

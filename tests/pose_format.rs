@@ -1,4 +1,5 @@
 //! Files against the real Python package: byte for byte, in both directions.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 mod common;
 

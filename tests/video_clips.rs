@@ -2,6 +2,7 @@
 //!
 //! The clips were generated; what a right decoder says of them was counted by decoding to the end with
 //! ffprobe, OpenCV and a decoder on FFmpeg, which agreed.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 mod common;
 
@@ -265,7 +266,7 @@ fn cut_and_garbled_files_never_panic() {
     for name in ["h264_25.mp4", "vp9_30.webm", "truncated.ts", "mjpeg_25.avi", "rot90.mp4"] {
         let whole = fs::read(clip(name)).unwrap();
         let path = folder.path().join(name);
-        let mut read = |bytes: &[u8]| {
+        let read = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
             // Whatever comes, it comes as frames or as an error.
             if let Ok(mut video) = open(&path) {
@@ -300,9 +301,12 @@ fn a_pipe_is_read_to_its_end() {
     assert_eq!(oppose::pose::Pose::read_file(&target).unwrap().frames(), 50);
 }
 
+/// Its name, what it needs, and the test.
+type Test = (&'static str, Vec<Need>, fn());
+
 fn main() {
     let ffmpeg = || vec![Need::Program("ffmpeg")];
-    let tests: Vec<(&str, Vec<Need>, fn())> = vec![
+    let tests: Vec<Test> = vec![
         ("every_clip_comes_out_as_the_table_says", vec![], every_clip_comes_out_as_the_table_says),
         ("a_variable_rate_is_noticed", vec![], a_variable_rate_is_noticed),
         ("pixels_are_those_of_the_ffmpeg_program", ffmpeg(), pixels_are_those_of_the_ffmpeg_program),

@@ -187,6 +187,8 @@ pub struct BodySmoother {
     auxiliary: OneEuro<6>,
     world: OneEuro<{ 3 * LANDMARKS }>,
     visibility: Option<[f32; LANDMARKS]>,
+    /// Frames without a body since the last one with one.
+    missed: u32,
 }
 
 impl Default for BodySmoother {
@@ -196,14 +198,23 @@ impl Default for BodySmoother {
             auxiliary: OneEuro::new(AUXILIARY_RESPONSE),
             world: OneEuro::new(WORLD_RESPONSE),
             visibility: None,
+            missed: 0,
         }
     }
 }
 
 impl BodySmoother {
-    /// Forgets everything.
+    /// Forgets everything: another video begins.
     pub fn reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// A frame without a body: the landmarks start anew. Visibility and world landmarks do not, because
+    /// MediaPipe's filters for these hear nothing of it; they see only that more time has passed.
+    pub fn miss(&mut self) {
+        self.landmarks.reset();
+        self.auxiliary.reset();
+        self.missed = self.missed.saturating_add(1);
     }
 
     /// The smoothed body. Speed counts relative to the person's size.
@@ -212,12 +223,13 @@ impl BodySmoother {
         let scale = [width, height, width];
         let [hips, circle] = raw.auxiliary.map(|[x, y, _]| size.pixels([x, y]));
         let person = 2.0 * (circle[0] - hips[0]).hypot(circle[1] - hips[1]);
+        let frames = std::mem::take(&mut self.missed).saturating_add(1);
         let mut body = raw.clone();
         if person >= MINIMUM_SIZE {
-            filter(&mut self.landmarks, &mut body.landmarks, scale, 1.0 / person);
-            filter(&mut self.auxiliary, &mut body.auxiliary, scale, 1.0 / person);
+            filter(&mut self.landmarks, &mut body.landmarks, scale, 1.0 / person, 1);
+            filter(&mut self.auxiliary, &mut body.auxiliary, scale, 1.0 / person, 1);
         }
-        filter(&mut self.world, &mut body.world, [1.0; 3], 1.0);
+        filter(&mut self.world, &mut body.world, [1.0; 3], 1.0, frames);
         if let Some(smoothed) = self.visibility {
             for (new, old) in body.visibility.iter_mut().zip(smoothed) {
                 *new = VISIBILITY_WEIGHT * *new + (1.0 - VISIBILITY_WEIGHT) * old;
@@ -234,6 +246,7 @@ fn filter<const N: usize>(
     points: &mut [Landmark],
     scale: [f64; 3],
     value_scale: f64,
+    frames: u32,
 ) {
     let mut sample = [0.0; N];
     for (sample, (value, scale)) in
@@ -241,7 +254,7 @@ fn filter<const N: usize>(
     {
         *sample = f64::from(*value) * scale;
     }
-    let filtered = filter.filter(sample, value_scale);
+    let filtered = filter.filter(sample, value_scale, frames);
     for (value, (filtered, scale)) in
         points.as_flattened_mut().iter_mut().zip(filtered.into_iter().zip(scale.into_iter().cycle()))
     {
@@ -293,7 +306,7 @@ impl BodyTracker {
             None => None,
         };
         let Some(raw) = raw else {
-            self.reset();
+            self.smoother.miss();
             return Ok(None);
         };
         let body = self.smoother.smooth(&raw, Size::of(frame));
@@ -351,6 +364,11 @@ mod tests {
         assert!(0.5 < x && x < 0.51, "{x}");
         assert!((second.visibility[0] - 0.501).abs() < 1e-6);
         assert!(second.auxiliary[0][0] < x, "the auxiliary points are held back more");
+        smoother.miss();
+        let third = smoother.smooth(&body(0.02), SIZE);
+        assert_eq!(third.landmarks, body(0.02).landmarks);
+        assert_ne!(third.visibility, body(0.02).visibility);
+        assert_ne!(third.world, body(0.02).world);
         smoother.reset();
         assert_eq!(smoother.smooth(&body(0.01), SIZE), body(0.01));
     }

@@ -58,7 +58,8 @@ impl Side {
     /// Roughly where this hand is by the body, or `None` where its wrist is hardly visible.
     pub fn rough_region(self, body: &Body, size: Size) -> Option<Rect> {
         let [wrist, little, index] = self.body_landmarks();
-        if !(body.visibility[wrist] > MINIMUM_VISIBILITY) {
+        let is_visible = body.visibility[wrist] > MINIMUM_VISIBILITY;
+        if !is_visible {
             return None;
         }
         let [wrist, little, index] =

@@ -230,14 +230,13 @@ struct Tensor {
 
 impl Tensor {
     fn new(
-        runtime: &Runtime,
+        functions: &Functions,
         environment: &Owned,
         tensor: Handle,
         requirements: Handle,
         what: &str,
         length: usize,
     ) -> Result<Self, LiteRtError> {
-        let functions = &runtime.functions;
         let mut kind = RankedTensorType::default();
         // SAFETY: `tensor` belongs to the living model; `kind` has the layout LiteRT writes.
         check("LiteRtGetRankedTensorType", unsafe { (functions.tensor_type)(tensor, &mut kind) })?;
@@ -309,7 +308,7 @@ pub struct Net {
 }
 
 // SAFETY: a net owns all its handles (its own environment included) and LiteRT ties none of them to a thread.
-// It is not `Sync`-relevant: running takes `&mut self`.
+// Whoever holds it mutably is alone with it.
 unsafe impl Send for Net {}
 
 impl fmt::Debug for Net {
@@ -355,48 +354,29 @@ impl Net {
         })?;
         let compiled = Owned { handle, free: functions.destroy_compiled_model };
 
-        let mut main = 0;
-        // SAFETY (this and the calls below): the handles are alive and belong to the model or to the compiled
-        // model; indices are within the counts LiteRT gives.
-        check("LiteRtGetMainModelSubgraphIndex", unsafe {
-            (functions.main_subgraph)(model.handle, &mut main)
-        })?;
-        let graph = created("LiteRtGetModelSubgraph", |out| {
-            // SAFETY: see above.
-            unsafe { (functions.subgraph)(model.handle, main, out) }
-        })?;
-        let (mut inputs, mut found) = (0, 0);
-        // SAFETY: see above.
-        check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut inputs) })?;
-        // SAFETY: see above.
-        check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found) })?;
-        for (what, found, expected) in [("inputs", inputs, 1), ("outputs", found, outputs.len())] {
-            if found != expected {
-                return Err(LiteRtError::Shape { what: format!("number of {what}"), found, expected });
-            }
-        }
-        // SAFETY: see above.
-        let tensor =
-            created("LiteRtGetSubgraphInput", |out| unsafe { (functions.input_tensor)(graph, 0, out) })?;
-        let requirements = created("LiteRtGetCompiledModelInputBufferRequirements", |out| {
-            // SAFETY: see above.
-            unsafe { (functions.input_requirements)(compiled.handle, 0, 0, out) }
-        })?;
-        let input = Tensor::new(runtime, &environment, tensor, requirements, "the input", input)?;
-        let outputs = (0..outputs.len())
-            .map(|i| {
-                let tensor = created("LiteRtGetSubgraphOutput", |out| {
-                    // SAFETY: see above.
-                    unsafe { (functions.output_tensor)(graph, i, out) }
-                })?;
-                let requirements = created("LiteRtGetCompiledModelOutputBufferRequirements", |out| {
-                    // SAFETY: see above.
-                    unsafe { (functions.output_requirements)(compiled.handle, 0, i, out) }
-                })?;
-                let what = format!("output {i}");
-                Tensor::new(runtime, &environment, tensor, requirements, &what, outputs[i])
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let graph = graph(functions, &model, outputs.len())?;
+        let input = {
+            // SAFETY: the graph belongs to the living model and has an input 0.
+            let tensor =
+                created("LiteRtGetSubgraphInput", |out| unsafe { (functions.input_tensor)(graph, 0, out) })?;
+            // SAFETY: the compiled model is alive.
+            let requirements = created("LiteRtGetCompiledModelInputBufferRequirements", |out| unsafe {
+                (functions.input_requirements)(compiled.handle, 0, 0, out)
+            })?;
+            Tensor::new(functions, &environment, tensor, requirements, "the input", input)?
+        };
+        let output = |(i, &length): (usize, &usize)| {
+            // SAFETY: the graph belongs to the living model and has an output `i`.
+            let tensor = created("LiteRtGetSubgraphOutput", |out| unsafe {
+                (functions.output_tensor)(graph, i, out)
+            })?;
+            // SAFETY: the compiled model is alive.
+            let requirements = created("LiteRtGetCompiledModelOutputBufferRequirements", |out| unsafe {
+                (functions.output_requirements)(compiled.handle, 0, i, out)
+            })?;
+            Tensor::new(functions, &environment, tensor, requirements, &format!("output {i}"), length)
+        };
+        let outputs = outputs.iter().enumerate().map(output).collect::<Result<Vec<_>, _>>()?;
         let output_handles = outputs.iter().map(|output| output.buffer.handle).collect();
         Ok(Self {
             compiled,
@@ -439,6 +419,26 @@ impl Net {
     pub fn output(&self, i: usize) -> &[f32] {
         self.outputs.get(i).map_or(&[], Tensor::values)
     }
+}
+
+/// A model's main graph, which must have one input and so many outputs.
+fn graph(functions: &Functions, model: &Owned, outputs: usize) -> Result<Handle, LiteRtError> {
+    let (mut main, mut inputs, mut found) = (0, 0, 0);
+    // SAFETY: the model is alive.
+    check("LiteRtGetMainModelSubgraphIndex", unsafe { (functions.main_subgraph)(model.handle, &mut main) })?;
+    // SAFETY: the model is alive and has a graph of this number.
+    let graph =
+        created("LiteRtGetModelSubgraph", |out| unsafe { (functions.subgraph)(model.handle, main, out) })?;
+    // SAFETY: the graph belongs to the living model.
+    check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut inputs) })?;
+    // SAFETY: the graph belongs to the living model.
+    check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found) })?;
+    for (what, found, expected) in [("inputs", inputs, 1), ("outputs", found, outputs)] {
+        if found != expected {
+            return Err(LiteRtError::Shape { what: format!("number of {what}"), found, expected });
+        }
+    }
+    Ok(graph)
 }
 
 /// An environment that looks for no accelerator beside the CPU and writes only errors to the terminal.

@@ -25,6 +25,7 @@
 //! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets. The body in the next
 //! frame is looked for beside the hands and the face in this one.
 
+mod blend;
 pub mod body;
 pub mod detector;
 pub mod face;

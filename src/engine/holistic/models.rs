@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 
@@ -192,16 +193,22 @@ impl Models {
     /// Files are missing or wrong (all of them are named), or the runtime doesn't load.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let folder = folder.join(FOLDER);
-        let mut problems = Vec::new();
-        let mut checked = |file: &ModelFile| match read(&folder, file) {
-            Ok(bytes) => bytes,
-            Err(problem) => {
-                problems.push(problem);
-                Vec::new()
+        // Side by side: hashing 24 MB takes a good part of the start.
+        let checked: Vec<_> = thread::scope(|scope| {
+            let files = ALL.iter().map(|model| model.file).chain([RUNTIME]);
+            let folder = &folder;
+            let check = |file: ModelFile| (file.name, scope.spawn(move || read(folder, &file)));
+            let threads: Vec<_> = files.map(check).collect();
+            threads.into_iter().map(|(name, thread)| (name, thread.join())).collect()
+        });
+        let (mut nets, mut problems) = (Vec::new(), Vec::new());
+        for (name, checked) in checked {
+            match checked {
+                Ok(Ok(bytes)) => nets.push((name, bytes)),
+                Ok(Err(problem)) => problems.push(problem),
+                Err(panic) => std::panic::resume_unwind(panic),
             }
-        };
-        let nets = ALL.iter().map(|model| (model.file.name, checked(&model.file))).collect();
-        checked(&RUNTIME);
+        }
         if !problems.is_empty() {
             return Err(ModelsError { problems }.into());
         }

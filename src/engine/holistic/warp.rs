@@ -3,6 +3,7 @@
 //! As near as can be to what MediaPipe's `ImageToTensorCalculator` does with OpenCV's perspective warp:
 //! source positions are rounded to 1/32 pixel, samples are bilinear in whole numbers and rounded to 8 bits.
 
+use super::blend::blend;
 use super::geometry::{Padding, Rect, Size};
 use crate::video::Frame;
 
@@ -34,27 +35,38 @@ const STEPS: f64 = 32.0;
 const FRACTION: u32 = 32;
 
 impl Crop {
-    /// Fills `tensor` (`side` × `side` × red, green, blue) with the part of the frame in `rect`. Says how much of the crop is
-    /// padding.
+    /// Fills `tensor` (`side` × `side` × red, green, blue) with the part of the frame in `rect`. Says how much
+    /// of the crop is padding.
     pub fn cut(&self, frame: &Frame, rect: &Rect, tensor: &mut [f32]) -> Padding {
-        let (corners, padding) = self.place(Size::of(frame), rect);
+        let ([start, right, down], padding) = self.place(Size::of(frame), rect);
         let side = self.side as f64;
-        // From a pixel of the crop to a position in the frame, in fixed point: start, a step right, a step
-        // down. Corner (0, 0) of the crop is its pixel (0, 0), (side, side) lies one pixel beyond its last.
+        let (low, high) = self.range;
+        let scale = (high - low) / 255.0;
+        let sampler = Sampler::new(frame, self.border);
+        // From a pixel of the crop to a position in the frame, in fixed point. Corner (0, 0) of the crop is its
+        // pixel (0, 0); (side, side) lies one pixel beyond its last.
         let fixed = |value: f64| (value * STEPS * 2f64.powi(FRACTION as i32)) as i64;
-        let [start, right, down] = corners;
-        let right = [0, 1].map(|i| fixed((right[i] - start[i]) / side));
-        let down = [0, 1].map(|i| (down[i] - start[i]) / side);
-        let table = self.table();
-        let sampler = Sampler { frame, border: self.border };
+        let step = [0, 1].map(|i| fixed((right[i] - start[i]) / side));
         for (y, row) in tensor.chunks_exact_mut(3 * self.side).take(self.side).enumerate() {
-            // Half a step, so that cutting off the fraction rounds.
-            let mut at =
-                [0, 1].map(|i| fixed(start[i] + down[i] * y as f64).wrapping_add(1 << (FRACTION - 1)));
-            for pixel in row.chunks_exact_mut(3) {
-                let [blue, green, red] = sampler.sample(at[0] >> FRACTION, at[1] >> FRACTION);
-                pixel.copy_from_slice(&[table[red as usize], table[green as usize], table[blue as usize]]);
-                at = [at[0].wrapping_add(right[0]), at[1].wrapping_add(right[1])];
+            let first = [0, 1].map(|i| {
+                let position = start[i] + (down[i] - start[i]) / side * y as f64;
+                // Half a step more, so that cutting off the fraction rounds.
+                fixed(position).wrapping_add(1 << (FRACTION - 1))
+            });
+            let walk = Walk { at: first, step };
+            let last = [0, 1].map(|i| first[i].wrapping_add(step[i].wrapping_mul(self.side as i64 - 1)));
+            // What is inside at both ends is inside in between.
+            if [first, last].iter().all(|at| sampler.is_inside(at.map(|at| at >> FRACTION))) {
+                fill(row, walk, |at| sampler.inside(at));
+            } else if self.border == Border::Replicate {
+                fill(row, walk, |at| sampler.repeated(at));
+            } else {
+                fill(row, walk, |at| {
+                    if sampler.is_inside(at) { sampler.inside(at) } else { sampler.at_border(at) }
+                });
+            }
+            for value in row {
+                *value = *value * scale + low;
             }
         }
         padding
@@ -85,74 +97,97 @@ impl Crop {
         let top_right = [2.0 * center[0] - bottom_left[0], 2.0 * center[1] - bottom_left[1]];
         ([top_left, top_right, bottom_left].map(|point| point.map(f64::from)), padding)
     }
+}
 
-    /// What each 8-bit value becomes.
-    fn table(&self) -> [f32; 256] {
-        let (low, high) = self.range;
-        let scale = (high - low) / 255.0;
-        std::array::from_fn(|value| value as f32 * scale + low)
+/// Positions along a row of the crop, in 1/32 pixels of the frame.
+struct Walk {
+    at: [i64; 2],
+    step: [i64; 2],
+}
+
+impl Iterator for Walk {
+    type Item = [i64; 2];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<[i64; 2]> {
+        let at = self.at.map(|at| at >> FRACTION);
+        self.at = [self.at[0].wrapping_add(self.step[0]), self.at[1].wrapping_add(self.step[1])];
+        Some(at)
     }
 }
 
-/// Bilinear samples of a frame.
+/// Samples a row of the crop.
+#[inline(always)]
+fn fill(row: &mut [f32], walk: Walk, sample: impl Fn([i64; 2]) -> [f32; 3]) {
+    for (pixel, at) in row.chunks_exact_mut(3).zip(walk) {
+        pixel.copy_from_slice(&sample(at));
+    }
+}
+
+/// Bilinear samples of a frame: red, green, blue, 0 to 255. Positions are in 1/32 pixels.
 struct Sampler<'a> {
-    frame: &'a Frame,
+    pixels: &'a [u8],
+    width: i64,
+    height: i64,
     border: Border,
 }
 
-impl Sampler<'_> {
-    /// Blue, green and red at a position in 1/32 pixels.
-    #[inline(always)]
-    fn sample(&self, x: i64, y: i64) -> [u8; 3] {
-        let (column, row) = (x >> 5, y >> 5);
-        let [fx, fy] = [(x & 31) as u64, (y & 31) as u64];
-        let [above, below] = self.pairs(column, row).unwrap_or_else(|| self.pairs_at_border(column, row));
-        // Weights of the four pixels add up to 1024; three sums are made at once, 21 bits apart.
-        let sum = spread(above) * ((32 - fx) * (32 - fy))
-            + spread(above >> 24) * (fx * (32 - fy))
-            + spread(below) * ((32 - fx) * fy)
-            + spread(below >> 24) * (fx * fy)
-            + (512 | 512 << 21 | 512 << 42);
-        [(sum >> 10) as u8, (sum >> 31) as u8, (sum >> 52) as u8]
+impl<'a> Sampler<'a> {
+    fn new(frame: &'a Frame, border: Border) -> Self {
+        let (width, height) = (frame.width().into(), frame.height().into());
+        Self { pixels: frame.pixels(), width, height, border }
     }
 
-    /// Two neighbouring pixels of this row, and the two below, six bytes each; `None` near the border.
+    /// Whether all four pixels around a position are there.
+    fn is_inside(&self, at: [i64; 2]) -> bool {
+        let [column, row] = at.map(|at| at >> 5);
+        column >= 0 && row >= 0 && column + 1 < self.width && row + 1 < self.height
+    }
+
+    /// At a position that is inside.
+    #[inline(always)]
+    fn inside(&self, [x, y]: [i64; 2]) -> [f32; 3] {
+        let pairs = self.pairs(x >> 5, y >> 5);
+        pairs.map_or_else(|| self.at_border([x, y]), |pairs| blend(pairs, [x as u32 & 31, y as u32 & 31]))
+    }
+
+    /// At any position, the outermost pixels repeated beyond the frame.
+    #[inline(always)]
+    fn repeated(&self, [x, y]: [i64; 2]) -> [f32; 3] {
+        // Going no further than the centre of the outermost pixel is the same as repeating that pixel.
+        let (near_x, near_y) = (x.min((self.width - 1) << 5).max(0), y.min((self.height - 1) << 5).max(0));
+        let (column, row) = ((near_x >> 5).min(self.width - 2), (near_y >> 5).min(self.height - 2));
+        let weights = [(near_x - (column << 5)) as u32, (near_y - (row << 5)) as u32];
+        self.pairs(column, row).map_or_else(|| self.at_border([x, y]), |pairs| blend(pairs, weights))
+    }
+
+    /// Two neighbouring pixels and the two below. `None` in frames one pixel wide or high, and where fewer than
+    /// eight bytes are left of the frame.
     #[inline(always)]
     fn pairs(&self, column: i64, row: i64) -> Option<[u64; 2]> {
-        let (width, height) = (i64::from(self.frame.width()), i64::from(self.frame.height()));
-        if column < 0 || row < 0 || column + 1 >= width || row + 1 >= height {
-            return None;
-        }
-        let pixels = self.frame.pixels();
-        let stride = 3 * width as usize;
-        let start = row as usize * stride + 3 * column as usize;
-        let eight = |at: usize| Some(u64::from_le_bytes(*pixels.get(at..)?.first_chunk()?));
-        Some([eight(start)?, eight(start + stride)?])
+        let (start, stride) = (3 * (row * self.width + column), 3 * self.width);
+        let eight = |at: i64| Some(u64::from_le_bytes(*self.pixels.get(at as usize..)?.first_chunk()?));
+        if column < 0 || row < 0 { None } else { Some([eight(start)?, eight(start + stride)?]) }
     }
 
-    /// As [`pairs`](Self::pairs), anywhere.
+    /// At any position, slowly, pixel by pixel.
     #[cold]
-    fn pairs_at_border(&self, column: i64, row: i64) -> [u64; 2] {
-        let pair = |row| self.pixel(column, row) | self.pixel(column.saturating_add(1), row) << 24;
-        [pair(row), pair(row.saturating_add(1))]
+    fn at_border(&self, [x, y]: [i64; 2]) -> [f32; 3] {
+        let (column, row) = (x >> 5, y >> 5);
+        let pair = |row| self.pixel(column, row) | self.pixel(column + 1, row) << 24;
+        blend([pair(row), pair(row + 1)], [x as u32 & 31, y as u32 & 31])
     }
 
     fn pixel(&self, column: i64, row: i64) -> u64 {
-        let (width, height) = (i64::from(self.frame.width()), i64::from(self.frame.height()));
-        let inside = (0..width).contains(&column) && (0..height).contains(&row);
-        if width == 0 || height == 0 || (self.border == Border::Zero && !inside) {
+        let is_there = (0..self.width).contains(&column) && (0..self.height).contains(&row);
+        if self.width == 0 || self.height == 0 || (self.border == Border::Zero && !is_there) {
             return 0;
         }
-        let at = 3 * (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)) as usize;
-        let pixel = self.frame.pixels().get(at..at + 3);
+        let (column, row) = (column.clamp(0, self.width - 1), row.clamp(0, self.height - 1));
+        let at = 3 * (row * self.width + column) as usize;
+        let pixel = self.pixels.get(at..at + 3);
         pixel.map_or(0, |p| u64::from(p[0]) | u64::from(p[1]) << 8 | u64::from(p[2]) << 16)
     }
-}
-
-/// The three lowest bytes, 21 bits apart: room for each times 1024.
-#[inline(always)]
-fn spread(pixel: u64) -> u64 {
-    (pixel & 0xff) | (pixel & 0xff00) << 13 | (pixel & 0xff_0000) << 26
 }
 
 #[cfg(test)]
@@ -236,9 +271,36 @@ mod tests {
 
     #[test]
     fn values_are_spread_over_the_range() {
-        let crop = Crop { range: (-1.0, 1.0), ..CROP };
-        let table = crop.table();
-        assert_eq!((table[0], table[255]), (-1.0, 1.0));
+        let spread = |value: u8| {
+            let frame = Frame::new(0, None, 8, 6, vec![value; 144]).unwrap();
+            let mut tensor = [0.0; 48];
+            Crop { range: (-1.0, 1.0), ..CROP }.cut(&frame, &Rect::FRAME, &mut tensor);
+            assert_eq!(tensor, [tensor[0]; 48]);
+            tensor[0]
+        };
+        assert_eq!((spread(0), spread(255)), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn fast_and_slow_samples_agree() {
+        let frame = frame();
+        for border in [Border::Zero, Border::Replicate] {
+            let sampler = Sampler::new(&frame, border);
+            for at in (-100..400).step_by(3).flat_map(|x| (-100..300).step_by(3).map(move |y| [x, y])) {
+                let slow = sampler.at_border(at);
+                assert!(border == Border::Zero || sampler.repeated(at) == slow, "{at:?}");
+                assert!(!sampler.is_inside(at) || sampler.inside(at) == slow, "{at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_of_one_pixel_are_sampled() {
+        let frame = Frame::new(0, None, 1, 1, vec![10, 20, 30]).unwrap();
+        let mut tensor = [0.0; 48];
+        CROP.cut(&frame, &Rect::FRAME, &mut tensor);
+        assert_eq!(tensor[..3], [30.0, 20.0, 10.0]);
+        assert_eq!(tensor[45..], [30.0, 20.0, 10.0]);
     }
 
     #[test]
