@@ -43,16 +43,18 @@ fn main() -> Outcome<()> {
         let name = several.path().join(i.to_string()).with_extension(video.extension().unwrap_or_default());
         fs::copy(video, name)?;
     }
-    compare("one clip", one.path(), &models, &python, 1)?;
+    let bench = Bench { models, programs: python.with_file_name("") };
+    bench.compare("one clip, video_to_pose", one.path(), &one_after_another)?;
     if videos.len() > 1 {
-        compare("several clips", several.path(), &models, &python, 1)?;
-        let cores = std::thread::available_parallelism()?.get();
-        compare(
-            "several clips, the original with a process a core",
+        bench.compare(
+            "several clips, video_to_pose one after another",
             several.path(),
-            &models,
-            &python,
-            cores,
+            &one_after_another,
+        )?;
+        bench.compare(
+            "several clips, videos_to_poses with a process a core",
+            several.path(),
+            &side_by_side,
         )?;
     }
     Ok(())
@@ -77,45 +79,76 @@ fn nets(models: &Models) -> Outcome<()> {
     Ok(())
 }
 
-/// Both programs over a folder of videos, in turns.
-fn compare(what: &str, folder: &Path, models: &Path, python: &Path, workers: usize) -> Outcome<()> {
-    println!("{what}:");
-    let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        let mut ours = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
-        ours.arg(folder).args(["--engine", "holistic", "--progress", "none"]).env("OPPOSE_MODELS", models);
-        let mut theirs = Command::new(python.with_file_name("videos_to_poses"));
-        theirs
-            .args(["--format", "mediapipe", "--num-workers", &workers.to_string(), "--directory"])
-            .arg(folder);
-        let ((ours, frames), (theirs, their_frames)) =
-            (timed(&mut ours, folder)?, timed(&mut theirs, folder)?);
-        if frames != their_frames {
-            return Err(format!("we wrote {frames} frames, the original {their_frames}").into());
-        }
-        let rate = |seconds: f64| frames as f64 / seconds;
-        println!(
-            "  {frames} frames: ours {ours:.2} s, {:.1} frames/s; theirs {theirs:.2} s, {:.1} frames/s; ratio {:.2}",
-            rate(ours),
-            rate(theirs),
-            theirs / ours
-        );
-        ratios.push(theirs / ours);
-    }
-    ratios.sort_by(f64::total_cmp);
-    let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
-    println!("  {:.2} times as fast (median; {least:.2} to {most:.2})", ratios[ROUNDS / 2]);
-    Ok(())
+/// Where the programs find what they need.
+struct Bench {
+    models: PathBuf,
+    /// Folder of the original's programs.
+    programs: PathBuf,
 }
 
-/// Seconds a program takes, and the frames of the files it has written, which are removed for the next one.
-fn timed(program: &mut Command, folder: &Path) -> Outcome<(f64, usize)> {
-    let start = Instant::now();
-    let status = program.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    let seconds = start.elapsed().as_secs_f64();
-    if !status.success() {
-        return Err(format!("{program:?}: {status}").into());
+impl Bench {
+    /// Both programs over a folder of videos, in turns.
+    fn compare(&self, what: &str, folder: &Path, original: &Original) -> Outcome<()> {
+        println!("{what}:");
+        let mut ratios = Vec::new();
+        for _ in 0..ROUNDS {
+            let mut ours = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+            ours.arg(folder).args(["--engine", "holistic", "--progress", "none"]);
+            ours.env("OPPOSE_MODELS", &self.models);
+            let (ours, frames) = timed(vec![ours], folder)?;
+            let (theirs, their_frames) = timed(original(&self.programs, folder)?, folder)?;
+            if frames != their_frames {
+                return Err(format!("we wrote {frames} frames, the original {their_frames}").into());
+            }
+            let rate = |seconds: f64| frames as f64 / seconds;
+            println!(
+                "  {frames} frames: ours {ours:.2} s, {:.1} frames/s; theirs {theirs:.2} s, {:.1} frames/s; \
+                 ratio {:.2}",
+                rate(ours),
+                rate(theirs),
+                theirs / ours
+            );
+            ratios.push(theirs / ours);
+        }
+        ratios.sort_by(f64::total_cmp);
+        let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
+        println!("  {:.2} times as fast (median; {least:.2} to {most:.2})", ratios[ROUNDS / 2]);
+        Ok(())
     }
+}
+
+/// The original's commands for the videos of a folder; the first argument is the folder of its programs.
+type Original = dyn Fn(&Path, &Path) -> Outcome<Vec<Command>>;
+
+fn one_after_another(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
+    let mut commands = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let video = entry?.path();
+        let mut command = Command::new(programs.join("video_to_pose"));
+        command.args(["--format", "mediapipe", "-i"]).arg(&video).arg("-o").arg(video.with_extension("pose"));
+        commands.push(command);
+    }
+    Ok(commands)
+}
+
+fn side_by_side(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
+    let cores = std::thread::available_parallelism()?.to_string();
+    let mut command = Command::new(programs.join("videos_to_poses"));
+    command.args(["--format", "mediapipe", "--num-workers", &cores, "--directory"]).arg(folder);
+    Ok(vec![command])
+}
+
+/// Seconds that commands take one after another, and the frames of the files they have written, which are
+/// removed for the next.
+fn timed(commands: Vec<Command>, folder: &Path) -> Outcome<(f64, usize)> {
+    let start = Instant::now();
+    for mut command in commands {
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        if !status.success() {
+            return Err(format!("{command:?}: {status}").into());
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
     let mut frames = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -6,17 +6,18 @@
 mod common;
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use common::Need;
+use oppose::engine::Engine;
 use oppose::engine::holistic::body::{Body, BodyLandmarker, BodySmoother, PersonDetector};
 use oppose::engine::holistic::face::{self, Face, FaceDetector, FaceLandmarker};
 use oppose::engine::holistic::geometry::{Landmark, Rect, Size};
 use oppose::engine::holistic::hand::{self, Hand, HandLandmarker, HandRecropper, Side};
 use oppose::engine::holistic::models::{ALL, Models};
 use oppose::engine::holistic::{Holistic, Options};
-use oppose::engine::{Engine, EngineError};
 use oppose::pose::FramePose;
 use oppose::video::{Frame, FrameRate, VideoInfo};
 use serde_json::Value;
@@ -144,7 +145,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("face_tracking", face_tracking),
     ("face_landmarks", face_landmarks),
     ("whole_clip", whole_clip),
-    ("threads", same_for_any_number_of_threads),
+    ("same_every_time", same_every_time),
 ];
 
 /// The first so many checks are about the body alone.
@@ -361,9 +362,13 @@ fn face_landmarks(original: &Recording, models: &Models) -> Checked {
     distances.judge(1e-3, 2e-2, 1e-1)
 }
 
-/// All points of all frames: where each person's points are, and how sure.
-fn estimate(original: &Recording, options: Options) -> Result<Vec<Vec<f32>>, EngineError> {
-    let mut engine = Holistic::open(&common::models(), options)?;
+fn open(threads: Option<usize>) -> Result<Holistic, Box<dyn Error>> {
+    let threads = threads.map(NonZeroUsize::try_from).transpose()?;
+    Ok(Holistic::open(&common::models(), Options { threads })?)
+}
+
+/// For each frame, all points' coordinates, then all their confidences.
+fn estimate(original: &Recording, engine: &mut Holistic) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let frame_rate = FrameRate::DEFAULT;
     let Size { width, height } = original.size;
     engine.start_video(&VideoInfo { width, height, frame_rate, announced_frames: None })?;
@@ -383,7 +388,7 @@ fn estimate(original: &Recording, options: Options) -> Result<Vec<Vec<f32>>, Eng
 /// The whole clip, feedback from frame to frame included: the original differs from itself by as much where
 /// one byte in a hundred of its input is changed by one (body 0.5 to 2.4 px, hands 2.7 to 6.3 px).
 fn whole_clip(original: &Recording, _: &Models) -> Checked {
-    let poses = estimate(original, Options::default())?;
+    let poses = estimate(original, &mut open(None)?)?;
     assert_eq!(poses.len(), original.poses.len());
     let point = |pose: &[f32], i: usize| [pose[3 * i], pose[3 * i + 1]];
     let confidence = |pose: &[f32], i: usize| pose[3 * 576 + i];
@@ -417,10 +422,33 @@ fn whole_clip(original: &Recording, _: &Models) -> Checked {
     Ok(())
 }
 
-fn same_for_any_number_of_threads(original: &Recording, _: &Models) -> Checked {
-    let one = estimate(original, Options { threads: Some(1.try_into()?) })?;
-    let four = estimate(original, Options { threads: Some(4.try_into()?) })?;
-    if one == four { Ok(()) } else { Err("one thread and four give different points".into()) }
+/// Neither the number of threads nor what the engine saw before makes a difference.
+fn same_every_time(original: &Recording, _: &Models) -> Checked {
+    let mut engine = open(Some(1))?;
+    let first = estimate(original, &mut engine)?;
+    if estimate(original, &mut engine)? != first {
+        return Err("the second video of an engine comes out otherwise than its first".into());
+    }
+    if estimate(original, &mut open(Some(4))?)? != first {
+        return Err("four threads give other points than one".into());
+    }
+    // Giving up in the middle of a video must not hang.
+    engine.push(original.frame(0))?;
+    Ok(())
+}
+
+/// Frames of any size give one person, found or not; the size may change midway.
+fn odd_frames() -> Checked {
+    let mut engine = open(None)?;
+    let mut pose = FramePose::default();
+    for (width, height) in [(1, 1), (20_000, 2), (3, 5_000), (0, 0), (17, 9)] {
+        let pixels = (0..width * height * 3).map(|i| (i * 7919 % 256) as u8).collect();
+        engine.push(Frame::new(0, None, width, height, pixels).ok_or("a wrong length")?)?;
+        assert!(engine.pop(&mut pose)?);
+        assert_eq!((pose.people(), pose.points(), pose.dimensions()), (1, 576, 3));
+    }
+    assert!(!engine.pop(&mut pose)?, "nothing is in flight");
+    Ok(())
 }
 
 /// A net without its unused outputs gives the same values in the others.
@@ -502,6 +530,7 @@ fn main() {
     trials.push(common::trial("pruned_nets", &[Need::Models], || {
         passes(Models::open(&common::models()).map_err(Box::from).and_then(|models| pruned_nets(&models)));
     }));
+    trials.push(common::trial("odd_frames", &[Need::Models], || passes(odd_frames())));
     common::run(trials);
 }
 

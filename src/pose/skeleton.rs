@@ -93,7 +93,7 @@ mod tests {
     fn openpose_has_137_points() {
         let expected = [
             ("pose_keypoints_2d", 25, 24),
-            ("face_keypoints_2d", 70, 64),
+            ("face_keypoints_2d", 70, 65),
             ("hand_left_keypoints_2d", 21, 20),
             ("hand_right_keypoints_2d", 21, 20),
         ];
