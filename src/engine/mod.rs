@@ -1,5 +1,7 @@
 //! Estimators: frames go in in order, people's keypoints come out in order.
 
+pub mod native;
+
 use std::error::Error;
 
 use crate::pose::{FramePose, Skeleton};
