@@ -2,5 +2,5 @@
 //!
 //! Written from a specification of what OpenPose 1.5.1 computes, not from its source.
 
-
+pub mod assemble;
 pub mod model;

@@ -49,7 +49,7 @@ pub enum ModelError {
         /// The weights of the net.
         caffemodel: PathBuf,
         /// Which layer and why.
-        source: GraphError,
+        source: Box<GraphError>,
     },
 }
 

@@ -35,9 +35,11 @@ impl Graph {
         Self::from_bytes(&text, &values).map_err(|error| match error {
             BytesError::Prototxt(source) => ModelError::Prototxt { path: prototxt.into(), source },
             BytesError::Caffemodel(source) => ModelError::Caffemodel { path: caffemodel.into(), source },
-            BytesError::Graph(source) => {
-                ModelError::Graph { prototxt: prototxt.into(), caffemodel: caffemodel.into(), source }
-            }
+            BytesError::Graph(source) => ModelError::Graph {
+                prototxt: prototxt.into(),
+                caffemodel: caffemodel.into(),
+                source: source.into(),
+            },
         })
     }
 

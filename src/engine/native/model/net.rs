@@ -62,8 +62,11 @@ impl Net {
     /// A file is missing or damaged, or holds another net than it should.
     pub fn read_files(self, prototxt: &Path, caffemodel: &Path) -> Result<Graph, ModelError> {
         let graph = Graph::read(prototxt, caffemodel)?;
-        let failed =
-            |source| ModelError::Graph { prototxt: prototxt.into(), caffemodel: caffemodel.into(), source };
+        let failed = |source: GraphError| ModelError::Graph {
+            prototxt: prototxt.into(),
+            caffemodel: caffemodel.into(),
+            source: source.into(),
+        };
         let output = &graph.tensors[graph.output];
         let (channels, stride, expected) = (output.channels, output.stride, self.output_channels());
         if channels != expected || stride != 8 {

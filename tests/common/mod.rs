@@ -1,0 +1,103 @@
+//! What several test programs share: where things lie, and tests that say why they cannot run.
+#![allow(dead_code)] // Each test program uses its own part.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Something from outside that a test cannot do without.
+pub enum Need {
+    /// A Python that can import this module: `$OPPOSE_PYTHON`, or `.venv` as `scripts/test.sh` makes it.
+    Python(&'static str),
+    /// A program on the path.
+    Program(&'static str),
+    /// The models: `$OPPOSE_MODELS`, or the folder `models`.
+    Models,
+    /// A file of the test data that is too large, or not ours, to lie in the repository: in
+    /// `$OPPOSE_SHARED`, or in `shared` beside the checkout.
+    Shared(&'static str),
+}
+
+impl Need {
+    /// Why the need is not met, if it is not.
+    fn missing(&self) -> Option<String> {
+        match self {
+            Self::Python(module) => {
+                let import = Command::new(python()).args(["-c", &format!("import {module}")]).output();
+                let can = import.is_ok_and(|output| output.status.success());
+                (!can).then(|| format!("no Python with {module}; scripts/test.sh installs it"))
+            }
+            Self::Program(name) => {
+                let found =
+                    Command::new(name).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+                found.is_err().then(|| format!("no program {name}"))
+            }
+            Self::Models => {
+                let folder = models().join("holistic");
+                (!folder.is_dir()).then(|| "no models; scripts/fetch-models.sh fetches them".to_owned())
+            }
+            Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
+        }
+    }
+}
+
+/// A test that is reported as ignored, with the reason in its name, where a need is not met.
+pub fn trial(name: &str, needs: &[Need], test: impl FnOnce() + Send + 'static) -> Trial {
+    match needs.iter().find_map(Need::missing) {
+        None => Trial::test(name, move || {
+            test();
+            Ok(())
+        }),
+        Some(reason) => {
+            let name = format!("{name} (skipped: {reason})");
+            Trial::test(name, || Err(Failed::from(reason))).with_ignored_flag(true)
+        }
+    }
+}
+
+/// Runs the tests and ends the program.
+pub fn run(trials: Vec<Trial>) -> ! {
+    libtest_mimic::run(&Arguments::from_args(), trials).exit()
+}
+
+/// A path in this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The Python to compare with.
+pub fn python() -> PathBuf {
+    env::var_os("OPPOSE_PYTHON").map_or_else(|| repository(".venv/bin/python"), PathBuf::from)
+}
+
+/// The models folder.
+pub fn models() -> PathBuf {
+    env::var_os("OPPOSE_MODELS").map_or_else(|| repository("models"), PathBuf::from)
+}
+
+/// A file of the test data outside this repository.
+pub fn shared(file: &str) -> PathBuf {
+    env::var_os("OPPOSE_SHARED").map_or_else(|| repository("../shared"), PathBuf::from).join(file)
+}
+
+/// Runs a script of `tests/python` and gives what it prints.
+pub fn run_python<I: AsRef<std::ffi::OsStr>>(script: &str, arguments: impl IntoIterator<Item = I>) -> String {
+    let mut command = Command::new(python());
+    command.arg(repository("tests/python").join(script)).args(arguments);
+    output(&mut command)
+}
+
+/// Runs a command that must succeed and gives what it prints.
+pub fn output(command: &mut Command) -> String {
+    String::from_utf8(bytes(command)).expect("text")
+}
+
+/// Runs a command that must succeed and gives what it writes.
+pub fn bytes(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
+    output.stdout
+}
