@@ -10,9 +10,9 @@ use super::error::CaffemodelError;
 use super::wire::{Fields, Value};
 
 /// OpenPose's largest net has 239 layers.
-const MAX_LAYERS: usize = 4096;
+const MAX_LAYERS: usize = 1024;
 /// A convolution has two: weights and bias.
-const MAX_BLOBS: usize = 8;
+const MAX_BLOBS: usize = 4;
 
 /// The layers of a caffemodel that have values.
 #[derive(Debug)]
