@@ -11,6 +11,8 @@ mod common;
 mod made_up_models;
 #[path = "common/npy.rs"]
 mod npy;
+#[path = "common/recording.rs"]
+mod recording;
 #[path = "common/reference_executor.rs"]
 mod reference_executor;
 
@@ -23,15 +25,21 @@ use libtest_mimic::Trial;
 use npy::Array;
 use oppose::engine::native::assemble::body::{BODY_25, Thresholds};
 use oppose::engine::native::assemble::crop::{self, Part};
-use oppose::engine::native::assemble::heat_maps::{Merge, NetOutput};
+use oppose::engine::native::assemble::heat_maps::Merge;
 use oppose::engine::native::assemble::keypoint_scale::KeypointScale;
 use oppose::engine::native::assemble::people::{Assembly, People};
 use oppose::engine::native::assemble::rectangles::{self, Rectangle};
-use oppose::engine::native::assemble::size::{NetResolution, Scale, Size, net_size, net_to_frame, scales};
+use oppose::engine::native::assemble::size::{Scale, Size, net_to_frame, scales};
 use oppose::engine::native::assemble::warp::{Interpolation, Warp};
 use oppose::engine::native::assemble::{Keypoint, Parity, peaks, top};
 use oppose::engine::native::model::{Graph, Net};
-use oppose::video::Frame;
+use oppose::engine::native::{CropResolution, Estimator, Options};
+use oppose::pose::FramePose;
+use recording::{
+    Recording, array, as_output, assert_keypoints, assert_near, assert_peaks, assert_rectangle, from_values,
+    json, keypoints, recorded_peaks, rectangle,
+};
+use reference_executor::ReferenceBackend;
 use serde_json::Value;
 
 const PHOTOGRAPHS: [&str; 11] = [
@@ -50,7 +58,7 @@ const PHOTOGRAPHS: [&str; 11] = [
 
 type Stage = (&'static str, fn(&Recording));
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     ("1 sizes and scales", sizes_and_scales),
     ("2 net input", net_input),
     ("3 net output", net_output),
@@ -60,6 +68,7 @@ const STAGES: [Stage; 9] = [
     ("7 rectangles", rectangles),
     ("8 crops", crops),
     ("9 faces and hands", faces_and_hands),
+    ("10 from frame to people", end_to_end),
 ];
 
 fn main() {
@@ -71,7 +80,12 @@ fn main() {
     }
     for case in PHOTOGRAPHS {
         let folder = common::shared("golden").join(case);
-        trials.extend(STAGES.map(|stage| recorded(case, folder.clone(), stage, &[Need::Shared("golden")])));
+        // The library's own program refuses two scales without a GPU: that recording was made stage by stage.
+        // Nearly 400 crops of 368 x 368 would keep the plain executor busy for a minute.
+        let has_end = !matches!(case, "f_320x320_s2" | "a_640x480_net368");
+        let stages = &STAGES[..if has_end { STAGES.len() } else { STAGES.len() - 1 }];
+        let needs = [Need::Shared("golden")];
+        trials.extend(stages.iter().map(|&stage| recorded(case, folder.clone(), stage, &needs)));
     }
     let needs = [Need::Python("numpy"), Need::Shared("spec/reference")];
     trials.push(trial("both builds against the NumPy reference", &needs, numpy_reference));
@@ -80,68 +94,6 @@ fn main() {
 
 fn recorded(case: &str, folder: PathBuf, (stage, test): Stage, needs: &[Need]) -> Trial {
     trial(&format!("{case}: {stage}"), needs, move || test(&Recording::open(folder)))
-}
-
-/// What the real library computed for a picture.
-struct Recording {
-    folder: PathBuf,
-    meta: Value,
-    frame: Frame,
-}
-
-impl Recording {
-    fn open(folder: PathBuf) -> Self {
-        let meta = json(&folder.join("meta.json"));
-        let frame = picture(&folder.join("image.png"));
-        Self { folder, meta, frame }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.folder.join(format!("{name}.npy")).exists()
-    }
-
-    fn array(&self, name: &str) -> Array {
-        npy::read(&self.folder.join(format!("{name}.npy")))
-    }
-
-    fn number(&self, name: &str) -> f64 {
-        self.meta[name].as_f64().expect("a number")
-    }
-
-    fn frame_size(&self) -> Size {
-        Size { width: self.frame.width() as usize, height: self.frame.height() as usize }
-    }
-
-    fn scales(&self) -> Vec<Scale> {
-        let side =
-            |index: usize| self.meta["net_resolution"][index].as_i64().and_then(|side| side.try_into().ok());
-        let net = net_size(NetResolution { width: side(0), height: side(1) }, self.frame_size()).unwrap();
-        let mut found = Vec::new();
-        let number = self.number("scale_number") as u32;
-        scales(net, self.frame_size(), number, self.number("scale_gap"), &mut found).unwrap();
-        found
-    }
-
-    fn net_to_frame(&self) -> f32 {
-        net_to_frame(self.frame_size(), self.scales()[0].size)
-    }
-
-    /// Name of an array of a scale: the first has no number.
-    fn of_scale(name: &str, index: usize) -> String {
-        if index == 0 { name.to_owned() } else { format!("{name}_{index}") }
-    }
-
-    fn net_outputs(&self) -> Vec<Array> {
-        (0..self.scales().len()).map(|index| self.array(&Self::of_scale("net_output", index))).collect()
-    }
-
-    fn people(&self) -> Vec<Keypoint> {
-        keypoints(&self.array("pose_keypoints").values)
-    }
-
-    fn crop_side(&self) -> usize {
-        self.number("face_hand_net_side") as usize
-    }
 }
 
 const CROPS: [(&str, Part); 3] =
@@ -174,14 +126,16 @@ fn net_input(recording: &Recording) {
 /// The recordings themselves differ by up to 1.2e-5 with the number of threads.
 const NET_NOISE: f32 = 3e-5;
 
+/// The nets of the recordings.
+static NETS: LazyLock<[(Net, Graph); 3]> = LazyLock::new(|| {
+    [Net::Body25, Net::Face, Net::Hand].map(|net| {
+        let model = made_up_models::make(net, made_up_models::Size::Small);
+        (net, Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel).unwrap())
+    })
+});
+
 fn net_output(recording: &Recording) {
-    static NETS: LazyLock<[Graph; 3]> = LazyLock::new(|| {
-        [Net::Body25, Net::Face, Net::Hand].map(|net| {
-            let model = made_up_models::make(net, made_up_models::Size::Small);
-            Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel).unwrap()
-        })
-    });
-    let [body, face, hand] = &*NETS;
+    let [(_, body), (_, face), (_, hand)] = &*NETS;
     for (index, &scale) in recording.scales().iter().enumerate() {
         let name = Recording::of_scale("net_input", index);
         if recording.has(&name) {
@@ -288,6 +242,40 @@ fn faces_and_hands(recording: &Recording) {
             let found = crop_keypoints(&output, rectangle(&info["rect"]), part, side, Parity::Cpu);
             assert_keypoints(&found, &keypoints(&all.values)[person * count..][..count], 0.0);
         }
+    }
+}
+
+/// Nets differ in the last bits, so a point may jump to another maximum that is as good. The library against
+/// itself, with one thread and two, moves no body point but one in a hundred of the faces' and hands'.
+fn end_to_end(recording: &Recording) {
+    let crop = CropResolution::new(recording.crop_side() as u16).unwrap();
+    let options = Options {
+        net_resolution: recording.net_resolution(),
+        face_net_resolution: crop,
+        hand_net_resolution: crop,
+        parity: Parity::Cpu,
+        ..Options::default()
+    };
+    let mut estimator = Estimator::new(ReferenceBackend(&*NETS), options).unwrap();
+    let mut pose = FramePose::default();
+    estimator.estimate(&recording.frame, &mut pose).unwrap();
+
+    assert_eq!(pose.people(), recording.number("people") as usize);
+    let points = pose.coordinates().chunks_exact(2).zip(pose.confidences());
+    let points: Vec<_> = points.map(|(at, &score)| Keypoint { x: at[0], y: at[1], score }).collect();
+    let mut first = 0;
+    for (name, count, allowed) in
+        [("pose", 25, 0.0), ("face", 70, 0.02), ("hand_left", 21, 0.02), ("hand_right", 21, 0.02)]
+    {
+        let expected = keypoints(&recording.array(&format!("{name}_keypoints")).values);
+        let found = points.chunks_exact(137).flat_map(|person| &person[first..][..count]);
+        let moved = |(a, b): (&Keypoint, &Keypoint)| {
+            (a.x - b.x).abs() > 0.1 || (a.y - b.y).abs() > 0.1 || (a.score - b.score).abs() > 0.03
+        };
+        let moved = found.zip(&expected).filter(|&pair| moved(pair)).count();
+        let limit = (allowed * expected.len() as f64).ceil() as usize;
+        assert!(moved <= limit, "{name}: {moved} of {} points moved, allowed {limit}", expected.len());
+        first += count;
     }
 }
 
@@ -429,74 +417,4 @@ fn crop_keypoints(
     let mut points = vec![Keypoint::default(); if part == Part::Face { 70 } else { 21 }];
     crop::keypoints(&mut maps, crop::placement(rectangle, part, side), &mut Vec::new(), &mut points);
     points
-}
-
-fn as_output(array: &Array) -> NetOutput<'_> {
-    let [.., height, width] = array.shape[..] else { panic!("{:?}", array.shape) };
-    NetOutput { values: &array.values, size: Size { width, height } }
-}
-
-fn recorded_peaks(array: &Array) -> Vec<Vec<Keypoint>> {
-    let parts = array.values.chunks_exact(128 * 3);
-    parts.map(|part| keypoints(&part[3..][..3 * part[0] as usize])).collect()
-}
-
-fn keypoints(values: &[f32]) -> Vec<Keypoint> {
-    values.chunks_exact(3).map(|v| Keypoint { x: v[0], y: v[1], score: v[2] }).collect()
-}
-
-fn from_values(values: &[f32]) -> Rectangle {
-    assert_eq!(values[2], values[3], "a square");
-    Rectangle { x: values[0], y: values[1], side: values[2] }
-}
-
-fn rectangle(value: &Value) -> Rectangle {
-    let values: Vec<f32> = array(value).iter().map(|value| value.as_f64().unwrap() as f32).collect();
-    from_values(&values)
-}
-
-fn array(value: &Value) -> &[Value] {
-    value.as_array().expect("an array")
-}
-
-fn json(path: &Path) -> Value {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_slice(&text).unwrap()
-}
-
-fn picture(path: &Path) -> Frame {
-    let picture = tiny_skia::Pixmap::load_png(path).unwrap();
-    let pixels =
-        picture.pixels().iter().flat_map(|pixel| [pixel.blue(), pixel.green(), pixel.red()]).collect();
-    Frame::new(0, None, picture.width(), picture.height(), pixels).unwrap()
-}
-
-#[track_caller]
-fn assert_near(found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len());
-    let difference = |(a, b): (&f32, &f32)| (a - b).abs();
-    let worst = found.iter().zip(expected).map(difference).fold(0.0, f32::max);
-    let is_number = found.iter().all(|value| !value.is_nan());
-    assert!(is_number && worst <= tolerance, "largest difference {worst}, allowed {tolerance}");
-}
-
-#[track_caller]
-fn assert_keypoints(found: &[Keypoint], expected: &[Keypoint], tolerance: f32) {
-    let flat = |points: &[Keypoint]| points.iter().flat_map(|p| [p.x, p.y, p.score]).collect::<Vec<_>>();
-    assert_near(&flat(found), &flat(expected), tolerance);
-}
-
-#[track_caller]
-fn assert_peaks(found: &[Vec<Keypoint>], expected: &Array) {
-    let expected = recorded_peaks(expected);
-    let count = |peaks: &[Vec<Keypoint>]| peaks.iter().map(Vec::len).collect::<Vec<_>>();
-    assert_eq!(count(found), count(&expected));
-    assert_keypoints(&found.concat(), &expected.concat(), 1e-4);
-}
-
-/// Recorded rectangles are text of nine digits.
-#[track_caller]
-fn assert_rectangle(found: Rectangle, expected: Rectangle) {
-    let values = |rectangle: Rectangle| [rectangle.x, rectangle.y, rectangle.side];
-    assert_near(&values(found), &values(expected), 1e-4);
 }

@@ -55,6 +55,9 @@ pub trait Engine: Send {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// The engine `native` failed.
+    #[error(transparent)]
+    Native(#[from] native::NativeError),
     /// An engine from outside this library failed.
     #[error(transparent)]
     Other(#[from] Box<dyn Error + Send + Sync>),

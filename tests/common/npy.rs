@@ -1,4 +1,5 @@
 //! Arrays as NumPy writes them: 32-bit floats, little endian, row by row.
+#![allow(dead_code)] // Each test program uses its own part.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,7 @@ pub fn read(path: &Path) -> Array {
         .split(',')
         .map(str::trim)
         .filter(|axis| !axis.is_empty())
-        .map(|axis| axis.parse().unwrap())
+        .map(|axis| axis.parse().expect("a number"))
         .collect();
     let (values, rest) = bytes[10 + length..].as_chunks();
     let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();

@@ -2,7 +2,32 @@
 #![allow(dead_code)] // Each test program uses its own part.
 
 use oppose::engine::native::assemble::size::Size;
-use oppose::engine::native::model::{Activation, Convolution, Graph, Operation};
+use oppose::engine::native::model::{Activation, Convolution, Graph, Net, Operation};
+use oppose::engine::native::{Backend, BackendError};
+
+/// The three nets of a model folder, run one input after the other.
+pub struct ReferenceBackend<'a>(pub &'a [(Net, Graph)]);
+
+impl Backend for ReferenceBackend<'_> {
+    fn run(
+        &mut self,
+        net: Net,
+        inputs: &[f32],
+        size: Size,
+        outputs: &mut Vec<f32>,
+    ) -> Result<(), BackendError> {
+        let (_, graph) = self.0.iter().find(|(name, _)| *name == net).ok_or("no such net")?;
+        outputs.clear();
+        for input in inputs.chunks_exact(3 * size.pixels()) {
+            outputs.extend(run(graph, input, size));
+        }
+        Ok(())
+    }
+
+    fn batch(&self) -> usize {
+        3
+    }
+}
 
 /// Runs a net on planes of this size; gives the planes of its result.
 pub fn run(graph: &Graph, input: &[f32], size: Size) -> Vec<f32> {
