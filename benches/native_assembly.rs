@@ -114,7 +114,9 @@ fn stick_people(size: Size, people: usize) -> Vec<f32> {
         let cell = (size.width as f32 / columns as f32, size.height as f32 / rows as f32);
         let middle = ((person % columns) as f32 + 0.5, (person / columns) as f32 + 0.5);
         let unit = (cell.1 / 5.5).min(cell.0 / 1.8);
-        let place = PERSON.map(|(x, y)| (middle.0 * cell.0 + x * unit, middle.1 * cell.1 + y * unit));
+        // Off the middle between two cells: two equal values beside each other are no peak.
+        let middle = (middle.0 * cell.0 + 0.3, middle.1 * cell.1 + 0.2);
+        let place = PERSON.map(|(x, y)| (middle.0 + x * unit, middle.1 + y * unit));
         let mut each = |channel: usize, value: &dyn Fn(f32, f32) -> Option<f32>| {
             let plane = &mut values[channel * size.pixels()..][..size.pixels()];
             for (index, pixel) in plane.iter_mut().enumerate() {
