@@ -2,6 +2,7 @@
 
 pub mod holistic;
 pub mod models;
+pub mod native;
 
 use std::error::Error;
 
@@ -59,6 +60,9 @@ pub enum EngineError {
     /// The engine `holistic` failed.
     #[error(transparent)]
     Holistic(#[from] holistic::HolisticError),
+    /// The engine `native` failed.
+    #[error(transparent)]
+    Native(#[from] native::NativeError),
     /// An engine from outside this library failed.
     #[error(transparent)]
     Other(#[from] Box<dyn Error + Send + Sync>),

@@ -1,0 +1,109 @@
+//! Peaks become people: limbs between peaks whose part affinity field agrees, limbs that share a peak one
+//! person.
+
+use super::body::{BodyModel, MAX_PARTS, Thresholds};
+use super::heat_maps::HeatMaps;
+use super::limb::{Candidate, Field};
+use super::people_cuda::Entry;
+use super::{Keypoint, Parity};
+
+/// A person in the making.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Person {
+    /// Peak of each part, from 1; 0 where none.
+    pub(super) slots: [u8; MAX_PARTS],
+    /// Parts, as the assembly counts them.
+    pub(super) parts: u32,
+    pub(super) score: f32,
+}
+
+impl Person {
+    /// A person of one limb.
+    pub(super) fn of_limb(limb: (usize, usize), candidate: Candidate, score: f32) -> Self {
+        let mut person = Self { parts: 2, score, ..Self::default() };
+        person.slots[limb.0] = candidate.from;
+        person.slots[limb.1] = candidate.to;
+        person
+    }
+}
+
+/// Assembles people; keeps its memory.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    pub(super) people: Vec<Person>,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// The people of a frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct People {
+    /// People × parts, in frame pixels.
+    pub keypoints: Vec<Keypoint>,
+    /// How sure each person is.
+    pub scores: Vec<f32>,
+}
+
+impl Assembly {
+    /// Finds people. `peaks` are those of each part, in heat map pixels; `net_to_frame` is the factor from
+    /// those to the frame's.
+    ///
+    /// # Panics
+    /// There are not peaks for each part of the model, more than [`MAX_PEAKS`](super::peaks::MAX_PEAKS) for
+    /// one, or heat maps without pixels.
+    #[expect(clippy::too_many_arguments, reason = "what it takes: maps, peaks, model, settings, result")]
+    pub fn assemble<M: HeatMaps>(
+        &mut self,
+        maps: &M,
+        peaks: &[Vec<Keypoint>],
+        model: &BodyModel,
+        thresholds: Thresholds,
+        parity: Parity,
+        net_to_frame: f32,
+        people: &mut People,
+    ) {
+        assert!(
+            peaks.len() == model.parts && peaks.iter().all(|peaks| peaks.len() <= super::peaks::MAX_PEAKS)
+        );
+        let field = Field { maps, model, peaks, thresholds, parity };
+        self.people.clear();
+        match parity {
+            Parity::Cuda => self.join_all_at_once(&field),
+            Parity::Cpu => self.join_limb_by_limb(&field),
+        }
+        self.drop_unlikely(model, thresholds);
+
+        people.keypoints.clear();
+        people.scores.clear();
+        let share = 1.0 / (model.parts + model.limbs.len()) as f32;
+        for person in &self.people {
+            let keypoints = person.slots.iter().zip(peaks).map(|(&slot, peaks)| match slot {
+                0 => Keypoint::default(),
+                peak => {
+                    let Keypoint { x, y, score } = peaks[usize::from(peak) - 1];
+                    Keypoint { x: x * net_to_frame, y: y * net_to_frame, score }
+                }
+            });
+            people.keypoints.extend(keypoints);
+            people.scores.push(person.score * share);
+        }
+    }
+
+    /// Drops people of few or uncertain parts. Feet do not count as parts, and need a body, unless nobody
+    /// would be left.
+    fn drop_unlikely(&mut self, model: &BodyModel, thresholds: Thresholds) {
+        let is_likely = |person: &Person, keeps_feet: bool| {
+            let mut parts = person.parts;
+            if let (Some(first), false) = (model.first_foot_part, keeps_feet) {
+                let feet = person.slots[first..].iter().filter(|&&slot| slot > 0).count() as u32;
+                parts = parts.saturating_sub(feet);
+                if feet > 0 && parts <= 4 {
+                    return false;
+                }
+            }
+            parts >= thresholds.parts && person.score / parts as f32 >= thresholds.score
+        };
+        let keeps_feet = thresholds.keeps_feet || !self.people.iter().any(|person| is_likely(person, false));
+        self.people.retain(|person| is_likely(person, keeps_feet));
+    }
+}

@@ -1,0 +1,30 @@
+//! What runs the nets.
+
+use std::error::Error;
+
+use super::assemble::size::Size;
+use super::model::Net;
+
+/// Why a net could not be run; each back end has its own reasons.
+pub type BackendError = Box<dyn Error + Send + Sync>;
+
+/// Runs the nets of an engine: on the CPU, on a GPU.
+pub trait Backend: Send {
+    /// Runs a net on one or several inputs of the same size.
+    ///
+    /// `inputs` are inputs × 3 × height × width values; both sides are multiples of 16. What is in
+    /// `outputs` is replaced by inputs × channels × height / 8 × width / 8 values; its memory is reused.
+    ///
+    /// # Errors
+    /// The net could not be run; the back end is of no further use.
+    fn run(
+        &mut self,
+        net: Net,
+        inputs: &[f32],
+        size: Size,
+        outputs: &mut Vec<f32>,
+    ) -> Result<(), BackendError>;
+
+    /// How many crops of a face or hand it should be given at once; never 0.
+    fn batch(&self) -> usize;
+}

@@ -1,0 +1,115 @@
+//! OpenPose's own nets and assembly without OpenPose: no Caffe, no CUDA, no container.
+//!
+//! Written from a specification of what OpenPose 1.5.1 computes, not from its source. [`model`] reads the
+//! nets, a [`Backend`] runs them, [`assemble`] does what is around them, and the [`Estimator`] puts the three
+//! together for a frame.
+
+pub mod assemble;
+mod backend;
+mod estimator;
+pub mod model;
+mod options;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+pub use backend::{Backend, BackendError};
+pub use estimator::Estimator;
+pub use options::{CropResolution, OptionError, Options};
+
+use self::assemble::size::{NetResolution, Size, SizeError, net_size, scales};
+use super::{Engine, EngineError};
+use crate::pose::{FramePose, Skeleton, openpose_137};
+use crate::video::{Frame, VideoInfo};
+
+/// Frames that wait while the nets run, so that decoding goes on.
+const CAPACITY: usize = 2;
+
+/// Why the engine cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NativeError {
+    /// A net cannot be read.
+    #[error(transparent)]
+    Model(#[from] model::ModelError),
+    /// An option cannot be used.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// A frame cannot be used.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// A net could not be run.
+    #[error("the net cannot be run: {0}")]
+    Backend(#[source] BackendError),
+    /// More frames were pushed than may be in flight.
+    #[error("{0} frames are in flight already: pop a result before the next push")]
+    Full(usize),
+}
+
+/// The engine: one frame after the other, each net on all cores.
+pub struct Native<B> {
+    estimator: Estimator<B>,
+    options: Options,
+    frames: VecDeque<Frame>,
+}
+
+impl<B: Backend> Native<B> {
+    /// An engine that runs its nets on `backend`.
+    ///
+    /// # Errors
+    /// An option cannot be used.
+    pub fn new(backend: B, options: Options) -> Result<Self, OptionError> {
+        let frames = VecDeque::with_capacity(CAPACITY);
+        Ok(Self { estimator: Estimator::new(backend, options.clone())?, options, frames })
+    }
+}
+
+impl<B> fmt::Debug for Native<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Engine for Native<B> {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        openpose_137()
+    }
+
+    fn capacity(&self) -> usize {
+        CAPACITY
+    }
+
+    fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
+        let frame = Size { width: info.width as usize, height: info.height as usize };
+        let Options { net_resolution, scale_number, scale_gap, .. } = self.options;
+        check_size(net_resolution, frame, scale_number, scale_gap).map_err(NativeError::from)?;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        if self.frames.len() == CAPACITY {
+            return Err(NativeError::Full(CAPACITY).into());
+        }
+        self.frames.push_back(frame);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        let Some(frame) = self.frames.pop_front() else { return Ok(false) };
+        self.estimator.estimate(&frame, pose)?;
+        Ok(true)
+    }
+}
+
+/// Whether frames of this size can be used, before the first of them comes.
+fn check_size(resolution: NetResolution, frame: Size, number: u32, gap: f64) -> Result<(), SizeError> {
+    scales(net_size(resolution, frame)?, frame, number, gap, &mut Vec::new())
+}
