@@ -74,6 +74,7 @@ fn a_video_becomes_a_file_beside_it() {
     let (code, text) = run(folder.path(), &["h264_2997_bframes.mp4"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("60 frames at 30000/1001"), "{text}");
+    assert!(!text.contains("INFO:"), "the runtime greets nobody: {text}");
     let written = pose(folder.path(), "h264_2997_bframes.pose");
     assert_eq!((written.frames(), written.fps, written.people()), (60, 29.97003, 1));
     assert_eq!((written.header.width, written.header.height), (320, 240));

@@ -12,9 +12,9 @@ use oppose::pipeline::{self, Cancel, PipelineError};
 use oppose::video::{self, Rotate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::Outcome;
 use super::plan::{self, Job, PlanError};
 use super::progress::{Reporter, Style};
+use super::{Outcome, greeting};
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -170,7 +170,8 @@ fn open_engine(arguments: &Arguments, reporter: &Reporter) -> Result<Box<dyn Eng
         reporter.note("engine: holistic (MediaPipe Holistic: one person, body, face and hands)");
     }
     let options = holistic::Options { threads: arguments.threads };
-    Ok(Box::new(Holistic::open(&folder, options).map_err(EngineError::from)?))
+    let engine = greeting::hidden(|| Holistic::open(&folder, options));
+    Ok(Box::new(engine.map_err(EngineError::from)?))
 }
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
 mod estimate;
+mod greeting;
 mod plan;
 mod progress;
 mod render;
