@@ -88,6 +88,8 @@ pub struct Report {
     pub output: PathBuf,
     /// Frames written, one for every frame of the video.
     pub frames: u64,
+    /// Frames the file announces; often an estimate.
+    pub announced_frames: Option<u64>,
     /// Frames in which at least one point was found.
     pub frames_with_people: u64,
     /// Largest number of people in one frame.
@@ -231,6 +233,7 @@ pub fn run(
             Ok(Report {
                 output: output.to_owned(),
                 frames: counts.frames,
+                announced_frames: info.announced_frames,
                 frames_with_people: counts.frames_with_people,
                 people: counts.people,
                 frame_rate: info.frame_rate,

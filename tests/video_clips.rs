@@ -243,9 +243,14 @@ fn sizes_have_limits() {
 }
 
 fn a_cut_off_file_keeps_its_frames_and_says_so() {
+    cut_off("cut.mp4", &["-c:v", "libx264", "-movflags", "+faststart"]);
+    cut_off("cut.avi", &["-c:v", "mjpeg"]);
+}
+
+fn cut_off(name: &str, options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.mp4");
-    ffmpeg(&[&PATTERN[..], &["-c:v", "libx264", "-movflags", "+faststart"]].concat(), &path);
+    let path = folder.path().join(name);
+    ffmpeg(&[&PATTERN[..], options].concat(), &path);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let mut video = open(&path).unwrap();

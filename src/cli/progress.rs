@@ -52,6 +52,7 @@ enum Event<'a> {
         video: &'a Path,
         output: &'a Path,
         frames: u64,
+        announced_frames: Option<u64>,
         frames_with_people: u64,
         people: usize,
         frame_rate: String,
@@ -146,6 +147,7 @@ impl Reporter {
                 video,
                 output: &report.output,
                 frames: report.frames,
+                announced_frames: report.announced_frames,
                 frames_with_people: report.frames_with_people,
                 people: report.people,
                 frame_rate: report.frame_rate.to_string(),
@@ -170,6 +172,15 @@ impl Reporter {
                 video.display(),
                 shortest.as_secs_f64() * 1e3,
                 longest.as_secs_f64() * 1e3,
+            ));
+        }
+        if let Some(announced) =
+            report.announced_frames.filter(|&announced| is_short(report.frames, announced))
+        {
+            self.say(&format!(
+                "{}: its header announces {announced} frames, it holds {}; is it whole?",
+                video.display(),
+                report.frames
             ));
         }
         if report.decoding.damaged_packets > 0 {
@@ -207,6 +218,11 @@ impl Reporter {
     fn say(&self, text: &str) {
         eprintln!("{text}");
     }
+}
+
+/// Whether so many frames fewer than announced are more than an estimate's error.
+fn is_short(frames: u64, announced: u64) -> bool {
+    announced.saturating_sub(frames) > 5.max(announced / 50)
 }
 
 /// Writes one JSON line. A reader that has gone away is no reason to stop working.

@@ -1,6 +1,7 @@
 //! A video file, a picture or a pipe, frame by frame.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
@@ -70,9 +71,7 @@ impl Reader {
             (false, frames @ 1..) => Some(frames as u64),
             (false, _) => estimated_frames(&input, frame_rate),
         };
-        // Only an index counts frames; elsewhere the end is an estimate and proves nothing.
-        let announced_end = (stream.frames() > 0 && stream.duration() > 0)
-            .then(|| stream.duration().saturating_add(stream.start_time().max(0)));
+        let announced_end = promised_end(&input, &stream, path);
         let matrix = stream
             .side_data()
             .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
@@ -313,6 +312,30 @@ fn open_decoder(
 fn is_picture(input: &Input) -> bool {
     let format = input.format();
     format.name().ends_with("_pipe") || format.name() == "image2"
+}
+
+/// Where the stream ends if the file is whole, in units of its time base; `None` where nothing says so for
+/// certain.
+///
+/// The index of MP4 and MOV places each frame in the file. AVI only counts them, often wrongly, but says how
+/// long the file is; its unit of time is a frame. Elsewhere the count is an estimate and proves nothing.
+fn promised_end(input: &Input, stream: &Stream<'_>, path: &Path) -> Option<i64> {
+    let format = input.format();
+    let length = match format.name() {
+        "avi" if is_cut_riff(path).unwrap_or(false) => stream.frames(),
+        name if stream.frames() > 0 && name.split(',').any(|name| name == "mp4") => stream.duration(),
+        _ => 0,
+    };
+    (length > 0).then(|| length.saturating_add(stream.start_time().max(0)))
+}
+
+/// Whether the first RIFF chunk, which an AVI file begins with, ends behind the end of the file.
+fn is_cut_riff(path: &Path) -> io::Result<bool> {
+    let mut file = fs::File::open(path)?;
+    let mut head = [0; 8];
+    file.read_exact(&mut head)?;
+    let [b'R', b'I', b'F', b'F', size @ ..] = head else { return Ok(false) };
+    Ok(u64::from(u32::from_le_bytes(size)) + 8 > file.metadata()?.len())
 }
 
 /// The average rate; where it cannot be right, the base rate. Pictures have none, so they take `given`.
