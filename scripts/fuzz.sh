@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every reader of foreign bytes for a while.
+# Fuzzes every reader of foreign bytes for a while, starting from fuzz/seeds and from what earlier runs found.
 #
 #   scripts/fuzz.sh [SECONDS]     each target; default 60
 set -euo pipefail
@@ -8,7 +8,6 @@ command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 # The sanitizer needs a nightly compiler; a stable one does when it is told that it is one.
 export RUSTC_BOOTSTRAP=1
 for target in $(cargo fuzz list); do
-    mkdir -p "fuzz/corpus/$target"
-    [ "$target" = pose_reader ] && find output -name '*.pose' -size -2M -exec cp {} fuzz/corpus/pose_reader/ \; 2>/dev/null
-    cargo fuzz run "$target" -- -max_total_time="${1:-60}" -rss_limit_mb=512
+    mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
+    cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- -max_total_time="${1:-60}" -rss_limit_mb=512
 done

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -114,6 +116,19 @@ fn reading_is_safe() {
             Ok(())
         })
         .unwrap();
+}
+
+/// What fuzzing starts from: each reaches the numbers.
+#[test]
+fn the_seeds_of_the_fuzzer_are_whole_files() {
+    let _alone = ALONE.lock();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/pose_reader");
+    let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(seeds.len(), 6);
+    for seed in seeds {
+        let bytes = fs::read(&seed).unwrap();
+        assert!(read(&bytes).is_some(), "{}: {:?}", seed.display(), Pose::from_bytes(&bytes));
+    }
 }
 
 #[test]

@@ -78,8 +78,14 @@ pub enum PoseError {
     /// The file is there already.
     #[error("{} exists already and would be replaced; ask for that (--overwrite), or name another", .0.display())]
     Exists(PathBuf),
+    /// There is a folder where the file is to be.
+    #[error("{} is a folder; name a file in it", .0.display())]
+    IsFolder(PathBuf),
+    /// What a pose is written to takes no more.
+    #[error("cannot write the pose: {0}")]
+    Write(#[source] io::Error),
     /// The system refuses.
-    #[error("cannot {what} {}: {source}", .path.display())]
+    #[error("cannot {what} {}: {source}{}", .path.display(), advice(.source.kind()))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -88,4 +94,19 @@ pub enum PoseError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+/// What to do about the commonest refusals of the system.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room (writing takes twice the file's size) or write elsewhere"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; ask for the permission or name a folder of your own"
+        }
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::InvalidFilename => "; give it a shorter name",
+        _ => "",
+    }
 }

@@ -1,6 +1,7 @@
 //! A whole `.pose` file in memory.
 
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::bytes::Bytes;
@@ -122,11 +123,39 @@ impl Pose {
     /// # Errors
     /// A number does not fit the format.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PoseError> {
-        let mut out = self.header.to_bytes()?;
-        out.extend(body_head(self.fps, self.frames as u64, self.people)?);
-        out.extend(self.coordinates.iter().flat_map(|value| value.to_le_bytes()));
-        out.extend(self.confidences.iter().flat_map(|value| value.to_le_bytes()));
+        let numbers = 4 * (self.coordinates.len() + self.confidences.len());
+        let mut out = self.head()?;
+        out.reserve_exact(numbers);
+        self.write_numbers(&mut out).map_err(PoseError::Write)?;
         Ok(out)
+    }
+
+    /// Writes the bytes of [`to_bytes`](Self::to_bytes) without holding them. For a file that appears whole or
+    /// not at all there is [`PoseWriter`](super::PoseWriter).
+    ///
+    /// # Errors
+    /// A number does not fit the format, or `out` takes no more.
+    pub fn write_to(&self, out: impl Write) -> Result<(), PoseError> {
+        let head = self.head()?;
+        let mut out = BufWriter::new(out);
+        out.write_all(&head)
+            .and_then(|()| self.write_numbers(&mut out))
+            .and_then(|()| out.flush())
+            .map_err(PoseError::Write)
+    }
+
+    /// What stands before the numbers.
+    fn head(&self) -> Result<Vec<u8>, PoseError> {
+        let mut head = self.header.to_bytes()?;
+        head.extend(body_head(self.fps, self.frames as u64, self.people)?);
+        Ok(head)
+    }
+
+    fn write_numbers(&self, out: &mut impl Write) -> io::Result<()> {
+        self.coordinates
+            .iter()
+            .chain(&self.confidences)
+            .try_for_each(|value| out.write_all(&value.to_le_bytes()))
     }
 
     /// Number of frames.

@@ -1,6 +1,5 @@
 //! Writing a `.pose` file frame by frame.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -49,8 +48,8 @@ impl PoseWriter {
     /// Begins a file for pictures of this size in pixels. Nothing is at `path` until it is finished.
     ///
     /// # Errors
-    /// There is a file at `path` and `overwrite` is false, the folder cannot be written to, or the size
-    /// does not fit the format.
+    /// There is a file at `path` and `overwrite` is false, `path` is a folder or no name that a file can have,
+    /// the folder cannot be written to, or the size does not fit the format.
     pub fn create(
         path: &Path,
         skeleton: &Skeleton,
@@ -59,9 +58,7 @@ impl PoseWriter {
         fps: f32,
         overwrite: bool,
     ) -> Result<Self, PoseError> {
-        if !overwrite && path.exists() {
-            return Err(PoseError::Exists(path.to_owned()));
-        }
+        check_free(path, overwrite)?;
         let header = Header::new(skeleton, width, height)?.to_bytes()?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -94,13 +91,15 @@ impl PoseWriter {
     /// Appends a frame.
     ///
     /// # Errors
-    /// The frame does not fit the skeleton, or the disk is full.
+    /// The frame does not fit the skeleton or the format: the file is as if it had not been given. Or the disk
+    /// is full: the frames before are whole, but no further one may be written.
     pub fn write(&mut self, frame: &FramePose) -> Result<(), PoseError> {
         check_shape(frame, self.points, self.dimensions)?;
-        self.people = self.people.max(frame.people());
-        self.frames += 1;
-        body_head(self.fps, self.frames, self.people)?;
-        self.spool_frame(frame).map_err(|source| self.failed("write", &self.path, source))
+        let (frames, people) = (self.frames + 1, self.people.max(frame.people()));
+        body_head(self.fps, frames, people)?;
+        self.spool_frame(frame).map_err(|source| self.failed("write", &self.path, source))?;
+        (self.frames, self.people) = (frames, people);
+        Ok(())
     }
 
     /// Completes the file and puts it where it belongs.
@@ -152,9 +151,9 @@ impl PoseWriter {
 
     /// Reads the spool twice, for the coordinates and for the confidences, into a file beside the output.
     fn join(&mut self, path: &Path) -> io::Result<NamedTempFile> {
-        let mut prefix = OsString::from(".");
-        prefix.push(path.file_name().unwrap_or_default());
-        prefix.push(".");
+        // At most 60 characters of the name, which are 240 bytes: file systems take 255.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix: String = [".", &name.chars().take(60).collect::<String>(), "."].concat();
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".tmp");
         // As a file made without further ado; a private one would not be readable by colleagues.
@@ -206,5 +205,22 @@ impl PoseWriter {
 
     fn failed(&self, what: &'static str, path: &Path, source: io::Error) -> PoseError {
         PoseError::Io { what, path: path.to_owned(), source }
+    }
+}
+
+/// Whether a file can be put at `path`, asked before the work and not after it. Links are not followed: one
+/// that leads nowhere is in the way too.
+fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
+    if path.file_name().is_none() {
+        return Err(PoseError::IsFolder(path.to_owned()));
+    }
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => Err(PoseError::IsFolder(path.to_owned())),
+        Ok(_) if !overwrite => Err(PoseError::Exists(path.to_owned())),
+        // That its folder is missing is noticed, and said of the folder, when the spool is made there.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PoseError::Io { what: "write", path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
     }
 }
