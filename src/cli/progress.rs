@@ -185,7 +185,7 @@ impl Reporter {
         }
         if report.decoding.damaged_packets > 0 {
             self.say(&format!(
-                "{}: {} damaged pieces could not be decoded; frames may be missing there",
+                "{}: {} pieces are damaged; frames may be missing or spoilt there",
                 video.display(),
                 report.decoding.damaged_packets
             ));

@@ -48,6 +48,12 @@ pub enum VideoError {
     /// No frame comes out.
     #[error("the file has a video stream, but no frame of it can be decoded; it is damaged or cut off")]
     NoFrames,
+    /// Standard input gives no frame: most often a video whose index stands at its end.
+    #[error(
+        "no frame comes from standard input: the video is damaged, or its index stands at its end, where a pipe \
+         cannot jump; give the file itself, or rewrite it with `ffmpeg -i IN -c copy -movflags +faststart OUT`"
+    )]
+    BrokenPipe,
     /// Frames too small to show anybody, or too large for memory or the `.pose` header.
     #[error(
         "frames are {width}x{height} pixels; each side must be {MIN_SIDE} to {MAX_SIDE}, and the area at most \

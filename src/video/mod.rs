@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod ending;
 mod error;
 mod frame;
 mod input;
@@ -69,7 +70,8 @@ pub struct VideoInfo {
 pub struct DecodeSummary {
     /// Frames delivered.
     pub frames: u64,
-    /// Pieces of the file the decoder could not use.
+    /// Damaged pieces of the file: the decoder could not use them, or made up what they lack. With several
+    /// decoder threads FFmpeg notices some of the latter too late to be counted.
     pub damaged_packets: u64,
     /// Whether the time between frames varies, and between which bounds.
     pub variable_rate: Option<(Duration, Duration)>,

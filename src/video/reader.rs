@@ -1,7 +1,6 @@
 //! A video file, a picture or a pipe, frame by frame.
 
 use std::fs;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Codec, Dictionary, Packet, Rational, Stream, frame, media};
 
+use super::ending::Ending;
 use super::rotation::Orientation;
 use super::scaler::Scaler;
 use super::timing::Timing;
@@ -24,17 +24,13 @@ use super::{
 /// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
 const POOLED_FRAMES: usize = 64;
 
-/// A gap of so many frames between the file's announced end and the last frame is no rounding.
-const MISSING_FRAMES: i64 = 2;
-
 /// A video that FFmpeg reads.
 pub(super) struct Reader {
     input: Input,
     decoder: codec::decoder::Video,
     stream: usize,
     time_base: Rational,
-    /// Where the stream ends by its own announcement, in units of the time base.
-    announced_end: Option<i64>,
+    ending: Ending,
     info: VideoInfo,
     stored_size: (u32, u32),
     orientation: Orientation,
@@ -48,8 +44,6 @@ pub(super) struct Reader {
     /// Whether the decoder was told that nothing follows.
     draining: bool,
     first_timestamp: Option<i64>,
-    /// Time of the end of the last packet, in units of the time base.
-    last_end: Option<i64>,
     timing: Timing,
     frames: u64,
     damaged_packets: u64,
@@ -58,7 +52,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens a file, or standard input for [`STDIN`], and decodes its first frame.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, VideoError> {
-        quiet();
+        start_ffmpeg();
         let input = ffmpeg::format::input(&url(path)?).map_err(VideoError::Unrecognised)?;
         let stream = best_stream(&input)?;
         let index = stream.index();
@@ -71,7 +65,7 @@ impl Reader {
             (false, frames @ 1..) => Some(frames as u64),
             (false, _) => estimated_frames(&input, frame_rate),
         };
-        let announced_end = promised_end(&input, &stream, path);
+        let ending = Ending::announced(&input, &stream, frame_rate, path);
         let matrix = stream
             .side_data()
             .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
@@ -95,7 +89,7 @@ impl Reader {
             decoder,
             stream: index,
             time_base,
-            announced_end,
+            ending,
             info: VideoInfo { width: 0, height: 0, frame_rate, announced_frames },
             stored_size: (0, 0),
             orientation: Orientation::default(),
@@ -106,13 +100,17 @@ impl Reader {
             pending: false,
             draining: false,
             first_timestamp: None,
-            last_end: None,
             timing: Timing::default(),
             frames: 0,
             damaged_packets: 0,
         };
-        reader.decode_first(options, matrix.as_deref())?;
-        Ok(reader)
+        match reader.decode_first(options, matrix.as_deref()) {
+            Ok(()) => Ok(reader),
+            Err(VideoError::Broken { .. } | VideoError::NoFrames) if path == Path::new(STDIN) => {
+                Err(VideoError::BrokenPipe)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The first frame settles what headers may leave open: the true size, and an orientation that stands
@@ -136,7 +134,11 @@ impl Reader {
     fn decode(&mut self) -> Result<bool, VideoError> {
         loop {
             match self.decoder.receive_frame(&mut self.decoded) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    // The decoder made something up here.
+                    self.damaged_packets += u64::from(self.decoded.has_decode_errors());
+                    return Ok(true);
+                }
                 Err(ffmpeg::Error::Eof) => return Ok(false),
                 Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
                 Err(_) => {
@@ -168,25 +170,19 @@ impl Reader {
             // A new one each time: reading into one that is full would lose what it holds.
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() == self.stream => {
-                    if let Some(time) = packet.pts().or(packet.dts()) {
-                        let end = time.saturating_add(packet.duration());
-                        self.last_end = Some(self.last_end.map_or(end, |last| last.max(end)));
+                Ok(()) => {
+                    if let Some(stream) = self.input.stream(packet.stream()) {
+                        self.ending.add(&packet, stream.time_base());
                     }
-                    return Ok(Some(packet));
+                    if packet.stream() == self.stream {
+                        return Ok(Some(packet));
+                    }
                 }
-                Ok(()) | Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
+                Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
                 Err(ffmpeg::Error::Eof) => return Ok(None),
                 Err(source) => return Err(VideoError::Broken { frames: self.frames, source }),
             }
         }
-    }
-
-    /// Whether the index places frames clearly behind the last one that was there.
-    fn is_cut_off(&self) -> bool {
-        let (Some(announced), Some(end)) = (self.announced_end, self.last_end) else { return false };
-        let frame = 1.0 / self.info.frame_rate.as_f64() / f64::from(self.time_base).max(f64::EPSILON);
-        announced.saturating_sub(end) as f64 > frame * MISSING_FRAMES as f64
     }
 
     fn timestamp(&mut self) -> Option<Duration> {
@@ -233,7 +229,7 @@ impl Source for Reader {
         if std::mem::take(&mut self.pending) || self.decode()? {
             return self.deliver().map(Some);
         }
-        if self.is_cut_off() {
+        if self.ending.is_cut_off() {
             let announced = self.info.announced_frames.unwrap_or(0);
             return Err(VideoError::Truncated { frames: self.frames, announced });
         }
@@ -250,10 +246,15 @@ impl Source for Reader {
     }
 }
 
-/// FFmpeg writes to standard error on its own; what matters comes back as errors.
-fn quiet() {
+/// Registers the words of FFmpeg's errors and, before FFmpeg 4, its formats: without, nothing opens.
+fn start_ffmpeg() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Quiet));
+    ONCE.call_once(|| {
+        // It cannot fail: the registrations return nothing.
+        let _ = ffmpeg::init();
+        // FFmpeg writes to standard error on its own; what matters comes back as errors.
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+    });
 }
 
 /// The path as FFmpeg takes it: with its protocol, so that a colon in a name is no protocol.
@@ -312,30 +313,6 @@ fn open_decoder(
 fn is_picture(input: &Input) -> bool {
     let format = input.format();
     format.name().ends_with("_pipe") || format.name() == "image2"
-}
-
-/// Where the stream ends if the file is whole, in units of its time base; `None` where nothing says so for
-/// certain.
-///
-/// The index of MP4 and MOV places each frame in the file. AVI only counts them, often wrongly, but says how
-/// long the file is; its unit of time is a frame. Elsewhere the count is an estimate and proves nothing.
-fn promised_end(input: &Input, stream: &Stream<'_>, path: &Path) -> Option<i64> {
-    let format = input.format();
-    let length = match format.name() {
-        "avi" if is_cut_riff(path).unwrap_or(false) => stream.frames(),
-        name if stream.frames() > 0 && name.split(',').any(|name| name == "mp4") => stream.duration(),
-        _ => 0,
-    };
-    (length > 0).then(|| length.saturating_add(stream.start_time().max(0)))
-}
-
-/// Whether the first RIFF chunk, which an AVI file begins with, ends behind the end of the file.
-fn is_cut_riff(path: &Path) -> io::Result<bool> {
-    let mut file = fs::File::open(path)?;
-    let mut head = [0; 8];
-    file.read_exact(&mut head)?;
-    let [b'R', b'I', b'F', b'F', size @ ..] = head else { return Ok(false) };
-    Ok(u64::from(u32::from_le_bytes(size)) + 8 > file.metadata()?.len())
 }
 
 /// The average rate; where it cannot be right, the base rate. Pictures have none, so they take `given`.

@@ -1,0 +1,90 @@
+//! Whether a file ends where it says it does.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::{Packet, Rational, Stream, ffi};
+
+use super::FrameRate;
+
+/// A gap of so many frames between the end by a stream's index and its last packet is no rounding.
+const MISSING_FRAMES: f64 = 2.5;
+
+/// The same in seconds for the end of a whole file, which nobody writes to the frame.
+const MISSING_SECONDS: f64 = 0.5;
+
+/// FFmpeg's names (the first of each) of the formats whose header tells the length for certain. Elsewhere it
+/// is an estimate and proves nothing.
+const HEADER_TELLS_LENGTH: [&str; 4] = ["flv", "matroska", "mov", "mxf"];
+
+/// Compares the announced end of a file with the packets that come.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// Where the video should end, in seconds.
+    announced: Option<f64>,
+    /// How many seconds of it may be missing.
+    tolerance: f64,
+    /// The stream that ends there; where absent, it is the last of all streams that does.
+    stream: Option<usize>,
+    /// Where the packets read so far end, in seconds.
+    reached: f64,
+    /// Whether the last packet lacks its end.
+    is_partial: bool,
+}
+
+impl Ending {
+    /// What this file announces of this stream.
+    ///
+    /// An index places each frame in the file; other headers tell how long all streams together last. AVI
+    /// only counts frames, often wrongly, but says how many bytes the file has.
+    pub(super) fn announced(input: &Input, stream: &Stream<'_>, rate: FrameRate, path: &Path) -> Self {
+        let format = input.format();
+        let format = format.name().split(',').next().unwrap_or_default();
+        let tick = f64::from(stream.time_base());
+        let (announced, tolerance, index) = if format == "avi" && is_cut_riff(path).unwrap_or(false) {
+            // FFmpeg cuts the duration down to what is there, but not the number of frames.
+            (seconds(stream.frames(), tick), 0.5 * tick, Some(stream.index()))
+        } else if !HEADER_TELLS_LENGTH.contains(&format) {
+            (None, 0.0, None)
+        } else if stream.frames() > 0 && stream.duration() > 0 {
+            let end = stream.duration().saturating_add(stream.start_time().max(0));
+            (seconds(end, tick), MISSING_FRAMES / rate.as_f64(), Some(stream.index()))
+        } else {
+            (seconds(input.duration(), 1.0 / f64::from(ffi::AV_TIME_BASE)), MISSING_SECONDS, None)
+        };
+        Self { announced, tolerance, stream: index, reached: 0.0, is_partial: false }
+    }
+
+    /// Takes the next packet into account, whichever stream it is of.
+    pub(super) fn add(&mut self, packet: &Packet, time_base: Rational) {
+        if self.stream.is_some_and(|stream| stream != packet.stream()) {
+            return;
+        }
+        self.is_partial = packet.is_corrupt();
+        if let Some(time) = packet.pts().or(packet.dts()) {
+            let end = time.saturating_add(packet.duration()) as f64 * f64::from(time_base);
+            self.reached = self.reached.max(end);
+        }
+    }
+
+    /// Whether the file, read to its end, lacks something that it announces.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.announced.is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance)
+    }
+}
+
+/// `None` where the file leaves it open.
+fn seconds(ticks: i64, tick: f64) -> Option<f64> {
+    (ticks > 0).then_some(ticks as f64 * tick)
+}
+
+/// Whether the first RIFF chunk, which an AVI file begins with, ends behind the end of the file.
+fn is_cut_riff(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut head = [0; 8];
+    file.read_exact(&mut head)?;
+    let [b'R', b'I', b'F', b'F', size @ ..] = head else { return Ok(false) };
+    Ok(u64::from(u32::from_le_bytes(size)) + 8 > file.metadata()?.len())
+}
