@@ -3,4 +3,5 @@
 //! Written from a specification of what OpenPose 1.5.1 computes, not from its source.
 
 pub mod assemble;
+pub mod cpu;
 pub mod model;
