@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `processor` | the threads, shared by the nets |
 //! | `instructions` | AVX-512, AVX2 or none, found out when the program runs |
+//! | `nets` | OpenPose's three nets as one back end |
 //! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `layout` | how tensors lie in memory |
 //! | `winograd`, `transform` | convolutions of 3 × 3 and more |
@@ -17,6 +18,7 @@
 mod finish;
 mod instructions;
 mod layout;
+mod nets;
 mod plan;
 mod pointwise;
 mod pooling;
@@ -32,6 +34,7 @@ use std::mem;
 use std::sync::Arc;
 
 pub use instructions::Instructions;
+pub use nets::Cpu;
 pub use processor::Processor;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
