@@ -48,6 +48,7 @@ impl Available {
         instructions.is_available().then_some(Self(instructions))
     }
 
+    /// Which they are.
     pub fn get(self) -> Instructions {
         self.0
     }
@@ -55,6 +56,7 @@ impl Available {
 
 /// Work that is compiled once for each set of instructions. `run` must be inlined, as all that it calls.
 pub trait Work {
+    /// Does it with these vectors.
     fn run<V: Vector>(self);
 }
 

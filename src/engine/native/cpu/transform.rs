@@ -37,6 +37,7 @@ pub struct Patch<'a> {
 
 /// Transforms a tile; the values of place `i` go to `out[i * stride]`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
 pub fn forward<V: Vector, const P: usize>(patch: &Patch<'_>, out: &mut [Lanes], stride: usize) {
     let Planes { width, height } = patch.planes;
     let zero = V::splat(0.0);
@@ -136,6 +137,7 @@ pub struct Place {
 
 /// Transforms sums back, the values of place `i` from `sums[i * stride]`, and writes what they become.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
 pub fn backward<V: Vector, const P: usize>(
     sums: &[Lanes],
     stride: usize,

@@ -253,6 +253,7 @@ impl Work for WeightGroup<'_> {
 
 impl WeightGroup<'_> {
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // The same index is a place in both.
     fn run_places<const P: usize, const R: usize>(self) {
         let kernel = self.convolution.kernel;
         let matrix = transform::kernel_matrix::<P, R>();
