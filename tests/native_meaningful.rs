@@ -1,5 +1,6 @@
 //! Whole pictures of which the truth is known: dots of people in, keypoints out. How far they are off is
 //! printed (`-- --nocapture`).
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 #[path = "common/coloured_people.rs"]
 mod coloured_people;
