@@ -1,20 +1,19 @@
 //! The main job: videos in, `.pose` files out.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clap::{Args, ValueEnum};
-use oppose::engine::holistic::{self, Holistic};
-use oppose::engine::{Engine, EngineError, models};
+use clap::Args;
+use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, PipelineError};
 use oppose::video::{self, Rotate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::Outcome;
+use super::engine::{EngineArguments, OpenError};
 use super::plan::{self, Job, PlanError};
 use super::progress::{Reporter, Style};
-use super::{Outcome, greeting};
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -35,18 +34,16 @@ pub struct Arguments {
     #[arg(long, alias = "keep_suffix")]
     keep_suffix: bool,
 
-    /// Estimator of the keypoints
-    #[arg(long, value_enum, default_value_t, env = "OPPOSE_ENGINE", value_name = "NAME")]
-    engine: EngineChoice,
-
-    /// Folder of the models [default: $OPPOSE_MODELS, the user's data folder, or models/ beside the program]
-    #[arg(long, alias = "model_folder", value_name = "FOLDER")]
-    model_folder: Option<PathBuf>,
-
-    /// Keep at most this many people a frame
-    #[arg(long, alias = "number_people_max", alias = "number-people-max", value_name = "N",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    max_people: Option<u16>,
+    /// Keep at most this many people a frame; 0 or -1, as OpenPose spells it, means all
+    #[arg(
+        long,
+        alias = "number_people_max",
+        alias = "number-people-max",
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(-1..=65535),
+        allow_negative_numbers = true
+    )]
+    max_people: Option<i32>,
 
     /// Turn the frames: as the file says, not at all, or clockwise by so many degrees
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
@@ -56,23 +53,12 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
 
-    /// Threads of the estimator [default: the number of processors]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
-}
 
-/// Which estimator to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum EngineChoice {
-    /// The best that is available here
-    #[default]
-    Auto,
-    /// MediaPipe Holistic: one person, body, face and hands; no GPU needed
-    Holistic,
+    #[command(flatten)]
+    engine: EngineArguments,
 }
 
 /// Why nothing ran.
@@ -81,9 +67,7 @@ enum StartError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
-    Models(#[from] models::ModelsNotFound),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(#[from] OpenError),
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -108,11 +92,14 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     }
     plan::check_outputs(&jobs)?;
     let signals = Signals::listen()?;
-    let mut engine = open_engine(arguments, &reporter)?;
+    // 0 and less are OpenPose's spelling of no limit; the parser sees to the upper bound.
+    let max_people =
+        arguments.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0);
+    let mut engine = arguments.engine.open(max_people, &reporter)?;
 
     let options = pipeline::Options {
         overwrite: arguments.overwrite,
-        max_people: arguments.max_people.map(usize::from),
+        max_people: max_people.map(usize::from),
         cancel: signals.cancel.clone(),
     };
     let mut outcome = Outcome::AllDone;
@@ -128,7 +115,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
                 outcome = Outcome::SomeFailed;
                 if let PipelineError::Engine { .. } = error {
                     // A failed engine gives nothing more; the next video gets a new one.
-                    engine = open_engine(arguments, &reporter)?;
+                    engine = arguments.engine.open(max_people, &reporter)?;
                 }
             }
         }
@@ -162,16 +149,6 @@ fn is_done(job: &Job, arguments: &Arguments, reporter: &mut Reporter) -> bool {
         reporter.skipped(&job.video, &format!("{} exists; --overwrite makes it anew", job.output.display()));
     }
     done
-}
-
-fn open_engine(arguments: &Arguments, reporter: &Reporter) -> Result<Box<dyn Engine>, StartError> {
-    let folder = models::find(arguments.model_folder.as_deref(), holistic::FOLDER.as_ref())?;
-    if arguments.engine == EngineChoice::Auto {
-        reporter.note("engine: holistic (MediaPipe Holistic: one person, body, face and hands)");
-    }
-    let options = holistic::Options { threads: arguments.threads };
-    let engine = greeting::hidden(|| Holistic::open(&folder, options));
-    Ok(Box::new(engine.map_err(EngineError::from)?))
 }
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.

@@ -1,7 +1,9 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
+mod engine;
 mod estimate;
 mod greeting;
+mod openpose_options;
 mod plan;
 mod progress;
 mod render;

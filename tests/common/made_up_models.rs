@@ -17,8 +17,21 @@ use oppose::engine::native::model::Net;
 pub enum Size {
     /// A few channels: what the recordings were made with.
     Small,
+    /// As many channels as the nets of `meaningful_models.rs` need.
+    Narrow,
     /// As many channels as OpenPose's own nets.
     Full,
+}
+
+impl Size {
+    /// Channels of a tensor that has `full` of them in OpenPose's nets and `small` in the small ones.
+    fn channels(self, small: usize, full: usize) -> usize {
+        match self {
+            Self::Small => small,
+            Self::Narrow => full.min(72),
+            Self::Full => full,
+        }
+    }
 }
 
 /// The two files of a net.
@@ -29,27 +42,37 @@ pub struct MadeUpModel {
 
 /// Makes a net.
 pub fn make(net: Net, size: Size) -> MadeUpModel {
-    let description = match net {
-        Net::Body25 => body_25(size),
-        Net::Face => cpm(Names::FACE, 71, size),
-        Net::Hand => cpm(Names::HAND, 22, size),
-        Net::Coco => panic!("no formula for this net"),
-    };
+    let description = describe(net, size);
     let recipe = match (net, size) {
         (Net::Body25, Size::Small) => Recipe { seed: 28, heat: (0.5, -0.5), affinity: (0.3, 0.5) },
         (Net::Face, Size::Small) => Recipe { seed: 79, heat: (0.9, -0.3), affinity: (0.0, 0.0) },
         (_, Size::Small) => Recipe { seed: 24, heat: (0.8, -0.3), affinity: (0.0, 0.0) },
-        (Net::Body25, Size::Full) => Recipe { seed: 25, heat: (0.3, -0.55), affinity: (0.1, 0.5) },
-        (Net::Face, Size::Full) => Recipe { seed: 70, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
-        (_, Size::Full) => Recipe { seed: 21, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
+        (Net::Body25, _) => Recipe { seed: 25, heat: (0.3, -0.55), affinity: (0.1, 0.5) },
+        (Net::Face, _) => Recipe { seed: 70, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
+        _ => Recipe { seed: 21, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
     };
     MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe) }
 }
 
+/// The layers of a net.
+pub fn describe(net: Net, size: Size) -> Description {
+    match net {
+        Net::Body25 => body_25(size),
+        Net::Face => cpm(Names::FACE, 71, size),
+        Net::Hand => cpm(Names::HAND, 22, size),
+        Net::Coco => panic!("no formula for this net"),
+    }
+}
+
 /// Writes body, face and hand net into a folder, as OpenPose's model folder has them.
 pub fn write(folder: &Path, size: Size) {
+    write_all(folder, |net| make(net, size));
+}
+
+/// Writes what `make` gives for body, face and hand net into a folder.
+pub fn write_all(folder: &Path, make: impl Fn(Net) -> MadeUpModel) {
     for net in [Net::Body25, Net::Face, Net::Hand] {
-        let model = make(net, size);
+        let model = make(net);
         let files = [(net.prototxt(), model.prototxt.as_bytes()), (net.caffemodel(), &model.caffemodel)];
         for (name, bytes) in files {
             let path = folder.join(name);
@@ -70,20 +93,21 @@ const FIRST_GAIN: f64 = 6.0;
 const HIDDEN_GAIN: f64 = 0.63;
 const HIDDEN_BIAS: f64 = 1.5;
 
-struct Description {
+/// The layers of a net, and the two files it makes.
+pub struct Description {
     name: &'static str,
     layers: Vec<Layer>,
 }
 
-struct Layer {
-    name: String,
-    kind: Kind,
+pub struct Layer {
+    pub name: String,
+    pub kind: Kind,
     inputs: Vec<String>,
     output: String,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Convolution { outputs: usize, kernel: usize },
     Relu,
     PRelu,
@@ -122,8 +146,8 @@ impl Names {
 }
 
 fn body_25(size: Size) -> Description {
-    let hidden = |full| if size == Size::Full { full } else { 6 };
-    let features = if size == Size::Full { 128 } else { 8 };
+    let hidden = |full| size.channels(6, full);
+    let features = size.channels(8, 128);
     let mut net = Description { name: "OpenPose - BODY_25", layers: vec![] };
     let mut top = net.trunk(&Names::HAND.pools, &hidden, &["conv4_1"]);
     for (name, outputs) in [("conv4_2", hidden(512)), ("conv4_3_CPM", hidden(256)), ("conv4_4_CPM", features)]
@@ -171,8 +195,8 @@ fn body_25(size: Size) -> Description {
 }
 
 fn cpm(names: Names, outputs: usize, size: Size) -> Description {
-    let hidden = |full| if size == Size::Full { full } else { names.small };
-    let features = if size == Size::Full { 128 } else { 6 };
+    let hidden = |full| size.channels(names.small, full);
+    let features = size.channels(6, 128);
     let mut net = Description { name: "", layers: vec![] };
     let deep = ["conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1", "conv5_2"];
     let top = net.trunk(&names.pools, &hidden, &deep);
@@ -240,7 +264,7 @@ impl Description {
         output.to_owned()
     }
 
-    fn prototxt(&self) -> String {
+    pub fn prototxt(&self) -> String {
         let mut text = format!("name: \"{}\"\ninput: \"image\"\n", self.name);
         text.push_str("input_dim: 1\ninput_dim: 3\ninput_dim: 16\ninput_dim: 16\n");
         for layer in &self.layers {
@@ -288,40 +312,46 @@ impl Description {
     }
 
     fn caffemodel(&self, recipe: &Recipe) -> Vec<u8> {
+        self.caffemodel_with(|index, layer, shape| {
+            let &[outputs, inputs, height, width] = shape else {
+                let slope = |random| (0.05 + random as f64 / 16_777_216.0 * 0.1) as f32;
+                return vec![Random::new(recipe.seed, index, 0).take(shape[0]).map(slope).collect()];
+            };
+            let is_activated = self
+                .layers
+                .iter()
+                .any(|next| matches!(next.kind, Kind::Relu | Kind::PRelu) && next.inputs[0] == layer.output);
+            let is_first = index == 0;
+            let (gain, bias) = match (is_first, is_activated, outputs) {
+                (true, ..) => (FIRST_GAIN, Bias::Constant(HIDDEN_BIAS)),
+                (_, true, _) => (HIDDEN_GAIN, Bias::Constant(HIDDEN_BIAS)),
+                (_, false, 52) => (recipe.affinity.0, Bias::Random(recipe.affinity.1)),
+                _ => (recipe.heat.0, Bias::Constant(recipe.heat.1)),
+            };
+            let groups = self.groups(&layer.inputs[0]);
+            let shape = [outputs, inputs, height, width];
+            let weights = weights(Random::new(recipe.seed, index, 0), shape, &groups, gain, is_first);
+            let bias = Random::new(recipe.seed, index, 1).take(outputs).map(|random| match bias {
+                Bias::Constant(bias) => bias as f32,
+                Bias::Random(scale) => ((random as f64 / 8_388_608.0 - 1.0) * scale) as f32,
+            });
+            vec![weights, bias.collect()]
+        })
+    }
+
+    /// The caffemodel with the given values: for a layer, its number and the shape of its first blob, the
+    /// weights and the bias of a convolution or the slopes of a PReLU.
+    pub fn caffemodel_with(
+        &self,
+        mut values: impl FnMut(usize, &Layer, &[usize]) -> Vec<Vec<f32>>,
+    ) -> Vec<u8> {
         let mut model = message(1, self.name.as_bytes());
-        let mut is_first = true;
         for (index, layer) in self.layers.iter().enumerate() {
-            let blobs = match layer.kind {
+            let shape = match layer.kind {
                 Kind::Convolution { outputs, kernel } => {
-                    let is_activated = self.layers.iter().any(|next| {
-                        matches!(next.kind, Kind::Relu | Kind::PRelu) && next.inputs[0] == layer.output
-                    });
-                    let (gain, bias) = match (is_first, is_activated, outputs) {
-                        (true, ..) => (FIRST_GAIN, Bias::Constant(HIDDEN_BIAS)),
-                        (_, true, _) => (HIDDEN_GAIN, Bias::Constant(HIDDEN_BIAS)),
-                        (_, false, 52) => (recipe.affinity.0, Bias::Random(recipe.affinity.1)),
-                        _ => (recipe.heat.0, Bias::Constant(recipe.heat.1)),
-                    };
-                    let groups = self.groups(&layer.inputs[0]);
-                    let shape = [outputs, groups.iter().sum(), kernel, kernel];
-                    let weights = weights(Random::new(recipe.seed, index, 0), shape, &groups, gain, is_first);
-                    is_first = false;
-                    let bias: Vec<f32> = Random::new(recipe.seed, index, 1)
-                        .take(outputs)
-                        .map(|random| match bias {
-                            Bias::Constant(bias) => bias as f32,
-                            Bias::Random(scale) => ((random as f64 / 8_388_608.0 - 1.0) * scale) as f32,
-                        })
-                        .collect();
-                    vec![blob(&shape, &weights), blob(&[outputs], &bias)]
+                    vec![outputs, self.groups(&layer.inputs[0]).iter().sum(), kernel, kernel]
                 }
-                Kind::PRelu => {
-                    let channels = self.channels(&layer.output);
-                    let slope = |random| (0.05 + random as f64 / 16_777_216.0 * 0.1) as f32;
-                    let slopes: Vec<f32> =
-                        Random::new(recipe.seed, index, 0).take(channels).map(slope).collect();
-                    vec![blob(&[channels], &slopes)]
-                }
+                Kind::PRelu => vec![self.channels(&layer.output)],
                 _ => continue,
             };
             let mut content = message(1, layer.name.as_bytes());
@@ -330,8 +360,9 @@ impl Description {
                 content.extend(message(3, input.as_bytes()));
             }
             content.extend(message(4, layer.output.as_bytes()));
-            for blob in blobs {
-                content.extend(message(7, &blob));
+            for (position, values) in values(index, layer, &shape).iter().enumerate() {
+                let shape = if position == 0 { &shape[..] } else { &shape[..1] };
+                content.extend(message(7, &blob(shape, values)));
             }
             model.extend(message(100, &content));
         }

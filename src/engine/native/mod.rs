@@ -6,6 +6,7 @@
 
 pub mod assemble;
 mod backend;
+pub mod cpu;
 mod estimator;
 pub mod model;
 mod options;

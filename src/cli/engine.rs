@@ -1,0 +1,93 @@
+//! Which estimator, and what it is told.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use oppose::engine::holistic::{self, Holistic};
+use oppose::engine::models::{self, ModelsNotFound};
+use oppose::engine::native::cpu::Cpu;
+use oppose::engine::native::model::Net;
+use oppose::engine::native::{Native, NativeError};
+use oppose::engine::{Engine, EngineError};
+
+use super::greeting;
+use super::openpose_options::OpenPoseArguments;
+use super::progress::Reporter;
+
+/// Which estimator to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// native where OpenPose's models are found, else holistic
+    #[default]
+    Auto,
+    /// OpenPose's own nets without OpenPose: several people, body, face and hands; needs OpenPose's models
+    Native,
+    /// MediaPipe Holistic: one person, body, face and hands; fast without a GPU
+    Holistic,
+}
+
+/// What concerns the estimator.
+#[derive(Args, Debug)]
+pub struct EngineArguments {
+    /// Estimator of the keypoints
+    #[arg(long, value_enum, default_value_t, env = "OPPOSE_ENGINE", value_name = "NAME")]
+    engine: Choice,
+
+    /// Folder of the models [default: $OPPOSE_MODELS, the user's data folder, or models/ beside the program]
+    #[arg(long, alias = "model_folder", value_name = "FOLDER")]
+    model_folder: Option<PathBuf>,
+
+    /// Threads of the estimator [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    openpose: OpenPoseArguments,
+}
+
+/// Why an estimator cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Models(#[from] ModelsNotFound),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl EngineArguments {
+    /// Loads the estimator; says which, where it was not asked for by name.
+    pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
+        match self.engine {
+            Choice::Native => self.open_native(max_people),
+            Choice::Holistic => self.open_holistic(),
+            Choice::Auto if self.find(Net::Body25.caffemodel()).is_ok() => {
+                reporter.note("engine: native (OpenPose's models, on the CPU)");
+                self.open_native(max_people)
+            }
+            Choice::Auto => {
+                let engine = self.open_holistic()?;
+                reporter.note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
+                Ok(engine)
+            }
+        }
+    }
+
+    fn open_native(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(Net::Body25.caffemodel())?;
+        let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
+        let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
+        Ok(Box::new(engine.map_err(EngineError::from)?))
+    }
+
+    fn open_holistic(&self) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(holistic::FOLDER)?;
+        let options = holistic::Options { threads: self.threads };
+        let engine = greeting::hidden(|| Holistic::open(&folder, options));
+        Ok(Box::new(engine.map_err(EngineError::from)?))
+    }
+
+    fn find(&self, wanted: &str) -> Result<PathBuf, ModelsNotFound> {
+        models::find(self.model_folder.as_deref(), wanted.as_ref())
+    }
+}

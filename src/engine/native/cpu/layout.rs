@@ -1,0 +1,73 @@
+//! How tensors lie in memory: for each image, for each row, for each sixteen channels, the row's pixels.
+//!
+//! Rows are outermost, so that threads write disjoint slices. Channels beyond the last are zero.
+
+use super::vector::{Lanes, WIDTH};
+
+/// Up to sixteen channels that a layer reads. A concatenation is no more than a list of these.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Index of the buffer.
+    pub slot: usize,
+    /// Which sixteen of the tensor's channels.
+    pub block: usize,
+    /// Of how many times sixteen.
+    pub blocks: usize,
+    /// How many of the sixteen there are.
+    pub channels: usize,
+}
+
+/// Size of a tensor's planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planes {
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Planes {
+    /// Size of a tensor with this stride.
+    pub fn at(self, stride: usize) -> Self {
+        Self { width: self.width / stride, height: self.height / stride }
+    }
+
+    /// Index of a row's first pixel in a source's buffer.
+    #[inline(always)]
+    pub fn row(self, source: &Source, image: usize, y: usize) -> usize {
+        ((image * self.height + y) * source.blocks + source.block) * self.width
+    }
+
+    /// Copies planes (image × channel × row × column) into a buffer.
+    pub fn read_planes(self, planes: &[f32], channels: usize, out: &mut [Lanes]) {
+        let blocks = channels.div_ceil(WIDTH);
+        let pixels = self.width * self.height;
+        for (image, planes) in planes.chunks_exact(channels * pixels).enumerate() {
+            for (channel, plane) in planes.chunks_exact(pixels).enumerate() {
+                for (y, row) in plane.chunks_exact(self.width).enumerate() {
+                    let first = ((image * self.height + y) * blocks + channel / WIDTH) * self.width;
+                    for (lanes, &value) in out[first..].iter_mut().zip(row) {
+                        lanes.0[channel % WIDTH] = value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies channels from buffers into planes (image × channel × row × column).
+    pub fn write_planes(self, slots: &[Vec<Lanes>], sources: &[Source], planes: &mut [f32]) {
+        let pixels = self.width * self.height;
+        let channels: usize = sources.iter().map(|source| source.channels).sum();
+        for (image, planes) in planes.chunks_exact_mut(channels * pixels).enumerate() {
+            let mut planes = planes.chunks_exact_mut(pixels);
+            for source in sources {
+                for (channel, plane) in planes.by_ref().take(source.channels).enumerate() {
+                    for (y, row) in plane.chunks_exact_mut(self.width).enumerate() {
+                        let lanes = &slots[source.slot][self.row(source, image, y)..];
+                        for (value, lanes) in row.iter_mut().zip(lanes) {
+                            *value = lanes.0[channel];
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Runs the nets on a CPU in single precision, exactly: nothing is rounded to fewer bits.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `processor` | the threads, shared by the nets |
+//! | `instructions` | AVX-512, AVX2 or none, found out when the program runs |
+//! | `nets` | OpenPose's three nets as one back end |
+//! | `plan` | which layer reads what from where; tensors that share memory |
+//! | `layout` | how tensors lie in memory |
+//! | `winograd`, `transform` | convolutions of 3 × 3 and more |
+//! | `pointwise`, `pooling` | the other layers |
+//! | `product` | the matrix product in all convolutions |
+//! | `vector`, `x86` | sixteen channels at once |
+//!
+//! All code is written once, over a vector of sixteen channels, and compiled for each set of instructions.
+//! The results do not depend on the number of threads, nor on what else is in a batch.
+
+mod finish;
+mod instructions;
+mod layout;
+mod nets;
+mod plan;
+mod pointwise;
+mod pooling;
+mod processor;
+mod product;
+mod transform;
+mod vector;
+mod winograd;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::mem;
+use std::sync::Arc;
+
+pub use instructions::Instructions;
+pub use nets::Cpu;
+pub use processor::Processor;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::model::{Graph, Operation};
+use instructions::{Work, dispatch};
+use layout::{Planes, Source};
+use pointwise::Pointwise;
+use transform::SIDE;
+use vector::{Lanes, Vector};
+use winograd::{Scratch, Winograd};
+
+/// Tiles that are transformed together: the weights are read once for all of them, but they should stay
+/// in the cache.
+const TILES: usize = 160;
+/// Rows of 1 × 1 convolutions and of pooling that a thread takes at once.
+const ROWS: usize = 2;
+
+/// Why a net cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuError {
+    /// Instructions were asked for that are not there.
+    #[error("this processor has no {0:?} instructions; its best are {best:?}", best = Instructions::best())]
+    Instructions(Instructions),
+    /// The operating system gives no threads.
+    #[error("cannot start {threads} threads: {source}; ask for fewer")]
+    Threads {
+        /// How many were asked for; 0 is one on each core.
+        threads: usize,
+        /// What the system says.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// The input's size is no multiple of the net's stride.
+    #[error("net input of {width}x{height} pixels; width and height must be multiples of {multiple}, not 0")]
+    Size {
+        /// Width that was asked for.
+        width: usize,
+        /// Height that was asked for.
+        height: usize,
+        /// The net's largest stride.
+        multiple: usize,
+    },
+    /// The input has not as many values as it should.
+    #[error("net input of {found} values; batch, channels and size make {expected}")]
+    Input {
+        /// Number of values.
+        found: usize,
+        /// Batch × channels × height × width.
+        expected: usize,
+    },
+}
+
+/// A net, ready to run. Runs do not allocate once a size has been run.
+#[derive(Debug)]
+pub struct Net {
+    processor: Arc<Processor>,
+    steps: Vec<Step>,
+    output: Vec<Source>,
+    /// Memory of the tensors.
+    slots: Vec<Vec<Lanes>>,
+    input_channels: usize,
+    output_channels: usize,
+    output_stride: usize,
+    /// The largest stride.
+    multiple: usize,
+}
+
+#[derive(Debug)]
+struct Step {
+    operation: Kernel,
+    slot: usize,
+    /// Input pixels to a pixel of what it reads.
+    stride: usize,
+    /// Blocks of its result.
+    blocks: usize,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    Winograd(Winograd),
+    Pointwise(Pointwise),
+    Pooling(Vec<Source>),
+}
+
+impl Net {
+    /// Prepares a net: the weights are transformed, four times as large, and the graph's own are dropped
+    /// layer by layer.
+    pub fn new(mut graph: Graph, processor: Arc<Processor>) -> Self {
+        let plan = plan::plan(&graph);
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        for step in plan.steps {
+            let operation = mem::replace(&mut graph.layers[step.layer].operation, Operation::Concatenation);
+            let operation = match operation {
+                Operation::Convolution(convolution) if convolution.kernel == 1 => {
+                    Kernel::Pointwise(Pointwise::new(&convolution, step.sources, processor.group()))
+                }
+                Operation::Convolution(convolution) => Kernel::Winograd(Winograd::new(
+                    &convolution,
+                    step.sources,
+                    step.pools,
+                    processor.available(),
+                    processor.group(),
+                    |groups| {
+                        processor.install(|| {
+                            groups.into_par_iter().for_each(winograd::WeightGroup::transform);
+                        });
+                    },
+                )),
+                Operation::MaxPooling | Operation::Concatenation => Kernel::Pooling(step.sources),
+            };
+            steps.push(Step { operation, slot: step.slot, stride: step.stride, blocks: step.blocks });
+        }
+        Self {
+            processor,
+            steps,
+            output: plan.output,
+            slots: vec![Vec::new(); plan.slots],
+            input_channels: graph.input_channels(),
+            output_channels: graph.output_channels(),
+            output_stride: graph.tensors[graph.output].stride,
+            multiple: graph.tensors.iter().map(|tensor| tensor.stride).max().unwrap_or(1),
+        }
+    }
+
+    /// Number of channels of the result; its planes are `1 / stride` of the input's size.
+    pub fn output_channels(&self) -> usize {
+        self.output_channels
+    }
+
+    /// Input pixels to a pixel of the result, in each direction.
+    pub fn output_stride(&self) -> usize {
+        self.output_stride
+    }
+
+    /// Runs the net on a batch of images of one size.
+    ///
+    /// `inputs` are image × channel × row × column; `outputs` become so, with the net's channels and the
+    /// size divided by its stride.
+    ///
+    /// # Errors
+    /// The size is no multiple of the net's stride, or `inputs` has another number of values.
+    pub fn run(
+        &mut self,
+        inputs: &[f32],
+        batch: usize,
+        width: usize,
+        height: usize,
+        outputs: &mut Vec<f32>,
+    ) -> Result<(), CpuError> {
+        let multiple = self.multiple;
+        if width == 0 || height == 0 || !width.is_multiple_of(multiple) || !height.is_multiple_of(multiple) {
+            return Err(CpuError::Size { width, height, multiple });
+        }
+        let expected = [batch, self.input_channels, height, width].into_iter().fold(1, usize::saturating_mul);
+        if inputs.len() != expected {
+            return Err(CpuError::Input { found: inputs.len(), expected });
+        }
+        let planes = Planes { width, height };
+        let pixels = batch * width * height;
+        grow(&mut self.slots[0], pixels * self.input_channels.div_ceil(vector::WIDTH));
+        planes.read_planes(inputs, self.input_channels, &mut self.slots[0]);
+        for step in &self.steps {
+            let mut out = mem::take(&mut self.slots[step.slot]);
+            step.run(&self.processor, &self.slots, batch, planes.at(step.stride), &mut out);
+            self.slots[step.slot] = out;
+        }
+        let planes = planes.at(self.output_stride);
+        outputs.resize(batch * self.output_channels * planes.width * planes.height, 0.0);
+        planes.write_planes(&self.slots, &self.output, outputs);
+        Ok(())
+    }
+}
+
+fn grow(buffer: &mut Vec<Lanes>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, Lanes::default());
+    }
+}
+
+impl Step {
+    fn run(
+        &self,
+        processor: &Processor,
+        slots: &[Vec<Lanes>],
+        batch: usize,
+        planes: Planes,
+        out: &mut Vec<Lanes>,
+    ) {
+        let (halved, rows) = match &self.operation {
+            Kernel::Winograd(winograd) => {
+                let tiles = (planes.width.div_ceil(SIDE), planes.height.div_ceil(SIDE));
+                let mut items = (tiles.0 * tiles.1).div_ceil(TILES);
+                // Enough for all threads, and the same number for each.
+                while items < tiles.1 && !(items * batch).is_multiple_of(processor.threads()) {
+                    items += 1;
+                }
+                (winograd.pools(), tiles.1.div_ceil(items))
+            }
+            Kernel::Pointwise(_) => (false, ROWS),
+            Kernel::Pooling(_) => (true, ROWS),
+        };
+        let result = if halved { planes.at(2) } else { planes };
+        let row = self.blocks * result.width;
+        grow(out, batch * result.height * row);
+        let rows_out = match &self.operation {
+            Kernel::Winograd(_) if halved => rows * SIDE / 2,
+            Kernel::Winograd(_) => rows * SIDE,
+            _ => rows,
+        };
+        let images = out[..batch * result.height * row].chunks_exact_mut(result.height * row).enumerate();
+        let items = images.flat_map(|(image, out)| {
+            let items = out.chunks_mut(rows_out * row).enumerate();
+            items.map(move |(index, out)| (image, index * rows, out))
+        });
+        processor.for_each(items, |(image, first_row, out), scratch| {
+            let part = Part { step: self, slots, image, planes, first_row, rows, out, scratch };
+            dispatch(processor.available(), part);
+        });
+    }
+}
+
+/// Some rows of a step's result.
+struct Part<'a> {
+    step: &'a Step,
+    slots: &'a [Vec<Lanes>],
+    image: usize,
+    planes: Planes,
+    first_row: usize,
+    rows: usize,
+    out: &'a mut [Lanes],
+    scratch: &'a mut Scratch,
+}
+
+impl Work for Part<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { step, slots, image, planes, first_row, rows, out, scratch } = self;
+        match &step.operation {
+            Kernel::Winograd(winograd) => {
+                winograd.run::<V>(winograd::Item { slots, image, planes, first_row, rows, out, scratch });
+            }
+            Kernel::Pointwise(pointwise) => {
+                let terms = scratch.terms();
+                pointwise.run::<V>(pointwise::Item { slots, image, planes, first_row, out, terms });
+            }
+            Kernel::Pooling(sources) => {
+                pooling::run::<V>(sources, pooling::Item { slots, image, planes, first_row, out });
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The threads that the nets share, and the memory in which they work.
+
+use std::sync::Mutex;
+
+use super::CpuError;
+use super::instructions::{Available, Instructions};
+use super::winograd::Scratch;
+
+/// Threads and instructions with which nets are run. Several nets can share one: one works at a time on
+/// each thread.
+#[derive(Debug)]
+pub struct Processor {
+    pool: rayon::ThreadPool,
+    scratch: Vec<Mutex<Scratch>>,
+    available: Available,
+}
+
+impl Processor {
+    /// So many threads, 0 for one on each core, with the fastest instructions there are.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self, CpuError> {
+        Self::with_instructions(threads, Instructions::best())
+    }
+
+    /// With chosen instructions: for tests and comparisons.
+    ///
+    /// # Errors
+    /// The processor has not these instructions, or the threads cannot be started.
+    pub fn with_instructions(threads: usize, instructions: Instructions) -> Result<Self, CpuError> {
+        let available = Available::check(instructions).ok_or(CpuError::Instructions(instructions))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("net-{index}"))
+            .build()
+            .map_err(|source| CpuError::Threads { threads, source })?;
+        let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
+        Ok(Self { pool, scratch, available })
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.scratch.len()
+    }
+
+    /// What it computes with.
+    pub fn instructions(&self) -> Instructions {
+        self.available.get()
+    }
+
+    pub(super) fn available(&self) -> Available {
+        self.available
+    }
+
+    /// Output blocks that the products do together.
+    pub(super) fn group(&self) -> usize {
+        if self.instructions() == Instructions::Avx512 { 2 } else { 1 }
+    }
+
+    /// Runs something that splits itself over the threads.
+    pub(super) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
+    /// Does all items on all threads; each thread takes the next when it has done one.
+    pub(super) fn for_each<T: Send>(
+        &self,
+        items: impl Iterator<Item = T> + Send,
+        work: impl Fn(T, &mut Scratch) + Sync,
+    ) {
+        let items = Mutex::new(items);
+        self.pool.broadcast(|context| {
+            // A thread that panicked left nothing half done that the next use would read.
+            let mut scratch = self.scratch[context.index()].lock().unwrap_or_else(|lock| lock.into_inner());
+            loop {
+                let item = items.lock().unwrap_or_else(|lock| lock.into_inner()).next();
+                let Some(item) = item else { break };
+                work(item, &mut scratch);
+            }
+        });
+    }
+}

@@ -1,0 +1,261 @@
+//! The transforms of Winograd's algorithm, for 4 results and 3 taps (6 places) or 4 taps (7 places) in each
+//! direction.
+
+use super::finish::FinishBlock;
+use super::layout::{Planes, Source};
+use super::vector::{Lanes, Vector, WIDTH};
+
+/// Height and width of a tile of results.
+pub const SIDE: usize = 4;
+
+/// Interpolation points at 0, ±near, ±far, at `single` where there are 7 places, and at infinity.
+struct Points {
+    near: f32,
+    far: f32,
+    single: f32,
+}
+
+/// All exact in binary, as are their products.
+const fn points(places: usize) -> Points {
+    if places == 6 {
+        Points { near: 0.75, far: 1.5, single: 0.0 }
+    } else {
+        Points { near: 1.0, far: 2.0, single: 0.5 }
+    }
+}
+
+/// A tile of the input.
+pub struct Patch<'a> {
+    pub slot: &'a [Lanes],
+    pub planes: Planes,
+    pub image: usize,
+    pub source: &'a Source,
+    /// Its upper left pixel; what lies outside the image is zero.
+    pub top: isize,
+    pub left: isize,
+}
+
+/// Transforms a tile; the values of place `i` go to `out[i * stride]`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
+pub fn forward<V: Vector, const P: usize>(patch: &Patch<'_>, out: &mut [Lanes], stride: usize) {
+    let Planes { width, height } = patch.planes;
+    let zero = V::splat(0.0);
+    let mut rows = [[zero; P]; P];
+    let columns = patch.left.max(0) as usize..(patch.left + P as isize).clamp(0, width as isize) as usize;
+    for (y, row) in rows.iter_mut().enumerate() {
+        let Some(y) = usize::try_from(patch.top + y as isize).ok().filter(|&y| y < height) else { continue };
+        let pixels = &patch.slot[patch.planes.row(patch.source, patch.image, y)..][..width];
+        let mut line = [zero; P];
+        if columns.len() == P {
+            for (value, pixel) in line.iter_mut().zip(&pixels[columns.start..]) {
+                *value = V::load(pixel);
+            }
+        } else {
+            let skipped = (columns.start as isize - patch.left) as usize;
+            for (value, pixel) in line[skipped.min(P)..]
+                .iter_mut()
+                .zip(&pixels[columns.start.min(width)..columns.end.max(columns.start).min(width)])
+            {
+                *value = V::load(pixel);
+            }
+        }
+        *row = forward_line(line);
+    }
+    for x in 0..P {
+        let mut column = [zero; P];
+        for y in 0..P {
+            column[y] = rows[y][x];
+        }
+        let column = forward_line(column);
+        for y in 0..P {
+            column[y].store(&mut out[(y * P + x) * stride]);
+        }
+    }
+}
+
+/// One direction of the input's transform: at each point the product of all other points' factors.
+#[inline(always)]
+fn forward_line<V: Vector, const P: usize>(x: [V; P]) -> [V; P] {
+    if P == 6 {
+        let five = five_points::<V, P>(&x, 0);
+        let mut out = x;
+        out[..5].copy_from_slice(&five);
+        out[5] = all_points::<V, P>(&x, 1);
+        out
+    } else {
+        // The factor of the single point first, then the five as above.
+        let single = V::splat(-points(P).single);
+        let mut z = x;
+        for i in 0..P - 1 {
+            z[i] = x[i].mul_add(single, x[i + 1]);
+        }
+        let mut out = x;
+        out[..5].copy_from_slice(&five_points::<V, P>(&z, 0));
+        out[P - 2] = all_points::<V, P>(&x, 1);
+        out[P - 1] = all_points::<V, P>(&z, 1);
+        out
+    }
+}
+
+/// The values at 0, ±near and ±far.
+#[inline(always)]
+fn five_points<V: Vector, const P: usize>(x: &[V; P], i: usize) -> [V; 5] {
+    let (near, far) = (points(P).near, points(P).far);
+    let (near2, far2) = (near * near, far * far);
+    let zero = x[i].mul_add(V::splat(near2 * far2), x[i + 2].mul_add(V::splat(-near2 - far2), x[i + 4]));
+    let even = x[i + 2].mul_add(V::splat(-far2), x[i + 4]);
+    let odd = x[i + 1].mul_add(V::splat(-far2), x[i + 3]).mul(V::splat(near));
+    let (plus, minus) = (even.add(odd), even.sub(odd));
+    let even = x[i + 2].mul_add(V::splat(-near2), x[i + 4]);
+    let odd = x[i + 1].mul_add(V::splat(-near2), x[i + 3]).mul(V::splat(far));
+    [zero, plus, minus, even.add(odd), even.sub(odd)]
+}
+
+/// `x (x² - near²) (x² - far²)`, of the coefficients from `i - 1` on.
+#[inline(always)]
+fn all_points<V: Vector, const P: usize>(x: &[V; P], i: usize) -> V {
+    let (near2, far2) = (points(P).near * points(P).near, points(P).far * points(P).far);
+    x[i].mul_add(V::splat(near2 * far2), x[i + 2].mul_add(V::splat(-near2 - far2), x[i + 4]))
+}
+
+/// Where results go.
+pub struct Target {
+    pub width: usize,
+    /// Rows before pooling.
+    pub height: usize,
+    pub blocks: usize,
+    pub pools: bool,
+}
+
+/// A tile of the result.
+pub struct Place {
+    pub block: usize,
+    pub top: usize,
+    pub left: usize,
+}
+
+/// Transforms sums back, the values of place `i` from `sums[i * stride]`, and writes what they become.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
+pub fn backward<V: Vector, const P: usize>(
+    sums: &[Lanes],
+    stride: usize,
+    finish: FinishBlock<V>,
+    target: &Target,
+    place: Place,
+    out: &mut [Lanes],
+) {
+    let zero = V::splat(0.0);
+    let mut rows = [[zero; P]; SIDE];
+    for x in 0..P {
+        let mut column = [zero; P];
+        for y in 0..P {
+            column[y] = V::load(&sums[(y * P + x) * stride]);
+        }
+        let column = backward_line(column);
+        for y in 0..SIDE {
+            rows[y][x] = column[y];
+        }
+    }
+    let mut tile = [[zero; SIDE]; SIDE];
+    for y in 0..SIDE {
+        let row = backward_line(rows[y]);
+        for x in 0..SIDE {
+            tile[y][x] = finish.apply(row[x]);
+        }
+    }
+    let Target { width, height, blocks, pools } = *target;
+    let Place { block, top, left } = place;
+    if pools {
+        let width = width / 2;
+        for y in 0..(SIDE / 2).min(height / 2 - top / 2) {
+            let row = &mut out[((top / 2 + y) * blocks + block) * width..][..width];
+            for (x, pixel) in row[left / 2..].iter_mut().take(SIDE / 2).enumerate() {
+                let [upper, lower] = [tile[2 * y], tile[2 * y + 1]];
+                upper[2 * x].max(upper[2 * x + 1]).max(lower[2 * x].max(lower[2 * x + 1])).store(pixel);
+            }
+        }
+    } else {
+        for y in 0..SIDE.min(height - top) {
+            let row = &mut out[((top + y) * blocks + block) * width..][..width];
+            for (x, pixel) in row[left..].iter_mut().take(SIDE).enumerate() {
+                tile[y][x].store(pixel);
+            }
+        }
+    }
+}
+
+/// One direction of the way back: result `i` is the sum over the points of value × point to the power `i`.
+#[inline(always)]
+fn backward_line<V: Vector, const P: usize>(m: [V; P]) -> [V; SIDE] {
+    let Points { near, far, single } = points(P);
+    let (sum_near, difference_near) = (m[1].add(m[2]), m[1].sub(m[2]));
+    let (sum_far, difference_far) = (m[3].add(m[4]), m[3].sub(m[4]));
+    let powers = |power: i32| (V::splat(near.powi(power)), V::splat(far.powi(power)));
+    let mut out = [m[0].add(sum_near).add(sum_far); SIDE];
+    for (power, out) in (0..).zip(&mut out).skip(1) {
+        let (near, far) = powers(power);
+        let (of_near, of_far) =
+            if power % 2 == 0 { (sum_near, sum_far) } else { (difference_near, difference_far) };
+        *out = of_near.mul_add(near, of_far.mul(far));
+    }
+    if P == 7 {
+        for (power, out) in (0..).zip(&mut out) {
+            *out = m[5].mul_add(V::splat(single.powi(power)), *out);
+        }
+    }
+    out[SIDE - 1] = out[SIDE - 1].add(m[P - 1]);
+    out
+}
+
+/// The kernel's transform, places × taps: powers of each point, divided by its distances from the others.
+pub fn kernel_matrix<const P: usize, const R: usize>() -> [[f64; R]; P] {
+    let Points { near, far, single } = points(P);
+    let finite = [0.0, near, -near, far, -far, single].map(f64::from);
+    let finite = &finite[..P - 1];
+    let mut matrix = [[0.0; R]; P];
+    for (place, (row, &point)) in matrix.iter_mut().zip(finite).enumerate() {
+        let others = finite.iter().enumerate().filter(|&(other, _)| other != place);
+        let distance: f64 = others.map(|(_, other)| point - other).product();
+        for (power, value) in (0..).zip(row) {
+            *value = point.powi(power) / distance;
+        }
+    }
+    matrix[P - 1][R - 1] = 1.0;
+    matrix
+}
+
+/// Transforms the taps of sixteen output channels.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // Iterators would hinder the unrolling.
+pub fn kernel<const P: usize, const R: usize>(
+    matrix: &[[f64; R]; P],
+    taps: &[[[f32; WIDTH]; R]; R],
+) -> [[[f32; WIDTH]; P]; P] {
+    let mut half = [[[0.0; WIDTH]; R]; P];
+    for place in 0..P {
+        for y in 0..R {
+            for x in 0..R {
+                for lane in 0..WIDTH {
+                    half[place][x][lane] += matrix[place][y] * f64::from(taps[y][x][lane]);
+                }
+            }
+        }
+    }
+    let mut out = [[[0.0; WIDTH]; P]; P];
+    for down in 0..P {
+        for right in 0..P {
+            let mut sums = [0.0; WIDTH];
+            for x in 0..R {
+                for lane in 0..WIDTH {
+                    sums[lane] += matrix[right][x] * half[down][x][lane];
+                }
+            }
+            for lane in 0..WIDTH {
+                out[down][right][lane] = sums[lane] as f32;
+            }
+        }
+    }
+    out
+}
