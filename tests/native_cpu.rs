@@ -35,6 +35,9 @@ fn main() {
             Ok(())
         }),
     ];
+    for net in [Net::Body25, Net::Face, Net::Hand] {
+        trials.push(trial(&format!("full-size {net:?}"), &[], move || full_size(net)));
+    }
     for instructions in Instructions::ALL {
         let name = |what: &str| format!("{instructions:?}: {what}");
         if !instructions.is_available() {
@@ -189,6 +192,21 @@ fn every_kind_of_layer(instructions: Instructions) {
             assert_close(&run(&mut net, &inputs, batch, size), &expected(&graph, &inputs, size), 2e-5, &what);
         }
     }
+}
+
+/// As many channels and layers as the real nets have, on a small image.
+fn full_size(net: Net) {
+    let model = made_up_models::make(net, made_up_models::Size::Full);
+    let graph = Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel).unwrap();
+    let size = Size { width: 48, height: 32 };
+    let inputs: Vec<f32> =
+        Random(3).take(3 * size.width * size.height).iter().map(|value| value / 2.0).collect();
+    let expected = expected(&graph, &inputs, size);
+    let mut net_on_cpu = CpuNet::new(graph, Arc::new(Processor::new(2).unwrap()));
+    let found = run(&mut net_on_cpu, &inputs, 1, size);
+    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("full-size {net:?}: off by {worst:e}");
+    assert_close(&found, &expected, 1e-4, "full size");
 }
 
 /// What the real library made of its input.
