@@ -114,6 +114,9 @@ pub enum PipelineError {
         /// The file that holds what came before, if anything did.
         partial: Option<PathBuf>,
     },
+    /// The engine cannot work on this video; it is as usable as before.
+    #[error(transparent)]
+    Unsuitable(EngineError),
     /// The engine failed.
     #[error("{error}{}", kept(.partial))]
     Engine {
@@ -168,14 +171,15 @@ pub fn run(
         info.frame_rate.as_f32(),
         options.overwrite,
     )?;
-    engine.start_video(&info).map_err(|error| PipelineError::Engine { error, partial: None })?;
+    let mut pose = FramePose::default();
+    discard_in_flight(engine, &mut pose).map_err(|error| PipelineError::Engine { error, partial: None })?;
+    engine.start_video(&info).map_err(PipelineError::Unsuitable)?;
 
     let frame_bytes = u64::from(info.width) * u64::from(info.height) * 3;
     let queue = (READ_AHEAD_BYTES / frame_bytes.max(1)).clamp(2, 32) as usize;
     let decoder = Decoder::start(source, queue).map_err(PipelineError::Thread)?;
 
     let mut counts = Counts::default();
-    let mut pose = FramePose::default();
     let mut in_flight = 0;
     let mut take = |engine: &mut dyn Engine, writer: &mut PoseWriter| -> Result<bool, Failure> {
         if !engine.pop(&mut pose)? {
@@ -246,6 +250,13 @@ pub fn run(
         Err(Failure::Write(error)) => Err(PipelineError::Write(error)),
         Err(Failure::Cancelled) => Err(PipelineError::Cancelled),
     }
+}
+
+/// Takes out what a run that was broken off has left in the engine: it belongs to another video.
+fn discard_in_flight(engine: &mut dyn Engine, pose: &mut FramePose) -> Result<(), EngineError> {
+    engine.flush()?;
+    while engine.pop(pose)? {}
+    Ok(())
 }
 
 /// `video.partial.pose` for `video.pose`.

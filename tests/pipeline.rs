@@ -210,6 +210,26 @@ fn a_cancelled_run_leaves_nothing() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// Frames that a broken-off run leaves in the engine are no frames of the next video.
+#[test]
+fn an_engine_can_be_used_again_after_a_cancelled_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = gathering(4);
+    let options = Options::default();
+    let cancel = options.cancel.clone();
+    let mut progress = |_| cancel.cancel();
+    let first = folder.path().join("first.pose");
+    let error =
+        pipeline::run(counting(100, false), &mut engine, &first, &options, &mut progress).unwrap_err();
+    assert!(matches!(error, PipelineError::Cancelled));
+    assert!(engine.waiting.len() + engine.ready.len() > 0, "frames are in flight");
+
+    let second = folder.path().join("second.pose");
+    run(counting(7, false), &mut engine, &second, &Options::default()).unwrap();
+    let pose = Pose::read_file(&second).unwrap();
+    assert_eq!(numbers(&pose), [0.0, 1.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
+}
+
 /// A source that never gives a frame, as a silent pipe.
 struct Silent(VideoInfo);
 

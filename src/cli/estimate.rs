@@ -115,7 +115,13 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
                 outcome = Outcome::SomeFailed;
                 if let PipelineError::Engine { .. } = error {
                     // A failed engine gives nothing more; the next video gets a new one.
-                    engine = arguments.engine.open(max_people, &reporter)?;
+                    engine = match arguments.engine.open(max_people, &reporter) {
+                        Ok(engine) => engine,
+                        Err(error) => {
+                            reporter.note(&error.to_string());
+                            return Ok(outcome);
+                        }
+                    };
                 }
             }
         }
