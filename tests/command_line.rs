@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Need, models, output, repository, trial};
+use common::{Need, models, names, output, repository, trial};
 use oppose::pose::Pose;
 use serde_json::Value;
 
@@ -52,15 +52,6 @@ fn folder_with(clips: &[&str]) -> tempfile::TempDir {
 
 fn pose(folder: &Path, name: &str) -> Pose {
     Pose::read_file(&folder.join(name)).unwrap()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 fn ffmpeg(arguments: &[&str], target: &Path) {

@@ -1,11 +1,14 @@
 //! The pipeline with frames and engines of its own: order, limits, and what is kept when something breaks.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
+mod common;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use common::names;
 use oppose::engine::{Engine, EngineError};
 use oppose::pipeline::{self, Cancel, Options, PipelineError};
 use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
@@ -124,13 +127,6 @@ fn numbers(pose: &Pose) -> Vec<f32> {
             frame.coordinates()[0]
         })
         .collect()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! What the writer of `.pose` files promises: complete or not at all, and refusals before the work, not after.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 
+use common::names;
 use oppose::pose::{Component, FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
 
 fn create(path: &Path, overwrite: bool) -> Result<PoseWriter, PoseError> {
@@ -15,15 +18,6 @@ fn person(value: f32) -> FramePose {
     frame.coordinates_mut().fill(value);
     frame.confidences_mut().fill(1.0);
     frame
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

@@ -85,6 +85,17 @@ pub fn shared(file: &str) -> PathBuf {
     env::var_os("OPPOSE_SHARED").map_or_else(|| repository("../shared"), PathBuf::from).join(file)
 }
 
+/// Names of what is in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
 /// Runs a script of `tests/python` and gives what it prints.
 pub fn run_python<I: AsRef<std::ffi::OsStr>>(script: &str, arguments: impl IntoIterator<Item = I>) -> String {
     let mut command = Command::new(python());
