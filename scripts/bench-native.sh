@@ -13,7 +13,7 @@ target/release/examples/test_material models "$folder/models" meaningful
 seconds() {
     local start=$EPOCHREALTIME
     target/release/oppose-native "$folder/$1.mkv" -o "$folder/out.pose" --overwrite --engine native \
-        --model-folder "$folder/models" --progress none "${@:2}"
+        --model-folder "$folder/models" --progress none "${@:2}" 2>"$folder/log"
     echo "$EPOCHREALTIME $start" | awk '{ printf "%.3f\n", $1 - $2 }'
 }
 # People, size of the frame, further options.

@@ -20,7 +20,7 @@ for frames in $short $long; do
 done
 ours() {
     target/release/oppose-native "$folder/$1.mkv" -o "$folder/out.pose" --overwrite --engine native \
-        --model-folder "$folder/models" --threads "$cores" --progress none
+        --model-folder "$folder/models" --threads "$cores" --progress none 2>"$folder/oppose.log"
 }
 theirs() {
     OPENBLAS_NUM_THREADS=$cores "$openpose" --video "$folder/$1.mkv" --write_json "$folder/json/" --face --hand \
@@ -31,6 +31,8 @@ seconds() {
     "$@" >/dev/null
     echo "$EPOCHREALTIME $start" | awk '{ printf "%.3f ", $1 - $2 }'
 }
+ours $short
+theirs $short
 for _ in $(seq "$runs"); do
     for frames in $short $long; do
         seconds ours $frames
