@@ -26,8 +26,10 @@
 //! * [`pose`] reads and writes `.pose` files.
 //! * [`pipeline`] joins the three for one video.
 //! * [`render`] draws poses over pictures, to look at before believing.
+//! * [`gpu`] says which NVIDIA GPUs are here.
 
 pub mod engine;
+pub mod gpu;
 pub mod pipeline;
 pub mod pose;
 pub mod render;
