@@ -18,6 +18,8 @@ pub enum Need {
     /// A file of the test data that is too large, or not ours, to lie in the repository: in
     /// `$OPPOSE_SHARED`, or in `shared` beside the checkout.
     Shared(&'static str),
+    /// The real OpenPose: a build without a GPU, with its program, in `$OPENPOSE_DIR`.
+    OpenPose,
     /// The right to mount a file system; named where mounting one was tried and refused.
     Mount,
 }
@@ -40,6 +42,9 @@ impl Need {
                 let folder = models().join("holistic");
                 (!folder.is_dir()).then(|| "no models; scripts/fetch-models.sh fetches them".to_owned())
             }
+            Self::OpenPose => openpose_program()
+                .is_none()
+                .then(|| "no OpenPose; OPENPOSE_DIR names the folder of a build of it".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }
@@ -78,6 +83,12 @@ pub fn python() -> PathBuf {
 /// The models folder.
 pub fn models() -> PathBuf {
     env::var_os("OPPOSE_MODELS").map_or_else(|| repository("models"), PathBuf::from)
+}
+
+/// `openpose.bin` of the build in `$OPENPOSE_DIR`.
+pub fn openpose_program() -> Option<PathBuf> {
+    let program = Path::new(&env::var_os("OPENPOSE_DIR")?).join("build/examples/openpose/openpose.bin");
+    program.exists().then_some(program)
 }
 
 /// A file of the test data outside this repository.

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# How the cost of a frame grows with people, resolution and threads: the engine `native` on the CPU, full-size
+# nets, whole program. Start-up and loading are taken out by the difference of a long and a short run.
+#
+#   scripts/bench-native.sh [RUNS]      default: 3 runs, of which the median counts
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=${1:-3} short=1 long=5
+cargo build --quiet --release --bin oppose-native --example test_material
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+target/release/examples/test_material models "$folder/models" meaningful
+seconds() {
+    local start=$EPOCHREALTIME
+    target/release/oppose-native "$folder/$1.mkv" -o "$folder/out.pose" --overwrite --engine native \
+        --model-folder "$folder/models" --progress none "${@:2}" 2>"$folder/log"
+    echo "$EPOCHREALTIME $start" | awk '{ printf "%.3f\n", $1 - $2 }'
+}
+# People, size of the frame, further options.
+row() {
+    for frames in $short $long; do
+        target/release/examples/test_material people "$1" "$2" $frames |
+            ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s "$2" -r 30 -i - -c:v ffv1 -pix_fmt bgr0 "$folder/$frames.mkv"
+    done
+    for _ in $(seq "$runs"); do
+        echo "$(seconds $long "${@:3}") $(seconds $short "${@:3}")"
+    done | awk -v n=$((long - short)) '{ print ($1 - $2) / n }' | sort -n |
+        awk -v row="$1 | $2 | ${*:3}" '{ s[NR] = $1 } END { printf "| %s | %.2f |\n", row, s[int((NR + 1) / 2)] }'
+}
+echo "| people | frame | options | seconds a frame |"
+echo "| ---: | --- | --- | ---: |"
+for people in 0 1 2 5 10; do row $people 1104x624; done
+for size in 480x640 640x480 1280x720 1920x1080; do row 1 $size; done
+row 1 640x480 --net_resolution -1x256
+row 1 640x480 --net_resolution -1x512
+for ((threads = 1; threads <= $(nproc); threads *= 2)); do row 1 640x480 --threads $threads; done

@@ -1,0 +1,61 @@
+//! A warm net on the CPU asks for no memory but the few small blocks with which rayon wakes its threads.
+//! Alone in its program, because it counts what all threads ask for.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(unsafe_code)] // An allocator that counts; all it does is to hand on.
+
+#[path = "common/made_up_models.rs"]
+mod made_up_models;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use made_up_models::Size;
+use oppose::engine::native::Backend;
+use oppose::engine::native::assemble::size::Size as Pixels;
+use oppose::engine::native::cpu::Cpu;
+use oppose::engine::native::model::Net;
+
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Relaxed);
+        LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the allocator's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `alloc` with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_net_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    made_up_models::write(folder.path(), Size::Small);
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let mut cpu = Cpu::read(folder.path(), None).unwrap();
+    let size = Pixels { width: 176, height: 144 };
+    let inputs = vec![0.25; 2 * 3 * size.pixels()];
+    let mut outputs = Vec::new();
+    for net in [Net::Body25, Net::Face, Net::Hand] {
+        cpu.run(net, &inputs, size, &mut outputs).unwrap();
+        BYTES.store(0, Relaxed);
+        LARGEST.store(0, Relaxed);
+        cpu.run(net, &inputs, size, &mut outputs).unwrap();
+        let (bytes, largest) = (BYTES.load(Relaxed), LARGEST.load(Relaxed));
+        println!("{net:?}: {bytes} bytes, the largest block {largest}");
+        // The activations of even these small nets are larger. Each thread is woken once a layer.
+        assert!(largest <= 2 << 10, "{net:?}: a block of {largest} bytes");
+        assert!(bytes <= threads * (32 << 10), "{net:?}: {bytes} bytes in all");
+    }
+}
