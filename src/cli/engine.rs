@@ -9,6 +9,7 @@ use oppose::engine::models::{self, ModelsNotFound};
 use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Native, NativeError};
+use oppose::engine::openpose::{self, OpenPose};
 use oppose::engine::{Engine, EngineError};
 
 use super::greeting;
@@ -18,9 +19,12 @@ use super::progress::Reporter;
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
-    /// native where OpenPose's models are found, else holistic
+    /// where OpenPose's models are found, openpose on a GPU, else native; else holistic
     #[default]
     Auto,
+    /// OpenPose 1.5.1 itself, as the container has it: several people, body, face and hands
+    #[value(name = "openpose")]
+    OpenPose,
     /// OpenPose's own nets without OpenPose: several people, body, face and hands; needs OpenPose's models
     Native,
     /// MediaPipe Holistic: one person, body, face and hands; fast without a GPU
@@ -37,6 +41,10 @@ pub struct EngineArguments {
     /// Folder of the models [default: $OPPOSE_MODELS, the user's data folder, or models/ beside the program]
     #[arg(long, alias = "model_folder", value_name = "FOLDER")]
     model_folder: Option<PathBuf>,
+
+    /// Number of the GPU that openpose works on, of those CUDA_VISIBLE_DEVICES leaves
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    gpu: usize,
 
     /// Threads of the estimator [default: the number of processors]
     #[arg(long, value_name = "N")]
@@ -59,18 +67,33 @@ impl EngineArguments {
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
+            Choice::OpenPose => self.open_openpose(max_people),
             Choice::Native => self.open_native(max_people),
             Choice::Holistic => self.open_holistic(),
-            Choice::Auto if self.find(Net::Body25.caffemodel()).is_ok() => {
-                reporter.note("engine: native (OpenPose's models, on the CPU)");
-                self.open_native(max_people)
-            }
-            Choice::Auto => {
+            Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
                 let engine = self.open_holistic()?;
                 reporter.note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
                 Ok(engine)
             }
+            Choice::Auto if OpenPose::has_gpu(self.gpu) => {
+                reporter.note("engine: openpose (on the GPU)");
+                self.open_openpose(max_people)
+            }
+            Choice::Auto => {
+                reporter.note("engine: native (OpenPose's models, on the CPU)");
+                self.open_native(max_people)
+            }
         }
+    }
+
+    fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(Net::Body25.caffemodel())?;
+        let options = openpose::Options {
+            keypoints: self.openpose.options(max_people),
+            gpu: self.gpu,
+            ..openpose::Options::default()
+        };
+        Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
     }
 
     fn open_native(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {

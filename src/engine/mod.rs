@@ -3,6 +3,7 @@
 pub mod holistic;
 pub mod models;
 pub mod native;
+pub mod openpose;
 
 use std::error::Error;
 
@@ -63,6 +64,9 @@ pub enum EngineError {
     /// The engine `native` failed.
     #[error(transparent)]
     Native(#[from] native::NativeError),
+    /// The engine `openpose` failed.
+    #[error(transparent)]
+    OpenPose(#[from] openpose::OpenPoseError),
     /// An engine from outside this library failed.
     #[error(transparent)]
     Other(#[from] Box<dyn Error + Send + Sync>),
