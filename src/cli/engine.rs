@@ -1,17 +1,24 @@
 //! Which estimator, and what it is told.
 
+use std::env;
+use std::fs::File;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use oppose::engine::holistic::{self, Holistic};
+use oppose::engine::isolated::Isolated;
 use oppose::engine::models::{self, ModelsNotFound};
 use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Native, NativeError};
 use oppose::engine::openpose::{self, OpenPose};
 use oppose::engine::{Engine, EngineError};
+use oppose::pose::openpose_137;
 
+use super::engine_process;
 use super::greeting;
 use super::openpose_options::OpenPoseArguments;
 use super::progress::Reporter;
@@ -46,6 +53,10 @@ pub struct EngineArguments {
     #[arg(long, value_name = "N", default_value_t = 0)]
     gpu: usize,
 
+    /// File to which all is added that openpose prints; without it only its last words are told, if it dies
+    #[arg(long, value_name = "FILE")]
+    engine_log: Option<PathBuf>,
+
     /// Threads of the estimator [default: the number of processors]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -61,13 +72,17 @@ pub enum OpenError {
     Models(#[from] ModelsNotFound),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("cannot write the log {}: {source}", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error("cannot start this program once more for the engine: {0}")]
+    Program(#[source] io::Error),
 }
 
 impl EngineArguments {
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
-            Choice::OpenPose => self.open_openpose(max_people),
+            Choice::OpenPose => self.isolate_openpose(),
             Choice::Native => self.open_native(max_people),
             Choice::Holistic => self.open_holistic(),
             Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
@@ -77,7 +92,7 @@ impl EngineArguments {
             }
             Choice::Auto if OpenPose::has_gpu(self.gpu) => {
                 reporter.note("engine: openpose (on the GPU)");
-                self.open_openpose(max_people)
+                self.isolate_openpose()
             }
             Choice::Auto => {
                 reporter.note("engine: native (OpenPose's models, on the CPU)");
@@ -86,12 +101,31 @@ impl EngineArguments {
         }
     }
 
-    fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+    /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
+    fn isolate_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
+        let log = match &self.engine_log {
+            Some(path) => Some(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .map_err(|source| OpenError::Log { path: path.clone(), source })?,
+            ),
+            None => None,
+        };
+        let mut command = Command::new(env::current_exe().map_err(OpenError::Program)?);
+        command.arg(engine_process::NAME).args(env::args_os().skip(1));
+        let engine = Isolated::start(command, "openpose", openpose_137(), log).map_err(EngineError::from)?;
+        Ok(Box::new(engine))
+    }
+
+    /// OpenPose in this process.
+    pub fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let options = openpose::Options {
             keypoints: self.openpose.options(max_people),
             gpu: self.gpu,
-            ..openpose::Options::default()
+            is_verbose: self.engine_log.is_some(),
         };
         Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
     }

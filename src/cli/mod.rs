@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
 mod engine;
+mod engine_process;
 mod estimate;
 mod greeting;
 mod openpose_options;
@@ -35,6 +36,9 @@ struct Cli {
 enum Command {
     /// Draw a .pose file over its video
     Render(render::Arguments),
+    /// What OpenPose's own process is started with
+    #[command(name = engine_process::NAME, hide = true)]
+    EngineProcess(estimate::Arguments),
 }
 
 const MANUAL: &str = "\
@@ -89,6 +93,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Render(arguments)) => render::run(&arguments),
+        Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
     };
     outcome.into()
 }

@@ -47,7 +47,7 @@ pub struct Options {
 pub enum OpenPoseError {
     /// The shim is nowhere.
     #[error(
-        "this program was built without OpenPose (looked for the shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
+        "this program is here without OpenPose (no shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
         paths(looked)
     )]
     NoShim {
@@ -56,14 +56,14 @@ pub enum OpenPoseError {
     },
     /// The shim does not load.
     #[error(
-        "{} does not load: {source}; it needs the OpenPose it was built with: build it again with OPENPOSE_DIR naming that folder",
+        "{} does not load: {reason}; it needs the OpenPose it was built with: build it again with OPENPOSE_DIR naming that folder",
         path.display()
     )]
     Load {
         /// The shim.
         path: PathBuf,
         /// What the system's loader says.
-        source: libloading::Error,
+        reason: String,
     },
     /// The shim is of another version of this program.
     #[error(

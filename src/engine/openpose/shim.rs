@@ -67,7 +67,16 @@ impl Shim {
     }
 
     fn load_from(path: &Path) -> Result<Self, OpenPoseError> {
-        let failed = |source| OpenPoseError::Load { path: path.to_owned(), source };
+        let failed = |error| {
+            // The error's own words are "dlopen failed".
+            let reason = match error {
+                libloading::Error::DlOpen { source, .. } | libloading::Error::DlSym { source, .. } => {
+                    source.to_string()
+                }
+                other => other.to_string(),
+            };
+            OpenPoseError::Load { path: path.to_owned(), reason }
+        };
         // SAFETY: the initialisers are those of OpenPose and of what it is made of; they ask nothing of us.
         let library = unsafe { Library::new(path) }.map_err(failed)?;
         // SAFETY: the function has had this signature since the first version.
