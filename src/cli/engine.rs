@@ -1,16 +1,24 @@
 //! Which estimator, and what it is told.
 
+use std::env;
+use std::fs::File;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use oppose::engine::holistic::{self, Holistic};
+use oppose::engine::isolated::Isolated;
 use oppose::engine::models::{self, ModelsNotFound};
 use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Native, NativeError};
+use oppose::engine::openpose::{self, OpenPose};
 use oppose::engine::{Engine, EngineError};
+use oppose::pose::openpose_137;
 
+use super::engine_process;
 use super::greeting;
 use super::openpose_options::OpenPoseArguments;
 use super::progress::Reporter;
@@ -18,9 +26,12 @@ use super::progress::Reporter;
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
-    /// native where OpenPose's models are found, else holistic
+    /// where OpenPose's models are found, openpose on a GPU, else native; else holistic
     #[default]
     Auto,
+    /// OpenPose 1.5.1 itself, as the container has it: several people, body, face and hands
+    #[value(name = "openpose")]
+    OpenPose,
     /// OpenPose's own nets without OpenPose: several people, body, face and hands; needs OpenPose's models
     Native,
     /// MediaPipe Holistic: one person, body, face and hands; fast without a GPU
@@ -38,6 +49,14 @@ pub struct EngineArguments {
     #[arg(long, alias = "model_folder", value_name = "FOLDER")]
     model_folder: Option<PathBuf>,
 
+    /// Number of the GPU that openpose works on, of those CUDA_VISIBLE_DEVICES leaves
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    gpu: usize,
+
+    /// File to which all is added that openpose prints; without it only its last words are told, if it dies
+    #[arg(long, value_name = "FILE")]
+    engine_log: Option<PathBuf>,
+
     /// Threads of the estimator [default: the number of processors]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -53,24 +72,62 @@ pub enum OpenError {
     Models(#[from] ModelsNotFound),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("cannot write the log {}: {source}", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error("cannot start this program once more for the engine: {0}")]
+    Program(#[source] io::Error),
 }
 
 impl EngineArguments {
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
+            Choice::OpenPose => self.isolate_openpose(),
             Choice::Native => self.open_native(max_people),
             Choice::Holistic => self.open_holistic(),
-            Choice::Auto if self.find(Net::Body25.caffemodel()).is_ok() => {
-                reporter.note("engine: native (OpenPose's models, on the CPU)");
-                self.open_native(max_people)
-            }
-            Choice::Auto => {
+            Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
                 let engine = self.open_holistic()?;
                 reporter.note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
                 Ok(engine)
             }
+            Choice::Auto if OpenPose::has_gpu(self.gpu) => {
+                reporter.note("engine: openpose (on the GPU)");
+                self.isolate_openpose()
+            }
+            Choice::Auto => {
+                reporter.note("engine: native (OpenPose's models, on the CPU)");
+                self.open_native(max_people)
+            }
         }
+    }
+
+    /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
+    fn isolate_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
+        let log = match &self.engine_log {
+            Some(path) => Some(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .map_err(|source| OpenError::Log { path: path.clone(), source })?,
+            ),
+            None => None,
+        };
+        let mut command = Command::new(env::current_exe().map_err(OpenError::Program)?);
+        command.arg(engine_process::NAME).args(env::args_os().skip(1));
+        let engine = Isolated::start(command, "openpose", openpose_137(), log).map_err(EngineError::from)?;
+        Ok(Box::new(engine))
+    }
+
+    /// OpenPose in this process.
+    pub fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(Net::Body25.caffemodel())?;
+        let options = openpose::Options {
+            keypoints: self.openpose.options(max_people),
+            gpu: self.gpu,
+            is_verbose: self.engine_log.is_some(),
+        };
+        Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
     }
 
     fn open_native(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {

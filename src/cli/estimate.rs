@@ -61,6 +61,18 @@ pub struct Arguments {
     engine: EngineArguments,
 }
 
+impl Arguments {
+    /// 0 and less are OpenPose's spelling of no limit; the parser sees to the upper bound.
+    fn max_people(&self) -> Option<u16> {
+        self.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0)
+    }
+
+    /// OpenPose in this process.
+    pub fn open_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
+        self.engine.open_openpose(self.max_people())
+    }
+}
+
 /// Why nothing ran.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
@@ -92,9 +104,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     }
     plan::check_outputs(&jobs)?;
     let signals = Signals::listen()?;
-    // 0 and less are OpenPose's spelling of no limit; the parser sees to the upper bound.
-    let max_people =
-        arguments.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0);
+    let max_people = arguments.max_people();
     let mut engine = arguments.engine.open(max_people, &reporter)?;
 
     let options = pipeline::Options {

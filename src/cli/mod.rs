@@ -2,6 +2,7 @@
 
 mod doctor;
 mod engine;
+mod engine_process;
 mod estimate;
 mod greeting;
 mod openpose_options;
@@ -38,6 +39,9 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Draw a .pose file over its video
     Render(render::Arguments),
+    /// What OpenPose's own process is started with
+    #[command(name = engine_process::NAME, hide = true)]
+    EngineProcess(estimate::Arguments),
 }
 
 const MANUAL: &str = "\
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
+        Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
     };
     outcome.into()
 }

@@ -6,9 +6,11 @@ use oppose::engine::native::assemble::keypoint_scale::KeypointScale;
 use oppose::engine::native::assemble::size::NetResolution;
 use oppose::engine::native::{CropResolution, Options};
 
-/// What the engine `native` is told. The defaults are OpenPose's.
+/// What the engines `openpose` and `native` are told. The defaults are OpenPose's.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Options of the engine native (OpenPose's own, also with underscores)")]
+#[command(
+    next_help_heading = "Options of the engines openpose and native (OpenPose's own, also with underscores)"
+)]
 pub struct OpenPoseArguments {
     /// Size of the body net's input in multiples of 16; -1 lets one side follow the frame
     #[arg(long, alias = "net_resolution", value_name = "WxH", default_value_t, allow_hyphen_values = true)]
@@ -48,7 +50,7 @@ pub struct OpenPoseArguments {
     #[arg(long, alias = "keypoint_scale", value_name = "0-4", default_value_t)]
     keypoint_scale: KeypointScale,
 
-    /// Which of OpenPose's builds to follow in the last digits
+    /// Which of OpenPose's builds native follows in the last digits
     #[arg(long, value_name = "cuda|cpu", default_value_t)]
     parity: Parity,
 }

@@ -1,8 +1,10 @@
 //! Estimators: frames go in in order, people's keypoints come out in order.
 
 pub mod holistic;
+pub mod isolated;
 pub mod models;
 pub mod native;
+pub mod openpose;
 
 use std::error::Error;
 
@@ -63,6 +65,12 @@ pub enum EngineError {
     /// The engine `native` failed.
     #[error(transparent)]
     Native(#[from] native::NativeError),
+    /// The engine `openpose` failed.
+    #[error(transparent)]
+    OpenPose(#[from] openpose::OpenPoseError),
+    /// The engine in another process failed, or that process died.
+    #[error(transparent)]
+    Isolated(#[from] isolated::IsolatedError),
     /// An engine from outside this library failed.
     #[error(transparent)]
     Other(#[from] Box<dyn Error + Send + Sync>),

@@ -111,6 +111,11 @@ impl<B: Backend> Engine for Native<B> {
 }
 
 /// Whether frames of this size can be used, before the first of them comes.
-fn check_size(resolution: NetResolution, frame: Size, number: u32, gap: f64) -> Result<(), SizeError> {
+pub(super) fn check_size(
+    resolution: NetResolution,
+    frame: Size,
+    number: u32,
+    gap: f64,
+) -> Result<(), SizeError> {
     scales(net_size(resolution, frame)?, frame, number, gap, &mut Vec::new())
 }

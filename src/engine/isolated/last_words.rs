@@ -1,0 +1,92 @@
+//! What a process has printed last.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Lines that are kept, and bytes of each.
+const LINES: usize = 40;
+const LINE_BYTES: u64 = 2000;
+/// How much of them is quoted.
+const QUOTED_LINES: usize = 3;
+/// A process that has ended may have left its stream to another one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Listens to a process.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    listener: JoinHandle<()>,
+}
+
+impl LastWords {
+    /// Reads all that comes out of `stream`, and writes it into `log`, if there is one.
+    pub(super) fn listen(stream: impl Read + Send + 'static, mut log: Option<File>) -> std::io::Result<Self> {
+        let lines: Arc<Mutex<VecDeque<String>>> = Arc::default();
+        let kept = Arc::clone(&lines);
+        let listener = thread::Builder::new().name("listen".into()).spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match stream.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line) {
+                    Ok(1..) => {}
+                    _ => break,
+                }
+                if let Some(log) = &mut log {
+                    // A full disk must not stop the work; the words are still kept.
+                    let _ = log.write_all(&line);
+                }
+                let mut kept = kept.lock().unwrap_or_else(|lock| lock.into_inner());
+                if kept.len() == LINES {
+                    kept.pop_front();
+                }
+                kept.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+        })?;
+        Ok(Self { lines, listener })
+    }
+
+    /// The last lines that say something, once the process has ended.
+    pub(super) fn quote(&self) -> String {
+        let started = Instant::now();
+        while !self.listener.is_finished() && started.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let lines = self.lines.lock().unwrap_or_else(|lock| lock.into_inner());
+        quote(lines.iter().map(String::as_str))
+    }
+}
+
+/// glog lists the functions it was called through after the reason; only the reason is for the user.
+fn quote<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> String {
+    let speaks = |line: &&str| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with("***") && !line.starts_with('@')
+    };
+    let mut last: Vec<&str> = lines.rev().filter(speaks).take(QUOTED_LINES).collect();
+    last.reverse();
+    last.join(" / ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_quoted_and_not_the_way_to_it() {
+        let lines =
+            ["loading", "F0101 io.cpp:60] Check failed: error", "*** stack trace ***", "    @ 0x1 f()"];
+        assert_eq!(quote(lines.into_iter()), "loading / F0101 io.cpp:60] Check failed: error");
+    }
+
+    #[test]
+    fn a_talkative_process_fills_no_memory() {
+        let words = "word\n".repeat(100_000) + &"x".repeat(1 << 20);
+        let listening = LastWords::listen(std::io::Cursor::new(words), None).unwrap();
+        assert!(listening.quote().len() < 3 * LINE_BYTES as usize + 10);
+    }
+}

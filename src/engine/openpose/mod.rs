@@ -1,0 +1,223 @@
+//! OpenPose 1.5.1 itself, in this process, through its C++ API.
+//!
+//! The library is reached through a shim in C++ (`ffi/`) that the build script makes where OpenPose is, and that
+//! is looked up at run time: beside the program, where it was built, or in `OPPOSE_SHIM`. OpenPose's Caffe ends
+//! the whole process where it meets something unexpected; what can be known beforehand is checked before it is
+//! started, and who must survive the rest runs it in a process of its own.
+
+mod gpu_code;
+mod preflight;
+mod shim;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use gpu_code::GpuCode;
+pub use preflight::{published_md5, unpublished};
+pub use shim::SHIM_VARIABLE;
+
+use self::shim::{POINTS, Running, Shim};
+use super::native::assemble::size::{Size, SizeError};
+use super::native::model::ModelError;
+use super::native::{self, OptionError, check_size};
+use super::{Engine, EngineError};
+use crate::gpu::{ComputeCapability, GpuError};
+use crate::pose::{FramePose, Skeleton, openpose_137};
+use crate::video::{Frame, VideoInfo};
+
+/// Frames that each of OpenPose's queues holds. It has at least three on the way of a frame.
+const QUEUE_SIZE: i32 = 2;
+/// Frames in flight: so many that OpenPose never waits for frames, and few enough that a push never waits.
+const CAPACITY: usize = 4;
+
+/// Settings of the engine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// OpenPose's own options. Its build decides the variant: `parity` is not looked at.
+    pub keypoints: native::Options,
+    /// Number of the GPU it works on, from 0. Not looked at where OpenPose was built without.
+    pub gpu: usize,
+    /// Whether OpenPose and Caffe may print all they have to say. Errors are printed in any case.
+    pub is_verbose: bool,
+}
+
+/// Why OpenPose cannot be used, or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenPoseError {
+    /// The shim is nowhere.
+    #[error(
+        "this program is here without OpenPose (no shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
+        paths(looked)
+    )]
+    NoShim {
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// The shim does not load.
+    #[error(
+        "{} does not load: {reason}; it needs the OpenPose it was built with: build it again with OPENPOSE_DIR naming that folder",
+        path.display()
+    )]
+    Load {
+        /// The shim.
+        path: PathBuf,
+        /// What the system's loader says.
+        reason: String,
+    },
+    /// The shim is of another version of this program.
+    #[error(
+        "{} is version {found} of the OpenPose shim, this program needs {expected}: build both from the same source",
+        path.display()
+    )]
+    ShimVersion {
+        /// The shim.
+        path: PathBuf,
+        /// What it says of itself.
+        found: u32,
+        /// What is needed.
+        expected: u32,
+    },
+    /// A model is missing or damaged.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The folder's name cannot be handed to C.
+    #[error("the models folder {} has a zero byte in its name", folder.display())]
+    ModelFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// An option cannot be used.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// OpenPose was built for a GPU, and none can be used.
+    #[error("this OpenPose needs a GPU: {0}; --engine native runs the same nets without one")]
+    Gpu(#[from] GpuError),
+    /// There are not so many GPUs.
+    #[error("GPU {asked} was asked for, but there are {gpus}, counted from 0")]
+    NoSuchGpu {
+        /// The number that was asked for.
+        asked: usize,
+        /// How many there are.
+        gpus: usize,
+    },
+    /// OpenPose brings no code for the GPU.
+    #[error(
+        "this OpenPose cannot run on {gpu} (compute capability {found}): it was built for {code}; use such a GPU, or --engine native"
+    )]
+    NoCode {
+        /// The GPU's name.
+        gpu: String,
+        /// What it can run.
+        found: ComputeCapability,
+        /// What there is.
+        code: String,
+    },
+    /// A frame cannot be used; OpenPose would damage its own memory.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// More frames were pushed than may be in flight.
+    #[error("{0} frames are in flight already: pop a result before the next push")]
+    Full(usize),
+    /// Results came out of order.
+    #[error("OpenPose gave the result of frame {found} in place of frame {expected}")]
+    Order {
+        /// The frame whose result came, counted from 0 since the engine was opened.
+        found: u64,
+        /// The frame whose turn it was.
+        expected: u64,
+    },
+    /// OpenPose failed.
+    #[error("OpenPose failed: {words}")]
+    Failed {
+        /// Its own words.
+        words: String,
+    },
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// OpenPose, running.
+pub struct OpenPose {
+    running: Running,
+    options: Options,
+    build: String,
+}
+
+impl OpenPose {
+    /// Checks all that can be known beforehand, loads OpenPose and starts it.
+    ///
+    /// # Errors
+    /// A model is missing or damaged, OpenPose is not there or of another kind than the shim, an option cannot
+    /// be used, there is no GPU where it needs one, or none that it has code for.
+    pub fn open(model_folder: &Path, options: Options) -> Result<Self, OpenPoseError> {
+        options.keypoints.check()?;
+        preflight::models(model_folder)?;
+        let shim = Shim::load()?;
+        if shim.needs_gpu() {
+            preflight::gpu(&options)?;
+        }
+        let build = shim.openpose();
+        Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build })
+    }
+
+    /// Whether there is an OpenPose here that works on a GPU, and this GPU for it.
+    pub fn has_gpu(gpu: usize) -> bool {
+        Shim::load().is_ok_and(|shim| {
+            shim.needs_gpu() && preflight::gpu(&Options { gpu, ..Options::default() }).is_ok()
+        })
+    }
+
+    /// Which OpenPose it is.
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+}
+
+impl fmt::Debug for OpenPose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenPose")
+            .field("build", &self.build)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine for OpenPose {
+    fn name(&self) -> &'static str {
+        "openpose"
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        debug_assert_eq!(openpose_137().points(), POINTS);
+        openpose_137()
+    }
+
+    fn capacity(&self) -> usize {
+        CAPACITY
+    }
+
+    fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
+        let frame = Size { width: info.width as usize, height: info.height as usize };
+        let native::Options { net_resolution, scale_number, scale_gap, .. } = self.options.keypoints;
+        check_size(net_resolution, frame, scale_number, scale_gap).map_err(OpenPoseError::from)?;
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        if self.running.in_flight() == CAPACITY {
+            return Err(OpenPoseError::Full(CAPACITY).into());
+        }
+        Ok(self.running.push(frame)?)
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        Ok(self.running.pop(pose)?)
+    }
+}

@@ -1,0 +1,85 @@
+//! What can be known before OpenPose is started. Caffe ends the whole process where something is wrong, so that
+//! whatever can be found out beforehand becomes a sentence instead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use md5::{Digest, Md5};
+
+use super::gpu_code::GpuCode;
+use super::{OpenPoseError, Options};
+use crate::engine::native::model::Net;
+use crate::gpu;
+
+/// The nets that OpenPose is to load.
+const NETS: [Net; 3] = [Net::Body25, Net::Face, Net::Hand];
+
+/// Reads all nets as the engine `native` would: each file is there, whole, and what it should be.
+pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
+    for net in NETS {
+        net.read(folder)?;
+    }
+    Ok(())
+}
+
+/// The nets in this folder whose values are not those that OpenPose's authors published, by their MD5.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn unpublished(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut others = Vec::new();
+    for net in NETS {
+        let path = folder.join(net.caffemodel());
+        let digest = Md5::digest(fs::read(&path)?);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        if digest != published_md5(net) {
+            others.push(path);
+        }
+    }
+    Ok(others)
+}
+
+/// The MD5 of the values that OpenPose's authors published for a net.
+pub fn published_md5(net: Net) -> &'static str {
+    match net {
+        Net::Body25 => "78287b57cf85fa89c03f1393d368e5b7",
+        Net::Coco => "5156d31f670511fce9b4e28b403f2939",
+        Net::Face => "e747180d728fa4e4418c465828384333",
+        Net::Hand => "a82cfc3fea7c62f159e11bd3674c1531",
+    }
+}
+
+/// Whether the GPU is there and the OpenPose that has been loaded brings code for it.
+pub(super) fn gpu(options: &Options) -> Result<(), OpenPoseError> {
+    let driver = gpu::detect()?;
+    let gpus = driver.gpus.len();
+    let gpu = driver.gpus.get(options.gpu).ok_or(OpenPoseError::NoSuchGpu { asked: options.gpu, gpus })?;
+    let mut code = GpuCode::default();
+    for library in loaded_libraries() {
+        // One that cannot be read hides its code; what the others have may still be enough.
+        if let Ok(bytes) = fs::read(library) {
+            code.add(&bytes);
+        }
+    }
+    if code.is_empty() || code.runs_on(gpu.compute_capability) {
+        return Ok(());
+    }
+    Err(OpenPoseError::NoCode {
+        gpu: gpu.name.clone(),
+        found: gpu.compute_capability,
+        code: code.to_string(),
+    })
+}
+
+/// OpenPose's and Caffe's libraries in this process.
+fn loaded_libraries() -> Vec<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|start| PathBuf::from(&line[start..])));
+    let is_theirs = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libopenpose.so") || name.starts_with("libcaffe.so")
+    };
+    let mut libraries: Vec<PathBuf> = paths.filter(is_theirs).collect();
+    libraries.dedup();
+    libraries
+}
