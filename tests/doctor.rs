@@ -18,7 +18,7 @@ use serde_json::Value;
 fn doctor(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
     command.arg("doctor").current_dir(folder).env("OPPOSE_MODELS", folder.join("models"));
-    command.env("OPENPOSE_DIR", folder.join("openpose")).env("CUDA_VISIBLE_DEVICES", "");
+    command.env("OPPOSE_SHIM", folder.join("no-shim.so")).env("CUDA_VISIBLE_DEVICES", "");
     for variable in ["OPPOSE_ENGINE", "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER", "SLURM_JOB_ID"] {
         command.env_remove(variable);
     }
@@ -55,7 +55,7 @@ fn nothing_here_is_said_with_the_next_step_for_each_engine() {
     let (code, report) = findings(&mut doctor(folder.path()));
     assert_eq!(code, 2, "{report}");
     for (name, advice) in
-        [("holistic", "fetch-models.sh"), ("native", "--model-folder"), ("openpose", "docs/container.md")]
+        [("holistic", "fetch-models.sh"), ("native", "--model-folder"), ("openpose", "use the container")]
     {
         let engine = engine(&report, name);
         assert_eq!(engine["usable"], false, "{report}");
@@ -115,33 +115,33 @@ fn stand_in_driver(folder: &Path) -> PathBuf {
     target
 }
 
-/// Libraries as OpenPose's are laid out, with machine code for these architectures.
-fn openpose_libraries(folder: &Path, architectures: &[u32]) {
+/// A stand-in for OpenPose with machine code for these architectures.
+fn stand_in_openpose(folder: &Path, architectures: &[u8]) -> PathBuf {
+    let path = folder.join("libopenpose.so.stand-in");
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-o"]).arg(&path);
+    output(compile.arg(repository("tests/stand_in/openpose_stand_in.c")));
     let mut entries = Vec::new();
     for architecture in architectures {
-        let mut entry = vec![0_u8; 64];
-        entry[0] = 2;
-        entry[4] = 64;
-        entry[28] = *architecture as u8;
+        let mut entry = [0_u8; 64];
+        (entry[0], entry[4], entry[28]) = (2, 64, *architecture);
         entries.extend(entry);
     }
-    let mut library = b"\x7fELF....".to_vec();
+    let mut library = fs::read(&path).unwrap();
     library.extend([0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0]);
     library.extend((entries.len() as u64).to_le_bytes());
     library.extend(entries);
-    for name in ["build/src/openpose/libopenpose.so", "build/caffe/lib/libcaffe.so"] {
-        let path = folder.join("openpose").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, &library).unwrap();
-    }
+    fs::write(&path, library).unwrap();
+    path
 }
 
 fn gpus_are_measured_against_what_openpose_was_built_for() {
     let folder = with_models();
     let driver = stand_in_driver(folder.path());
-    openpose_libraries(folder.path(), &[30, 35, 50, 52, 60, 61, 70, 75]);
-    let findings = |gpus: &str| {
+    let openpose = stand_in_openpose(folder.path(), &[30, 35, 50, 52, 60, 61, 70, 75]);
+    let with_gpus = |gpus: &str| {
         let mut command = doctor(folder.path());
+        command.env("OPPOSE_SHIM", &openpose).env("OPPOSE_STAND_IN", "gpu");
         findings(command.env("LD_LIBRARY_PATH", &driver).env("STAND_IN_GPUS", gpus)).1
     };
     let gpu_checks = |report: &Value, state: &str| -> Vec<String> {
@@ -149,19 +149,24 @@ fn gpus_are_measured_against_what_openpose_was_built_for() {
         told.into_iter().filter(|text| text.starts_with("\"GPU")).collect()
     };
 
-    let report = findings("Tesla V100-SXM2-32GB:70;NVIDIA H100 80GB HBM3:90");
+    let report = with_gpus("Tesla V100-SXM2-32GB:70;NVIDIA H100 80GB HBM3:90");
     let (good, note) = (gpu_checks(&report, "good"), gpu_checks(&report, "note"));
     assert!(good.len() == 1 && good[0].contains("GPU 0 (Tesla V100-SXM2-32GB)"), "{good:?}");
     assert!(note.len() == 1 && note[0].contains("compute capability 9.0"), "{note:?}");
-    assert!(note[0].contains("holds code for 3.0, 3.5, 5.0, 5.2, 6.0, 6.1, 7.0, 7.5"), "{note:?}");
+    assert!(note[0].contains("was built for 3.0, 3.5, 5.0, 5.2, 6.0, 6.1, 7.0, 7.5"), "{note:?}");
     assert!(note[0].contains("--engine native"), "{note:?}");
     let machine = told(&report["machine"], "good").join("\n");
     assert!(machine.contains("serves CUDA up to 12.4"), "{machine}");
     assert!(machine.contains("32 GiB, GPU-11111111-1111-1111-1111-111111111111"), "{machine}");
 
-    let report = findings("NVIDIA A100-SXM4-80GB:80");
+    let report = with_gpus("NVIDIA A100-SXM4-80GB:80");
     assert_eq!(gpu_checks(&report, "missing").len(), 1, "{report}");
     assert_eq!(engine(&report, "openpose")["usable"], false);
+
+    let mut command = doctor(folder.path());
+    let (code, report) = findings(command.args(["--engine", "openpose"]).env("OPPOSE_SHIM", &openpose));
+    assert_eq!(code, 0, "one that was built for the processor needs no GPU: {report}");
+    assert_eq!(gpu_checks(&report, "note").len(), 1, "{report}");
 }
 
 fn a_driver_that_fails_gets_a_sentence() {

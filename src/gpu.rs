@@ -4,8 +4,6 @@
 // The driver's functions are foreign code.
 #![allow(unsafe_code)]
 
-pub mod code;
-
 use std::env;
 use std::fmt;
 
