@@ -26,8 +26,9 @@
 //! * [`pose`] reads and writes `.pose` files.
 //! * [`pipeline`] joins the three for one video.
 //! * [`render`] draws poses over pictures, to look at before believing.
-//! * [`gpu`] says which NVIDIA GPUs are here.
+//! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
+pub mod doctor;
 pub mod engine;
 pub mod gpu;
 pub mod pipeline;

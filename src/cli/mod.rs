@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
+mod doctor;
 mod engine;
 mod engine_process;
 mod estimate;
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what is here, what is missing, and what to do about it
+    Doctor(doctor::Arguments),
     /// Draw a .pose file over its video
     Render(render::Arguments),
     /// What OpenPose's own process is started with
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
     };

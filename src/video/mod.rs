@@ -41,6 +41,16 @@ pub const MAX_SIDE: u32 = 65535;
 /// Largest area of a frame in pixels (8192 x 8192): some hundreds of megabytes for the few frames in work.
 pub const MAX_PIXELS: u64 = 1 << 26;
 
+/// The version of the FFmpeg libraries that decode, and of FFmpeg as a whole.
+pub fn ffmpeg_version() -> String {
+    let version = |packed: u32| (packed >> 16, packed >> 8 & 0xff, packed & 0xff);
+    let (codec, format) = (version(ffmpeg_next::codec::version()), version(ffmpeg_next::format::version()));
+    // libavcodec 57 came with FFmpeg 3, and they have gone up together since.
+    let release = codec.0.saturating_sub(54);
+    let text = |(major, minor, micro): (u32, u32, u32)| format!("{major}.{minor}.{micro}");
+    format!("FFmpeg {release}: libavcodec {}, libavformat {}", text(codec), text(format))
+}
+
 /// How a video is read.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -166,8 +166,6 @@ functions! {
 /// LiteRT, loaded.
 pub struct Runtime {
     functions: Functions,
-    /// Unloaded last: the functions point into it.
-    _library: Library,
 }
 
 impl fmt::Debug for Runtime {
@@ -186,7 +184,11 @@ impl Runtime {
         // the published LiteRT, whose initialisers ask nothing of the program.
         let library = unsafe { Library::new(path) }
             .map_err(|source| LiteRtError::Load { path: path.to_path_buf(), source })?;
-        Ok(Self { functions: Functions::look_up(&library, path)?, _library: library })
+        let functions = Functions::look_up(&library, path)?;
+        // It stays loaded: the functions point into it, and a LiteRT that was unloaded before it ran a net
+        // crashes the program when that ends.
+        std::mem::forget(library);
+        Ok(Self { functions })
     }
 }
 

@@ -139,6 +139,15 @@ fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// An OpenPose that loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Which it is.
+    pub build: String,
+    /// The code for GPUs it brings; nothing where it was built for the processor.
+    pub gpu_code: Option<GpuCode>,
+}
+
 /// OpenPose, running.
 pub struct OpenPose {
     running: Running,
@@ -168,6 +177,15 @@ impl OpenPose {
         Shim::load().is_ok_and(|shim| {
             shim.needs_gpu() && preflight::gpu(&Options { gpu, ..Options::default() }).is_ok()
         })
+    }
+
+    /// Loads OpenPose, to say which it is and what it needs.
+    ///
+    /// # Errors
+    /// It is not here, does not load, or the shim is of another version.
+    pub fn installed() -> Result<Installed, OpenPoseError> {
+        let shim = Shim::load()?;
+        Ok(Installed { build: shim.openpose(), gpu_code: shim.needs_gpu().then(preflight::gpu_code) })
     }
 
     /// Which OpenPose it is.

@@ -54,13 +54,7 @@ pub(super) fn gpu(options: &Options) -> Result<(), OpenPoseError> {
     let driver = gpu::detect()?;
     let gpus = driver.gpus.len();
     let gpu = driver.gpus.get(options.gpu).ok_or(OpenPoseError::NoSuchGpu { asked: options.gpu, gpus })?;
-    let mut code = GpuCode::default();
-    for library in loaded_libraries() {
-        // One that cannot be read hides its code; what the others have may still be enough.
-        if let Ok(bytes) = fs::read(library) {
-            code.add(&bytes);
-        }
-    }
+    let code = gpu_code();
     if code.is_empty() || code.runs_on(gpu.compute_capability) {
         return Ok(());
     }
@@ -69,6 +63,18 @@ pub(super) fn gpu(options: &Options) -> Result<(), OpenPoseError> {
         found: gpu.compute_capability,
         code: code.to_string(),
     })
+}
+
+/// The GPU code of OpenPose's and Caffe's libraries in this process.
+pub(super) fn gpu_code() -> GpuCode {
+    let mut code = GpuCode::default();
+    for library in loaded_libraries() {
+        // One that cannot be read hides its code; what the others have may still be enough.
+        if let Ok(bytes) = fs::read(library) {
+            code.add(&bytes);
+        }
+    }
+    code
 }
 
 /// OpenPose's and Caffe's libraries in this process.

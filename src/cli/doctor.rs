@@ -1,0 +1,49 @@
+//! `oppose-native doctor`: what is here, what is missing, what to do.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use oppose::doctor::{self, Options};
+
+use super::Outcome;
+
+/// What `doctor` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The engine that decides the exit status: 0 where it can run, 2 where not; auto: where one can
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(["auto", "openpose", "native", "holistic"]),
+        default_value = "auto",
+        env = "OPPOSE_ENGINE",
+        value_name = "NAME"
+    )]
+    engine: String,
+    /// Folder of the models
+    #[arg(long, alias = "model_folder", value_name = "FOLDER")]
+    model_folder: Option<PathBuf>,
+    /// Write the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, and writes what was found to standard output.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let report = doctor::examine(&Options { model_folder: arguments.model_folder.clone() });
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).map(|json| json + "\n").map_err(io::Error::from)
+    } else {
+        Ok(report.to_string())
+    };
+    // Who closes the pipe early has read enough.
+    match text.and_then(|text| io::stdout().write_all(text.as_bytes())) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("the findings cannot be written: {error}");
+            Outcome::NothingRan
+        }
+        _ if report.usable(&arguments.engine) => Outcome::AllDone,
+        _ => Outcome::NothingRan,
+    }
+}

@@ -1,0 +1,103 @@
+//! What each engine needs.
+
+use std::path::Path;
+use std::thread;
+
+use super::{Check, EngineReport, Gpus};
+use crate::engine::holistic;
+use crate::engine::holistic::models::{ALL, LoadError, Models};
+use crate::engine::models;
+use crate::engine::native::cpu::Instructions;
+use crate::engine::openpose::{GpuCode, Installed, OpenPose};
+use crate::gpu::Gpu;
+
+/// MediaPipe Holistic: its files, its runtime.
+pub fn holistic(explicit: Option<&Path>) -> EngineReport {
+    let checks = match models::find(explicit, holistic::FOLDER.as_ref()) {
+        Err(error) => {
+            let looked: Vec<String> =
+                error.looked.iter().map(|folder| folder.display().to_string()).collect();
+            let found = format!("no folder {} in {}", holistic::FOLDER, looked.join(", "));
+            vec![Check::missing("holistic models", found).next("run scripts/fetch-models.sh")]
+        }
+        Ok(folder) => {
+            let place = folder.join(holistic::FOLDER);
+            match Models::open(&folder) {
+                Ok(_) => vec![
+                    Check::good(
+                        "holistic models",
+                        format!("{} nets in {}, as published (SHA-256)", ALL.len(), place.display()),
+                    ),
+                    Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"),
+                ],
+                Err(LoadError::Files(error)) => error
+                    .problems
+                    .iter()
+                    .map(|problem| {
+                        Check::missing("holistic models", problem.to_string())
+                            .next("run scripts/fetch-models.sh to fetch them again")
+                    })
+                    .collect(),
+                Err(error) => vec![
+                    Check::missing("LiteRT", error.to_string())
+                        .next("LiteRT 2.3.0 needs Linux on x86-64 with a C library (glibc) of 2.27 or later"),
+                ],
+            }
+        }
+    };
+    EngineReport::new("holistic", checks)
+}
+
+/// OpenPose's nets without OpenPose.
+pub fn native(models: &[Check]) -> EngineReport {
+    let instructions = match Instructions::best() {
+        Instructions::Avx512 => "AVX-512",
+        Instructions::Avx2 => "AVX2",
+        Instructions::Portable => "no vector instructions in use",
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut checks = models.to_vec();
+    checks.push(Check::good("processor", format!("{instructions}, {threads} threads")));
+    EngineReport::new("native", checks)
+}
+
+/// OpenPose itself.
+pub fn openpose(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
+    let mut checks = models.to_vec();
+    match OpenPose::installed() {
+        // Its words say what to do.
+        Err(error) => checks.push(Check::missing("OpenPose", error.to_string())),
+        Ok(Installed { build, gpu_code }) => {
+            checks.push(Check::good("OpenPose", format!("{build}, loads")));
+            match gpu_code {
+                Some(code) => checks.extend(gpu_checks(&code, gpus)),
+                None => checks.push(Check::note("GPU", "this OpenPose was built for the processor").next(
+                    "expect 10 seconds and more for a frame; --engine native is faster, on a processor too",
+                )),
+            }
+        }
+    }
+    EngineReport::new("openpose", checks)
+}
+
+/// Whether there is a GPU that OpenPose brings code for.
+fn gpu_checks(code: &GpuCode, gpus: Gpus<'_>) -> Vec<Check> {
+    let driver = match gpus {
+        Ok(driver) => driver,
+        Err(error) => return vec![Check::missing("GPU", error.to_string())],
+    };
+    // Code that was not found may still be there.
+    let runs = |gpu: &&Gpu| code.is_empty() || code.runs_on(gpu.compute_capability);
+    let one_can = driver.gpus.iter().any(|gpu| runs(&gpu));
+    let check = |gpu: &Gpu| {
+        let name = format!("GPU {} ({})", gpu.index, gpu.name);
+        if runs(&gpu) {
+            return Check::good(name, "this OpenPose runs on it");
+        }
+        let found =
+            format!("compute capability {}; this OpenPose was built for {code}", gpu.compute_capability);
+        let check = if one_can { Check::note(name, found) } else { Check::missing(name, found) };
+        check.next("use --engine native on this card, or ask for a V100 (sbatch --gpus=V100:1)")
+    };
+    driver.gpus.iter().map(check).collect()
+}

@@ -1,0 +1,73 @@
+//! OpenPose's models: there, as published, readable.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use md5::{Digest, Md5};
+
+use super::Check;
+use crate::engine::models;
+use crate::engine::native::model::Net;
+use crate::engine::openpose::published_md5;
+
+/// The nets the engines load.
+const NETS: [Net; 3] = [Net::Body25, Net::Face, Net::Hand];
+
+/// Where the models come from, for who has none.
+const SOURCE: &str = "name OpenPose's models folder with --model-folder or OPPOSE_MODELS; the container image cwaffles/openpose has it in /openpose/models";
+
+/// A check of each net, after one of the folder.
+pub fn checks(explicit: Option<&Path>) -> Vec<Check> {
+    let wanted = Net::Body25.caffemodel();
+    match models::find(explicit, wanted.as_ref()) {
+        Err(error) => {
+            let looked: Vec<String> =
+                error.looked.iter().map(|folder| folder.display().to_string()).collect();
+            vec![
+                Check::missing("OpenPose models", format!("no {wanted} in {}", looked.join(", ")))
+                    .next(SOURCE),
+            ]
+        }
+        Ok(folder) => {
+            let mut checks = vec![Check::good("OpenPose models", folder.display().to_string())];
+            checks.extend(NETS.map(|net| net_check(net, &folder)));
+            checks
+        }
+    }
+}
+
+fn net_check(net: Net, folder: &Path) -> Check {
+    let name = net.caffemodel();
+    let (bytes, md5) = match md5_of(&folder.join(name)) {
+        Ok(found) => found,
+        Err(error) => return Check::missing(name, error.to_string()).next(SOURCE),
+    };
+    // A truncated or mismatching file makes OpenPose abort: it is read as a whole here.
+    if let Err(error) = net.read(folder) {
+        return Check::missing(name, error.to_string())
+            .next(format!("fetch the file again; the published one has MD5 {}", published_md5(net)));
+    }
+    if md5 == published_md5(net) {
+        Check::good(name, format!("{bytes} bytes, as published (MD5 {md5})"))
+    } else {
+        Check::note(name, format!("{bytes} bytes, readable, but not the published file (MD5 {md5})"))
+            .next(format!("right for nets of your own; the published file has MD5 {}", published_md5(net)))
+    }
+}
+
+/// Length and MD5 of a file, read piece by piece: a wrong file may be huge.
+fn md5_of(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let (mut hash, mut length) = (Md5::new(), 0);
+    loop {
+        let piece = file.fill_buf()?;
+        if piece.is_empty() {
+            return Ok((length, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        hash.update(piece);
+        let read = piece.len();
+        length += read as u64;
+        file.consume(read);
+    }
+}
