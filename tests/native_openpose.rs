@@ -7,72 +7,19 @@
 mod common;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
+#[path = "common/npy.rs"]
+mod npy;
+#[path = "common/openpose_json.rs"]
+mod openpose_json;
 
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use common::{Need, names, output, shared, trial};
+use common::{Need, shared, trial};
 use made_up_models::Size;
-use oppose::pose::{FramePose, Pose};
-use serde_json::Value;
+use openpose_json::{FACES_AND_HANDS_OF_SMALL_NETS, PARTS, Person, as_rgb, of_openpose, of_program};
 
-/// Body, face, left hand, right hand, as OpenPose's JSON calls them.
-const PARTS: [(&str, usize); 4] = [("pose", 25), ("face", 70), ("hand_left", 21), ("hand_right", 21)];
-const POINTS: usize = 137;
 /// Pixels of the frame.
 const NEAR: f32 = 0.1;
-
-/// A person's 137 keypoints: x, y, confidence.
-type Person = Vec<[f32; 3]>;
-
-/// The people of each frame as `openpose.bin` writes them.
-fn openpose(
-    video: &Path,
-    models: &Path,
-    folder: &Path,
-    threads: usize,
-    options: &[&str],
-) -> Vec<Vec<Person>> {
-    let mut command = Command::new(common::openpose_program().unwrap());
-    command.arg("--video").arg(video).arg("--write_json").arg(folder);
-    command.arg("--model_folder").arg(models.join("")).args(options);
-    command.args(["--face", "--hand", "--display", "0", "--render_pose", "0"]);
-    output(command.env("OPENBLAS_NUM_THREADS", threads.to_string()));
-    let read = |name: String| {
-        let json: Value = serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap();
-        json["people"].as_array().unwrap().iter().map(person).collect()
-    };
-    names(folder).into_iter().map(read).collect()
-}
-
-fn person(json: &Value) -> Person {
-    let mut points = Vec::with_capacity(POINTS);
-    for (part, count) in PARTS {
-        let numbers = json[format!("{part}_keypoints_2d")].as_array().unwrap();
-        let numbers: Vec<f32> = numbers.iter().map(|number| number.as_f64().unwrap() as f32).collect();
-        assert_eq!(numbers.len(), 3 * count, "{part}");
-        points.extend(numbers.as_chunks::<3>().0);
-    }
-    points
-}
-
-/// The people of each frame as this program writes them.
-fn ours(video: &Path, models: &Path, target: &Path, options: &[&str]) -> Vec<Vec<Person>> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
-    command.arg(video).arg("-o").arg(target).arg("--model_folder").arg(models).args(options);
-    output(command.args(["--engine", "native", "--parity", "cpu", "--progress", "none"]));
-    let pose = Pose::read_file(target).unwrap();
-    let mut frame = FramePose::default();
-    let mut people = |index| {
-        pose.copy_frame(index, &mut frame);
-        let points = frame.coordinates().chunks_exact(2).zip(frame.confidences());
-        let points: Vec<[f32; 3]> = points.map(|(at, &confidence)| [at[0], at[1], confidence]).collect();
-        let people = points.chunks_exact(POINTS).map(<[_]>::to_vec);
-        people.filter(|person| person.iter().any(|point| point[2] > 0.0)).collect()
-    };
-    (0..pose.frames()).map(&mut people).collect()
-}
 
 /// How near two results of a video are.
 #[derive(Debug, Default)]
@@ -154,18 +101,13 @@ fn distance_of_bodies(person: &Person, other: &Person) -> f32 {
 fn check(models: &Path, frames: usize, options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // As RGB, because OpenCV 4 takes every video for BT.601 and this one is BT.709.
-    let video = path("video.mkv");
-    let mut copy = Command::new("ffmpeg");
-    copy.args(["-v", "error", "-i"]).arg(shared("media/crowd.avi"));
-    copy.args(["-an", "-c:v", "ffv1", "-pix_fmt", "bgr0", "-frames:v", &frames.to_string()]);
-    output(copy.arg(&video));
-
-    let openpose = |name: &str, threads| openpose(&video, models, &path(name), threads, options);
+    let video = as_rgb(&shared("media/crowd.avi"), frames, path("video.mkv"));
+    let openpose = |name: &str, threads| of_openpose(&video, models, &path(name), threads, options);
     let (one, two) = (openpose("one", 1), openpose("two", 2));
     let itself = Nearness::of(&one, &two);
     itself.print("OpenPose with one thread and with two");
-    let nearness = Nearness::of(&ours(&video, models, &path("ours.pose"), options), &two);
+    let engine = [options, &["--engine", "native", "--parity", "cpu"]].concat();
+    let nearness = Nearness::of(&of_program(&video, models, &path("ours.pose"), &engine), &two);
     nearness.print("oppose and OpenPose");
     // Where the library agrees with itself, we agree with it; a hundredth is for what one of its own runs
     // does not show.
@@ -174,8 +116,7 @@ fn check(models: &Path, frames: usize, options: &[&str]) {
 }
 
 fn small_nets() {
-    let crops = ["--face_net_resolution", "96x96", "--hand_net_resolution", "96x96"];
-    check(&shared("golden/models-small"), 205, &crops);
+    check(&shared("golden/models-small"), 205, &FACES_AND_HANDS_OF_SMALL_NETS);
 }
 
 /// About two minutes of OpenPose a frame: made-up nets of this size see a hundred people in it.

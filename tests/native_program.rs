@@ -10,6 +10,8 @@ mod made_up_models;
 mod meaningful_models;
 #[path = "common/npy.rs"]
 mod npy;
+#[path = "common/openpose_json.rs"]
+mod openpose_json;
 
 use std::fs;
 use std::path::Path;
@@ -18,9 +20,8 @@ use std::process::{Command, Stdio};
 use coloured_people::{Person, draw};
 use common::{Need, bytes, output, shared, trial};
 use made_up_models::Size;
+use openpose_json::{POINTS, compare_with_golden, of_program, photographs};
 use oppose::pose::{FramePose, Pose};
-
-const POINTS: usize = 137;
 
 /// The program with these models; it must succeed.
 fn estimate(video: &Path, models: &Path, target: &Path, options: &[&str]) -> Pose {
@@ -107,47 +108,13 @@ fn drawn_people_are_found() {
 /// The real OpenPose's keypoints of photographs, with its own small made-up nets.
 fn openposes_keypoints_of_photographs() {
     let folder = tempfile::tempdir().unwrap();
-    let crops = ["--face_net_resolution", "96x96", "--hand_net_resolution", "96x96"];
-    let small = |resolution| [&["--net_resolution", resolution], &crops[..]].concat();
-    let cases = [
-        ("a_640x480", small("-1x176")),
-        ("b_480x640", small("-1x176")),
-        ("b_480x640_net320x176", small("320x176")),
-        ("c_210x260", small("-1x176")),
-        ("d_1280x720", small("-1x176")),
-        ("e_101x77", small("-1x176")),
-        ("f_320x320", small("-1x176")),
-        ("a_640x480_net368", vec![]),
-    ];
-    for (case, options) in cases {
+    for (case, options) in photographs() {
         let golden = shared("golden").join(case);
         let options = [&options[..], &["--engine", "native", "--parity", "cpu"]].concat();
         let target = folder.path().join(case).with_extension("pose");
-        let pose = estimate(&golden.join("image.png"), &shared("golden/models-small"), &target, &options);
-        let mut first = 0;
-        for (part, points, share) in [
-            ("pose", 25, 1.0),
-            // The largest of two nearly equal values may be the other one: the library itself differs so
-            // from one number of threads to another.
-            ("face", 70, 0.98),
-            ("hand_left", 21, 0.98),
-            ("hand_right", 21, 0.98),
-        ] {
-            let expected = npy::read(&golden.join(format!("{part}_keypoints.npy"))).values;
-            assert_eq!(expected.len(), pose.people() * points * 3, "{case}: people");
-            let mut near = 0;
-            for (index, expected) in expected.chunks_exact(3).enumerate() {
-                let place = index / points * POINTS + first + index % points;
-                let at = &pose.coordinates()[2 * place..][..2];
-                let distance = (at[0] - expected[0]).hypot(at[1] - expected[1]);
-                let score = (pose.confidences()[place] - expected[2]).abs();
-                near += usize::from(distance < 0.1 && score < 0.03);
-            }
-            let found = near as f64 / (pose.people() * points) as f64;
-            println!("{case} {part}: {} people, {:.2} % of the points", pose.people(), found * 100.0);
-            assert!(found >= share, "{case} {part}: only {:.2} % are within 0.1 px", found * 100.0);
-            first += points;
-        }
+        let models = shared("golden/models-small");
+        let found = of_program(&golden.join("image.png"), &models, &target, &options);
+        compare_with_golden(case, &found[0], &golden);
     }
 }
 

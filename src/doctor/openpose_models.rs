@@ -9,7 +9,6 @@ use md5::{Digest, Md5};
 use super::Check;
 use crate::engine::models;
 use crate::engine::native::model::Net;
-use crate::engine::openpose::published_md5;
 
 /// The nets the engines load.
 const NETS: [Net; 3] = [Net::Body25, Net::Face, Net::Hand];
@@ -46,13 +45,13 @@ fn net_check(net: Net, folder: &Path) -> Check {
     // A truncated or mismatching file makes OpenPose abort: it is read as a whole here.
     if let Err(error) = net.read(folder) {
         return Check::missing(name, error.to_string())
-            .next(format!("fetch the file again; the published one has MD5 {}", published_md5(net)));
+            .next(format!("fetch the file again; the published one has MD5 {}", net.published_md5()));
     }
-    if md5 == published_md5(net) {
+    if md5 == net.published_md5() {
         Check::good(name, format!("{bytes} bytes, as published (MD5 {md5})"))
     } else {
         Check::note(name, format!("{bytes} bytes, readable, but not the published file (MD5 {md5})"))
-            .next(format!("right for nets of your own; the published file has MD5 {}", published_md5(net)))
+            .next(format!("right for nets of your own; the published file has MD5 {}", net.published_md5()))
     }
 }
 

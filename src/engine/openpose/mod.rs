@@ -13,7 +13,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use gpu_code::GpuCode;
-pub use preflight::{published_md5, unpublished};
 pub use shim::SHIM_VARIABLE;
 
 use self::shim::{POINTS, Running, Shim};

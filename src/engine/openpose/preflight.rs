@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
-
 use super::gpu_code::GpuCode;
 use super::{OpenPoseError, Options};
 use crate::engine::native::model::Net;
@@ -20,33 +18,6 @@ pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
         net.read(folder)?;
     }
     Ok(())
-}
-
-/// The nets in this folder whose values are not those that OpenPose's authors published, by their MD5.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn unpublished(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut others = Vec::new();
-    for net in NETS {
-        let path = folder.join(net.caffemodel());
-        let digest = Md5::digest(fs::read(&path)?);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if digest != published_md5(net) {
-            others.push(path);
-        }
-    }
-    Ok(others)
-}
-
-/// The MD5 of the values that OpenPose's authors published for a net.
-pub fn published_md5(net: Net) -> &'static str {
-    match net {
-        Net::Body25 => "78287b57cf85fa89c03f1393d368e5b7",
-        Net::Coco => "5156d31f670511fce9b4e28b403f2939",
-        Net::Face => "e747180d728fa4e4418c465828384333",
-        Net::Hand => "a82cfc3fea7c62f159e11bd3674c1531",
-    }
 }
 
 /// Whether the GPU is there and the OpenPose that has been loaded brings code for it.
