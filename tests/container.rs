@@ -246,7 +246,9 @@ fn an_image_is_built_and_runs(base: &Path) {
         command.current_dir(folder.path()).args([action, "--bind"]).arg(folder.path()).arg(&image);
         output(command.args(arguments))
     };
-    apptainer("exec", &["oppose-native", "video.mp4", "--progress", "none"]);
+    let small = ["--net_resolution", "-1x160", "--number_people_max", "1"];
+    let smaller = ["--face_net_resolution", "160x160", "--hand_net_resolution", "160x160"];
+    apptainer("exec", &[&["oppose-native", "video.mp4"][..], &small, &smaller].concat());
     let pose = Pose::read_file(&folder.path().join("video.pose")).unwrap();
     assert_eq!((pose.frames(), pose.header.width), (90, 480));
     assert_eq!(pose.header.skeleton.components.len(), 4, "OpenPose's body, face and hands");
