@@ -27,6 +27,9 @@ use crate::video::{Frame, VideoInfo};
 /// A `.pose` file counts people in 16 bits.
 const MAX_PEOPLE: usize = u16::MAX as usize;
 
+/// A frame goes through the pipe in pieces of this size; the system's own is 64 KB. Users may have so much.
+const PIPE_BYTES: usize = 1 << 20;
+
 /// Why the engine in the other process cannot be used, or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -117,6 +120,8 @@ impl Isolated {
         let (Some(requests), Some(replies), Some(words)) = taken else {
             return Err(failed(io::Error::other("it has no pipes")));
         };
+        // A narrower pipe works as well, only slower.
+        let _ = rustix::pipe::fcntl_setpipe_size(&requests, PIPE_BYTES);
         let last_words = LastWords::listen(words, log).map_err(failed)?;
         let mut isolated = Self {
             name,
