@@ -2,7 +2,7 @@
 # Builds a container image with apptainer or singularity, whichever is there.
 #
 #   scripts/build-container.sh [IMAGE]             with OpenPose, from Singularity.def: oppose.sif
-#   scripts/build-container.sh --native [IMAGE]    for modern cards, from Singularity.native.def: oppose-native.sif
+#   scripts/build-container.sh --native [IMAGE]    without OpenPose, from Singularity.native.def: oppose-native.sif
 #
 # The image appears complete or not at all. On a cluster: sbatch scripts/slurm_build_container.sh
 set -euo pipefail

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
     ca-certificates curl python3 python3-pip)
 if [ "${1:-build}" = test ]; then
-    # The real ffmpeg program to compare with, and a Python of its own for the real pose-format.
-    packages+=(ffmpeg python3-venv)
+    # The real ffmpeg program to compare with, a Python of its own for the real pose-format, and a reader of scripts.
+    packages+=(ffmpeg python3-venv shellcheck)
 fi
 
 if command -v dpkg-query >/dev/null; then
