@@ -19,7 +19,7 @@ seconds() {
 # People, size of the frame, further options.
 row() {
     for frames in $short $long; do
-        target/release/examples/test_material people "$1" "$2" $frames |
+        target/release/examples/test_material people "$1" "$2" "$frames" |
             ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s "$2" -r 30 -i - -c:v ffv1 -pix_fmt bgr0 "$folder/$frames.mkv"
     done
     for _ in $(seq "$runs"); do

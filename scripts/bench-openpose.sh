@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 target/release/examples/test_material models "$folder/models" meaningful
 for frames in $short $long; do
-    target/release/examples/test_material people 1 640x480 $frames |
+    target/release/examples/test_material people 1 640x480 "$frames" |
         ffmpeg -v error -f rawvideo -pix_fmt bgr24 -s 640x480 -r 30 -i - -c:v ffv1 -pix_fmt bgr0 "$folder/$frames.mkv"
 done
 ours() {
@@ -35,8 +35,8 @@ ours $short
 theirs $short
 for _ in $(seq "$runs"); do
     for frames in $short $long; do
-        seconds ours $frames
-        seconds theirs $frames
+        seconds ours "$frames"
+        seconds theirs "$frames"
     done
     echo
 done | awk -v frames=$((long - short)) '{
