@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
+mod convert;
 mod doctor;
 mod engine;
 mod engine_process;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Say what is here, what is missing, and what to do about it
     Doctor(doctor::Arguments),
+    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON, .pose 0.1 to 0.2
+    Convert(convert::Arguments),
     /// Draw a .pose file over its video
     Render(render::Arguments),
     /// What OpenPose's own process is started with
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Convert(arguments)) => convert::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
     };

@@ -22,6 +22,7 @@ mod bytes;
 mod error;
 mod frame_pose;
 mod header;
+pub mod openpose_json;
 mod pose_file;
 mod skeleton;
 mod writer;

@@ -1,0 +1,15 @@
+//! Any bytes at all, read as OpenPose's JSON; what can be read is written, and its text comes back.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use oppose::pose::FramePose;
+use oppose::pose::openpose_json::{from_json, to_json};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut pose = FramePose::default();
+    if from_json(bytes, &mut pose).is_ok() {
+        let written = to_json(&pose);
+        from_json(written.as_bytes(), &mut pose).expect("what was written can be read");
+        assert!(to_json(&pose) == written);
+    }
+});

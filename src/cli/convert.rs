@@ -1,0 +1,176 @@
+//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON, `.pose` 0.1 to 0.2.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
+use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose::video::{self, FrameRate, Rotate, VideoError};
+
+use super::Outcome;
+
+/// What `convert` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// A folder of OpenPose's JSON files, or a .pose file
+    input: PathBuf,
+
+    /// A .pose file, or a folder for JSON files
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    output: PathBuf,
+
+    /// The video that the JSON files were made of: its frame rate, size and number of frames are taken
+    #[arg(long, value_name = "VIDEO", conflicts_with_all = ["fps", "size"])]
+    video: Option<PathBuf>,
+
+    /// Frames per second of the JSON files, for example 25 or 30000/1001
+    #[arg(long, value_name = "RATE", requires = "size")]
+    fps: Option<FrameRate>,
+
+    /// Width and height of the frames of the JSON files
+    #[arg(long, value_name = "WxH", requires = "fps", value_parser = parse_size)]
+    size: Option<(u16, u16)>,
+
+    /// Turn the video, as OpenPose saw it
+    #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
+    rotate: Rotate,
+
+    /// Replace files that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+fn parse_size(text: &str) -> Result<(u16, u16), String> {
+    let sides =
+        text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match sides {
+        Some((width @ 1.., height @ 1..)) => Ok((width, height)),
+        _ => Err("expected width and height up to 65535, such as 1280x720".into()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConvertError {
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error(transparent)]
+    Pose(#[from] PoseError),
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    #[error(
+        "JSON files do not hold the frame rate and size: give --video VIDEO, or --fps RATE and --size WxH"
+    )]
+    NoSize,
+    #[error(
+        "{} has the components {found}; only OpenPose's 137 points can be written as its JSON", path.display()
+    )]
+    NotOpenPose { path: PathBuf, found: String },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} exists already; --overwrite replaces it", .0.display())]
+    Exists(PathBuf),
+}
+
+/// Converts.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let is_pose_file = |path: &Path| path.extension().is_some_and(|suffix| suffix == "pose");
+    let done = match (arguments.input.is_dir(), is_pose_file(&arguments.output)) {
+        (true, _) => from_json(arguments),
+        (false, true) => rewrite(arguments),
+        (false, false) => to_json(arguments),
+    };
+    match done {
+        Ok(()) => Outcome::AllDone,
+        Err(error) => {
+            eprintln!("{error}");
+            Outcome::NothingRan
+        }
+    }
+}
+
+/// A folder of JSON files becomes a `.pose` file.
+fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
+    let folder = JsonFolder::open(&arguments.input)?;
+    let (frame_rate, (width, height), video_frames) = match (&arguments.video, arguments.fps, arguments.size)
+    {
+        (Some(video), ..) => of_video(video, arguments.rotate)?,
+        (None, Some(fps), Some((width, height))) => (fps, (width.into(), height.into()), 0),
+        _ => return Err(ConvertError::NoSize),
+    };
+    // The last frames of a video may have no file.
+    let frames = folder.frames().max(video_frames);
+    let (output, fps) = (&arguments.output, frame_rate.as_f32());
+    let mut writer = PoseWriter::create(output, openpose_137(), width, height, fps, arguments.overwrite)?;
+    let mut pose = FramePose::default();
+    for frame in 0..frames {
+        folder.read(frame, &mut pose)?;
+        writer.write(&pose)?;
+    }
+    writer.finish()?;
+    let missing = frames - folder.files() as u64;
+    let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
+    eprintln!("{}: {frames} frames at {frame_rate} a second{missing}", arguments.output.display());
+    Ok(())
+}
+
+/// Frame rate, size and number of frames, which only decoding tells for certain.
+fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64), VideoError> {
+    let mut video = video::open(path, &video::Options { rotate, ..video::Options::default() })?;
+    let info = video.info().clone();
+    let mut frames = 0;
+    while video.next_frame()?.is_some() {
+        frames += 1;
+    }
+    Ok((info.frame_rate, (info.width, info.height), frames))
+}
+
+/// A `.pose` file becomes one of the newest version.
+fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
+    let pose = Pose::read_file(&arguments.input)?;
+    let header = &pose.header;
+    let (width, height) = (header.width.into(), header.height.into());
+    let output = &arguments.output;
+    let mut writer =
+        PoseWriter::create(output, &header.skeleton, width, height, pose.fps, arguments.overwrite)?;
+    let mut frame = FramePose::default();
+    for index in 0..pose.frames() {
+        pose.copy_frame(index, &mut frame);
+        writer.write(&frame)?;
+    }
+    writer.finish()?;
+    eprintln!("{}: {} frames, version 0.2", arguments.output.display(), pose.frames());
+    Ok(())
+}
+
+/// A `.pose` file becomes a folder of JSON files.
+fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
+    let pose = Pose::read_file(&arguments.input)?;
+    if !openpose_json::is_openpose(&pose.header.skeleton) {
+        let found = components(&pose.header.skeleton);
+        return Err(ConvertError::NotOpenPose { path: arguments.input.clone(), found });
+    }
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ConvertError::Write { path, source }
+    };
+    let folder = &arguments.output;
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let stem = arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut frame = FramePose::default();
+    for index in 0..pose.frames() {
+        let path = folder.join(openpose_json::file_name(&stem, index as u64));
+        if !arguments.overwrite && path.exists() {
+            return Err(ConvertError::Exists(path));
+        }
+        pose.copy_frame(index, &mut frame);
+        fs::write(&path, openpose_json::to_json(&frame)).map_err(failed(&path))?;
+    }
+    eprintln!("{}: {} files", folder.display(), pose.frames());
+    Ok(())
+}
+
+fn components(skeleton: &Skeleton) -> String {
+    skeleton.components.iter().map(|component| component.name.as_str()).collect::<Vec<_>>().join(", ")
+}
