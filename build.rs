@@ -28,9 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked_for = env::var_os(OPENPOSE_DIR).filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let is_asked_for = asked_for.is_some();
     let folder = asked_for.unwrap_or_else(|| IN_THE_IMAGE.into());
-    println!("cargo:rerun-if-changed={}", folder.join(LIBRARY).display());
     match OpenPose::find(&folder) {
         Ok(openpose) => {
+            // Only where it is: cargo takes a watched file that is missing for changed, and builds all again.
+            println!("cargo:rerun-if-changed={}", folder.join(LIBRARY).display());
             let shim = out.join(SHIM);
             openpose.build_shim(&shim)?;
             println!("cargo:rustc-env=OPPOSE_BUILT_SHIM={}", shim.display());

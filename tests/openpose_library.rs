@@ -10,8 +10,9 @@ mod openpose_json;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use common::{Need, names, shared, trial};
+use common::{Need, names, output, shared, trial};
 use openpose_json::{
     FACES_AND_HANDS_OF_SMALL_NETS, as_rgb, compare_with_golden, of_openpose, of_program, photographs,
 };
@@ -145,6 +146,33 @@ fn frames_it_cannot_bear_are_refused() {
         VideoInfo { width: 16, height: 1600, frame_rate: FrameRate::DEFAULT, announced_frames: None };
     let error = engine.start_video(&narrow).unwrap_err().to_string();
     assert!(error.contains("16x1600"), "{error}");
+    // Nor where the video was said to have others.
+    for (width, height) in [(16, 1600), (1, 1)] {
+        let pixels = vec![0; width as usize * height as usize * 3];
+        let error = engine.push(Frame::new(0, None, width, height, pixels).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{width}x{height}")), "{error}");
+    }
+    engine.push(frame(0, 64)).unwrap();
+    assert!(engine.pop(&mut FramePose::default()).unwrap());
+}
+
+/// Two OpenPoses have the same name and version but do not fit each other. This one fits nothing at all.
+fn another_openpose_than_the_shim_was_built_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let name = "libopenpose.so.1.5.1";
+    fs::write(path("empty.c"), "").unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", &format!("-Wl,-soname,{name}"), "-o"]).arg(path(name));
+    output(compile.arg(path("empty.c")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    command.arg(shared("media/crowd.avi")).arg("-o").arg(path("out.pose"));
+    command.args(["--engine", "openpose", "--progress", "none", "--model_folder"]).arg(small_nets());
+    let ended = command.env("LD_LIBRARY_PATH", folder.path()).output().unwrap();
+    let text = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{text}");
+    assert!(text.contains("does not load: ") && text.contains("the OpenPose it was built with"), "{text}");
+    assert_eq!(names(folder.path()), ["empty.c", name]);
 }
 
 /// Truncated, garbage, empty: each would end the process or find nobody.
@@ -180,7 +208,8 @@ fn copy_folder(from: &Path, to: &Path) {
 
 fn main() {
     let needs = [Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("ffmpeg")];
-    common::run(vec![
+    // Some measure the memory of this process, to which others would add.
+    common::run_in_turn(vec![
         trial("the_same_numbers_as_its_own_program", &needs, the_same_numbers_as_its_own_program),
         trial("goldens", &needs, goldens),
         trial(
@@ -191,5 +220,10 @@ fn main() {
         trial("fifty_engines_one_after_the_other", &needs, fifty_engines_one_after_the_other),
         trial("frames_it_cannot_bear_are_refused", &needs, frames_it_cannot_bear_are_refused),
         trial("damaged_models_are_refused", &needs, damaged_models_are_refused),
+        trial(
+            "another_openpose_than_the_shim_was_built_for_is_refused",
+            &[Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("cc")],
+            another_openpose_than_the_shim_was_built_for_is_refused,
+        ),
     ]);
 }

@@ -73,6 +73,12 @@ pub fn run(trials: Vec<Trial>) -> ! {
     libtest_mimic::run(&Arguments::from_args(), trials).exit()
 }
 
+/// Runs the tests one at a time, whatever the command line says, for tests that measure their own process.
+pub fn run_in_turn(trials: Vec<Trial>) -> ! {
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    libtest_mimic::run(&arguments, trials).exit()
+}
+
 /// A path in this repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -191,6 +191,13 @@ impl OpenPose {
     pub fn build(&self) -> &str {
         &self.build
     }
+
+    /// Refuses frames on which OpenPose would damage its memory.
+    fn check_size(&self, width: u32, height: u32) -> Result<(), OpenPoseError> {
+        let frame = Size { width: width as usize, height: height as usize };
+        let native::Options { net_resolution, scale_number, scale_gap, .. } = self.options.keypoints;
+        Ok(check_size(net_resolution, frame, scale_number, scale_gap)?)
+    }
 }
 
 impl fmt::Debug for OpenPose {
@@ -217,16 +224,15 @@ impl Engine for OpenPose {
     }
 
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
-        let frame = Size { width: info.width as usize, height: info.height as usize };
-        let native::Options { net_resolution, scale_number, scale_gap, .. } = self.options.keypoints;
-        check_size(net_resolution, frame, scale_number, scale_gap).map_err(OpenPoseError::from)?;
-        Ok(())
+        Ok(self.check_size(info.width, info.height)?)
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
         if self.running.in_flight() == CAPACITY {
             return Err(OpenPoseError::Full(CAPACITY).into());
         }
+        // A caller may not have said beforehand how large its frames are.
+        self.check_size(frame.width(), frame.height())?;
         Ok(self.running.push(frame)?)
     }
 
