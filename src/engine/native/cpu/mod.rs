@@ -249,7 +249,12 @@ impl Step {
             let items = out.chunks_mut(rows_out * row).enumerate();
             items.map(move |(index, out)| (image, index * rows, out))
         });
-        processor.for_each(items, |(image, first_row, out), scratch| {
+        let prepare = |scratch: &mut Scratch| {
+            if let Kernel::Winograd(winograd) = &self.operation {
+                winograd.prepare(scratch, planes, rows);
+            }
+        };
+        processor.for_each(items, prepare, |(image, first_row, out), scratch| {
             let part = Part { step: self, slots, image, planes, first_row, rows, out, scratch };
             dispatch(processor.available(), part);
         });

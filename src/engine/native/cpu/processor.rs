@@ -63,16 +63,20 @@ impl Processor {
         self.pool.install(work)
     }
 
-    /// Does all items on all threads; each thread takes the next when it has done one.
+    /// Does all items on all threads; each thread takes the next when it has done one. Before that, every
+    /// thread prepares its memory, whether or not there will be an item left for it: so that the first run
+    /// shows how much is needed, and no later one asks for more because the items fall to other threads.
     pub(super) fn for_each<T: Send>(
         &self,
         items: impl Iterator<Item = T> + Send,
+        prepare: impl Fn(&mut Scratch) + Sync,
         work: impl Fn(T, &mut Scratch) + Sync,
     ) {
         let items = Mutex::new(items);
         self.pool.broadcast(|context| {
             // A thread that panicked left nothing half done that the next use would read.
             let mut scratch = self.scratch[context.index()].lock().unwrap_or_else(|lock| lock.into_inner());
+            prepare(&mut scratch);
             loop {
                 let item = items.lock().unwrap_or_else(|lock| lock.into_inner()).next();
                 let Some(item) = item else { break };

@@ -58,6 +58,20 @@ pub struct Winograd {
     pools: bool,
 }
 
+/// How an item's scratch memory is laid out.
+struct Layout {
+    /// Tiles of a row.
+    columns: usize,
+    /// Transformed patches, of which there are more than tiles where a kernel has segments.
+    grid_columns: usize,
+    grid_rows: usize,
+    grid: usize,
+    tiles: usize,
+    /// From a place to the next, before and after the products.
+    place_in: usize,
+    place_out: usize,
+}
+
 /// Some rows of tiles of an image.
 pub struct Item<'a> {
     /// All tensors.
@@ -133,7 +147,27 @@ impl Winograd {
         self.pools
     }
 
-    /// Does some rows of tiles.
+    /// Makes room for items of so many rows of tiles.
+    pub fn prepare(&self, scratch: &mut Scratch, planes: Planes, rows: usize) {
+        let layout = self.layout(planes, rows.min(planes.height.div_ceil(SIDE)));
+        let places = self.places * self.places;
+        grow(&mut scratch.transformed[0], places * layout.place_in);
+        grow(&mut scratch.sums, places * layout.place_out);
+        let most = self.segments * self.segments * self.sources.len();
+        scratch.terms.iter_mut().for_each(|terms| terms.reserve(most.saturating_sub(terms.len())));
+    }
+
+    /// Where things lie in the scratch memory of an item of so many rows of tiles.
+    fn layout(&self, planes: Planes, rows: usize) -> Layout {
+        let columns = planes.width.div_ceil(SIDE);
+        let (grid_columns, grid_rows) = (columns + self.segments - 1, rows + self.segments - 1);
+        let (grid, tiles) = (grid_columns * grid_rows, columns * rows);
+        // An odd stride spreads the places over the cache's sets.
+        let (place_in, place_out) = ((self.sources.len() * grid) | 1, (self.finish.blocks() * tiles) | 1);
+        Layout { columns, grid_columns, grid_rows, grid, tiles, place_in, place_out }
+    }
+
+    /// Does some rows of tiles, in memory that was prepared.
     #[inline(always)]
     pub fn run<V: Vector>(&self, item: Item<'_>) {
         if self.places == 6 { self.run_places::<V, 6>(item) } else { self.run_places::<V, 7>(item) }
@@ -142,15 +176,10 @@ impl Winograd {
     #[inline(always)]
     fn run_places<V: Vector, const P: usize>(&self, item: Item<'_>) {
         let Item { slots, image, planes, first_row, rows, out, scratch } = item;
-        let columns = planes.width.div_ceil(SIDE);
         let rows = rows.min(planes.height.div_ceil(SIDE) - first_row);
-        let (grid_columns, grid_rows) = (columns + self.segments - 1, rows + self.segments - 1);
-        let (grid, tiles) = (grid_columns * grid_rows, columns * rows);
+        let Layout { columns, grid_columns, grid_rows, grid, tiles, place_in, place_out } =
+            self.layout(planes, rows);
         let blocks = self.finish.blocks();
-        // An odd stride spreads the places over the cache's sets.
-        let (place_in, place_out) = ((self.sources.len() * grid) | 1, (blocks * tiles) | 1);
-        grow(&mut scratch.transformed[0], P * P * place_in);
-        grow(&mut scratch.sums, P * P * place_out);
 
         for grid_row in 0..grid_rows {
             for (block, source) in self.sources.iter().enumerate() {
