@@ -2,40 +2,30 @@
 //! are worth.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/counting.rs"]
+mod counting;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use counting::Counting;
 use oppose::pose::{Component, FramePose, Pose, Skeleton, openpose_137};
 use proptest::prelude::*;
-
-/// Counts what is allocated, to hold the reader to its word.
-struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is handed on to the system's allocator unchanged.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as for the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as for the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+/// Holds the reader to its word.
+static ALLOCATOR: Counting = Counting {
+    allocated: |size| {
+        let now = NOW.fetch_add(size, Ordering::Relaxed) + size;
+        MOST.fetch_max(now, Ordering::Relaxed);
+    },
+    freed: |size| _ = NOW.fetch_sub(size, Ordering::Relaxed),
+};
 
 /// Reads, and makes sure that reading took no more memory than a small multiple of the file: names are kept
 /// as strings of 24 bytes where the file has 2.

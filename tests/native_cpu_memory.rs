@@ -1,42 +1,32 @@
 //! A warm net on the CPU asks for no memory but the few small blocks with which rayon wakes its threads.
 //! Alone in its program, because it counts what all threads ask for.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
-#![allow(unsafe_code)] // An allocator that counts; all it does is to hand on.
 
+#[path = "common/counting.rs"]
+mod counting;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use counting::Counting;
 use made_up_models::Size;
 use oppose::engine::native::Backend;
 use oppose::engine::native::assemble::size::Size as Pixels;
 use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::Net;
 
-struct Counting;
-
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BYTES.fetch_add(layout.size(), Relaxed);
-        LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller keeps the allocator's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting = Counting {
+    allocated: |size| {
+        BYTES.fetch_add(size, Relaxed);
+        LARGEST.fetch_max(size, Relaxed);
+    },
+    freed: |_| {},
+};
 
 #[test]
 fn a_warm_net_takes_no_memory() {

@@ -1,16 +1,17 @@
 //! Reading a model takes no more memory than the model, whatever its bytes claim; and frames take none once
 //! the first has shown how much is needed.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
-#![allow(unsafe_code)] // An allocator that counts; all it does is to hand on.
 
+#[path = "common/counting.rs"]
+mod counting;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
 #[path = "common/npy.rs"]
 mod npy;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use counting::Counting;
 use made_up_models::{Size, make, message};
 use oppose::engine::native::assemble::size::Size as Pixels;
 use oppose::engine::native::model::{Graph, Net};
@@ -18,33 +19,21 @@ use oppose::engine::native::{Backend, BackendError, Estimator, Options};
 use oppose::pose::FramePose;
 use oppose::video::Frame;
 
-struct Counting;
-
 thread_local! {
     static NOW: Cell<usize> = const { Cell::new(0) };
     static PEAK: Cell<usize> = const { Cell::new(0) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        NOW.set(NOW.get().wrapping_add(layout.size()));
+#[global_allocator]
+static ALLOCATOR: Counting = Counting {
+    allocated: |size| {
+        NOW.set(NOW.get().wrapping_add(size));
         PEAK.set(PEAK.get().max(NOW.get()));
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the allocator's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.set(NOW.get().wrapping_sub(layout.size()));
-        // SAFETY: the pointer came from `alloc` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+    },
+    freed: |size| NOW.set(NOW.get().wrapping_sub(size)),
+};
 
 /// Names, shapes and the lists of layers; their numbers are limited.
 const STRUCTURE: usize = 1 << 20;

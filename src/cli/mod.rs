@@ -69,6 +69,8 @@ Exit status:
 
 Environment:
   OPPOSE_MODELS  the models folder, where --model-folder is not given
+  OPPOSE_ENGINE  the engine, where --engine is not given
+  OPPOSE_SHIM    the library liboppose_openpose.so, where it is not beside the program
 ";
 
 /// How the program ended; the numbers are a contract with scripts.

@@ -15,9 +15,7 @@ use crate::gpu::Gpu;
 pub fn holistic(explicit: Option<&Path>) -> EngineReport {
     let checks = match models::find(explicit, holistic::FOLDER.as_ref()) {
         Err(error) => {
-            let looked: Vec<String> =
-                error.looked.iter().map(|folder| folder.display().to_string()).collect();
-            let found = format!("no folder {} in {}", holistic::FOLDER, looked.join(", "));
+            let found = format!("no folder {} in {}", holistic::FOLDER, models::places(&error.looked));
             vec![Check::missing("holistic models", found).next("run scripts/fetch-models.sh")]
         }
         Ok(folder) => {

@@ -10,9 +10,6 @@ use super::Check;
 use crate::engine::models;
 use crate::engine::native::model::Net;
 
-/// The nets the engines load.
-const NETS: [Net; 3] = [Net::Body25, Net::Face, Net::Hand];
-
 /// Where the models come from, for who has none.
 const SOURCE: &str = "name OpenPose's models folder with --model-folder or OPPOSE_MODELS; the container image cwaffles/openpose has it in /openpose/models";
 
@@ -21,16 +18,12 @@ pub fn checks(explicit: Option<&Path>) -> Vec<Check> {
     let wanted = Net::Body25.caffemodel();
     match models::find(explicit, wanted.as_ref()) {
         Err(error) => {
-            let looked: Vec<String> =
-                error.looked.iter().map(|folder| folder.display().to_string()).collect();
-            vec![
-                Check::missing("OpenPose models", format!("no {wanted} in {}", looked.join(", ")))
-                    .next(SOURCE),
-            ]
+            let found = format!("no {wanted} in {}", models::places(&error.looked));
+            vec![Check::missing("OpenPose models", found).next(SOURCE)]
         }
         Ok(folder) => {
             let mut checks = vec![Check::good("OpenPose models", folder.display().to_string())];
-            checks.extend(NETS.map(|net| net_check(net, &folder)));
+            checks.extend(Net::OF_A_PERSON.map(|net| net_check(net, &folder)));
             checks
         }
     }

@@ -20,8 +20,9 @@ pub struct ModelsNotFound {
     pub looked: Vec<PathBuf>,
 }
 
-fn places(folders: &[PathBuf]) -> String {
-    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+/// Names of what was looked in or for, for people to read.
+pub(crate) fn places(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Finds the models folder that holds `wanted`: an engine's folder in it, for example `holistic`.

@@ -18,7 +18,7 @@ pub use backend::{Backend, BackendError};
 pub use estimator::Estimator;
 pub use options::{CropResolution, OptionError, Options};
 
-use self::assemble::size::{NetResolution, Size, SizeError, net_size, scales};
+use self::assemble::size::SizeError;
 use super::{Engine, EngineError};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
@@ -85,10 +85,7 @@ impl<B: Backend> Engine for Native<B> {
     }
 
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
-        let frame = Size { width: info.width as usize, height: info.height as usize };
-        let Options { net_resolution, scale_number, scale_gap, .. } = self.options;
-        check_size(net_resolution, frame, scale_number, scale_gap).map_err(NativeError::from)?;
-        Ok(())
+        Ok(self.options.check_frame(info.width, info.height).map_err(NativeError::from)?)
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
@@ -108,14 +105,4 @@ impl<B: Backend> Engine for Native<B> {
         self.estimator.estimate(&frame, pose)?;
         Ok(true)
     }
-}
-
-/// Whether frames of this size can be used, before the first of them comes.
-pub(super) fn check_size(
-    resolution: NetResolution,
-    frame: Size,
-    number: u32,
-    gap: f64,
-) -> Result<(), SizeError> {
-    scales(net_size(resolution, frame)?, frame, number, gap, &mut Vec::new())
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::assemble::Parity;
 use super::assemble::heat_maps::MAX_SCALES;
 use super::assemble::keypoint_scale::KeypointScale;
-use super::assemble::size::NetResolution;
+use super::assemble::size::{NetResolution, Size, SizeError, net_size, scales};
 
 /// Settings of the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,16 @@ pub struct OptionError {
 const MAX_HAND_SCALES: u32 = 64;
 
 impl Options {
+    /// Whether frames of this size, in pixels, can be used with these options.
+    ///
+    /// # Errors
+    /// They are too small or too large for a net of this resolution.
+    pub fn check_frame(&self, width: u32, height: u32) -> Result<(), SizeError> {
+        let frame = Size { width: width as usize, height: height as usize };
+        let net = net_size(self.net_resolution, frame)?;
+        scales(net, frame, self.scale_number, self.scale_gap, &mut Vec::new())
+    }
+
     /// Whether the options can be used, alone and together.
     ///
     /// # Errors

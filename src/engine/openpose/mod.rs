@@ -16,11 +16,12 @@ pub use gpu_code::GpuCode;
 pub use shim::SHIM_VARIABLE;
 
 use self::shim::{POINTS, Running, Shim};
-use super::native::assemble::size::{Size, SizeError};
+use super::models::places;
+use super::native::assemble::size::SizeError;
 use super::native::model::ModelError;
-use super::native::{self, OptionError, check_size};
+use super::native::{self, OptionError};
 use super::{Engine, EngineError};
-use crate::gpu::{ComputeCapability, GpuError};
+use crate::gpu::{self, ComputeCapability, GpuError};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
 
@@ -47,7 +48,7 @@ pub enum OpenPoseError {
     /// The shim is nowhere.
     #[error(
         "this program is here without OpenPose (no shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
-        paths(looked)
+        places(looked)
     )]
     NoShim {
         /// Where it was looked for.
@@ -134,10 +135,6 @@ pub enum OpenPoseError {
     },
 }
 
-fn paths(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
 /// An OpenPose that loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
@@ -165,7 +162,7 @@ impl OpenPose {
         preflight::models(model_folder)?;
         let shim = Shim::load()?;
         if shim.needs_gpu() {
-            preflight::gpu(&options)?;
+            preflight::gpu(&gpu::detect()?, options.gpu)?;
         }
         let build = shim.openpose();
         Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build })
@@ -173,8 +170,9 @@ impl OpenPose {
 
     /// Whether there is an OpenPose here that works on a GPU, and this GPU for it.
     pub fn has_gpu(gpu: usize) -> bool {
-        Shim::load().is_ok_and(|shim| {
-            shim.needs_gpu() && preflight::gpu(&Options { gpu, ..Options::default() }).is_ok()
+        // The driver is asked first: loading OpenPose takes a good deal longer.
+        gpu::detect().is_ok_and(|driver| {
+            Shim::load().is_ok_and(|shim| shim.needs_gpu() && preflight::gpu(&driver, gpu).is_ok())
         })
     }
 
@@ -190,13 +188,6 @@ impl OpenPose {
     /// Which OpenPose it is.
     pub fn build(&self) -> &str {
         &self.build
-    }
-
-    /// Refuses frames on which OpenPose would damage its memory.
-    fn check_size(&self, width: u32, height: u32) -> Result<(), OpenPoseError> {
-        let frame = Size { width: width as usize, height: height as usize };
-        let native::Options { net_resolution, scale_number, scale_gap, .. } = self.options.keypoints;
-        Ok(check_size(net_resolution, frame, scale_number, scale_gap)?)
     }
 }
 
@@ -224,7 +215,7 @@ impl Engine for OpenPose {
     }
 
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
-        Ok(self.check_size(info.width, info.height)?)
+        Ok(self.options.keypoints.check_frame(info.width, info.height).map_err(OpenPoseError::from)?)
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
@@ -232,7 +223,7 @@ impl Engine for OpenPose {
             return Err(OpenPoseError::Full(CAPACITY).into());
         }
         // A caller may not have said beforehand how large its frames are.
-        self.check_size(frame.width(), frame.height())?;
+        self.options.keypoints.check_frame(frame.width(), frame.height()).map_err(OpenPoseError::from)?;
         Ok(self.running.push(frame)?)
     }
 

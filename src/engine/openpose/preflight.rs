@@ -4,27 +4,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::OpenPoseError;
 use super::gpu_code::GpuCode;
-use super::{OpenPoseError, Options};
 use crate::engine::native::model::Net;
-use crate::gpu;
-
-/// The nets that OpenPose is to load.
-const NETS: [Net; 3] = [Net::Body25, Net::Face, Net::Hand];
+use crate::gpu::Driver;
 
 /// Reads all nets as the engine `native` would: each file is there, whole, and what it should be.
 pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
-    for net in NETS {
+    for net in Net::OF_A_PERSON {
         net.read(folder)?;
     }
     Ok(())
 }
 
 /// Whether the GPU is there and the OpenPose that has been loaded brings code for it.
-pub(super) fn gpu(options: &Options) -> Result<(), OpenPoseError> {
-    let driver = gpu::detect()?;
+pub(super) fn gpu(driver: &Driver, asked: usize) -> Result<(), OpenPoseError> {
     let gpus = driver.gpus.len();
-    let gpu = driver.gpus.get(options.gpu).ok_or(OpenPoseError::NoSuchGpu { asked: options.gpu, gpus })?;
+    let gpu = driver.gpus.get(asked).ok_or(OpenPoseError::NoSuchGpu { asked, gpus })?;
     let code = gpu_code();
     if code.is_empty() || code.runs_on(gpu.compute_capability) {
         return Ok(());

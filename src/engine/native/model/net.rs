@@ -18,6 +18,9 @@ pub enum Net {
 }
 
 impl Net {
+    /// The nets of a person with face and hands, which the engines load.
+    pub const OF_A_PERSON: [Self; 3] = [Self::Body25, Self::Face, Self::Hand];
+
     /// Where the net's description lies in the model folder.
     pub fn prototxt(self) -> &'static str {
         match self {
