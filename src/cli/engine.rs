@@ -6,6 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use clap::{Args, ValueEnum};
 use oppose::engine::holistic::{self, Holistic};
@@ -82,7 +83,7 @@ impl EngineArguments {
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
-            Choice::OpenPose => self.isolate_openpose(),
+            Choice::OpenPose => self.isolate_openpose(reporter),
             Choice::Native => self.open_native(max_people),
             Choice::Holistic => self.open_holistic(),
             Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
@@ -92,7 +93,7 @@ impl EngineArguments {
             }
             Choice::Auto if OpenPose::has_gpu(self.gpu) => {
                 reporter.note("engine: openpose (on the GPU)");
-                self.isolate_openpose()
+                self.isolate_openpose(reporter)
             }
             Choice::Auto => {
                 reporter.note("engine: native (OpenPose's models, on the CPU)");
@@ -102,7 +103,7 @@ impl EngineArguments {
     }
 
     /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
-    fn isolate_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
+    fn isolate_openpose(&self, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         let log = match &self.engine_log {
             Some(path) => Some(
                 File::options()
@@ -115,7 +116,18 @@ impl EngineArguments {
         };
         let mut command = Command::new(env::current_exe().map_err(OpenError::Program)?);
         command.arg(engine_process::NAME).args(env::args_os().skip(1));
+        let folder = self.find(Net::Body25.caffemodel())?;
+        // Hashing takes as long as OpenPose takes to load.
+        let hashing = thread::spawn(move || openpose::unpublished(&folder));
         let engine = Isolated::start(command, "openpose", openpose_137(), log).map_err(EngineError::from)?;
+        let others = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if !others.is_empty() {
+            let others: Vec<&str> = others.into_iter().map(Net::caffemodel).collect();
+            reporter.note(&format!(
+                "not the files OpenPose's authors published: {}; right for nets of your own, else fetch them again",
+                others.join(", ")
+            ));
+        }
         Ok(Box::new(engine))
     }
 

@@ -1,10 +1,6 @@
 //! OpenPose's models: there, as published, readable.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-
-use md5::{Digest, Md5};
 
 use super::Check;
 use crate::engine::models;
@@ -31,7 +27,7 @@ pub fn checks(explicit: Option<&Path>) -> Vec<Check> {
 
 fn net_check(net: Net, folder: &Path) -> Check {
     let name = net.caffemodel();
-    let (bytes, md5) = match md5_of(&folder.join(name)) {
+    let (bytes, md5) = match net.md5(folder) {
         Ok(found) => found,
         Err(error) => return Check::missing(name, error.to_string()).next(SOURCE),
     };
@@ -45,21 +41,5 @@ fn net_check(net: Net, folder: &Path) -> Check {
     } else {
         Check::note(name, format!("{bytes} bytes, readable, but not the published file (MD5 {md5})"))
             .next(format!("right for nets of your own; the published file has MD5 {}", net.published_md5()))
-    }
-}
-
-/// Length and MD5 of a file, read piece by piece: a wrong file may be huge.
-fn md5_of(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    let (mut hash, mut length) = (Md5::new(), 0);
-    loop {
-        let piece = file.fill_buf()?;
-        if piece.is_empty() {
-            return Ok((length, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
-        }
-        hash.update(piece);
-        let read = piece.len();
-        length += read as u64;
-        file.consume(read);
     }
 }

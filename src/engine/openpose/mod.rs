@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use gpu_code::GpuCode;
+pub use preflight::unpublished;
 pub use shim::SHIM_VARIABLE;
 
 use self::shim::{POINTS, Running, Shim};

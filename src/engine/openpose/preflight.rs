@@ -17,6 +17,13 @@ pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
     Ok(())
 }
 
+/// The nets whose values are not those that OpenPose's authors published: right for nets of one's own, else a sign
+/// of damage that leaves the file readable. A file that cannot be read is not among them.
+pub fn unpublished(folder: &Path) -> Vec<Net> {
+    let is_other = |net: &Net| net.md5(folder).is_ok_and(|(_, md5)| md5 != net.published_md5());
+    Net::OF_A_PERSON.into_iter().filter(is_other).collect()
+}
+
 /// Whether the GPU is there and the OpenPose that has been loaded brings code for it.
 pub(super) fn gpu(driver: &Driver, asked: usize) -> Result<(), OpenPoseError> {
     let gpus = driver.gpus.len();

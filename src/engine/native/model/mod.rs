@@ -7,6 +7,7 @@ mod graph;
 mod join;
 mod net;
 mod prototxt;
+mod published;
 mod text;
 mod wire;
 

@@ -41,16 +41,6 @@ impl Net {
         }
     }
 
-    /// The MD5 of the trained values that OpenPose's authors published.
-    pub fn published_md5(self) -> &'static str {
-        match self {
-            Self::Body25 => "78287b57cf85fa89c03f1393d368e5b7",
-            Self::Coco => "5156d31f670511fce9b4e28b403f2939",
-            Self::Face => "e747180d728fa4e4418c465828384333",
-            Self::Hand => "a82cfc3fea7c62f159e11bd3674c1531",
-        }
-    }
-
     /// Number of planes of the net's result.
     pub fn output_channels(self) -> usize {
         match self {
