@@ -630,6 +630,49 @@ impl TensorMap {
     }
 }
 
+impl TensorMap {
+    /// Pictures, of which rectangles of pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each; zeros outside.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// There is less memory.
+    pub fn of_tiles(
+        memory: &Memory,
+        element: Element,
+        shape: Pictures,
+        tile_width: usize,
+        tile_height: usize,
+    ) -> Result<Self, CudaError> {
+        let Pictures { images, height, width, channels } = shape;
+        let pixel = channels * element.bytes();
+        assert!(images * height * width * pixel <= memory.bytes, "pictures within the memory");
+        let tile = [(SWIZZLE_BYTES / element.bytes()) as u32, tile_width as u32, tile_height as u32, 1];
+        let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
+        // SAFETY: as in `of_rows`.
+        let code = unsafe {
+            sys::cuTensorMapEncodeTiled(
+                map.as_mut_ptr(),
+                element.raw(),
+                4,
+                memory.address as *mut c_void,
+                [channels as u64, width as u64, height as u64, images as u64].as_ptr(),
+                [pixel as u64, (width * pixel) as u64, (height * width * pixel) as u64].as_ptr(),
+                tile.as_ptr(),
+                [1; 4].as_ptr(),
+                sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+                sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+                sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+            )
+        };
+        code.result().map_err(failed("cuTensorMapEncodeTiled"))?;
+        // SAFETY: the call has filled it.
+        Ok(Self(unsafe { map.assume_init() }.opaque))
+    }
+}
+
 /// The shape of a tensor: images × height × width × channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pictures {

@@ -11,9 +11,10 @@ use crate::engine::native::assemble::heat_maps::MAX_SCALES;
 use crate::gpu::ComputeCapability;
 
 /// Files that the others include.
-const HEADERS: [(&str, &str); 3] = [
+const HEADERS: [(&str, &str); 4] = [
     ("element.cuh", include_str!("kernels/element.cuh")),
     ("heat_maps.cuh", include_str!("kernels/heat_maps.cuh")),
+    ("hopper.cuh", include_str!("kernels/hopper.cuh")),
     ("layer.cuh", include_str!("kernels/layer.cuh")),
 ];
 
@@ -47,6 +48,28 @@ pub struct HopperConvolution {
     pub sources: [TensorMap; MAX_SOURCES],
     pub weights: TensorMap,
     pub layer: Layer,
+}
+
+/// `ConvolveAndPool` in convolution_pooling.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct PoolingConvolution {
+    pub pixels: TensorMap,
+    pub weights: TensorMap,
+    pub layer: Layer,
+    pub images: i32,
+    pub unused: i32,
+}
+
+/// `First` in first.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct FirstConvolution {
+    pub from: u64,
+    pub weights: u64,
+    pub layer: Layer,
+    pub images: i32,
+    pub unused: i32,
 }
 
 /// `Source` in convolution.cu.
@@ -171,11 +194,21 @@ pub enum Convolve {
         narrow: HopperTile,
         /// For at most 64 output channels.
         thin: HopperTile,
+        /// For at most 64 channels and pooling, in half precision.
+        pooling: Option<Kernel<PoolingConvolution>>,
     },
     /// With what all GPUs have.
     Portable(Kernel<PortableConvolution>),
 }
 
+/// Width and height of the pixels that a block of [`PoolingConvolution`] loads at once: a tile and its border.
+pub const POOLING_LOADS: (usize, usize) = (10, 34);
+/// Channels that [`PoolingConvolution`] and [`FirstConvolution`] can have.
+pub const FEW_CHANNELS: usize = 64;
+/// Width and height of a tile of [`FirstConvolution`].
+pub const FIRST_TILE: (usize, usize) = (64, 32);
+/// Inputs of an output of [`FirstConvolution`], filled up.
+pub const FIRST_INPUTS: usize = 32;
 /// Pixels and output channels of a block of the portable convolution.
 pub const PORTABLE_TILE: (usize, usize) = (128, 64);
 /// Threads of a block: of convolutions on Hopper, of portable ones, of peaks, of everything else.
@@ -190,6 +223,8 @@ pub const THREADS: usize = 256;
 pub struct Kernels {
     /// See [`Convolve`].
     pub convolve: Convolve,
+    /// From the picture to 64 channels, in half precision.
+    pub first: Option<Kernel<FirstConvolution>>,
     /// Halves the size.
     pub pool: Kernel<Pooling>,
     /// Makes net inputs.
@@ -204,6 +239,8 @@ pub struct Kernels {
 
 /// The first GPUs whose tensor cores know TF32.
 const TF32_SINCE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
+/// The first GPUs with the product that [`FirstConvolution`] is made of.
+const FIRST_SINCE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
 /// The first GPUs with tensor cores.
 const TENSOR_CORES_SINCE: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
 const HOPPER: ComputeCapability = ComputeCapability { major: 9, minor: 0 };
@@ -228,6 +265,7 @@ impl Kernels {
                 wide: hopper_tile(&module, "convolve_128x256", 128, 256, 4)?,
                 narrow: hopper_tile(&module, "convolve_128x128", 128, 128, 3)?,
                 thin: hopper_tile(&module, "convolve_64x256", 64, 256, 5)?,
+                pooling: compiler.pooling_convolution()?,
             }
         } else {
             let module =
@@ -235,6 +273,7 @@ impl Kernels {
             // SAFETY: the struct mirrors the kernel's parameter.
             Convolve::Portable(unsafe { module.kernel("convolve", 0) }?)
         };
+        let first = compiler.first_convolution(is_portable)?;
         // As the processor computes them, to the last bit.
         let exact = &["--fmad=false"];
         let pool = compiler.module("pooling.cu", include_str!("kernels/pooling.cu"), &[], false)?;
@@ -246,6 +285,7 @@ impl Kernels {
         unsafe {
             Ok(Self {
                 convolve,
+                first,
                 pool: pool.kernel("pool", 0)?,
                 warp: warp.kernel("warp", 0)?,
                 find_peaks: peaks.kernel("find_peaks", 0)?,
@@ -276,6 +316,30 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
+    fn pooling_convolution(&self) -> Result<Option<Kernel<PoolingConvolution>>, CudaError> {
+        if self.precision != Precision::Fp16 {
+            return Ok(None);
+        }
+        let source = include_str!("kernels/convolution_pooling.cu");
+        let module = self.module("convolution_pooling.cu", source, &[], true)?;
+        // Weights, two buffers in steps of 1024 bytes, pooled pixels of two groups of warps, barriers, room to align.
+        let (width, height) = POOLING_LOADS;
+        let buffer = (width * height * 128).next_multiple_of(1024);
+        let shared_bytes =
+            9 * FEW_CHANNELS * 128 + 2 * buffer + 2 * 32 * (2 * FEW_CHANNELS + 16) + 5 * 8 + 1024;
+        // SAFETY: the struct mirrors the kernel's parameter.
+        Ok(Some(unsafe { module.kernel("convolve_and_pool", shared_bytes) }?))
+    }
+
+    fn first_convolution(&self, is_portable: bool) -> Result<Option<Kernel<FirstConvolution>>, CudaError> {
+        if self.precision != Precision::Fp16 || self.gpu < FIRST_SINCE || is_portable {
+            return Ok(None);
+        }
+        let module = self.module("first.cu", include_str!("kernels/first.cu"), &[], false)?;
+        // SAFETY: the struct mirrors the kernel's parameter.
+        Ok(Some(unsafe { module.kernel("convolve_first", 0) }?))
+    }
+
     fn module(
         &self,
         name: &str,

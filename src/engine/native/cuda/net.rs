@@ -6,7 +6,8 @@ use half::f16;
 
 use super::driver::{Context, Element, Memory, Pictures, SWIZZLE_BYTES, Stream, TensorMap};
 use super::kernels::{
-    Convolve, HOPPER_THREADS, HopperConvolution, HopperTile, Kernels, Layer, PORTABLE_TILE, Pooling,
+    Convolve, FEW_CHANNELS, FIRST_INPUTS, FIRST_TILE, FirstConvolution, HOPPER_THREADS, HopperConvolution,
+    HopperTile, Kernels, Layer, POOLING_LOADS, PORTABLE_TILE, Pooling, PoolingConvolution,
     PortableConvolution, Source, THREADS,
 };
 use super::plan::{Place, Plan, Step, plan};
@@ -16,8 +17,6 @@ use crate::engine::native::model::{Activation, Convolution, Graph, Operation};
 
 /// Vectors of 16 bytes are what the kernels read and write: a pixel's channels are filled up to whole ones.
 const VECTOR_BYTES: usize = 16;
-/// Output channels from which on a block works on 128 of them.
-const THIN_CHANNELS: usize = 64;
 /// Chunks of input channels from which on a long block's start and end do not count.
 const LONG: usize = 24;
 
@@ -58,12 +57,16 @@ struct Weights {
     rows: usize,
     chunks: usize,
     channels_out: usize,
+    /// Packed for [`FirstConvolution`].
+    is_first: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Call {
     Hopper { wide: Box<HopperConvolution>, narrow: Box<HopperConvolution>, chunks: usize },
     Thin(Box<HopperConvolution>),
+    Pooling(Box<PoolingConvolution>),
+    First(Box<FirstConvolution>),
     Portable(Box<PortableConvolution>),
     Pool(Pooling),
 }
@@ -74,7 +77,13 @@ impl Net {
     /// # Errors
     /// The net has layers that are not run on a GPU, or there is too little memory.
     pub fn new(gpu: &Arc<Gpu>, graph: &Graph, images: usize) -> Result<Self, CudaError> {
-        let plan = plan(graph)?;
+        let pools = matches!(gpu.kernels.convolve, Convolve::Hopper { pooling: Some(_), .. });
+        let plan = plan(graph, |convolution, channels| {
+            pools
+                && convolution.kernel == 3
+                && channels <= FEW_CHANNELS
+                && convolution.bias.len() <= FEW_CHANNELS
+        })?;
         let mut layers: Vec<Option<Weights>> = (0..graph.layers.len()).map(|_| None).collect();
         for step in &plan.steps {
             if let Operation::Convolution(convolution) = &graph.layers[step.layer].operation {
@@ -209,8 +218,42 @@ impl Net {
             }
             Ok(Box::new(call))
         };
+        let first_source = step.sources.first();
+        if let (true, Some(source)) = (weights.is_first, first_source) {
+            let (from, weights) = (self.slots[source.slot].address(), weights.packed.address());
+            return Ok(Call::First(Box::new(FirstConvolution {
+                from,
+                weights,
+                layer,
+                images: 0,
+                unused: 0,
+            })));
+        }
+        if let (true, Some(source)) = (step.pools, first_source) {
+            let shape =
+                Pictures { images: self.images, height, width, channels: filled(source.channels, element) };
+            let (tile_width, tile_height) = POOLING_LOADS;
+            return Ok(Call::Pooling(Box::new(PoolingConvolution {
+                pixels: TensorMap::of_tiles(
+                    &self.slots[source.slot],
+                    element,
+                    shape,
+                    tile_width,
+                    tile_height,
+                )?,
+                weights: TensorMap::of_rows(
+                    &weights.packed,
+                    element,
+                    weights.chunks * weights.rows,
+                    FEW_CHANNELS,
+                )?,
+                layer,
+                images: 0,
+                unused: 0,
+            })));
+        }
         Ok(match &self.gpu.kernels.convolve {
-            Convolve::Hopper { thin, .. } if weights.channels_out <= THIN_CHANNELS => {
+            Convolve::Hopper { thin, .. } if weights.channels_out <= FEW_CHANNELS => {
                 Call::Thin(hopper(thin)?)
             }
             Convolve::Hopper { wide, narrow, .. } => {
@@ -312,6 +355,21 @@ impl Net {
                     // SAFETY: as above.
                     unsafe { kernel.launch(stream, [blocks, 1, 1], THREADS, &call) }?;
                 }
+                (Call::Pooling(call), Convolve::Hopper { pooling: Some(kernel), .. }) => {
+                    let call = PoolingConvolution { images: images as i32, ..**call };
+                    // Each goes through many tiles.
+                    let blocks = self.gpu.context.multiprocessors;
+                    // SAFETY: as above.
+                    unsafe { kernel.launch(stream, [blocks, 1, 1], HOPPER_THREADS, &call) }?;
+                }
+                (Call::First(call), _) => {
+                    let call = FirstConvolution { images: images as i32, ..**call };
+                    let across = (call.layer.width as usize).div_ceil(FIRST_TILE.0);
+                    let down = (call.layer.height as usize).div_ceil(FIRST_TILE.1);
+                    let Some(kernel) = &kernels.first else { continue };
+                    // SAFETY: as above.
+                    unsafe { kernel.launch(stream, [across * down, images, 1], THREADS, &call) }?;
+                }
                 (Call::Pool(call), _) => {
                     let call = Pooling { images: images as i32, ..*call };
                     let vectors =
@@ -373,12 +431,16 @@ impl Weights {
         let element = gpu.precision.element();
         let channels_out = convolution.bias.len();
         let tile = match &gpu.kernels.convolve {
-            Convolve::Hopper { thin, .. } if channels_out <= THIN_CHANNELS => thin.channels,
+            Convolve::Hopper { thin, .. } if channels_out <= FEW_CHANNELS => thin.channels,
             Convolve::Hopper { wide, .. } => wide.channels,
             Convolve::Portable(_) => PORTABLE_TILE.1,
         };
         let rows = channels_out.next_multiple_of(tile);
-        let packed = pack(convolution, sources, rows, chunk(element));
+        let is_first = gpu.kernels.first.is_some() && is_first(convolution, sources);
+        let packed = match is_first {
+            true => pack_first(convolution),
+            false => pack(convolution, sources, rows, chunk(element)),
+        };
         let chunks = packed.len() / (rows * chunk(element)).max(1);
         let context = &gpu.context;
         let packed = match gpu.precision {
@@ -407,8 +469,26 @@ impl Weights {
             rows,
             chunks,
             channels_out,
+            is_first,
         })
     }
+}
+
+/// Whether a convolution is one for [`FirstConvolution`].
+fn is_first(convolution: &Convolution, sources: &[Place]) -> bool {
+    let is_picture = matches!(sources, [source] if source.slot == 0 && source.channels == 3);
+    is_picture && convolution.kernel == 3 && convolution.bias.len() == FEW_CHANNELS
+}
+
+/// Output channels × [`FIRST_INPUTS`]: kernel positions × 3 channels, filled up with zeros.
+fn pack_first(convolution: &Convolution) -> Vec<f32> {
+    let mut packed = vec![0.0; FEW_CHANNELS * FIRST_INPUTS];
+    for (row, weights) in packed.chunks_exact_mut(FIRST_INPUTS).zip(convolution.weights.chunks_exact(27)) {
+        for (index, target) in row[..27].iter_mut().enumerate() {
+            *target = weights[index % 3 * 9 + index / 3];
+        }
+    }
+    packed
 }
 
 /// Weights in the order in which they are used: sources × kernel positions × chunks × rows × channels of a

@@ -1,7 +1,7 @@
 //! From a graph to steps: who reads what from where, and which tensors share memory.
 
 use super::CudaError;
-use crate::engine::native::model::{Graph, Operation};
+use crate::engine::native::model::{Convolution, Graph, Layer, Operation};
 
 /// The most inputs of a concatenation.
 pub const MAX_SOURCES: usize = 4;
@@ -28,6 +28,8 @@ pub struct Step {
     pub target: Option<Place>,
     /// Where its channels begin among the net's results, if they are some.
     pub first_plane: Option<usize>,
+    /// Whether the maximum of each 2 × 2 results is all that is kept of a convolution.
+    pub pools: bool,
 }
 
 /// All steps, in order.
@@ -41,11 +43,12 @@ pub struct Plan {
     pub planes: usize,
 }
 
-/// Tensor 0, the input, is in slot 0.
+/// Tensor 0, the input, is in slot 0. `can_pool` says of which convolutions, by their number of input channels,
+/// the pooling behind them is done in one go.
 ///
 /// # Errors
 /// The net has layers that are not run on a GPU.
-pub fn plan(graph: &Graph) -> Result<Plan, CudaError> {
+pub fn plan(graph: &Graph, can_pool: impl Fn(&Convolution, usize) -> bool) -> Result<Plan, CudaError> {
     let unsupported = |layer: &str, what: &'static str| CudaError::Net { layer: layer.into(), what };
     // For each tensor those it consists of; all but concatenations hold themselves.
     let mut parts: Vec<Vec<usize>> = (0..graph.tensors.len()).map(|tensor| vec![tensor]).collect();
@@ -78,7 +81,17 @@ pub fn plan(graph: &Graph) -> Result<Plan, CudaError> {
         planes += graph.tensors[tensor].channels;
     }
 
-    let working = || graph.layers.iter().enumerate().filter(|(_, layer)| !is_concatenation(&layer.operation));
+    let pooling_of = |layer: &Layer| {
+        let Operation::Convolution(convolution) = &layer.operation else { return None };
+        let channels = layer.inputs.iter().map(|&input| graph.tensors[input].channels).sum();
+        let mut readers = graph.layers.iter().filter(|reader| reader.inputs.contains(&layer.output));
+        let reader = readers.next().filter(|reader| matches!(reader.operation, Operation::MaxPooling))?;
+        let is_alone = readers.next().is_none() && first_plane[layer.output].is_none();
+        (is_alone && can_pool(convolution, channels)).then_some(reader.output)
+    };
+    let pooled: Vec<Option<usize>> = graph.layers.iter().map(pooling_of).collect();
+    let is_done = |layer: &Layer| pooled.contains(&Some(layer.output)) || is_concatenation(&layer.operation);
+    let working = || graph.layers.iter().enumerate().filter(|(_, layer)| !is_done(layer));
     let mut last_read = vec![None; graph.tensors.len()];
     for (index, layer) in working() {
         layer
@@ -94,13 +107,14 @@ pub fn plan(graph: &Graph) -> Result<Plan, CudaError> {
     for (index, layer) in working() {
         let sources = layer.inputs.iter().flat_map(|&input| &parts[input]);
         let sources = sources.filter_map(|&tensor| places[tensor]).collect();
-        let made = layer.output;
+        let made = pooled[index].unwrap_or(layer.output);
         if last_read[made].is_some() {
             let slot = slots.free();
             slots.held[slot] = Some(made);
             places[made] = Some(slots.place(graph, made, slot));
         }
-        steps.push(Step { layer: index, sources, target: places[made], first_plane: first_plane[made] });
+        let (target, first_plane) = (places[made], first_plane[made]);
+        steps.push(Step { layer: index, sources, target, first_plane, pools: pooled[index].is_some() });
         for held in &mut slots.held {
             if held.is_some_and(|tensor| last_read[tensor].is_none_or(|last| last <= index)) {
                 *held = None;
@@ -142,7 +156,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::native::model::{Activation, Convolution, Layer, Tensor};
+    use crate::engine::native::model::{Activation, Tensor};
 
     /// image(3) -> a(8) -> pooled -> b(4), c(6) of b; d of concatenated (pooled, b, c); result: (d, b).
     fn graph() -> Graph {
@@ -184,38 +198,48 @@ mod tests {
 
     #[test]
     fn a_tensor_lives_until_its_last_reader() {
-        let plan = plan(&graph()).unwrap();
+        let plan = plan(&graph(), |_, _| false).unwrap();
         assert_eq!(plan.planes, 6);
         let last = plan.steps.last().unwrap();
         assert_eq!(last.sources.iter().map(|place| place.channels).collect::<Vec<_>>(), [8, 4, 6]);
         assert_eq!((last.target, last.first_plane), (None, Some(0)));
         assert_eq!(plan.steps[2].first_plane, Some(2));
-        for (index, step) in plan.steps.iter().enumerate() {
-            let Some(target) = step.target else { continue };
-            // Nobody writes over what a later step still reads.
-            for later in &plan.steps[index..] {
-                let is_rewritten =
-                    plan.steps[index + 1..].iter().take_while(|other| other.layer <= later.layer);
-                let is_rewritten =
-                    is_rewritten.filter_map(|other| other.target).any(|other| other.slot == target.slot);
-                if later.sources.contains(&target) && later.layer > step.layer {
-                    assert!(
-                        !is_rewritten || later.target.is_some_and(|made| made.slot == target.slot),
-                        "{plan:?}"
-                    );
-                }
+        assert_nothing_is_lost(&plan);
+    }
+
+    /// Nobody writes over what a later step still reads, nor over what it reads itself.
+    fn assert_nothing_is_lost(plan: &Plan) {
+        let mut held = vec![None; plan.slots.len()];
+        held[0] = Some(Place { slot: 0, channels: 3, stride: 1 });
+        for step in &plan.steps {
+            for source in &step.sources {
+                assert_eq!(held[source.slot], Some(*source), "{plan:?}");
             }
-            assert!(!step.sources.iter().any(|source| source.slot == target.slot), "in place: {step:?}");
+            if let Some(target) = step.target {
+                assert!(step.sources.iter().all(|source| source.slot != target.slot), "in place: {step:?}");
+                held[target.slot] = Some(target);
+            }
         }
+    }
+
+    #[test]
+    fn a_convolution_pools_where_nobody_else_reads_it() {
+        let plan =
+            plan(&graph(), |convolution, channels| channels == 3 && convolution.bias.len() == 8).unwrap();
+        assert_eq!(plan.steps.len(), 4);
+        assert!(plan.steps[0].pools && plan.steps[0].target.is_some_and(|target| target.stride == 2));
+        assert_nothing_is_lost(&plan);
     }
 
     #[test]
     fn what_a_gpu_does_not_run_is_named() {
         let mut pooled = graph();
         pooled.layers[5] = Layer { operation: Operation::MaxPooling, ..pooled.layers[5].clone() };
-        assert!(plan(&pooled).unwrap_err().to_string().contains("layer 6 pools a concatenation"));
+        assert!(
+            plan(&pooled, |_, _| false).unwrap_err().to_string().contains("layer 6 pools a concatenation")
+        );
         let mut image = graph();
         image.layers[6].inputs = vec![6, 0];
-        assert!(plan(&image).is_err());
+        assert!(plan(&image, |_, _| false).is_err());
     }
 }
