@@ -207,7 +207,10 @@ impl Line<'_> {
         match self.engine.pop(&mut self.pose) {
             Ok(true) => self.in_flight -= 1,
             // The engine knows better how many there are.
-            Ok(false) => self.in_flight = 0,
+            Ok(false) => {
+                self.in_flight = 0;
+                return Ok(());
+            }
             Err(error) => return self.engine_failed(error),
         }
         let Some(running) = self.running.iter_mut().find(|running| running.popped < running.pushed) else {

@@ -53,7 +53,7 @@ impl Points {
             self.points.resize((index + 1) * POINTS, Keypoint::default());
             let first = index * POINTS + BODY_POINTS;
             let face = rectangles::face(person, &BODY_25);
-            if face.is_face() {
+            if options.faces && face.is_face() {
                 let placement = crop::placement(face, Part::Face, face_side);
                 self.faces.push(Crop { placement, first, is_first: true });
             }
@@ -62,7 +62,7 @@ impl Points {
                 let first = first + FACE_POINTS + position * HAND_POINTS;
                 let mut is_first = true;
                 for hand in crop::hand_scales(hand, options.hand_scale_number, options.hand_scale_range) {
-                    if hand.is_hand() {
+                    if options.hands && hand.is_hand() {
                         let placement = crop::placement(hand, part, hand_side);
                         self.hands.push(Crop { placement, first, is_first });
                         is_first = false;

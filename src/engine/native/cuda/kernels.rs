@@ -241,8 +241,8 @@ pub struct Kernels {
 const TF32_SINCE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
 /// The first GPUs with the product that [`FirstConvolution`] is made of.
 const FIRST_SINCE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
-/// The first GPUs with tensor cores.
-const TENSOR_CORES_SINCE: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
+/// The oldest GPUs that are used, Volta: the first with tensor cores.
+pub const OLDEST_GPU: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
 const HOPPER: ComputeCapability = ComputeCapability { major: 9, minor: 0 };
 
 impl Kernels {
@@ -252,7 +252,7 @@ impl Kernels {
     /// The GPU does not have that precision, or the compiler is missing.
     pub fn new(context: &Arc<Context>, precision: Precision, is_portable: bool) -> Result<Self, CudaError> {
         let gpu = context.compute_capability;
-        let needed = if precision == Precision::Tf32 { TF32_SINCE } else { TENSOR_CORES_SINCE };
+        let needed = if precision == Precision::Tf32 { TF32_SINCE } else { OLDEST_GPU };
         if gpu < needed {
             return Err(CudaError::Precision { precision, needed, found: gpu });
         }

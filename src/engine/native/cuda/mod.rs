@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 pub use backend::CudaNets;
 pub use engine::{Cuda, MAX_BATCH};
+pub use kernels::OLDEST_GPU;
 pub use measure::Job;
 pub use nvrtc::{Nvrtc, NvrtcError};
 

@@ -33,17 +33,28 @@ __device__ inline bool is_peak(const Outputs& maps, int frame, int part, int x, 
     return true;
 }
 
-// The mean position of the pixels around a peak, each weighted by its value.
+// Side of the surroundings of a peak.
+#define SIDE 7
+
+// The mean position of the pixels around a peak, each weighted by its value. A warp computes the values, and adds them
+// up in reading order.
 __device__ inline Keypoint refine(const Outputs& maps, int frame, int part, int x, int y, float offset) {
+    int lane = threadIdx.x % 32;
+    float values[2] = {0.0f, 0.0f};
+    for (int i = 0; i < 2; i++) {
+        int place = lane + 32 * i;
+        int column = x - SIDE / 2 + place % SIDE, row = y - SIDE / 2 + place / SIDE;
+        if (place < SIDE * SIDE && column >= 0 && row >= 0 && column < maps.width && row < maps.height) {
+            values[i] = value_at(maps, frame, part, column, row);
+        }
+    }
     float sum_x = 0.0f, sum_y = 0.0f, sum = 0.0f;
-    for (int row = max(y - 3, 0); row < min(y + 4, maps.height); row++) {
-        for (int column = max(x - 3, 0); column < min(x + 4, maps.width); column++) {
-            float value = value_at(maps, frame, part, column, row);
-            if (value > 0.0f) {
-                sum_x += (float)column * value;
-                sum_y += (float)row * value;
-                sum += value;
-            }
+    for (int place = 0; place < SIDE * SIDE; place++) {
+        float value = __shfl_sync(0xffffffff, place < 32 ? values[0] : values[1], place % 32);
+        if (value > 0.0f) {
+            sum_x += (float)(x - SIDE / 2 + place % SIDE) * value;
+            sum_y += (float)(y - SIDE / 2 + place / SIDE) * value;
+            sum += value;
         }
     }
     return {sum_x / sum + offset, sum_y / sum + offset, value_at(maps, frame, part, x, y)};
@@ -114,9 +125,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) find_peaks(const __grid_co
         }
     }
     int plane = frame * gridDim.x + part;
-    for (int i = threadIdx.x; i < count; i += THREADS) {
+    for (int i = threadIdx.x / 32; i < count; i += THREADS / 32) {
         int x = places[i] % maps.width, y = places[i] / maps.width;
-        work.peaks[plane * MAX_PEAKS + i] = refine(maps, frame, part, x, y, work.offset);
+        Keypoint peak = refine(maps, frame, part, x, y, work.offset);
+        if (threadIdx.x % 32 == 0) {
+            work.peaks[plane * MAX_PEAKS + i] = peak;
+        }
     }
     if (threadIdx.x == 0) {
         work.counts[plane] = count;
