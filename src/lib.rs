@@ -24,10 +24,12 @@
 //! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
 //!   `examples/own_engine.rs` does.
 //! * [`pose`] reads and writes `.pose` files.
-//! * [`pipeline`] joins the three for one video.
+//! * [`pipeline`] joins the three for one video, or for several one behind the other.
+//! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
+pub mod batch;
 pub mod doctor;
 pub mod engine;
 pub mod gpu;
