@@ -24,6 +24,7 @@
 //! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
 //!   `examples/own_engine.rs` does.
 //! * [`pose`] reads and writes `.pose` files.
+//! * [`people`] keeps each person in one row, or one person alone.
 //! * [`pipeline`] joins the three for one video.
 //! * [`render`] draws poses over pictures, to look at before believing.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
@@ -31,6 +32,7 @@
 pub mod doctor;
 pub mod engine;
 pub mod gpu;
+pub mod people;
 pub mod pipeline;
 pub mod pose;
 pub mod render;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::engine::{Engine, EngineError};
+use crate::people::{self, Arrangement};
 use crate::pose::{FramePose, PoseError, PoseWriter};
 use crate::video::{DecodeSummary, Frame, FrameRate, Source, VideoError};
 
@@ -51,8 +52,8 @@ impl Cancel {
 pub struct Options {
     /// Replace an existing file. Without it, an existing file is an error.
     pub overwrite: bool,
-    /// Keep at most this many people a frame, the first in the engine's order.
-    pub max_people: Option<usize>,
+    /// Who is kept, and in which row; everybody in the engine's order by default.
+    pub people: people::Options,
     /// Stops the run when asked.
     pub cancel: Cancel,
 }
@@ -179,15 +180,15 @@ pub fn run(
     let queue = (READ_AHEAD_BYTES / frame_bytes.max(1)).clamp(2, 32) as usize;
     let decoder = Decoder::start(source, queue).map_err(PipelineError::Thread)?;
 
+    let rate = info.frame_rate.as_f64();
+    let mut arrangement = Arrangement::new(options.people, engine.skeleton(), info.width, info.height, rate);
     let mut counts = Counts::default();
     let mut in_flight = 0;
     let mut take = |engine: &mut dyn Engine, writer: &mut PoseWriter| -> Result<bool, Failure> {
         if !engine.pop(&mut pose)? {
             return Ok(false);
         }
-        if let Some(people) = options.max_people {
-            pose.truncate(people);
-        }
+        arrangement.apply(&mut pose);
         writer.write(&pose)?;
         counts.add(&pose);
         let elapsed = started.elapsed();
