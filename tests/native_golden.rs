@@ -33,8 +33,6 @@ use oppose::engine::native::assemble::size::{Scale, Size, net_to_frame, scales};
 use oppose::engine::native::assemble::warp::{Interpolation, Warp};
 use oppose::engine::native::assemble::{Keypoint, Parity, peaks, top};
 use oppose::engine::native::model::{Graph, Net};
-use oppose::engine::native::{CropResolution, Estimator, Options};
-use oppose::pose::FramePose;
 use recording::{
     Recording, array, as_output, assert_keypoints, assert_near, assert_peaks, assert_rectangle, from_values,
     json, keypoints, recorded_peaks, rectangle,
@@ -248,35 +246,7 @@ fn faces_and_hands(recording: &Recording) {
 /// Nets differ in the last bits, so a point may jump to another maximum that is as good. The library against
 /// itself, with one thread and two, moves no body point but one in a hundred of the faces' and hands'.
 fn end_to_end(recording: &Recording) {
-    let crop = CropResolution::new(recording.crop_side() as u16).unwrap();
-    let options = Options {
-        net_resolution: recording.net_resolution(),
-        face_net_resolution: crop,
-        hand_net_resolution: crop,
-        parity: Parity::Cpu,
-        ..Options::default()
-    };
-    let mut estimator = Estimator::new(ReferenceBackend(&*NETS), options).unwrap();
-    let mut pose = FramePose::default();
-    estimator.estimate(&recording.frame, &mut pose).unwrap();
-
-    assert_eq!(pose.people(), recording.number("people") as usize);
-    let points = pose.coordinates().chunks_exact(2).zip(pose.confidences());
-    let points: Vec<_> = points.map(|(at, &score)| Keypoint { x: at[0], y: at[1], score }).collect();
-    let mut first = 0;
-    for (name, count, allowed) in
-        [("pose", 25, 0.0), ("face", 70, 0.02), ("hand_left", 21, 0.02), ("hand_right", 21, 0.02)]
-    {
-        let expected = keypoints(&recording.array(&format!("{name}_keypoints")).values);
-        let found = points.chunks_exact(137).flat_map(|person| &person[first..][..count]);
-        let moved = |(a, b): (&Keypoint, &Keypoint)| {
-            (a.x - b.x).abs() > 0.1 || (a.y - b.y).abs() > 0.1 || (a.score - b.score).abs() > 0.03
-        };
-        let moved = found.zip(&expected).filter(|&pair| moved(pair)).count();
-        let limit = (allowed * expected.len() as f64).ceil() as usize;
-        assert!(moved <= limit, "{name}: {moved} of {} points moved, allowed {limit}", expected.len());
-        first += count;
-    }
+    recording.compare_people(ReferenceBackend(&*NETS));
 }
 
 fn numpy_reference() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::names;
 use oppose::engine::{Engine, EngineError};
-use oppose::pipeline::{self, Cancel, Options, PipelineError};
+use oppose::pipeline::{self, Cancel, Event, Options, PipelineError, Stop, Video};
 use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
 use oppose::video::{DecodeSummary, Frame, FrameRate, Source, VideoError, VideoInfo};
 
@@ -57,10 +57,18 @@ struct Gathering {
     batch: usize,
     fails_at: Option<u64>,
     videos: usize,
+    flushes: usize,
 }
 
 fn gathering(batch: usize) -> Gathering {
-    Gathering { waiting: VecDeque::new(), ready: VecDeque::new(), batch, fails_at: None, videos: 0 }
+    Gathering {
+        waiting: VecDeque::new(),
+        ready: VecDeque::new(),
+        batch,
+        fails_at: None,
+        videos: 0,
+        flushes: 0,
+    }
 }
 
 impl Engine for Gathering {
@@ -89,12 +97,13 @@ impl Engine for Gathering {
         }
         self.waiting.push_back(frame);
         if self.waiting.len() == self.batch {
-            self.flush()?;
+            self.ready.append(&mut self.waiting);
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), EngineError> {
+        self.flushes += 1;
         self.ready.append(&mut self.waiting);
         Ok(())
     }
@@ -226,6 +235,75 @@ fn an_engine_can_be_used_again_after_a_cancelled_run() {
     assert_eq!(numbers(&pose), [0.0, 1.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
 }
 
+/// What was told of each video, in order: its number, and how it ended.
+fn run_all(
+    sources: Vec<Box<dyn Source>>,
+    engine: &mut Gathering,
+    folder: &Path,
+) -> (Vec<String>, Result<(), Stop>) {
+    let videos = sources.into_iter().enumerate().map(|(number, source)| Video {
+        open: Box::new(move || Ok(source)),
+        output: folder.join(format!("{number}.pose")),
+    });
+    let mut told = Vec::new();
+    let stopped = pipeline::run_all(videos, engine, &Options::default(), &mut |number, event| match event {
+        Event::Progress(_) => {}
+        Event::Started { .. } => told.push(format!("{number} starts")),
+        Event::Done(report) => told.push(format!("{number} has {}", report.frames)),
+        Event::Failed(error) => told.push(format!("{number}: {error}")),
+    });
+    (told, stopped)
+}
+
+#[test]
+fn videos_follow_each_other_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = gathering(8);
+    let lengths = [3, 0, 20, 2, 6];
+    let (told, stopped) =
+        run_all(lengths.map(|frames| counting(frames, false)).into(), &mut engine, folder.path());
+    assert_eq!(stopped, Ok(()));
+    let starts = (0..5).map(|number| format!("{number} starts"));
+    let ends = ["0 has 3", "1: no frame", "2 has 20", "3 has 2", "4 has 6"];
+    for (pair, (start, end)) in told.chunks(2).zip(starts.zip(ends)) {
+        assert!(pair[0] == start && pair[1].starts_with(end), "{told:?}");
+    }
+    // A flush before the first video, and one after the last.
+    assert_eq!((engine.videos, engine.flushes), (5, 2));
+    for (number, frames) in lengths.into_iter().enumerate().filter(|(_, frames)| *frames > 0) {
+        let pose = Pose::read_file(&folder.path().join(format!("{number}.pose"))).unwrap();
+        let expected: Vec<f32> =
+            (0..frames).map(|frame| if frame % 4 == 0 { 0.0 } else { frame as f32 }).collect();
+        assert_eq!(numbers(&pose), expected, "video {number}");
+    }
+}
+
+#[test]
+fn a_broken_video_does_not_disturb_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = vec![counting(10, false), counting(5, true), counting(9, false)];
+    let (told, stopped) = run_all(sources, &mut gathering(4), folder.path());
+    assert_eq!(stopped, Ok(()));
+    assert!(told[3].starts_with("1: ") && told[3].contains("1.partial.pose"), "{told:?}");
+    assert_eq!(names(folder.path()), ["0.pose", "1.partial.pose", "2.pose"]);
+    let kept = Pose::read_file(&folder.path().join("1.partial.pose")).unwrap();
+    assert_eq!(numbers(&kept), [0.0, 1.0, 2.0, 3.0, 0.0]);
+}
+
+#[test]
+fn where_the_engine_fails_the_videos_that_are_left_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = Gathering { fails_at: Some(12), ..gathering(4) };
+    let sources = vec![counting(6, false), counting(11, false), counting(30, false), counting(3, false)];
+    let (told, stopped) = run_all(sources, &mut engine, folder.path());
+    assert_eq!(stopped, Err(Stop::Engine));
+    // The third's frames were going in, but results of the second were awaited, or those of the third.
+    let last = told.last().unwrap();
+    assert!(last.contains("out of order") && last.contains("partial.pose"), "{told:?}");
+    assert!(told.contains(&"0 has 6".into()) && !told.iter().any(|told| told.starts_with('3')), "{told:?}");
+    assert!(!folder.path().join("2.pose").exists() && !folder.path().join("3.pose").exists());
+}
+
 /// A source that never gives a frame, as a silent pipe.
 struct Silent(VideoInfo);
 
@@ -260,7 +338,10 @@ fn a_silent_pipe_can_be_left() {
 fn people_can_be_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
-    let options = Options { max_people: Some(2), ..Options::default() };
+    let options = Options {
+        people: oppose::people::Options { max_people: Some(2), ..Default::default() },
+        ..Options::default()
+    };
     let report = run(counting(20, false), &mut gathering(3), &path, &options).unwrap();
     assert_eq!(report.people, 2);
     assert_eq!(Pose::read_file(&path).unwrap().people(), 2);

@@ -1,20 +1,24 @@
 //! Which estimator, and what it is told.
 
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
+use std::str::FromStr;
 use std::thread;
 
 use clap::{Args, ValueEnum};
 use oppose::engine::holistic::{self, Holistic};
 use oppose::engine::isolated::Isolated;
 use oppose::engine::models::{self, ModelsNotFound};
+use oppose::engine::native::assemble::Parity;
 use oppose::engine::native::cpu::Cpu;
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
 use oppose::engine::native::model::Net;
-use oppose::engine::native::{Native, NativeError};
+use oppose::engine::native::{Backend, Native, NativeError, OptionError};
 use oppose::engine::openpose::{self, OpenPose};
 use oppose::engine::{Engine, EngineError};
 use oppose::pose::openpose_137;
@@ -27,7 +31,7 @@ use super::progress::Reporter;
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
-    /// where OpenPose's models are found, openpose on a GPU, else native; else holistic
+    /// where OpenPose's models are found, native on a GPU, openpose on a GPU, else native; else holistic
     #[default]
     Auto,
     /// OpenPose 1.5.1 itself, as the container has it: several people, body, face and hands
@@ -37,6 +41,56 @@ pub enum Choice {
     Native,
     /// MediaPipe Holistic: one person, body, face and hands; fast without a GPU
     Holistic,
+}
+
+/// Where nets are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Device {
+    #[default]
+    Auto,
+    Cpu,
+    /// The GPU of this number, or of `--gpu`'s.
+    Cuda(Option<usize>),
+}
+
+impl Device {
+    /// The GPU to be tried, if one is.
+    fn gpu(self, default: usize) -> Option<usize> {
+        match self {
+            Self::Cpu => None,
+            Self::Auto => Some(default),
+            Self::Cuda(gpu) => Some(gpu.unwrap_or(default)),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        let error =
+            || OptionError { option: "device", found: text.into(), expected: "auto, cpu, cuda or cuda:N" };
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(None)),
+            Some(("cuda", number)) => {
+                number.parse().map(|number| Self::Cuda(Some(number))).map_err(|_| error())
+            }
+            _ => Err(error()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(number)) => write!(f, "cuda:{number}"),
+        }
+    }
 }
 
 /// What concerns the estimator.
@@ -50,9 +104,21 @@ pub struct EngineArguments {
     #[arg(long, alias = "model_folder", value_name = "FOLDER")]
     model_folder: Option<PathBuf>,
 
-    /// Number of the GPU that openpose works on, of those CUDA_VISIBLE_DEVICES leaves
+    /// Where native runs its nets: auto takes a GPU where there is one; cuda:N the GPU of this number
+    #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value_t)]
+    device: Device,
+
+    /// Number of the GPU, of those CUDA_VISIBLE_DEVICES leaves
     #[arg(long, value_name = "N", default_value_t = 0)]
     gpu: usize,
+
+    /// Numbers in which native computes on a GPU
+    #[arg(long, value_name = "fp32|tf32|fp16", default_value_t)]
+    precision: Precision,
+
+    /// Frames that native gives a GPU at once; more are faster and take more of its memory
+    #[arg(long, value_name = "N", default_value_t = CudaOptions::default().batch)]
+    batch: usize,
 
     /// File to which all is added that openpose prints; without it only its last words are told, if it dies
     #[arg(long, value_name = "FILE")]
@@ -84,22 +150,43 @@ impl EngineArguments {
     pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
             Choice::OpenPose => self.isolate_openpose(reporter),
-            Choice::Native => self.open_native(max_people),
+            Choice::Native => self.open_native(max_people, reporter),
             Choice::Holistic => self.open_holistic(),
             Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
                 let engine = self.open_holistic()?;
                 reporter.note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
                 Ok(engine)
             }
-            Choice::Auto if OpenPose::has_gpu(self.gpu) => {
-                reporter.note("engine: openpose (on the GPU)");
-                self.isolate_openpose(reporter)
-            }
-            Choice::Auto => {
-                reporter.note("engine: native (OpenPose's models, on the CPU)");
-                self.open_native(max_people)
-            }
+            Choice::Auto => self.open_with_models(max_people, reporter),
         }
+    }
+
+    /// The best that OpenPose's models can be run with.
+    fn open_with_models(
+        &self,
+        max_people: Option<u16>,
+        reporter: &Reporter,
+    ) -> Result<Box<dyn Engine>, OpenError> {
+        let reason = match self.device.gpu(self.gpu) {
+            Some(gpu) => match self.open_cuda(gpu, max_people) {
+                Ok(engine) => {
+                    reporter.note(&format!(
+                        "engine: native (OpenPose's models, on GPU {gpu}, {})",
+                        self.precision
+                    ));
+                    return Ok(engine);
+                }
+                Err(error) if self.device != Device::Auto => return Err(error),
+                Err(error) => error.to_string(),
+            },
+            None => "--device cpu".into(),
+        };
+        if self.device == Device::Auto && OpenPose::has_gpu(self.gpu) {
+            reporter.note(&format!("engine: openpose (on the GPU; native cannot use it: {reason})"));
+            return self.isolate_openpose(reporter);
+        }
+        reporter.note(&format!("engine: native (OpenPose's models, on the CPU: {reason})"));
+        self.open_cpu(max_people)
     }
 
     /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
@@ -142,9 +229,47 @@ impl EngineArguments {
         Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
     }
 
-    fn open_native(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_native(
+        &self,
+        max_people: Option<u16>,
+        reporter: &Reporter,
+    ) -> Result<Box<dyn Engine>, OpenError> {
+        let Some(gpu) = self.device.gpu(self.gpu) else { return self.open_cpu(max_people) };
+        match self.open_cuda(gpu, max_people) {
+            Err(OpenError::Engine(EngineError::Native(NativeError::Cuda(error))))
+                if self.device == Device::Auto =>
+            {
+                reporter.note(&format!("native runs on the CPU: {error}"));
+                self.open_cpu(max_people)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn open_cpu(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
+        self.native_on(backend, max_people)
+    }
+
+    fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(Net::Body25.caffemodel())?;
+        let cuda =
+            CudaOptions { gpu, precision: self.precision, batch: self.batch, ..CudaOptions::default() };
+        let options = self.openpose.options(max_people);
+        if options.parity == Parity::Cpu {
+            let backend =
+                CudaNets::read(&folder, cuda).map_err(NativeError::from).map_err(EngineError::from)?;
+            return self.native_on(backend, max_people);
+        }
+        Ok(Box::new(Cuda::read(&folder, cuda, options).map_err(EngineError::from)?))
+    }
+
+    fn native_on(
+        &self,
+        backend: impl Backend + 'static,
+        max_people: Option<u16>,
+    ) -> Result<Box<dyn Engine>, OpenError> {
         let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
         Ok(Box::new(engine.map_err(EngineError::from)?))
     }

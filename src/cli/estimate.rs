@@ -1,19 +1,22 @@
 //! The main job: videos in, `.pose` files out.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use oppose::engine::Engine;
-use oppose::pipeline::{self, Cancel, PipelineError};
+use oppose::pipeline::{self, Cancel, Event, Stop, Video};
 use oppose::video::{self, Rotate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
+use super::people::PeopleArguments;
 use super::plan::{self, Job, PlanError};
 use super::progress::{Reporter, Style};
+use super::render;
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -56,6 +59,13 @@ pub struct Arguments {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
+
+    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose
+    #[arg(long)]
+    render: bool,
+
+    #[command(flatten)]
+    people: PeopleArguments,
 
     #[command(flatten)]
     engine: EngineArguments,
@@ -109,53 +119,73 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
 
     let options = pipeline::Options {
         overwrite: arguments.overwrite,
-        max_people: max_people.map(usize::from),
+        people: arguments.people.options(max_people),
         cancel: signals.cancel.clone(),
     };
+    let mut left: VecDeque<Job> = jobs.into();
     let mut outcome = Outcome::AllDone;
-    for job in &jobs {
-        match estimate(job, arguments, &mut engine, &options, &mut reporter) {
-            Ok(()) => {}
-            Err(PipelineError::Cancelled) => {
-                reporter.failed(&job.video, &PipelineError::Cancelled.to_string());
-                return Ok(signals.outcome());
-            }
-            Err(error) => {
-                reporter.failed(&job.video, &error.to_string());
-                outcome = Outcome::SomeFailed;
-                if let PipelineError::Engine { .. } = error {
-                    // A failed engine gives nothing more; the next video gets a new one.
-                    engine = match arguments.engine.open(max_people, &reporter) {
-                        Ok(engine) => engine,
-                        Err(error) => {
-                            reporter.note(&error.to_string());
-                            return Ok(outcome);
-                        }
-                    };
+    loop {
+        let (stopped, failed) = estimate(&mut left, arguments, engine.as_mut(), &options, &mut reporter);
+        if failed {
+            outcome = Outcome::SomeFailed;
+        }
+        match stopped {
+            Ok(()) => return Ok(outcome),
+            Err(Stop::Cancelled) => return Ok(signals.outcome()),
+            Err(Stop::Engine) if left.is_empty() => return Ok(outcome),
+            // A failed engine gives nothing more; the videos that are left get a new one.
+            Err(Stop::Engine) => match arguments.engine.open(max_people, &reporter) {
+                Ok(opened) => engine = opened,
+                Err(error) => {
+                    reporter.note(&error.to_string());
+                    return Ok(outcome);
                 }
-            }
+            },
         }
     }
-    Ok(outcome)
 }
 
+/// Works through the videos until the engine fails; leaves those of which nothing was told. Tells whether one failed.
 fn estimate(
-    job: &Job,
+    left: &mut VecDeque<Job>,
     arguments: &Arguments,
-    engine: &mut Box<dyn Engine>,
+    engine: &mut dyn Engine,
     options: &pipeline::Options,
     reporter: &mut Reporter,
-) -> Result<(), PipelineError> {
+) -> (Result<(), Stop>, bool) {
     let video_options =
         video::Options { rotate: arguments.rotate, frame_rate: arguments.fps, ..video::Options::default() };
-    let source = video::open(&job.video, &video_options)
-        .map_err(|error| PipelineError::Video { error, partial: None })?;
-    reporter.started(&job.video, source.info().announced_frames);
-    let report = pipeline::run(source, engine.as_mut(), &job.output, options, &mut |progress| {
-        reporter.progress(&job.video, progress);
-    })?;
-    reporter.done(&job.video, &report);
-    Ok(())
+    let jobs: Vec<Job> = left.drain(..).collect();
+    let videos = jobs.iter().cloned().map(|job| {
+        let video_options = video_options.clone();
+        let open = move || video::open(&job.video, &video_options);
+        Video { open: Box::new(open), output: job.output }
+    });
+    let mut is_told = vec![false; jobs.len()];
+    let mut failed = false;
+    let stopped = pipeline::run_all(videos, engine, options, &mut |number, event| {
+        let video = &jobs[number].video;
+        is_told[number] |= matches!(event, Event::Done(_) | Event::Failed(_));
+        match event {
+            Event::Started { info } => reporter.started(video, info.announced_frames),
+            Event::Progress(progress) => reporter.progress(video, progress),
+            Event::Done(report) => {
+                reporter.done(video, &report);
+                if arguments.render
+                    && let Err(error) = render::beside(video, &report.output, &video_options, &options.cancel)
+                {
+                    failed = true;
+                    reporter.failed(video, &error.to_string());
+                }
+            }
+            Event::Failed(error) => {
+                failed = true;
+                reporter.failed(video, &error.to_string());
+            }
+        }
+    });
+    left.extend(jobs.into_iter().zip(is_told).filter(|(_, told)| !told).map(|(job, _)| job));
+    (stopped, failed)
 }
 
 /// Whether the output is there already, which the user is told.
@@ -168,13 +198,13 @@ fn is_done(job: &Job, arguments: &Arguments, reporter: &mut Reporter) -> bool {
 }
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.
-struct Signals {
-    cancel: Cancel,
+pub(super) struct Signals {
+    pub(super) cancel: Cancel,
     received: Arc<AtomicUsize>,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         let cancel = Cancel::default();
         let received = Arc::new(AtomicUsize::new(0));
         for signal in [SIGINT, SIGTERM] {
@@ -185,7 +215,7 @@ impl Signals {
         Ok(Self { cancel, received })
     }
 
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         // Only 2 and 15 are ever stored.
         Outcome::Signal(self.received.load(Ordering::Relaxed) as u8)
     }

@@ -42,6 +42,14 @@ pub struct OpenPoseArguments {
           default_value_t = Options::default().hand_scale_range)]
     hand_scale_range: f32,
 
+    /// Do not look for faces: their points are all 0
+    #[arg(long, alias = "no_face")]
+    no_face: bool,
+
+    /// Do not look for hands: their points are all 0
+    #[arg(long, alias = "no_hand")]
+    no_hand: bool,
+
     /// Find more points, and more that are wrong
     #[arg(long, alias = "maximize_positives")]
     maximize_positives: bool,
@@ -66,6 +74,8 @@ impl OpenPoseArguments {
             scale_gap: self.scale_gap,
             hand_scale_number: self.hand_scale_number,
             hand_scale_range: self.hand_scale_range,
+            faces: !self.no_face,
+            hands: !self.no_hand,
             number_people_max: number_people_max.map_or(-1, i64::from),
             maximize_positives: self.maximize_positives,
             keypoint_scale: self.keypoint_scale,

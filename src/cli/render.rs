@@ -7,9 +7,9 @@ use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
 use oppose::render::{OverlayOptions, RenderError, contact_sheet, overlay};
 use oppose::video::{self, Rotate, Source};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
+use super::estimate::Signals;
 
 /// What `render` is told.
 #[derive(Args, Debug)]
@@ -72,17 +72,17 @@ enum InputError {
 
 /// Draws what was asked for.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let cancel = Cancel::default();
-    match draw(arguments, &cancel) {
-        Ok(()) => Outcome::AllDone,
-        Err(error) => {
-            eprintln!("{error}");
-            Outcome::NothingRan
-        }
-    }
+    let stopped = Signals::listen().map_err(Into::into).and_then(|signals| {
+        let drawn = draw(arguments, &signals.cancel);
+        if signals.cancel.is_cancelled() && drawn.is_err() { Ok(signals.outcome()) } else { drawn }
+    });
+    stopped.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        Outcome::NothingRan
+    })
 }
 
-fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::error::Error>> {
     let (video, poses) = arguments.files()?;
     let poses = poses.into_iter().map(|path| Pose::read_file(path)).collect::<Result<Vec<_>, _>>()?;
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
@@ -103,12 +103,33 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<(), Box<dyn std::error
             overwrite: arguments.overwrite,
             cancel: cancel.clone(),
         };
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, cancel.flag())?;
-        }
         let source = video.map(open).transpose()?;
         write(source, &poses.iter().collect::<Vec<_>>(), target, &options)?;
     }
+    Ok(Outcome::AllDone)
+}
+
+/// Draws what was just found over its video, as `NAME.pose.mp4` beside `NAME.pose`. One that is there is of an earlier
+/// run and is replaced.
+pub fn beside(
+    video: &Path,
+    pose: &Path,
+    options: &video::Options,
+    cancel: &Cancel,
+) -> Result<(), Box<dyn std::error::Error>> {
+    if video.as_os_str() == video::STDIN {
+        return Err(InputError::StandardInput.into());
+    }
+    let source = video::open(video, options)?;
+    let mut target = pose.as_os_str().to_owned();
+    target.push(".mp4");
+    let options = OverlayOptions {
+        audio: Some(video.to_owned()),
+        overwrite: true,
+        cancel: cancel.clone(),
+        ..OverlayOptions::default()
+    };
+    write(Some(source), &[&Pose::read_file(pose)?], Path::new(&target), &options)?;
     Ok(())
 }
 

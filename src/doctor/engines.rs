@@ -8,6 +8,7 @@ use crate::engine::holistic;
 use crate::engine::holistic::models::{ALL, LoadError, Models};
 use crate::engine::models;
 use crate::engine::native::cpu::Instructions;
+use crate::engine::native::cuda::{self, Nvrtc};
 use crate::engine::openpose::{GpuCode, Installed, OpenPose};
 use crate::gpu::Gpu;
 
@@ -47,7 +48,7 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
 }
 
 /// OpenPose's nets without OpenPose.
-pub fn native(models: &[Check]) -> EngineReport {
+pub fn native(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
     let instructions = match Instructions::best() {
         Instructions::Avx512 => "AVX-512",
         Instructions::Avx2 => "AVX2",
@@ -56,7 +57,28 @@ pub fn native(models: &[Check]) -> EngineReport {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut checks = models.to_vec();
     checks.push(Check::good("processor", format!("{instructions}, {threads} threads")));
+    if let Ok(driver) = gpus {
+        checks.extend(driver.gpus.iter().map(native_on));
+        checks.push(match Nvrtc::find() {
+            Ok(nvrtc) => Check::good("NVRTC", format!("{}, {}", nvrtc.version(), nvrtc.path().display())),
+            Err(error) => Check::note("NVRTC", error.to_string())
+                .next("without it only GPUs that were compiled for before can be used"),
+        });
+    }
     EngineReport::new("native", checks)
+}
+
+/// Whether native can run on a GPU.
+fn native_on(gpu: &Gpu) -> Check {
+    let name = format!("GPU {} ({})", gpu.index, gpu.name);
+    match cuda::OLDEST_GPU <= gpu.compute_capability {
+        true => Check::good(name, "native runs on it"),
+        false => {
+            let found =
+                format!("compute capability {}, needed is {}", gpu.compute_capability, cuda::OLDEST_GPU);
+            Check::note(name, found).next("native runs on the processor instead")
+        }
+    }
 }
 
 /// OpenPose itself.

@@ -24,7 +24,7 @@ pub fn checks(gpus: Gpus<'_>) -> Vec<Check> {
 fn driver(gpus: Gpus<'_>) -> Vec<Check> {
     let driver = match gpus {
         Ok(driver) => driver,
-        // No engine but `openpose` lives on it, and there it is looked at again.
+        // `native` does without; for `openpose` it is looked at again.
         Err(error) => return vec![Check::note("NVIDIA driver", error.to_string())],
     };
     let mut checks = vec![Check::good("NVIDIA driver", format!("serves CUDA up to {}", driver.cuda))];

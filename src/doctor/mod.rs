@@ -107,7 +107,7 @@ pub fn examine(options: &Options) -> Report {
         version: env!("CARGO_PKG_VERSION"),
         engines: vec![
             engines::openpose(&models, driver.as_ref()),
-            engines::native(&models),
+            engines::native(&models, driver.as_ref()),
             engines::holistic(folder),
         ],
         machine: machine::checks(driver.as_ref()),

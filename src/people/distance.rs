@@ -18,7 +18,8 @@ impl Extent {
     /// Around the points that were found; `None` where there are none.
     pub(super) fn of(pose: &FramePose, skeleton: &Skeleton, row: usize) -> Option<Self> {
         points(pose, skeleton, row).flatten().fold(None, |extent: Option<Self>, [x, y]| {
-            let Self { left, top, right, bottom } = extent.unwrap_or(Self { left: x, top: y, right: x, bottom: y });
+            let Self { left, top, right, bottom } =
+                extent.unwrap_or(Self { left: x, top: y, right: x, bottom: y });
             Some(Self { left: left.min(x), top: top.min(y), right: right.max(x), bottom: bottom.max(y) })
         })
     }
@@ -43,9 +44,10 @@ pub(super) fn points<'a>(
     skeleton: &'a Skeleton,
     row: usize,
 ) -> impl Iterator<Item = Option<[f32; 2]>> + 'a {
-    let in_pixels = skeleton.components.iter().flat_map(|component| {
-        std::iter::repeat_n(component.is_in_pixels(), component.points.len())
-    });
+    let in_pixels = skeleton
+        .components
+        .iter()
+        .flat_map(|component| std::iter::repeat_n(component.is_in_pixels(), component.points.len()));
     let first = row * pose.points();
     in_pixels.enumerate().filter(|&(_, in_pixels)| in_pixels).map(move |(point, _)| {
         let index = first + point;

@@ -12,6 +12,7 @@ use std::str::FromStr;
 pub use track::Tracker;
 
 use crate::pose::{FramePose, Skeleton};
+use crate::video::VideoInfo;
 use distance::Extent;
 
 /// Which one person is kept of a frame.
@@ -56,14 +57,14 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// For a video of this size in pixels and this rate in frames a second.
-    pub fn new(options: Options, skeleton: &Skeleton, width: u32, height: u32, frame_rate: f64) -> Self {
+    /// For a video.
+    pub fn new(options: Options, skeleton: &Skeleton, video: &VideoInfo) -> Self {
         let rows = match options.person {
             Some(_) => Some(1),
             None => options.max_people,
         };
-        let tracker = options.track.then(|| Tracker::new(skeleton, frame_rate, rows));
-        Self { options, skeleton: skeleton.clone(), size: (width, height), tracker }
+        let tracker = options.track.then(|| Tracker::new(skeleton, video.frame_rate, rows));
+        Self { options, skeleton: skeleton.clone(), size: (video.width, video.height), tracker }
     }
 
     /// Keeps who is to be kept and puts everybody in their row. Must see every frame of the video, in order.

@@ -2,6 +2,7 @@
 
 use super::distance::{Extent, distance, points};
 use crate::pose::{FramePose, Skeleton};
+use crate::video::FrameRate;
 
 /// How far a person's points may move on average between two sightings, as a share of the person's size (the
 /// diagonal around all points): farther is somebody else.
@@ -47,11 +48,11 @@ impl Known {
 }
 
 impl Tracker {
-    /// For a video of this rate in frames a second, with at most `most` people in it at a time.
-    pub fn new(skeleton: &Skeleton, frame_rate: f64, most: Option<usize>) -> Self {
+    /// For a video of this rate, with at most `most` people in it at a time.
+    pub fn new(skeleton: &Skeleton, frame_rate: FrameRate, most: Option<usize>) -> Self {
         Self {
             skeleton: skeleton.clone(),
-            patience: (frame_rate * PATIENCE).ceil().max(1.0) as u64,
+            patience: (frame_rate.as_f64() * PATIENCE).ceil().max(1.0) as u64,
             most: most.unwrap_or(usize::from(u16::MAX)),
             rows: Vec::new(),
             frame: 0,
@@ -154,8 +155,9 @@ fn sighting(before: Option<&Known>, seen: &(usize, Vec<Option<[f32; 2]>>, f32), 
     let moved = sum.map(|sum| sum / count.max(1.0));
     // Half the old and half the new: one bad frame throws nobody off.
     let velocity = std::array::from_fn(|axis| (before.velocity[axis] + moved[axis] / frames) / 2.0);
-    let points = points.iter().zip(&before.points).map(|(now, before)| {
-        now.or_else(|| before.map(|[x, y]| [x + moved[0], y + moved[1]]))
-    });
+    let points = points
+        .iter()
+        .zip(&before.points)
+        .map(|(now, before)| now.or_else(|| before.map(|[x, y]| [x + moved[0], y + moved[1]])));
     Known { points: points.collect(), velocity, size: size.max(0.9 * before.size), last_seen: frame }
 }

@@ -20,6 +20,8 @@ pub enum Need {
     Shared(&'static str),
     /// The real OpenPose: a build without a GPU, with its program, in `$OPENPOSE_DIR`.
     OpenPose,
+    /// An NVIDIA GPU that the engine can use.
+    Gpu,
     /// No GPU: a test of what is said without one.
     NoGpu,
     /// The right to mount a file system; named where mounting one was tried and refused.
@@ -47,6 +49,7 @@ impl Need {
             Self::OpenPose => openpose_program()
                 .is_none()
                 .then(|| "no OpenPose; OPENPOSE_DIR names the folder of a build of it".to_owned()),
+            Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),

@@ -1,14 +1,17 @@
 //! What the real OpenPose computed for a picture, stage by stage, and how near to it one is.
 //!
 //! `tests/data/golden-synthetic/README.md` says what the files are.
+#![allow(dead_code)] // Each test program uses its own part.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oppose::engine::native::assemble::Keypoint;
 use oppose::engine::native::assemble::heat_maps::NetOutput;
 use oppose::engine::native::assemble::rectangles::Rectangle;
 use oppose::engine::native::assemble::size::{NetResolution, Scale, Size, net_size, net_to_frame, scales};
+use oppose::engine::native::assemble::{Keypoint, Parity};
+use oppose::engine::native::{Backend, CropResolution, Estimator, Options};
+use oppose::pose::FramePose;
 use oppose::video::Frame;
 use serde_json::Value;
 
@@ -76,6 +79,39 @@ impl Recording {
 
     pub fn crop_side(&self) -> usize {
         self.number("face_hand_net_side") as usize
+    }
+
+    /// Runs the engine with these nets on the frame, and compares its people with the recorded ones.
+    pub fn compare_people(&self, backend: impl Backend) {
+        let crop = CropResolution::new(self.crop_side() as u16).unwrap();
+        let options = Options {
+            net_resolution: self.net_resolution(),
+            face_net_resolution: crop,
+            hand_net_resolution: crop,
+            parity: Parity::Cpu,
+            ..Options::default()
+        };
+        let mut estimator = Estimator::new(backend, options).unwrap();
+        let mut pose = FramePose::default();
+        estimator.estimate(&self.frame, &mut pose).unwrap();
+
+        assert_eq!(pose.people(), self.number("people") as usize);
+        let points = pose.coordinates().chunks_exact(2).zip(pose.confidences());
+        let points: Vec<_> = points.map(|(at, &score)| Keypoint { x: at[0], y: at[1], score }).collect();
+        let mut first = 0;
+        for (name, count, allowed) in
+            [("pose", 25, 0.0), ("face", 70, 0.02), ("hand_left", 21, 0.02), ("hand_right", 21, 0.02)]
+        {
+            let expected = keypoints(&self.array(&format!("{name}_keypoints")).values);
+            let found = points.chunks_exact(137).flat_map(|person| &person[first..][..count]);
+            let moved = |(a, b): (&Keypoint, &Keypoint)| {
+                (a.x - b.x).abs() > 0.1 || (a.y - b.y).abs() > 0.1 || (a.score - b.score).abs() > 0.03
+            };
+            let moved = found.zip(&expected).filter(|&pair| moved(pair)).count();
+            let limit = (allowed * expected.len() as f64).ceil() as usize;
+            assert!(moved <= limit, "{name}: {moved} of {} points moved, allowed {limit}", expected.len());
+            first += count;
+        }
     }
 }
 

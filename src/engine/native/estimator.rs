@@ -1,25 +1,21 @@
 //! From a frame to its people: the nets and all that is around them, in OpenPose's order.
 
+use std::mem;
+
 use super::NativeError;
 use super::assemble::body::{BODY_25, Thresholds};
-use super::assemble::crop::{self, Part};
+use super::assemble::crop;
 use super::assemble::heat_maps::{MAX_SCALES, Merge, NetOutput};
 use super::assemble::people::{Assembly, People};
-use super::assemble::rectangles::{self, Rectangle};
 use super::assemble::size::{Scale, Size, net_size, net_to_frame, scales};
-use super::assemble::warp::{Interpolation, Placement, Warp};
+use super::assemble::warp::{Interpolation, Warp};
 use super::assemble::{Keypoint, peaks, top};
 use super::backend::Backend;
 use super::model::Net;
 use super::options::{OptionError, Options};
+use super::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
 use crate::pose::FramePose;
 use crate::video::Frame;
-
-const BODY_POINTS: usize = 25;
-const FACE_POINTS: usize = 70;
-const HAND_POINTS: usize = 21;
-/// Body, face, left hand, right hand.
-const POINTS: usize = BODY_POINTS + FACE_POINTS + 2 * HAND_POINTS;
 
 /// Finds the people of frames, one frame at a time. Keeps its memory: once warm, frames of one size cost no
 /// further allocation.
@@ -33,8 +29,7 @@ pub struct Estimator<B> {
     warp: Warp,
     /// What a net sees.
     inputs: Vec<f32>,
-    /// People × [`POINTS`].
-    points: Vec<Keypoint>,
+    points: Points,
 }
 
 impl<B: Backend> Estimator<B> {
@@ -52,7 +47,7 @@ impl<B: Backend> Estimator<B> {
             options,
             warp: Warp::default(),
             inputs: Vec::new(),
-            points: Vec::new(),
+            points: Points::default(),
         })
     }
 
@@ -66,39 +61,14 @@ impl<B: Backend> Estimator<B> {
         let size = Size { width: frame.width() as usize, height: frame.height() as usize };
         let net_to_frame = body.run(frame, size, options, backend, warp, inputs)?;
 
-        points.clear();
-        faces.crops.clear();
-        hands.crops.clear();
-        for (index, person) in body.people.keypoints.chunks_exact(BODY_POINTS).enumerate() {
-            points.extend_from_slice(person);
-            points.resize((index + 1) * POINTS, Keypoint::default());
-            let first = index * POINTS + BODY_POINTS;
-            let face = rectangles::face(person, &BODY_25);
-            if face.is_face() {
-                faces.add(face, Part::Face, first);
-            }
-            let hand_parts = [Part::LeftHand, Part::RightHand];
-            for (position, (hand, part)) in rectangles::hands(person).into_iter().zip(hand_parts).enumerate()
-            {
-                let first = first + FACE_POINTS + position * HAND_POINTS;
-                for hand in crop::hand_scales(hand, options.hand_scale_number, options.hand_scale_range) {
-                    if hand.is_hand() {
-                        hands.add(hand, part, first);
-                    }
-                }
-            }
-        }
-        faces.run(frame, backend, warp, inputs, points)?;
-        hands.run(frame, backend, warp, inputs, points)?;
-
-        options.keypoint_scale.apply(points, size, net_to_frame);
-        pose.reset(points.len() / POINTS, POINTS, 2);
-        for (point, place) in points.iter().zip(pose.coordinates_mut().chunks_exact_mut(2)) {
-            place.copy_from_slice(&[point.x, point.y]);
-        }
-        for (point, place) in points.iter().zip(pose.confidences_mut()) {
-            *place = point.score;
-        }
+        points.start(&body.people.keypoints, options);
+        let crops = mem::take(&mut points.faces);
+        faces.run(frame, &crops, backend, warp, inputs, points)?;
+        points.faces = crops;
+        let crops = mem::take(&mut points.hands);
+        hands.run(frame, &crops, backend, warp, inputs, points)?;
+        points.hands = crops;
+        points.write(options, size, net_to_frame, pose);
         Ok(())
     }
 }
@@ -182,19 +152,10 @@ impl BodyStage {
 struct CropStage {
     net: Net,
     size: Size,
-    crops: Vec<Crop>,
     outputs: Vec<f32>,
     merge: Merge,
     plane: Vec<f32>,
     found: Vec<Keypoint>,
-}
-
-/// A face or a hand that is looked for.
-#[derive(Clone, Copy, Debug)]
-struct Crop {
-    placement: Placement,
-    /// Where its points belong.
-    first: usize,
 }
 
 impl CropStage {
@@ -206,7 +167,6 @@ impl CropStage {
         Self {
             net,
             size: Size { width: resolution.side(), height: resolution.side() },
-            crops: Vec::new(),
             outputs: Vec::new(),
             merge: Merge::new(options.parity),
             plane: Vec::new(),
@@ -214,25 +174,20 @@ impl CropStage {
         }
     }
 
-    fn add(&mut self, rectangle: Rectangle, part: Part, first: usize) {
-        self.crops.push(Crop { placement: crop::placement(rectangle, part, self.size.width), first });
-    }
-
-    /// Writes the points of all crops. Where several crops have the same place (a hand at several sizes),
-    /// the one with the largest mean score stays, of equals the first.
+    /// Looks for the points of all crops.
     fn run(
         &mut self,
         frame: &Frame,
+        crops: &[Crop],
         backend: &mut impl Backend,
         warp: &mut Warp,
         inputs: &mut Vec<f32>,
-        points: &mut [Keypoint],
+        points: &mut Points,
     ) -> Result<(), NativeError> {
         let input = 3 * self.size.pixels();
         let output = self.net.output_channels() * self.size.pixels() / 64;
         let scale = [Scale { factor: 1.0, size: self.size }];
-        let mut last = None;
-        for crops in self.crops.chunks(backend.batch().max(1)) {
+        for crops in crops.chunks(backend.batch().max(1)) {
             inputs.resize(crops.len() * input, 0.0);
             for (crop, input) in crops.iter().zip(inputs.chunks_exact_mut(input)) {
                 warp.planes(frame, crop.placement, Interpolation::Bilinear, self.size, input);
@@ -242,20 +197,11 @@ impl CropStage {
                 let outputs = [net_result(output, self.size)];
                 let mut maps = self.merge.merge(&outputs, &scale);
                 crop::keypoints(&mut maps, crop.placement, &mut self.plane, &mut self.found);
-                let place = &mut points[crop.first..][..self.found.len()];
-                let is_first = last != Some(crop.first);
-                if is_first || mean_score(&self.found) > mean_score(place) {
-                    place.copy_from_slice(&self.found);
-                }
-                last = Some(crop.first);
+                points.put(*crop, &self.found);
             }
         }
         Ok(())
     }
-}
-
-fn mean_score(points: &[Keypoint]) -> f32 {
-    points.iter().map(|point| point.score).sum::<f32>() / points.len() as f32
 }
 
 /// What a net made of an input of this size.

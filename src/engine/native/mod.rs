@@ -2,14 +2,16 @@
 //!
 //! Written from a specification of what OpenPose 1.5.1 computes, not from its source. [`model`] reads the
 //! nets, a [`Backend`] runs them, [`assemble`] does what is around them, and the [`Estimator`] puts the three
-//! together for a frame.
+//! together for a frame. [`cuda`] does all of it on a GPU.
 
 pub mod assemble;
 mod backend;
 pub mod cpu;
+pub mod cuda;
 mod estimator;
 pub mod model;
 mod options;
+mod points;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -39,6 +41,9 @@ pub enum NativeError {
     /// A frame cannot be used.
     #[error(transparent)]
     Size(#[from] SizeError),
+    /// The GPU cannot be used, or no longer.
+    #[error(transparent)]
+    Cuda(#[from] cuda::CudaError),
     /// A net could not be run.
     #[error("the net cannot be run: {0}")]
     Backend(#[source] BackendError),

@@ -25,6 +25,10 @@ pub struct Options {
     pub hand_scale_number: u32,
     /// From the smallest to the largest of those sizes, as a share of the hand's.
     pub hand_scale_range: f32,
+    /// Whether faces are looked for; without, their points are all 0.
+    pub faces: bool,
+    /// Whether hands are looked for; without, their points are all 0.
+    pub hands: bool,
     /// The most people of a frame; 0 or less: all.
     pub number_people_max: i64,
     /// Whether to find more, and more that is wrong.
@@ -45,6 +49,8 @@ impl Default for Options {
             scale_gap: 0.25,
             hand_scale_number: 1,
             hand_scale_range: 0.4,
+            faces: true,
+            hands: true,
             number_people_max: -1,
             maximize_positives: false,
             keypoint_scale: KeypointScale::default(),

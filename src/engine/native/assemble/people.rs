@@ -35,6 +35,19 @@ pub struct Assembly {
     pub(super) entries: Vec<Entry>,
 }
 
+/// Two peaks that a limb may join, and how well the part affinity field between them agrees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredPair {
+    /// Index of the limb.
+    pub limb: u8,
+    /// Peak of the limb's first part, from 1.
+    pub from: u8,
+    /// Peak of the limb's second part, from 1.
+    pub to: u8,
+    /// Mean of the field along the line between them.
+    pub score: f32,
+}
+
 /// The people of a frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct People {
@@ -71,6 +84,40 @@ impl Assembly {
             Parity::Cuda => self.join_all_at_once(&field),
             Parity::Cpu => self.join_limb_by_limb(&field),
         }
+        self.finish(peaks, model, thresholds, net_to_frame, people);
+    }
+
+    /// Finds people as the CUDA build does, where all pairs of peaks that may be joined are known, in any order.
+    ///
+    /// # Panics
+    /// There are not peaks for each part of the model, more than [`MAX_PEAKS`](super::peaks::MAX_PEAKS) for
+    /// one, or a pair is of limbs or peaks that are not there.
+    pub fn assemble_pairs(
+        &mut self,
+        pairs: impl IntoIterator<Item = ScoredPair>,
+        peaks: &[Vec<Keypoint>],
+        model: &BodyModel,
+        thresholds: Thresholds,
+        net_to_frame: f32,
+        people: &mut People,
+    ) {
+        assert!(
+            peaks.len() == model.parts && peaks.iter().all(|peaks| peaks.len() <= super::peaks::MAX_PEAKS)
+        );
+        self.people.clear();
+        self.join_pairs(pairs, model, peaks);
+        self.finish(peaks, model, thresholds, net_to_frame, people);
+    }
+
+    /// Drops who is unlikely and writes the others' keypoints.
+    fn finish(
+        &mut self,
+        peaks: &[Vec<Keypoint>],
+        model: &BodyModel,
+        thresholds: Thresholds,
+        net_to_frame: f32,
+        people: &mut People,
+    ) {
         self.drop_unlikely(model, thresholds);
 
         people.keypoints.clear();

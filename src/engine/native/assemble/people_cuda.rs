@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::body::MAX_PARTS;
+use super::Keypoint;
+use super::body::{BodyModel, MAX_PARTS};
 use super::heat_maps::HeatMaps;
 use super::limb::{Candidate, Field};
 use super::peaks::MAX_PEAKS;
-use super::people::{Assembly, Person};
+use super::people::{Assembly, Person, ScoredPair};
 
 /// A limb that may be, with what orders it.
 #[derive(Clone, Copy, Debug)]
@@ -29,24 +30,37 @@ impl Entry {
 
 impl Assembly {
     pub(super) fn join_all_at_once<M: HeatMaps>(&mut self, field: &Field<'_, M>) {
+        let limbs = 0..field.model.limbs.len();
+        let pairs = limbs.flat_map(|limb| {
+            let pair = move |Candidate { score, from, to }| ScoredPair { limb: limb as u8, from, to, score };
+            field.candidates(limb).map(pair)
+        });
+        self.join_pairs(pairs, field.model, field.peaks);
+    }
+
+    pub(super) fn join_pairs(
+        &mut self,
+        pairs: impl IntoIterator<Item = ScoredPair>,
+        model: &BodyModel,
+        peaks: &[Vec<Keypoint>],
+    ) {
         self.entries.clear();
-        for (limb, &(from, to)) in field.model.limbs.iter().enumerate() {
-            self.entries.extend(field.candidates(limb).map(|candidate| {
-                let score_from = field.peaks[from][usize::from(candidate.from) - 1].score;
-                let score_to = field.peaks[to][usize::from(candidate.to) - 1].score;
-                let total = candidate.score + 0.1 * score_from + 0.1 * score_to;
-                Entry { total, limb: limb as u8, candidate }
-            }));
-        }
+        self.entries.extend(pairs.into_iter().map(|ScoredPair { limb, from: a, to: b, score }| {
+            let (from, to) = model.limbs[usize::from(limb)];
+            let (score_a, score_b) =
+                (peaks[from][usize::from(a) - 1].score, peaks[to][usize::from(b) - 1].score);
+            let total = score + 0.1 * score_a + 0.1 * score_b;
+            Entry { total, limb, candidate: Candidate { score, from: a, to: b } }
+        }));
         self.entries.sort_unstable_by(|a, b| b.order(a));
 
         // Whose each peak is; people who became part of another are emptied and dropped at the end.
         let mut owners = [[None; MAX_PEAKS + 1]; MAX_PARTS];
         for &Entry { limb, candidate, .. } in &self.entries {
-            let limb @ (from, to) = field.model.limbs[usize::from(limb)];
+            let limb @ (from, to) = model.limbs[usize::from(limb)];
             let Candidate { score, from: a, to: b } = candidate;
-            let score_a = field.peaks[from][usize::from(a) - 1].score;
-            let score_b = field.peaks[to][usize::from(b) - 1].score;
+            let score_a = peaks[from][usize::from(a) - 1].score;
+            let score_b = peaks[to][usize::from(b) - 1].score;
             match (owners[from][usize::from(a)], owners[to][usize::from(b)]) {
                 (None, None) => {
                     let owner = Some(self.people.len());

@@ -23,6 +23,15 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Where the body net's input lies in the frame: upper left corner on upper left corner.
+    pub fn of_net_input(scale: Scale) -> (Self, Interpolation) {
+        let factor = scale.factor;
+        // The inverse as OpenCV computes it: not always 1 / factor to the last bit.
+        let inverse = factor * (1.0 / (factor * factor));
+        let placement = Self { scale_x: inverse, shift_x: 0.0, scale_y: inverse, shift_y: 0.0 };
+        (placement, if factor > 1.0 { Interpolation::Bicubic } else { Interpolation::Bilinear })
+    }
+
     /// The source position of a target pixel.
     pub fn to_source(&self, x: f64, y: f64) -> (f32, f32) {
         ((self.scale_x * x + self.shift_x) as f32, (self.scale_y * y + self.shift_y) as f32)
@@ -58,11 +67,7 @@ impl Warp {
     /// # Panics
     /// `planes` is not of the scale's size.
     pub fn net_input(&mut self, frame: &Frame, scale: Scale, planes: &mut [f32]) {
-        let factor = scale.factor;
-        // The inverse as OpenCV computes it: not always 1 / factor to the last bit.
-        let inverse = factor * (1.0 / (factor * factor));
-        let placement = Placement { scale_x: inverse, shift_x: 0.0, scale_y: inverse, shift_y: 0.0 };
-        let interpolation = if factor > 1.0 { Interpolation::Bicubic } else { Interpolation::Bilinear };
+        let (placement, interpolation) = Placement::of_net_input(scale);
         self.planes(frame, placement, interpolation, scale.size, planes);
     }
 
@@ -170,7 +175,7 @@ fn bicubic(rows: [&[[u8; 3]]; 4], column: Position, fraction_y: usize) -> [i32; 
 }
 
 /// The 4 × 4 weights in 1/32768 for each 1/32 of a pixel down and to the right.
-static BICUBIC: LazyLock<Vec<[i16; 16]>> = LazyLock::new(|| {
+pub static BICUBIC: LazyLock<Vec<[i16; 16]>> = LazyLock::new(|| {
     let steps: [[f32; 4]; 32] = std::array::from_fn(|step| cubic_weights(step as f32 / 32.0));
     let both = |index: usize| bicubic_weights(steps[index / 32], steps[index % 32]);
     (0..32 * 32).map(both).collect()

@@ -1,0 +1,100 @@
+//! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
+//!
+//! `cargo bench --bench native_cuda [-- nets|layers|batches] [fp16|tf32|fp32]`
+
+#![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
+
+#[path = "../tests/common/made_up_models.rs"]
+mod made_up_models;
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use oppose::engine::native::assemble::size::Size;
+use oppose::engine::native::cuda::{CudaNets, CudaOptions, Job, Precision};
+use oppose::engine::native::model::{Graph, Net};
+
+const BODY: Size = Size { width: 496, height: 368 };
+const CROP: Size = Size { width: 368, height: 368 };
+
+fn main() {
+    let chosen: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_chosen = |name: &str| chosen.iter().any(|chosen| chosen == name);
+    let precision = chosen.iter().find_map(|name| name.parse().ok()).unwrap_or(Precision::Fp16);
+    let folder = tempfile::tempdir().unwrap();
+    // Written once where several benchmarks need it.
+    let models = env::var_os("OPPOSE_FULL_MODELS").map(PathBuf::from).unwrap_or_else(|| {
+        made_up_models::write(folder.path(), made_up_models::Size::Full);
+        folder.path().into()
+    });
+    if is_chosen("layers") {
+        layers(&models, precision);
+    }
+    if is_chosen("nets") || !is_chosen("layers") && !is_chosen("batches") {
+        nets(&models, precision, &[16]);
+    }
+    if is_chosen("batches") {
+        nets(&models, precision, &[1, 2, 4, 8, 12, 15, 16, 24, 31, 32]);
+    }
+}
+
+/// A person with face and hands in each frame.
+fn jobs(frames: usize) -> [Job; 3] {
+    [
+        Job { net: Net::Body25, size: BODY, images: frames },
+        Job { net: Net::Face, size: CROP, images: frames },
+        Job { net: Net::Hand, size: CROP, images: 2 * frames },
+    ]
+}
+
+fn operations(models: &Path, job: Job) -> f64 {
+    let graph: Graph = job.net.read(models).unwrap();
+    graph.operations(job.size.width, job.size.height) as f64 * job.images as f64
+}
+
+fn nets(models: &Path, precision: Precision, batches: &[usize]) {
+    println!("\n{precision}: milliseconds a frame with one person (and TFLOP/s)");
+    println!("| batch | body | face | hands | one after the other | side by side | frames a second |");
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let per_frame = jobs(1).map(|job| operations(models, job));
+    for &batch in batches {
+        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let mut nets = CudaNets::read(models, options).unwrap();
+        let jobs = jobs(batch);
+        let rounds = (64 / batch).max(4);
+        let mut time = |jobs: &[Job]| {
+            nets.measure(jobs, 2).unwrap();
+            let mut times: Vec<f32> = (0..5).map(|_| nets.measure(jobs, rounds).unwrap()).collect();
+            times.sort_by(f32::total_cmp);
+            times[2] / (rounds * batch) as f32
+        };
+        let alone = jobs.map(|job| time(&[job]));
+        let together = time(&jobs);
+        let cell =
+            |time: f32, operations: f64| format!("{time:.3} ({:.0})", operations / f64::from(time) / 1e9);
+        let cells: Vec<String> = alone.iter().zip(per_frame).map(|(&time, work)| cell(time, work)).collect();
+        let sum: f32 = alone.iter().sum();
+        let all: f64 = per_frame.iter().sum();
+        println!(
+            "| {batch} | {} | {} | {} | {} | {} | {:.0} |",
+            cells[0],
+            cells[1],
+            cells[2],
+            cell(sum, all),
+            cell(together, all),
+            1000.0 / together
+        );
+    }
+}
+
+fn layers(models: &Path, precision: Precision) {
+    let options = CudaOptions { precision, batch: 16, ..CudaOptions::default() };
+    let mut nets = CudaNets::read(models, options).unwrap();
+    for job in jobs(16) {
+        println!("\n{:?}, {} images, {precision}", job.net, job.images.min(16));
+        println!("| layer | microseconds | TFLOP/s |\n| --- | ---: | ---: |");
+        for (name, operations, time) in nets.measure_layers(job, 5).unwrap() {
+            println!("| {name} | {:.0} | {:.0} |", time * 1e3, operations as f64 / f64::from(time) / 1e9);
+        }
+    }
+}

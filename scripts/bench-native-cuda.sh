@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# How fast the engine `native` is on a GPU, whole program, full-size nets, and how that changes with people, size of
+# the frame, batch and precision. Frames a second from the first frame asked for to the finished file, median of
+# three runs: start-up (loading the nets) is paid once for any number of videos, and told apart.
+#
+#   scripts/bench-native-cuda.sh prepare FOLDER    draws the videos and makes the models (needs Rust and ffmpeg)
+#   scripts/bench-native-cuda.sh run FOLDER        measures (needs the GPU; PROGRAM is target/release/oppose-native)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$2 program=${PROGRAM:-target/release/oppose-native}
+
+# People, size of the frame.
+videos="0 1104x624
+1 1104x624
+2 1104x624
+5 1104x624
+10 1104x624
+1 240x352
+1 640x480
+1 1280x720
+1 1920x1080"
+
+prepare() {
+    cargo build --quiet --release --bin oppose-native --example test_material
+    mkdir -p "$folder"
+    while read -r people size; do
+        target/release/examples/test_material people "$people" "$size" 600 |
+            ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s "$size" -r 30 -i - -c:v libx264rgb -qp 0 \
+                -preset veryfast "$folder/$people-$size.mkv"
+    done <<< "$videos"
+    # Four seconds, for a folder of short clips.
+    ffmpeg -v error -y -i "$folder/1-640x480.mkv" -frames:v 120 -c copy "$folder/clip.mkv"
+    [ -e "$folder/models" ] || target/release/examples/test_material models "$folder/models" meaningful
+}
+
+estimate() {
+    "$program" "$@" --engine native --device cuda --model-folder "$folder/models" --overwrite --progress json
+}
+
+# Reads the program's JSON lines; frames a second of all videos together.
+speed() {
+    grep '"seconds":' | sed 's/.*"frames":\([0-9]*\).*"seconds":\([0-9.e-]*\).*/\1 \2/' |
+        awk '{ frames += $1; seconds += $2 } END { printf "%.1f\n", frames / seconds }'
+}
+
+# A video, options: a row of the table.
+row() {
+    for _ in 1 2 3; do estimate "$folder/$1.mkv" -o "$scratch/out.pose" "${@:2}" 2> "$scratch/log" | speed; done | sort -n |
+        awk -v row="${1/-/ | } | ${*:2}" '{ s[NR] = $1 } END { printf "| %s | %.0f |\n", row, s[2] }'
+}
+
+run() {
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    echo "| people | frame | options | frames a second |"
+    echo "| ---: | --- | --- | ---: |"
+    while read -r people size; do row "$people-$size"; done <<< "$videos"
+    row 1-640x480 --no-face
+    row 1-640x480 --no-face --no-hand
+    for batch in 1 2 4 8 16 31 32; do row 1-640x480 --batch "$batch"; done
+    row 1-640x480 --precision tf32
+    row 1-640x480 --precision fp32
+    row 1-640x480 --precision fp32 --batch 1
+
+    count=${CLIPS:-500}
+    mkdir "$scratch/clips"
+    for ((clip = 0; clip < count; clip++)); do ln -s "$(realpath "$folder/clip.mkv")" "$scratch/clips/$clip.mkv"; done
+    start=$EPOCHREALTIME
+    estimate "$folder/clip.mkv" -o "$scratch/out.pose" > "$scratch/one"
+    one=$(echo "$EPOCHREALTIME $start" | awk '{ print $1 - $2 }')
+    start=$EPOCHREALTIME
+    estimate "$scratch/clips" -o "$scratch/poses" > "$scratch/all"
+    all=$(echo "$EPOCHREALTIME $start" | awk '{ print $1 - $2 }')
+    long=$(estimate "$folder/1-640x480.mkv" -o "$scratch/out.pose" | speed)
+    echo "$one $all $long $count $(find "$scratch/poses" -name '*.pose' | wc -l)" | awk '{
+        printf "\none clip, start-up included: %.2f s; %d clips of 120 frames: %.1f s (%d files), %.0f frames a second\n",
+            $1, $4, $2, $5, $4 * 120 / $2
+        printf "pure compute at the speed of a long video (%.0f): %.1f s, %.2f of the total\n", $3, $4 * 120 / $3, $4 * 120 / $3 / $2
+    }'
+}
+
+"$1"

@@ -1,0 +1,109 @@
+// The first convolution of a net, 3 x 3 from up to three channels to 64, in half precision on GPUs since compute
+// capability 8.0. It is bound by writing its result, which other ways of computing it would wait for.
+
+#include "layer.cuh"
+
+#define TILE_WIDTH 64
+#define TILE_HEIGHT 32
+#define THREADS 256
+#define CHANNELS 64
+// 9 positions x 3 channels, filled up to two multiplications' 16.
+#define INPUTS 32
+
+struct First {
+    // Images x height x width x VECTOR, of which three are used.
+    const Element* from;
+    // CHANNELS x INPUTS, by position and channel.
+    const Element* weights;
+    Layer layer;
+    int images;
+    int unused;
+};
+
+__device__ inline void multiply(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+        "%3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Blocks: tiles across x tiles down, images.
+extern "C" __global__ void __launch_bounds__(THREADS, 2) convolve_first(const __grid_constant__ First work) {
+    // Four elements a pixel, with a border of one pixel.
+    __shared__ uint2 pixels[(TILE_HEIGHT + 2) * (TILE_WIDTH + 2)];
+    const Layer& layer = work.layer;
+    int tiles = (layer.width + TILE_WIDTH - 1) / TILE_WIDTH;
+    int first_x = blockIdx.x % tiles * TILE_WIDTH, first_y = blockIdx.x / tiles * TILE_HEIGHT, image = blockIdx.y;
+    int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, lane = threadIdx.x % 4;
+    size_t image_pixels = (size_t)layer.width * layer.height;
+    for (int i = threadIdx.x; i < (TILE_HEIGHT + 2) * (TILE_WIDTH + 2); i += THREADS) {
+        int x = first_x + i % (TILE_WIDTH + 2) - 1, y = first_y + i / (TILE_WIDTH + 2) - 1;
+        bool is_inside = x >= 0 && y >= 0 && x < layer.width && y < layer.height;
+        const Element* pixel = work.from + (image * image_pixels + (size_t)y * layer.width + x) * VECTOR;
+        pixels[i] = is_inside ? *(const uint2*)pixel : make_uint2(0, 0);
+    }
+
+    // Of the weights a lane has those of channels that lie one behind the other in its results: column n of product
+    // j is channel n / 2 * 16 + j * 2 + n % 2.
+    unsigned weights[2][8][2];
+    for (int step = 0; step < 2; step++) {
+        for (int j = 0; j < 8; j++) {
+            int channel = group / 2 * 16 + j * 2 + group % 2;
+            for (int half = 0; half < 2; half++) {
+                int input = step * 16 + half * 8 + lane * 2;
+                weights[step][j][half] = *(const unsigned*)(work.weights + channel * INPUTS + input);
+            }
+        }
+    }
+    // Where the inputs of this lane lie, from the first of a pixel's nine.
+    int offsets[8];
+    for (int i = 0; i < 8; i++) {
+        int input = i / 2 * 8 + lane * 2 + i % 2;
+        int position = input < 27 ? input / 3 : 0;
+        // Weights of what lies behind the 27 are 0; the fourth element of a pixel is too.
+        offsets[i] = (position / 3 * (TILE_WIDTH + 2) + position % 3) * 4 + (input < 27 ? input % 3 : 3);
+    }
+    float bias[16], slope[16];
+    for (int i = 0; i < 16; i++) {
+        bias[i] = layer.bias[lane * 16 + i];
+        slope[i] = layer.slope[lane * 16 + i];
+    }
+    __syncthreads();
+
+    const Element* shared = (const Element*)pixels;
+    for (int run = warp; run < TILE_HEIGHT * (TILE_WIDTH / 16); run += THREADS / 32) {
+        int x = run % (TILE_WIDTH / 16) * 16, y = run / (TILE_WIDTH / 16);
+        if (first_x + x >= layer.width || first_y + y >= layer.height) {
+            continue;
+        }
+        float sums[8][4] = {};
+        for (int step = 0; step < 2; step++) {
+            unsigned inputs[4];
+            for (int i = 0; i < 4; i++) {
+                // Rows group and group + 8, inputs of the first and second half.
+                const Element* pixel = shared + (y * (TILE_WIDTH + 2) + x + group + i % 2 * 8) * 4;
+                int pair = step * 4 + i / 2 * 2;
+                inputs[i] = (unsigned)pixel[offsets[pair + 1]] << 16 | pixel[offsets[pair]];
+            }
+            for (int j = 0; j < 8; j++) {
+                multiply(sums[j], inputs, weights[step][j]);
+            }
+        }
+        for (int half = 0; half < 2; half++) {
+            int own_x = first_x + x + group + half * 8;
+            if (own_x >= layer.width) {
+                continue;
+            }
+            unsigned values[8];
+            for (int j = 0; j < 8; j++) {
+                values[j] = two_halves(activate(sums[j][half * 2], bias[j * 2], slope[j * 2]),
+                                       activate(sums[j][half * 2 + 1], bias[j * 2 + 1], slope[j * 2 + 1]));
+            }
+            size_t pixel = image * image_pixels + (size_t)(first_y + y) * layer.width + own_x;
+            uint4* to = (uint4*)(layer.pixels_out + pixel * layer.pixel_stride + lane * 16);
+            to[0] = make_uint4(values[0], values[1], values[2], values[3]);
+            to[1] = make_uint4(values[4], values[5], values[6], values[7]);
+        }
+    }
+}

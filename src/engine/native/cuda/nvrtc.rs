@@ -1,0 +1,320 @@
+//! NVRTC, CUDA's compiler as a library: found at run time, needed once for each kind of GPU.
+
+use std::env;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use libloading::Library;
+
+use crate::gpu::{ComputeCapability, CudaVersion};
+
+/// The oldest that knows Hopper's instructions.
+const OLDEST: CudaVersion = CudaVersion { major: 12, minor: 0 };
+/// Which major versions are looked for, the newest first.
+const MAJORS: [u32; 2] = [13, 12];
+/// Names the folder or the file of the library.
+pub const VARIABLE: &str = "OPPOSE_NVRTC";
+
+/// Why code cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NvrtcError {
+    /// The library is nowhere.
+    #[error(
+        "CUDA's compiler library libnvrtc.so.12 or .13 is not found: install it (`pip install nvidia-cuda-nvrtc-cu12`, \
+         or CUDA's package cuda-nvrtc-12-9, or `module load cuda`), or name its file in {VARIABLE}; it is needed \
+         once for each kind of GPU. Looked in {looked}"
+    )]
+    NotFound {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// The library is older than what is compiled with it.
+    #[error("{} is NVRTC {found}, but {OLDEST} or later is needed", path.display())]
+    TooOld {
+        /// The library.
+        path: PathBuf,
+        /// Its version.
+        found: CudaVersion,
+    },
+    /// A function of the library fails.
+    #[error("NVRTC's {call} fails with code {code}")]
+    Call {
+        /// The function.
+        call: &'static str,
+        /// NVRTC's number of the error.
+        code: c_int,
+    },
+    /// The library knows no code for the GPU.
+    #[error(
+        "{} (NVRTC {version}) compiles for GPUs from compute capability {oldest} on, but this one has {gpu}: \
+         install NVRTC 12 (`pip install nvidia-cuda-nvrtc-cu12`), and name its file in {VARIABLE}",
+        path.display()
+    )]
+    Gpu {
+        /// The library.
+        path: PathBuf,
+        /// Its version.
+        version: CudaVersion,
+        /// The oldest it knows.
+        oldest: ComputeCapability,
+        /// What is asked.
+        gpu: ComputeCapability,
+    },
+    /// The code is refused, which is a defect of this program.
+    #[error("NVRTC {version} refuses {name}: {log}")]
+    Code {
+        /// The library's version.
+        version: CudaVersion,
+        /// The source.
+        name: String,
+        /// What the compiler says.
+        log: String,
+    },
+}
+
+/// The compiler.
+#[derive(Debug)]
+pub struct Nvrtc {
+    library: Library,
+    path: PathBuf,
+    version: CudaVersion,
+}
+
+type Program = *mut c_void;
+type SizeFunction = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type TextFunction = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+
+impl Nvrtc {
+    /// Looks for the library: in what [`VARIABLE`] names, by the system's loader (which asks
+    /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, and among Python's packages.
+    ///
+    /// # Errors
+    /// It is not there, or too old.
+    pub fn find() -> Result<Self, NvrtcError> {
+        let candidates = candidates();
+        for path in &candidates {
+            // SAFETY: loading NVRTC runs its initialisers, which ask nothing of the program.
+            if let Ok(library) = unsafe { Library::new(path) } {
+                return Self::new(library, path.clone());
+            }
+        }
+        let folders = candidates.iter().map(|path| match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => "the system's library folders".to_owned(),
+            Some(folder) => folder.display().to_string(),
+            None => String::new(),
+        });
+        let mut looked: Vec<String> = folders.collect();
+        looked.dedup();
+        Err(NvrtcError::NotFound { looked: looked.join(", ") })
+    }
+
+    fn new(library: Library, path: PathBuf) -> Result<Self, NvrtcError> {
+        let mut nvrtc = Self { library, path, version: CudaVersion { major: 0, minor: 0 } };
+        let (mut major, mut minor): (c_int, c_int) = (0, 0);
+        // SAFETY: writes two ints.
+        let code = unsafe {
+            let version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int =
+                nvrtc.function("nvrtcVersion")?;
+            version(&mut major, &mut minor)
+        };
+        check("nvrtcVersion", code)?;
+        nvrtc.version = CudaVersion { major: major.max(0) as u32, minor: minor.max(0) as u32 };
+        match nvrtc.version < OLDEST {
+            true => Err(NvrtcError::TooOld { path: nvrtc.path, found: nvrtc.version }),
+            false => Ok(nvrtc),
+        }
+    }
+
+    /// Where the library is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its version.
+    pub fn version(&self) -> CudaVersion {
+        self.version
+    }
+
+    /// Looks a function up.
+    ///
+    /// # Safety
+    /// `F` is the function's type.
+    unsafe fn function<F: Copy>(&self, name: &'static str) -> Result<F, NvrtcError> {
+        // SAFETY: the caller answers for the type; the library stays loaded as long as `self`, and no
+        // function is kept.
+        let found = unsafe { self.library.get::<F>(name) };
+        found.map(|function| *function).map_err(|_| NvrtcError::Call { call: name, code: -1 })
+    }
+
+    /// The compute capabilities it knows, in order: 70 for 7.0.
+    fn architectures(&self) -> Result<Vec<c_int>, NvrtcError> {
+        let mut count: c_int = 0;
+        // SAFETY: the types are those of nvrtc.h; the array has as many places as the library says.
+        unsafe {
+            let number: unsafe extern "C" fn(*mut c_int) -> c_int =
+                self.function("nvrtcGetNumSupportedArchs")?;
+            check("nvrtcGetNumSupportedArchs", number(&mut count))?;
+            let mut known = vec![0; count.max(0) as usize];
+            let list: unsafe extern "C" fn(*mut c_int) -> c_int = self.function("nvrtcGetSupportedArchs")?;
+            check("nvrtcGetSupportedArchs", list(known.as_mut_ptr()))?;
+            known.sort_unstable();
+            Ok(known)
+        }
+    }
+
+    /// Compiles for a GPU: machine code where the library knows the GPU, else PTX, which the driver translates.
+    /// `is_specific` allows instructions that this kind of GPU alone has.
+    ///
+    /// # Errors
+    /// The GPU is older than what the library knows, or the code is refused.
+    pub fn compile(
+        &self,
+        name: &str,
+        source: &str,
+        headers: &[(&str, &str)],
+        options: &[&str],
+        gpu: ComputeCapability,
+        is_specific: bool,
+    ) -> Result<Vec<u8>, NvrtcError> {
+        let known = self.architectures()?;
+        let wanted = (gpu.major * 10 + gpu.minor) as c_int;
+        let nearest = known.iter().copied().filter(|&known| known <= wanted).max();
+        let Some(nearest) = nearest else {
+            let oldest = known.first().copied().unwrap_or(0).max(0) as u32;
+            let oldest = ComputeCapability { major: oldest / 10, minor: oldest % 10 };
+            return Err(NvrtcError::Gpu { path: self.path.clone(), version: self.version, oldest, gpu });
+        };
+        // Machine code runs on later revisions of its architecture too.
+        let is_machine_code = nearest / 10 == wanted / 10;
+        let kind = if is_machine_code { "sm" } else { "compute" };
+        let suffix = if is_specific { "a" } else { "" };
+        let architecture = format!("--gpu-architecture={kind}_{nearest}{suffix}");
+        let options: Vec<&str> =
+            [architecture.as_str(), "--std=c++17"].iter().chain(options).copied().collect();
+        let program = self.program(name, source, headers)?;
+        let outcome = self.compile_program(program, name, &options, is_machine_code);
+        // SAFETY: made by `program`, and not used after.
+        unsafe {
+            let destroy: unsafe extern "C" fn(*mut Program) -> c_int =
+                self.function("nvrtcDestroyProgram")?;
+            let mut program = program;
+            destroy(&mut program);
+        }
+        outcome
+    }
+
+    fn program(&self, name: &str, source: &str, headers: &[(&str, &str)]) -> Result<Program, NvrtcError> {
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        let (source, name) = (text(source), text(name));
+        let names: Vec<CString> = headers.iter().map(|(name, _)| text(name)).collect();
+        let texts: Vec<CString> = headers.iter().map(|(_, source)| text(source)).collect();
+        let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+        let (names, texts) = (pointers(&names), pointers(&texts));
+        let mut program = ptr::null_mut();
+        // SAFETY: the type is nvrtc.h's; all strings end with 0 and live until the call is over.
+        let code = unsafe {
+            type Create = unsafe extern "C" fn(
+                *mut Program,
+                *const c_char,
+                *const c_char,
+                c_int,
+                *const *const c_char,
+                *const *const c_char,
+            ) -> c_int;
+            let create: Create = self.function("nvrtcCreateProgram")?;
+            let count = headers.len() as c_int;
+            create(&mut program, source.as_ptr(), name.as_ptr(), count, texts.as_ptr(), names.as_ptr())
+        };
+        check("nvrtcCreateProgram", code)?;
+        Ok(program)
+    }
+
+    fn compile_program(
+        &self,
+        program: Program,
+        name: &str,
+        options: &[&str],
+        is_machine_code: bool,
+    ) -> Result<Vec<u8>, NvrtcError> {
+        let options: Vec<CString> =
+            options.iter().map(|&option| CString::new(option).unwrap_or_default()).collect();
+        let pointers: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
+        // SAFETY: the type is nvrtc.h's; the options live until the call is over.
+        let code = unsafe {
+            type Compile = unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int;
+            let compile: Compile = self.function("nvrtcCompileProgram")?;
+            compile(program, pointers.len() as c_int, pointers.as_ptr())
+        };
+        if code != 0 {
+            let log = self.text(program, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog")?;
+            let log = CStr::from_bytes_until_nul(&log).map(|log| log.to_string_lossy().trim().to_owned());
+            let log = log.unwrap_or_default();
+            return Err(NvrtcError::Code { version: self.version, name: name.into(), log });
+        }
+        match is_machine_code {
+            true => self.text(program, "nvrtcGetCUBINSize", "nvrtcGetCUBIN"),
+            false => self.text(program, "nvrtcGetPTXSize", "nvrtcGetPTX"),
+        }
+    }
+
+    fn text(&self, program: Program, size: &'static str, get: &'static str) -> Result<Vec<u8>, NvrtcError> {
+        // SAFETY: the types are nvrtc.h's; the second writes as many bytes as the first says.
+        unsafe {
+            let mut bytes = 0;
+            check(size, self.function::<SizeFunction>(size)?(program, &mut bytes))?;
+            let mut text = vec![0u8; bytes];
+            check(get, self.function::<TextFunction>(get)?(program, text.as_mut_ptr().cast()))?;
+            Ok(text)
+        }
+    }
+}
+
+fn check(call: &'static str, code: c_int) -> Result<(), NvrtcError> {
+    if code == 0 { Ok(()) } else { Err(NvrtcError::Call { call, code }) }
+}
+
+/// Files that may be the library, in the order in which they are tried.
+fn candidates() -> Vec<PathBuf> {
+    let names: Vec<String> = MAJORS.iter().map(|major| format!("libnvrtc.so.{major}")).collect();
+    let mut candidates = Vec::new();
+    let mut add_folder = |folder: &Path| candidates.extend(names.iter().map(|name| folder.join(name)));
+    if let Some(named) = env::var_os(VARIABLE).map(PathBuf::from) {
+        if named.is_file() {
+            return vec![named];
+        }
+        add_folder(&named);
+    }
+    add_folder(Path::new(""));
+    for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"] {
+        if let Some(folder) = env::var_os(variable) {
+            add_folder(&Path::new(&folder).join("lib64"));
+        }
+    }
+    add_folder(Path::new("/usr/local/cuda/lib64"));
+    for major in MAJORS {
+        add_folder(Path::new(&format!("/usr/local/cuda-{major}/lib64")));
+    }
+    for packages in python_packages() {
+        add_folder(&packages.join("nvidia/cu13/lib"));
+        add_folder(&packages.join("nvidia/cuda_nvrtc/lib"));
+    }
+    candidates
+}
+
+/// Python's folders of packages: of the active environment, the user's, the system's.
+fn python_packages() -> Vec<PathBuf> {
+    let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let user = env::var_os("HOME").map(|home| Path::new(&home).join(".local"));
+    let roots = environments.chain(user).chain(["/usr/local".into(), "/usr".into()]);
+    roots
+        .flat_map(|root| {
+            let versions = root.join("lib").read_dir().into_iter().flatten().flatten();
+            let versions =
+                versions.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
+            versions.flat_map(|entry| ["site-packages", "dist-packages"].map(|name| entry.path().join(name)))
+        })
+        .filter(|folder| folder.is_dir())
+        .collect()
+}

@@ -1,0 +1,177 @@
+//! Videos: decode, estimate, write.
+//!
+//! Decoding runs ahead on a thread of its own, joined to the engine by a bounded channel; the engine keeps
+//! several frames in flight; results are written as they come. Memory stays flat whatever the video's
+//! length. Where there are several videos, the engine does not pause between them.
+
+mod decoder;
+mod line;
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use line::{Event, Stop, Video, run_all};
+
+use crate::engine::{Engine, EngineError};
+use crate::people;
+use crate::pose::PoseError;
+use crate::video::{DecodeSummary, FrameRate, Source, VideoError};
+
+/// Asks a running pipeline to stop between two frames. Clones share one flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends every pipeline that holds this flag.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// How one video is turned into a `.pose` file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Replace an existing file. Without it, an existing file is an error.
+    pub overwrite: bool,
+    /// Who is kept, and in which row; everybody in the engine's order by default.
+    pub people: people::Options,
+    /// Stops the run when asked.
+    pub cancel: Cancel,
+}
+
+/// How far a video is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Frames estimated and written.
+    pub frames: u64,
+    /// Frames the file announces; often an estimate.
+    pub announced_frames: Option<u64>,
+    /// Time since the first frame was asked for.
+    pub elapsed: Duration,
+}
+
+impl Progress {
+    /// Frames a second so far.
+    pub fn frames_per_second(&self) -> f64 {
+        self.frames as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// Time left, where the file announces its length and is not yet past it.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = self.announced_frames?.checked_sub(self.frames)?;
+        (self.frames > 0).then(|| Duration::from_secs_f64(left as f64 / self.frames_per_second()))
+    }
+}
+
+/// What became of a video.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The file that was written.
+    pub output: PathBuf,
+    /// Frames written, one for every frame of the video.
+    pub frames: u64,
+    /// Frames the file announces; often an estimate.
+    pub announced_frames: Option<u64>,
+    /// Frames in which at least one point was found.
+    pub frames_with_people: u64,
+    /// Largest number of people in one frame.
+    pub people: usize,
+    /// Frames per second of the video.
+    pub frame_rate: FrameRate,
+    /// What decoding has shown.
+    pub decoding: DecodeSummary,
+    /// Time from asking for the first frame to the finished file.
+    pub elapsed: Duration,
+}
+
+/// Why a video did not become a complete `.pose` file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The video cannot be read, or breaks before its end.
+    #[error("{error}{}", kept(.partial))]
+    Video {
+        /// What the decoder says.
+        error: VideoError,
+        /// The file that holds what came before, if anything did.
+        partial: Option<PathBuf>,
+    },
+    /// The engine cannot work on this video; it is as usable as before.
+    #[error(transparent)]
+    Unsuitable(EngineError),
+    /// The engine failed.
+    #[error("{error}{}", kept(.partial))]
+    Engine {
+        /// What the engine says.
+        error: EngineError,
+        /// The file that holds what came before, if anything did.
+        partial: Option<PathBuf>,
+    },
+    /// The result cannot be written.
+    #[error(transparent)]
+    Write(#[from] PoseError),
+    /// The stream ends before its first frame.
+    #[error("no frame could be decoded: the video stream is empty or damaged; play the file to check it")]
+    NoFrames,
+    /// The caller asked to stop.
+    #[error("stopped before the end; nothing was written")]
+    Cancelled,
+    /// The decoding thread could not be started.
+    #[error("cannot start the decoding thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+fn kept(partial: &Option<PathBuf>) -> String {
+    partial
+        .as_ref()
+        .map(|path| format!("; the frames before it are in {}", path.display()))
+        .unwrap_or_default()
+}
+
+/// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at
+/// all.
+///
+/// `progress` is called after every frame. A video that breaks in the middle, or an engine that fails
+/// there, leaves what was done so far in `NAME.partial.pose` beside `output`.
+///
+/// # Errors
+/// See [`PipelineError`]. After [`PipelineError::Engine`] the engine is not usable any more.
+pub fn run(
+    source: Box<dyn Source>,
+    engine: &mut dyn Engine,
+    output: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, PipelineError> {
+    let video = Video { open: Box::new(move || Ok(source)), output: output.to_owned() };
+    let mut outcome = Err(PipelineError::Cancelled);
+    // Whatever stops the line has become the video's own error.
+    let _ = run_all([video], engine, options, &mut |_, event| match event {
+        Event::Started { .. } => {}
+        Event::Progress(now) => progress(now),
+        Event::Done(report) => outcome = Ok(report),
+        Event::Failed(error) => outcome = Err(error),
+    });
+    outcome
+}
+
+/// `video.partial.pose` for `video.pose`.
+fn partial_path(output: &Path) -> PathBuf {
+    let mut name = output.file_stem().map(OsStr::to_owned).unwrap_or_default();
+    name.push(".partial.pose");
+    output.with_file_name(name)
+}

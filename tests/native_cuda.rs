@@ -1,0 +1,312 @@
+//! The nets and all around them on a GPU, against the same on the processor.
+
+#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+
+#[path = "common/coloured_people.rs"]
+mod coloured_people;
+mod common;
+#[path = "common/made_up_models.rs"]
+mod made_up_models;
+#[path = "common/meaningful_models.rs"]
+mod meaningful_models;
+#[path = "common/npy.rs"]
+mod npy;
+#[path = "common/recording.rs"]
+mod recording;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::{Need, trial};
+use libtest_mimic::Trial;
+use oppose::engine::Engine;
+use oppose::engine::native::assemble::size::Size;
+use oppose::engine::native::cpu::Cpu;
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
+use oppose::engine::native::model::Net;
+use oppose::engine::native::{Backend, Estimator, Options};
+use oppose::gpu;
+use oppose::pose::FramePose;
+use oppose::video::{Frame, FrameRate, VideoInfo};
+use recording::Recording;
+use tempfile::TempDir;
+
+const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Tf32, Precision::Fp16];
+
+fn main() {
+    let mut trials = vec![
+        trial("another GPU than there is", &[Need::Gpu], another_gpu_than_there_is),
+        trial("no GPU gets a sentence", &[Need::NoGpu], no_gpu_gets_a_sentence),
+        trial("too large a frame names the batch that fits", &[Need::Gpu], too_large_a_frame),
+        trial("dropped in the middle", &[Need::Gpu], dropped_in_the_middle),
+        trial("sizes, batches and pauses mix", &[Need::Gpu], sizes_batches_and_pauses_mix),
+        trial("several scales", &[Need::Gpu], several_scales),
+        trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
+    ];
+    for is_portable in [false, true] {
+        for precision in PRECISIONS {
+            let options = CudaOptions { precision, is_portable, batch: 3, ..CudaOptions::default() };
+            let name =
+                |what: &str| format!("{precision}{}: {what}", if is_portable { ", portable" } else { "" });
+            trials.push(trial(&name("full-size nets as on the processor"), &[Need::Gpu], move || {
+                full_size_nets(options)
+            }));
+            trials.push(trial(
+                &name("people as from the same heat maps on the processor"),
+                &[Need::Gpu],
+                move || people_as_on_the_processor(options),
+            ));
+        }
+    }
+    for case in ["s_161x121", "s_210x260", "s_320x240"] {
+        let folder = common::repository("tests/data/golden-synthetic").join(case);
+        trials.push(golden(case, folder, &[Need::Gpu]));
+    }
+    // Two scales are refused by the OpenPose that made the recordings.
+    for case in [
+        "a_640x480",
+        "a_640x480_net368",
+        "b_480x640",
+        "b_480x640_net320x176",
+        "c_210x260",
+        "d_1280x720",
+        "e_101x77",
+        "e_101x77_net64",
+        "f_320x320",
+        "g_500x120",
+    ] {
+        let folder = common::shared("golden").join(case);
+        trials.push(golden(case, folder, &[Need::Gpu, Need::Shared("golden")]));
+    }
+    common::run_in_turn(trials)
+}
+
+fn golden(case: &str, folder: PathBuf, needs: &[Need]) -> Trial {
+    trial(&format!("fp32: what OpenPose found in {case}"), needs, move || {
+        let options = CudaOptions { precision: Precision::Fp32, batch: 8, ..CudaOptions::default() };
+        Recording::open(folder).compare_people(CudaNets::read(SMALL.path(), options).unwrap());
+    })
+}
+
+fn models(write: impl Fn(&Path)) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    folder
+}
+
+static SMALL: LazyLock<TempDir> =
+    LazyLock::new(|| models(|folder| made_up_models::write(folder, made_up_models::Size::Small)));
+static FULL: LazyLock<TempDir> =
+    LazyLock::new(|| models(|folder| made_up_models::write(folder, made_up_models::Size::Full)));
+static MEANINGFUL: LazyLock<TempDir> =
+    LazyLock::new(|| models(|folder| meaningful_models::write(folder, made_up_models::Size::Full)));
+
+/// Others in each run, and said, so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        println!("seed {seed}");
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u8 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 56) as u8
+    }
+
+    /// Blocks of colour with some noise.
+    fn frame(&mut self, index: u64, width: u32, height: u32) -> Frame {
+        let blocks: Vec<u8> = (0..3 * 64).map(|_| self.next()).collect();
+        let mut pixels = Vec::with_capacity((width * height * 3) as usize);
+        for y in 0..height {
+            for x in 0..width {
+                let block = (y * 8 / height * 8 + x * 8 / width) as usize;
+                pixels.extend((0..3).map(|channel| blocks[3 * block + channel] / 2 + self.next() / 4));
+            }
+        }
+        Frame::new(index, None, width, height, pixels).unwrap()
+    }
+}
+
+/// The distance of two vectors, as a share of the second's length.
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |value: f64| value * value;
+    let off: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    let length: f64 = expected.iter().map(|value| square((*value).into())).sum();
+    assert!(off.is_finite(), "something was not computed");
+    (off / length).sqrt()
+}
+
+fn full_size_nets(options: CudaOptions) {
+    let mut random = Random::new();
+    let mut gpu = CudaNets::read(FULL.path(), options).unwrap();
+    let mut processor = Cpu::read(FULL.path(), None).unwrap();
+    // A few times what was measured; the processor's own way of summing up is off by 1e-5.
+    let limit = match options.precision {
+        Precision::Fp32 => 5e-5,
+        Precision::Tf32 => 1e-2,
+        Precision::Fp16 => 1e-2,
+    };
+    // A size that fills no tile, and more images than a batch.
+    for (net, width, height, images) in
+        [(Net::Body25, 208, 176, 2), (Net::Face, 112, 112, 4), (Net::Hand, 368, 368, 1)]
+    {
+        let size = Size { width, height };
+        let inputs: Vec<f32> =
+            (0..images * 3 * size.pixels()).map(|_| f32::from(random.next()) / 256.0 - 0.5).collect();
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        gpu.run(net, &inputs, size, &mut found).unwrap();
+        processor.run(net, &inputs, size, &mut expected).unwrap();
+        let distance = distance(&found, &expected);
+        println!("{net:?}: {distance:.2e}");
+        assert!(distance < limit, "{net:?}: {distance:.2e} from the processor's result");
+    }
+}
+
+fn copy(frame: &Frame) -> Frame {
+    Frame::new(frame.index(), None, frame.width(), frame.height(), frame.pixels().to_vec()).unwrap()
+}
+
+/// Runs frames through the engine and gives each one's people.
+fn estimate(engine: &mut Cuda, frames: &[Frame]) -> Vec<FramePose> {
+    let mut poses = Vec::new();
+    let mut pose = FramePose::default();
+    for (index, frame) in frames.iter().enumerate() {
+        if index - poses.len() == engine.capacity() {
+            assert!(engine.pop(&mut pose).unwrap());
+            poses.push(pose.clone());
+        }
+        engine.push(copy(frame)).unwrap();
+    }
+    engine.flush().unwrap();
+    while engine.pop(&mut pose).unwrap() {
+        poses.push(pose.clone());
+    }
+    assert_eq!(poses.len(), frames.len());
+    poses
+}
+
+fn people_as_on_the_processor(cuda: CudaOptions) {
+    let mut random = Random::new();
+    let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
+    let frames: Vec<Frame> = (0..7).map(|index| random.frame(index, 210, 160)).collect();
+    compare_with_processor(SMALL.path(), cuda, options, &frames);
+}
+
+fn compare_with_processor(models: &Path, cuda: CudaOptions, options: Options, frames: &[Frame]) {
+    let mut engine = Cuda::read(models, cuda, options.clone()).unwrap();
+    let found = estimate(&mut engine, frames);
+    let mut estimator = Estimator::new(CudaNets::read(models, cuda).unwrap(), options).unwrap();
+    let mut people = 0;
+    for (index, (frame, found)) in frames.iter().zip(&found).enumerate() {
+        let mut expected = FramePose::default();
+        estimator.estimate(frame, &mut expected).unwrap();
+        assert_eq!(found, &expected, "frame {index}");
+        people += expected.people();
+    }
+    println!("{people} people in {} frames", frames.len());
+    assert!(people > 0, "nobody was found: nothing was compared");
+}
+
+fn several_scales() {
+    let mut random = Random::new();
+    let options = Options {
+        net_resolution: "-1x176".parse().unwrap(),
+        scale_number: 3,
+        hand_scale_number: 2,
+        number_people_max: 3,
+        ..Options::default()
+    };
+    let frames: Vec<Frame> = (0..3).map(|index| random.frame(index, 160, 120)).collect();
+    let cuda = CudaOptions { batch: 2, ..CudaOptions::default() };
+    compare_with_processor(SMALL.path(), cuda, options, &frames);
+}
+
+fn drawn_people_are_found() {
+    let person = |x: f32, y: f32, scale: f32| coloured_people::Person { x, y, scale };
+    let scenes = [
+        vec![person(300.0, 10.0, 1.0)],
+        vec![],
+        vec![person(200.0, 30.0, 1.3), person(750.0, 40.0, 1.6)],
+        (0..5).map(|index| person(110.0 + 220.7 * index as f32, 2.0, 0.9)).collect(),
+    ];
+    let frames: Vec<Frame> = scenes.iter().map(|scene| coloured_people::draw(1104, 624, scene)).collect();
+    for precision in PRECISIONS {
+        let cuda = CudaOptions { precision, batch: 2, ..CudaOptions::default() };
+        let mut engine = Cuda::read(MEANINGFUL.path(), cuda, Options::default()).unwrap();
+        for (scene, pose) in scenes.iter().zip(estimate(&mut engine, &frames)) {
+            assert_eq!(pose.people(), scene.len(), "{precision}");
+            for person in scene {
+                let truth = person.keypoints();
+                let off = |found: &[f32]| {
+                    let places = found.chunks_exact(2).zip(&truth);
+                    places.map(|(at, (x, y))| (at[0] - x).abs().max((at[1] - y).abs())).fold(0.0, f32::max)
+                };
+                let off = pose.coordinates().chunks_exact(2 * 137).map(off).fold(f32::MAX, f32::min);
+                assert!(off <= 2.5, "{precision}: a point is off by {off} pixels");
+            }
+        }
+    }
+}
+
+fn sizes_batches_and_pauses_mix() {
+    let mut random = Random::new();
+    let options = Options { net_resolution: "-1x96".parse().unwrap(), ..Options::default() };
+    let cuda = CudaOptions { batch: 4, ..CudaOptions::default() };
+    let sizes =
+        [(160, 120), (160, 120), (90, 160), (200, 100), (200, 100), (200, 100), (200, 100), (200, 100)];
+    let frames: Vec<Frame> =
+        sizes.iter().zip(0..).map(|(&(width, height), index)| random.frame(index, width, height)).collect();
+    let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+    let together = estimate(&mut engine, &frames);
+    // What is in a batch with a frame changes nothing.
+    let alone: Vec<FramePose> =
+        frames.iter().flat_map(|frame| estimate(&mut engine, std::slice::from_ref(frame))).collect();
+    assert_eq!(together, alone);
+    assert!(estimate(&mut engine, &[]).is_empty());
+}
+
+fn dropped_in_the_middle() {
+    let mut random = Random::new();
+    let cuda = CudaOptions { batch: 2, ..CudaOptions::default() };
+    let mut engine = Cuda::read(SMALL.path(), cuda, Options::default()).unwrap();
+    for index in 0..engine.capacity() as u64 {
+        engine.push(random.frame(index, 160, 120)).unwrap();
+    }
+    let error = engine.push(random.frame(99, 160, 120)).unwrap_err();
+    assert!(error.to_string().contains("in flight already"), "{error}");
+}
+
+fn too_large_a_frame() {
+    let cuda = CudaOptions { batch: 64, ..CudaOptions::default() };
+    let options = Options { net_resolution: "4096x4096".parse().unwrap(), ..Options::default() };
+    let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+    let frame_rate = FrameRate::new(25, 1).unwrap();
+    let info = VideoInfo { width: 4096, height: 4096, frame_rate, announced_frames: None };
+    match engine.start_video(&info) {
+        // The small nets may fit into a large GPU.
+        Ok(()) => println!("fits"),
+        Err(error) => {
+            let error = error.to_string();
+            assert!(error.contains("frames of 4096x4096") && error.contains("--batch"), "{error}");
+        }
+    }
+    let error = Cuda::read(SMALL.path(), CudaOptions { batch: 0, ..cuda }, Options::default()).unwrap_err();
+    assert!(error.to_string().contains("batch is 0, expected 1 to 128"), "{error}");
+}
+
+fn another_gpu_than_there_is() {
+    let there = gpu::detect().unwrap().gpus.len();
+    let options = CudaOptions { gpu: there, ..CudaOptions::default() };
+    let error = CudaNets::read(SMALL.path(), options).unwrap_err();
+    assert!(error.to_string().contains(&format!("GPU {there} does not exist: there are {there}")), "{error}");
+}
+
+fn no_gpu_gets_a_sentence() {
+    let error = CudaNets::read(SMALL.path(), CudaOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("NVIDIA driver"), "{error}");
+}
