@@ -28,10 +28,28 @@ pub struct Tracker {
     arranged: FramePose,
 }
 
-/// A person who was seen.
+/// Where each point is in pixels, `None` where it was not found.
+type Points = Vec<Option<[f32; 2]>>;
+
+/// A person in the frame at hand.
+struct Seen {
+    row: usize,
+    points: Points,
+    size: f32,
+}
+
+impl Seen {
+    /// `None` where none of the points was found.
+    fn new(pose: &FramePose, skeleton: &Skeleton, row: usize) -> Option<Self> {
+        let size = Extent::of(pose, skeleton, row)?.diagonal();
+        Some(Self { row, points: points(pose, skeleton, row).collect(), size })
+    }
+}
+
+/// A person who was seen before.
 #[derive(Debug)]
 struct Known {
-    points: Vec<Option<[f32; 2]>>,
+    points: Points,
     /// Pixels a frame.
     velocity: [f32; 2],
     size: f32,
@@ -40,7 +58,7 @@ struct Known {
 
 impl Known {
     /// The points where they are expected in `frame`. Nobody is expected farther than half a second carries.
-    fn expected(&self, frame: u64, patience: u64) -> Vec<Option<[f32; 2]>> {
+    fn expected(&self, frame: u64, patience: u64) -> Points {
         let frames = (frame - self.last_seen).min(patience.div_ceil(4)) as f32;
         let moved = |[x, y]: [f32; 2]| [x + self.velocity[0] * frames, y + self.velocity[1] * frames];
         self.points.iter().map(|point| point.map(moved)).collect()
@@ -63,12 +81,8 @@ impl Tracker {
     /// Puts the people of the next frame into their rows; rows between them are all zeros. Of those who are new, the
     /// one in row `first` is put into a row first, and nobody else if there is one.
     pub fn arrange(&mut self, pose: &mut FramePose, first: Option<usize>) {
-        let seen: Vec<(usize, Vec<Option<[f32; 2]>>, f32)> = (0..pose.people())
-            .filter_map(|row| {
-                let size = Extent::of(pose, &self.skeleton, row)?.diagonal();
-                Some((row, points(pose, &self.skeleton, row).collect(), size))
-            })
-            .collect();
+        let seen: Vec<Seen> =
+            (0..pose.people()).filter_map(|row| Seen::new(pose, &self.skeleton, row)).collect();
         let frame = self.frame;
         self.frame += 1;
         for row in &mut self.rows {
@@ -80,7 +94,7 @@ impl Tracker {
             row_of[index] = Some(row);
         }
         for index in 0..seen.len() {
-            let may_enter = first.is_none_or(|first| seen[index].0 == first);
+            let may_enter = first.is_none_or(|first| seen[index].row == first);
             if row_of[index].is_none() && may_enter {
                 row_of[index] = self.free_row();
                 // Taken at once: the next one must not get the same.
@@ -95,7 +109,7 @@ impl Tracker {
         self.arranged.reset(people, width, pose.dimensions());
         for (index, person) in seen.into_iter().enumerate() {
             let Some(row) = row_of[index] else { continue };
-            let from = person.0;
+            let from = person.row;
             let target = &mut self.arranged.coordinates_mut()[row * values..][..values];
             target.copy_from_slice(&pose.coordinates()[from * values..][..values]);
             let target = &mut self.arranged.confidences_mut()[row * width..][..width];
@@ -107,14 +121,14 @@ impl Tracker {
     }
 
     /// Rows and indices of people seen that belong together, each at most once: the nearest first.
-    fn matches(&self, seen: &[(usize, Vec<Option<[f32; 2]>>, f32)], frame: u64) -> Vec<(usize, usize)> {
+    fn matches(&self, seen: &[Seen], frame: u64) -> Vec<(usize, usize)> {
         let mut pairs = Vec::new();
         for (row, known) in self.rows.iter().enumerate() {
             let Some(known) = known else { continue };
             let expected = known.expected(frame, self.patience);
-            for (index, (_, points, size)) in seen.iter().enumerate() {
-                let Some(apart) = distance(&expected, points) else { continue };
-                let apart = apart / known.size.max(*size).max(1.0);
+            for (index, person) in seen.iter().enumerate() {
+                let Some(apart) = distance(&expected, &person.points) else { continue };
+                let apart = apart / known.size.max(person.size).max(1.0);
                 if apart < REACH {
                     pairs.push((apart, row, index));
                 }
@@ -143,8 +157,8 @@ impl Tracker {
 }
 
 /// What is known of a person after this sighting. Points that were not found now are where they were, moved along.
-fn sighting(before: Option<&Known>, seen: &(usize, Vec<Option<[f32; 2]>>, f32), frame: u64) -> Known {
-    let (_, points, size) = seen;
+fn sighting(before: Option<&Known>, seen: &Seen, frame: u64) -> Known {
+    let Seen { points, size, .. } = seen;
     let fresh = Known { points: points.clone(), velocity: [0.0; 2], size: *size, last_seen: frame };
     let Some(before) = before.filter(|before| before.last_seen < frame) else { return fresh };
     let shared = before.points.iter().zip(points).filter_map(|(a, b)| Some((a.as_ref()?, b.as_ref()?)));

@@ -13,7 +13,6 @@
 //! # }
 //! ```
 
-mod audio_copy;
 mod encoder;
 mod ending;
 mod error;

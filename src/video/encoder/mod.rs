@@ -1,18 +1,25 @@
 //! Pictures become a video file: H.264 in mp4, mov or mkv, VP9 in webm, or GIF.
 
+mod audio_copy;
+mod error;
+mod kind;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ffmpeg_next::codec::{self, encoder};
+use ffmpeg_next::codec::encoder;
 use ffmpeg_next::format::{self, Pixel};
 use ffmpeg_next::software::scaling;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Packet, Rational, color, frame};
+use ffmpeg_next::{Packet, Rational, frame};
 use tempfile::TempPath;
 
+use audio_copy::AudioCopy;
+pub use error::EncodeError;
+use kind::{kind, open_encoder, rational};
+
 use super::FrameRate;
-use super::audio_copy::AudioCopy;
 use super::reader::start_ffmpeg;
 
 /// Finest unit of time of the files written, at least: an instant is met to a few millionths of a second.
@@ -20,95 +27,6 @@ const TICKS_PER_SECOND: i64 = 90_000;
 
 /// Largest number of ticks a second that every container counts in.
 const MOST_TICKS_PER_SECOND: i64 = 1 << 24;
-
-/// Why a video cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The name does not say what kind of file is wanted.
-    #[error("{} names no kind of video that can be written; expected .mp4, .mov, .mkv, .webm or .gif", .0.display())]
-    Suffix(PathBuf),
-    /// A file is there.
-    #[error("{} exists; --overwrite replaces it", .0.display())]
-    Exists(PathBuf),
-    /// This FFmpeg was built without such an encoder.
-    #[error(
-        "this FFmpeg cannot write this kind of video: it has none of the encoders {0}; write .gif or pictures"
-    )]
-    NoEncoder(String),
-    /// FFmpeg's path is UTF-8 without a zero.
-    #[error("the path {0:?} is not UTF-8; choose another name")]
-    PathNotUtf8(PathBuf),
-    /// FFmpeg refuses.
-    #[error("cannot write the video {}: {source}", .path.display())]
-    Ffmpeg {
-        /// The file.
-        path: PathBuf,
-        /// What FFmpeg says.
-        source: ffmpeg_next::Error,
-    },
-    /// The system refuses.
-    #[error("cannot write {}: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A picture of another size than the first.
-    #[error("the picture has {found} bytes, expected {expected}: all pictures of a video are of one size")]
-    PictureSize {
-        /// Bytes given.
-        found: usize,
-        /// Bytes of a picture of the video's size.
-        expected: usize,
-    },
-}
-
-/// A kind of file: its suffix, FFmpeg's name of the container, encoders in order of preference, their pixels,
-/// and the sound it holds.
-struct Kind {
-    suffix: &'static str,
-    container: &'static str,
-    encoders: &'static [&'static str],
-    pixels: Pixel,
-    audio: &'static [codec::Id],
-}
-
-const H264: &[&str] = &["libx264", "libopenh264"];
-const MP4_AUDIO: &[codec::Id] =
-    &[codec::Id::AAC, codec::Id::MP3, codec::Id::AC3, codec::Id::EAC3, codec::Id::OPUS, codec::Id::ALAC];
-const MKV_AUDIO: &[codec::Id] = &[
-    codec::Id::AAC,
-    codec::Id::MP2,
-    codec::Id::MP3,
-    codec::Id::AC3,
-    codec::Id::EAC3,
-    codec::Id::OPUS,
-    codec::Id::VORBIS,
-    codec::Id::FLAC,
-    codec::Id::ALAC,
-    codec::Id::PCM_S16LE,
-    codec::Id::PCM_S24LE,
-    codec::Id::PCM_F32LE,
-    codec::Id::PCM_U8,
-];
-const WEBM_AUDIO: &[codec::Id] = &[codec::Id::OPUS, codec::Id::VORBIS];
-
-const KINDS: [Kind; 5] = [
-    Kind { suffix: "mp4", container: "mp4", encoders: H264, pixels: Pixel::YUV420P, audio: MP4_AUDIO },
-    Kind { suffix: "mov", container: "mov", encoders: H264, pixels: Pixel::YUV420P, audio: MP4_AUDIO },
-    Kind { suffix: "mkv", container: "matroska", encoders: H264, pixels: Pixel::YUV420P, audio: MKV_AUDIO },
-    Kind {
-        suffix: "webm",
-        container: "webm",
-        encoders: &["libvpx-vp9", "libvpx"],
-        pixels: Pixel::YUV420P,
-        audio: WEBM_AUDIO,
-    },
-    // One palette for all frames, dithered by the scaler: a GIF has 256 colours.
-    Kind { suffix: "gif", container: "gif", encoders: &["gif"], pixels: Pixel::RGB8, audio: &[] },
-];
 
 /// What is written.
 #[derive(Clone, Debug)]
@@ -323,11 +241,6 @@ impl Encoder {
     }
 }
 
-fn kind(path: &Path) -> Option<&'static Kind> {
-    let suffix = path.extension()?.to_str()?;
-    KINDS.iter().find(|kind| kind.suffix.eq_ignore_ascii_case(suffix))
-}
-
 /// A file beside the output, so that it can be renamed at the end.
 fn temporary(path: &Path, suffix: &str) -> Result<TempPath, EncodeError> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -341,12 +254,6 @@ fn temporary(path: &Path, suffix: &str) -> Result<TempPath, EncodeError> {
     Ok(file.map_err(|source| EncodeError::Io { path: folder.to_owned(), source })?.into_temp_path())
 }
 
-fn rational(rate: FrameRate) -> Rational {
-    // Both come from i32 of FFmpeg or are a few thousands; larger ones would be no frame rate.
-    let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    Rational(side(rate.numerator()), side(rate.denominator()))
-}
-
 /// The unit of time and how many of it a frame takes: a frame's length is a whole number of ticks.
 fn time_base(rate: FrameRate) -> (Rational, i64) {
     let (numerator, denominator) = (i64::from(rate.numerator()), i64::from(rate.denominator()));
@@ -355,47 +262,6 @@ fn time_base(rate: FrameRate) -> (Rational, i64) {
     }
     let times = (TICKS_PER_SECOND + numerator - 1) / numerator;
     (Rational(1, (numerator * times) as i32), denominator * times)
-}
-
-/// `None` where FFmpeg has none of the encoders.
-fn open_encoder(
-    kind: &Kind,
-    width: u32,
-    height: u32,
-    rate: FrameRate,
-    time_base: Rational,
-    wants_header: bool,
-) -> Option<Result<encoder::Video, ffmpeg_next::Error>> {
-    let (name, found) = kind.encoders.iter().find_map(|&name| Some((name, encoder::find_by_name(name)?)))?;
-    let open = || {
-        let mut context = codec::Context::new_with_codec(found);
-        if wants_header {
-            context.set_flags(codec::Flags::GLOBAL_HEADER);
-        }
-        let threads = codec::threading::Config::kind(codec::threading::Type::Frame);
-        context.set_threading(codec::threading::Config { count: 0, ..threads });
-        let mut video = context.encoder().video()?;
-        video.set_width(width);
-        video.set_height(height);
-        video.set_format(kind.pixels);
-        video.set_time_base(time_base);
-        video.set_frame_rate(Some(rational(rate)));
-        if kind.pixels == Pixel::YUV420P {
-            // What libswscale makes of RGB where nothing else is said; named, so that players undo the same.
-            video.set_colorspace(color::Space::SMPTE170M);
-            video.set_color_range(color::Range::MPEG);
-        }
-        let settings: &[(&str, &str)] = match name {
-            "libx264" => &[("preset", "veryfast"), ("crf", "20")],
-            "libvpx-vp9" => {
-                &[("crf", "31"), ("b", "0"), ("deadline", "realtime"), ("cpu-used", "7"), ("row-mt", "1")]
-            }
-            "libvpx" => &[("crf", "10"), ("b", "4M"), ("deadline", "realtime"), ("cpu-used", "4")],
-            _ => &[],
-        };
-        video.open_as_with(found, settings.iter().copied().collect::<Dictionary<'_>>())
-    };
-    Some(open())
 }
 
 #[cfg(test)]
