@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Need, names, output, repository, shared, trial};
+use common::{Need, names, output, repository, run_python, shared, trial};
 use oppose::pose::{FramePose, Pose, holistic_576, openpose_137};
 use oppose::video::{self, Frame};
 use tiny_skia::Pixmap;
@@ -37,7 +37,9 @@ fn people(skeleton: &oppose::pose::Skeleton, frame: usize, width: f32, height: f
                 let x = width * (0.35 + 0.4 * person as f32) + radius * angle.cos() + 10.0 * frame as f32;
                 let y = height * 0.5 + radius * angle.sin();
                 pose.coordinates_mut()[(first + point) * dimensions..][..2].copy_from_slice(&[x, y]);
-                pose.confidences_mut()[first + point] = share * 0.9;
+                // PoseVisualizer draws metres for pixels.
+                pose.confidences_mut()[first + point] =
+                    if component.is_in_pixels() { share * 0.9 } else { 0.0 };
             }
             first += count;
         }
@@ -93,6 +95,61 @@ fn pictures_are_as_approved() {
     write_pose(&turned, openpose_137(), (240, 320), 30.0, 30);
     output(&mut render(&[text(&clip), text(&turned), "-o", text(&at("x"))]));
     is_as_approved(&at("x").join("000003.png"), "rotated.png");
+}
+
+/// Where something is drawn on white that leaves less than `least` of one colour.
+fn ink(picture: &Pixmap, least: u8) -> Vec<bool> {
+    picture.data().chunks_exact(4).map(|pixel| pixel[..3].iter().any(|&value| value < least)).collect()
+}
+
+/// Share of the one's ink that has the other's within three pixels.
+fn covered(ink: &[bool], other: &[bool], width: usize) -> f64 {
+    let near = |index: usize| {
+        let (x, y) = ((index % width) as isize, (index / width) as isize);
+        (-3..=3).any(|down| {
+            (-3..=3).any(|right| {
+                let (x, y) = (x + right, y + down);
+                let inside = x >= 0 && y >= 0 && x < width as isize;
+                inside && other.get(y as usize * width + x as usize) == Some(&true)
+            })
+        })
+    };
+    let drawn: Vec<usize> = (0..ink.len()).filter(|&index| ink[index]).collect();
+    drawn.iter().filter(|&&index| near(index)).count() as f64 / drawn.len() as f64
+}
+
+fn lines_are_where_pose_format_draws_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, skeleton) in [("openpose", openpose_137()), ("holistic", holistic_576())] {
+        let (pose, theirs) = (at(&format!("{name}.pose")), at(&format!("{name}.png")));
+        write_pose(&pose, skeleton, (640, 480), 25.0, 3);
+        run_python("pose_visualizer.py", [text(&pose), "2", text(&theirs)]);
+        output(&mut render(&[text(&pose), "-o", text(&at(name))]));
+        let ours = Pixmap::load_png(at(name).join("000002.png")).unwrap();
+        let theirs = Pixmap::load_png(&theirs).unwrap();
+        let width = ours.width() as usize;
+        // What is plain in one picture is there in the other, be it paler: our lines of a face are thin.
+        let covered = |a: &Pixmap, b: &Pixmap| covered(&ink(a, 96), &ink(b, 245), width);
+        let shares = (covered(&ours, &theirs), covered(&theirs, &ours));
+        println!("{name}: {:.4} of our ink is theirs, {:.4} of theirs ours", shares.0, shares.1);
+        assert!(shares.0 > 0.98 && shares.1 > 0.98, "{name}: {shares:?}");
+    }
+}
+
+fn an_interrupted_render_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pose = folder.path().join("long.pose");
+    write_pose(&pose, openpose_137(), (1280, 720), 25.0, 4000);
+    let mut child = render(&[text(&pose), "-o", text(&folder.path().join("a.mp4"))]).spawn().unwrap();
+    let began = std::time::Instant::now();
+    while names(folder.path()).len() < 2 {
+        assert!(began.elapsed().as_secs() < 20, "nothing begins");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    output(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(names(folder.path()), ["long.pose"]);
 }
 
 /// All frames of a video, upright.
@@ -216,9 +273,10 @@ fn bad_input_is_refused() {
     write_pose(&at("short.pose"), openpose_137(), (320, 240), 25.0, 49);
     write_pose(&at("small.pose"), openpose_137(), (160, 120), 25.0, 50);
     write_pose(&at("still.pose"), openpose_137(), (320, 240), f32::NAN, 2);
+    write_pose(&at("large.pose"), openpose_137(), (65535, 65535), 25.0, 2);
     fs::write(at("there.mp4"), "mine").unwrap();
     let clip = text(&clip);
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&[clip, "short.pose", "-o", "a.mp4"], "50 frames"),
         (&[clip, "small.pose", "-o", "a.mp4"], "160x120"),
         (&["still.pose", "-o", "a.mp4"], "no video can have"),
@@ -228,6 +286,8 @@ fn bad_input_is_refused() {
         (&["a.pose", "--sheet", "a.png"], "before the .pose file"),
         (&["--side-by-side", "a.pose", "short.pose", "-o", "a.mp4"], "50 and 49 frames"),
         (&["-o", "a.mp4"], "found 0 files"),
+        (&["large.pose", "-o", "a.mp4"], "65535x65535"),
+        (&["there.mp4", "a.pose", "-o", "./there.mp4", "--overwrite"], "another name"),
     ];
     let before = names(folder.path());
     for (arguments, words) in cases {
@@ -276,6 +336,12 @@ fn main() {
     let probes = || Need::Program("ffprobe");
     common::run(vec![
         trial("pictures_are_as_approved", &[], pictures_are_as_approved),
+        trial(
+            "lines_are_where_pose_format_draws_them",
+            &[Need::Python("cv2, pose_format")],
+            lines_are_where_pose_format_draws_them,
+        ),
+        trial("an_interrupted_render_leaves_nothing", &[], an_interrupted_render_leaves_nothing),
         trial("the_overlay_is_the_video", &[], the_overlay_is_the_video),
         trial("ffprobe_agrees", &[probes()], ffprobe_agrees),
         trial("bad_input_is_refused", &[], bad_input_is_refused),

@@ -66,6 +66,8 @@ enum InputError {
     Count(usize),
     #[error("--sheet shows frames of the video; give it before the .pose file")]
     SheetWithoutVideo,
+    #[error("{} is what is to be drawn; give the result another name", .0.display())]
+    Same(PathBuf),
     #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
     StandardInput,
 }
@@ -84,6 +86,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
 
 fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::error::Error>> {
     let (video, poses) = arguments.files()?;
+    for target in arguments.output.iter().chain(&arguments.sheet) {
+        // A target that is not there yet is none of the inputs.
+        let is_target = |input: &&PathBuf| same_file(input, target);
+        if let Some(same) = video.iter().copied().chain(poses.iter().copied()).find(is_target) {
+            return Err(InputError::Same(same.clone()).into());
+        }
+    }
     let poses = poses.into_iter().map(|path| Pose::read_file(path)).collect::<Result<Vec<_>, _>>()?;
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
         let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
@@ -147,6 +156,10 @@ fn write(
     let (width, height) = drawn.size;
     eprintln!("{}: {} frames, {width}x{height}", target.display(), drawn.frames);
     Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 impl Arguments {

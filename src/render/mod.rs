@@ -50,7 +50,7 @@ pub enum RenderError {
         pose: (u32, u32),
     },
     /// A picture of this size cannot be held.
-    #[error("a picture of {0}x{1} pixels is too large; show fewer frames")]
+    #[error("a picture of {0}x{1} pixels is too large; show less of it, or fewer at once")]
     TooLarge(u32, u32),
     /// The picture cannot be written.
     #[error("cannot write {}: {source}", .path.display())]

@@ -13,7 +13,7 @@ use super::window::Window;
 use super::{RenderError, draw_people};
 use crate::pipeline::Cancel;
 use crate::pose::{FramePose, Pose};
-use crate::video::{Encoder, EncoderOptions, Frame, FrameRate, Source};
+use crate::video::{Encoder, EncoderOptions, Frame, FrameRate, MAX_PIXELS, Source};
 
 /// Frames that wait between two stages.
 const QUEUE: usize = 4;
@@ -170,6 +170,9 @@ impl Canvas {
         for window in windows {
             panels.push((size.0, window));
             size = (size.0 + window.width, size.1.max(window.height));
+        }
+        if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
+            return Err(RenderError::TooLarge(size.0, size.1));
         }
         Ok(Self { size, panels })
     }
