@@ -25,10 +25,12 @@
 //!   `examples/own_engine.rs` does.
 //! * [`pose`] reads and writes `.pose` files.
 //! * [`people`] keeps each person in one row, or one person alone.
-//! * [`pipeline`] joins the three for one video.
+//! * [`pipeline`] joins the three for one video, or for several one behind the other.
+//! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
+pub mod batch;
 pub mod doctor;
 pub mod engine;
 pub mod gpu;

@@ -304,17 +304,22 @@ fn main_command_renders_in_one_go() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
     fs::copy(repository("assets/sample.mp4"), &clip).unwrap();
-    let run = || -> PathBuf {
+    let run = |more: &[&str]| -> PathBuf {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
         command.arg(folder.path()).args(["--engine", "holistic", "--render", "--overwrite", "--track"]);
-        output(command.arg("--model-folder").arg(common::models()));
+        output(command.args(more).arg("--model-folder").arg(common::models()));
         folder.path().join("clip.pose.mp4")
     };
-    let made = run();
+    let made = run(&[]);
     assert_eq!(probe(&made, "v", "stream=r_frame_rate,nb_read_frames"), "30000/1001,90");
     // The second run does not take the overlay for a video of the folder.
-    run();
+    run(&[]);
     assert_eq!(names(folder.path()), ["clip.mp4", "clip.pose", "clip.pose.mp4"]);
+    // Several processes.
+    fs::copy(&clip, folder.path().join("other.mp4")).unwrap();
+    run(&["--workers", "2"]);
+    let all = ["clip.mp4", "clip.pose", "clip.pose.mp4", "other.mp4", "other.pose", "other.pose.mp4"];
+    assert_eq!(names(folder.path()), all);
 }
 
 fn real_people_are_drawn_over() {

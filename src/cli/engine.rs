@@ -1,6 +1,7 @@
 //! Which estimator, and what it is told.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -26,7 +27,7 @@ use oppose::pose::openpose_137;
 use super::engine_process;
 use super::greeting;
 use super::openpose_options::OpenPoseArguments;
-use super::progress::Reporter;
+use super::workers::{self, Place};
 
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -94,7 +95,7 @@ impl fmt::Display for Device {
 }
 
 /// What concerns the estimator.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct EngineArguments {
     /// Estimator of the keypoints
     #[arg(long, value_enum, default_value_t, env = "OPPOSE_ENGINE", value_name = "NAME")]
@@ -146,18 +147,23 @@ pub enum OpenError {
 }
 
 impl EngineArguments {
+    /// The same, on the GPU and with the threads of a worker.
+    pub fn at(&self, place: Place) -> Self {
+        Self { gpu: place.gpu.unwrap_or(self.gpu), threads: self.threads.or(place.threads), ..self.clone() }
+    }
+
     /// Loads the estimator; says which, where it was not asked for by name.
-    pub fn open(&self, max_people: Option<u16>, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
+    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
-            Choice::OpenPose => self.isolate_openpose(reporter),
-            Choice::Native => self.open_native(max_people, reporter),
+            Choice::OpenPose => self.isolate_openpose(note),
+            Choice::Native => self.open_native(max_people, note),
             Choice::Holistic => self.open_holistic(),
             Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
                 let engine = self.open_holistic()?;
-                reporter.note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
+                note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
                 Ok(engine)
             }
-            Choice::Auto => self.open_with_models(max_people, reporter),
+            Choice::Auto => self.open_with_models(max_people, note),
         }
     }
 
@@ -165,15 +171,12 @@ impl EngineArguments {
     fn open_with_models(
         &self,
         max_people: Option<u16>,
-        reporter: &Reporter,
+        note: &dyn Fn(&str),
     ) -> Result<Box<dyn Engine>, OpenError> {
         let reason = match self.device.gpu(self.gpu) {
             Some(gpu) => match self.open_cuda(gpu, max_people) {
                 Ok(engine) => {
-                    reporter.note(&format!(
-                        "engine: native (OpenPose's models, on GPU {gpu}, {})",
-                        self.precision
-                    ));
+                    note(&format!("engine: native (OpenPose's models, on GPU {gpu}, {})", self.precision));
                     return Ok(engine);
                 }
                 Err(error) if self.device != Device::Auto => return Err(error),
@@ -182,15 +185,15 @@ impl EngineArguments {
             None => "--device cpu".into(),
         };
         if self.device == Device::Auto && OpenPose::has_gpu(self.gpu) {
-            reporter.note(&format!("engine: openpose (on the GPU; native cannot use it: {reason})"));
-            return self.isolate_openpose(reporter);
+            note(&format!("engine: openpose (on the GPU; native cannot use it: {reason})"));
+            return self.isolate_openpose(note);
         }
-        reporter.note(&format!("engine: native (OpenPose's models, on the CPU: {reason})"));
+        note(&format!("engine: native (OpenPose's models, on the CPU: {reason})"));
         self.open_cpu(max_people)
     }
 
     /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
-    fn isolate_openpose(&self, reporter: &Reporter) -> Result<Box<dyn Engine>, OpenError> {
+    fn isolate_openpose(&self, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         let log = match &self.engine_log {
             Some(path) => Some(
                 File::options()
@@ -202,7 +205,11 @@ impl EngineArguments {
             None => None,
         };
         let mut command = Command::new(env::current_exe().map_err(OpenError::Program)?);
-        command.arg(engine_process::NAME).args(env::args_os().skip(1));
+        // A worker's own arguments begin with what made it one.
+        let is_worker = |argument: &OsString| argument == workers::NAME;
+        let mut arguments = env::args_os().skip(1).peekable();
+        arguments.next_if(is_worker);
+        command.arg(engine_process::NAME).args(arguments);
         let folder = self.find(Net::Body25.caffemodel())?;
         // Hashing takes as long as OpenPose takes to load.
         let hashing = thread::spawn(move || openpose::unpublished(&folder));
@@ -210,7 +217,7 @@ impl EngineArguments {
         let others = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if !others.is_empty() {
             let others: Vec<&str> = others.into_iter().map(Net::caffemodel).collect();
-            reporter.note(&format!(
+            note(&format!(
                 "not the files OpenPose's authors published: {}; right for nets of your own, else fetch them again",
                 others.join(", ")
             ));
@@ -232,14 +239,14 @@ impl EngineArguments {
     fn open_native(
         &self,
         max_people: Option<u16>,
-        reporter: &Reporter,
+        note: &dyn Fn(&str),
     ) -> Result<Box<dyn Engine>, OpenError> {
         let Some(gpu) = self.device.gpu(self.gpu) else { return self.open_cpu(max_people) };
         match self.open_cuda(gpu, max_people) {
             Err(OpenError::Engine(EngineError::Native(NativeError::Cuda(error))))
                 if self.device == Device::Auto =>
             {
-                reporter.note(&format!("native runs on the CPU: {error}"));
+                note(&format!("native runs on the CPU: {error}"));
                 self.open_cpu(max_people)
             }
             outcome => outcome,

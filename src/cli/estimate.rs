@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
+use oppose::batch::Job;
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, Stop, Video};
 use oppose::video::{self, Rotate};
@@ -14,9 +15,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
 use super::people::PeopleArguments;
-use super::plan::{self, Job, PlanError};
+use super::plan::{self, PlanError};
 use super::progress::{Reporter, Style};
 use super::render;
+use super::workers::{self, Place, WorkerArguments, WorkersError};
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -68,6 +70,9 @@ pub struct Arguments {
     people: PeopleArguments,
 
     #[command(flatten)]
+    workers: WorkerArguments,
+
+    #[command(flatten)]
     engine: EngineArguments,
 }
 
@@ -77,9 +82,40 @@ impl Arguments {
         self.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0)
     }
 
+    /// The engine of a worker.
+    pub fn open_engine(&self, place: Place, reporter: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+        self.engine.at(place).open(self.max_people(), reporter)
+    }
+
+    /// How videos are worked on, until `cancel` says stop.
+    pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
+        pipeline::Options {
+            overwrite: self.overwrite,
+            people: self.people.options(self.max_people()),
+            cancel,
+        }
+    }
+
+    /// How videos are opened.
+    pub fn video_options(&self) -> video::Options {
+        video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
+    }
+
+    /// Draws what was found over its video, where that is asked for. What goes wrong is told; whether nothing did.
+    fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
+        if !self.render {
+            return true;
+        }
+        let drawn = render::beside(&job.video, &job.output, &self.video_options(), cancel);
+        if let Err(error) = &drawn {
+            reporter.failed(&job.video, &error.to_string());
+        }
+        drawn.is_ok()
+    }
+
     /// OpenPose in this process.
     pub fn open_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
-        self.engine.open_openpose(self.max_people())
+        self.engine.at(Place::of_this_process()).open_openpose(self.max_people())
     }
 }
 
@@ -88,6 +124,8 @@ impl Arguments {
 enum StartError {
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     #[error(transparent)]
     Engine(#[from] OpenError),
     #[error("cannot listen for signals: {0}")]
@@ -114,14 +152,26 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     }
     plan::check_outputs(&jobs)?;
     let signals = Signals::listen()?;
-    let max_people = arguments.max_people();
-    let mut engine = arguments.engine.open(max_people, &reporter)?;
+    let places = arguments.workers.places()?;
+    if places.len() > 1 && jobs.len() > 1 {
+        let limits = arguments.workers.limits();
+        let (mut outcome, done) = workers::run(&jobs, &places, limits, &signals, &mut reporter);
+        // Not before: each overlay takes all processors for itself.
+        for job in &done {
+            if signals.cancel.is_cancelled() {
+                return Ok(signals.outcome());
+            }
+            if !arguments.draw(job, &signals.cancel, &mut reporter) {
+                outcome = Outcome::SomeFailed;
+            }
+        }
+        return Ok(outcome);
+    }
+    let place = places.first().copied().unwrap_or_default();
+    let open = |reporter: &Reporter| arguments.open_engine(place, &|text| reporter.note(text));
+    let mut engine = open(&reporter)?;
 
-    let options = pipeline::Options {
-        overwrite: arguments.overwrite,
-        people: arguments.people.options(max_people),
-        cancel: signals.cancel.clone(),
-    };
+    let options = arguments.pipeline_options(signals.cancel.clone());
     let mut left: VecDeque<Job> = jobs.into();
     let mut outcome = Outcome::AllDone;
     loop {
@@ -134,7 +184,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
             Err(Stop::Cancelled) => return Ok(signals.outcome()),
             Err(Stop::Engine) if left.is_empty() => return Ok(outcome),
             // A failed engine gives nothing more; the videos that are left get a new one.
-            Err(Stop::Engine) => match arguments.engine.open(max_people, &reporter) {
+            Err(Stop::Engine) => match open(&reporter) {
                 Ok(opened) => engine = opened,
                 Err(error) => {
                     reporter.note(&error.to_string());
@@ -153,8 +203,7 @@ fn estimate(
     options: &pipeline::Options,
     reporter: &mut Reporter,
 ) -> (Result<(), Stop>, bool) {
-    let video_options =
-        video::Options { rotate: arguments.rotate, frame_rate: arguments.fps, ..video::Options::default() };
+    let video_options = arguments.video_options();
     let jobs: Vec<Job> = left.drain(..).collect();
     let videos = jobs.iter().cloned().map(|job| {
         let video_options = video_options.clone();
@@ -171,12 +220,7 @@ fn estimate(
             Event::Progress(progress) => reporter.progress(video, progress),
             Event::Done(report) => {
                 reporter.done(video, &report);
-                if arguments.render
-                    && let Err(error) = render::beside(video, &report.output, &video_options, &options.cancel)
-                {
-                    failed = true;
-                    reporter.failed(video, &error.to_string());
-                }
+                failed |= !arguments.draw(&jobs[number], &options.cancel, reporter);
             }
             Event::Failed(error) => {
                 failed = true;
@@ -198,13 +242,15 @@ fn is_done(job: &Job, arguments: &Arguments, reporter: &mut Reporter) -> bool {
 }
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.
-pub(super) struct Signals {
-    pub(super) cancel: Cancel,
+pub struct Signals {
+    /// What they set.
+    pub cancel: Cancel,
     received: Arc<AtomicUsize>,
 }
 
 impl Signals {
-    pub(super) fn listen() -> std::io::Result<Self> {
+    /// From now on.
+    pub fn listen() -> std::io::Result<Self> {
         let cancel = Cancel::default();
         let received = Arc::new(AtomicUsize::new(0));
         for signal in [SIGINT, SIGTERM] {
@@ -215,7 +261,8 @@ impl Signals {
         Ok(Self { cancel, received })
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
+    /// How the program ends after one.
+    pub fn outcome(&self) -> Outcome {
         // Only 2 and 15 are ever stored.
         Outcome::Signal(self.received.load(Ordering::Relaxed) as u8)
     }

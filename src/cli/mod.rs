@@ -11,6 +11,7 @@ mod people;
 mod plan;
 mod progress;
 mod render;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,9 @@ enum Command {
     /// What OpenPose's own process is started with
     #[command(name = engine_process::NAME, hide = true)]
     EngineProcess(estimate::Arguments),
+    /// What a worker process is started with
+    #[command(name = workers::NAME, hide = true)]
+    Worker(estimate::Arguments),
 }
 
 const MANUAL: &str = "\
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Some(Command::Convert(arguments)) => convert::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
+        Some(Command::Worker(arguments)) => workers::serve(&arguments),
     };
     outcome.into()
 }

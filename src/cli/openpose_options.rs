@@ -7,7 +7,7 @@ use oppose::engine::native::assemble::size::NetResolution;
 use oppose::engine::native::{CropResolution, Options};
 
 /// What the engines `openpose` and `native` are told. The defaults are OpenPose's.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(
     next_help_heading = "Options of the engines openpose and native (OpenPose's own, also with underscores)"
 )]

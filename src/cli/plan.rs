@@ -6,16 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use oppose::batch::Job;
 use oppose::video::{self, Input, VideoError};
-
-/// One video and the file it becomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// A video, a picture, a folder of pictures, or `-`.
-    pub video: PathBuf,
-    /// The `.pose` file.
-    pub output: PathBuf,
-}
 
 /// Why the plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]

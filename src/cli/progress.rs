@@ -70,6 +70,18 @@ enum Event<'a> {
     },
 }
 
+impl<'a> Event<'a> {
+    fn progress(video: &'a Path, progress: Progress) -> Self {
+        Self::Progress {
+            video,
+            frames: progress.frames,
+            announced_frames: progress.announced_frames,
+            frames_per_second: progress.frames_per_second(),
+            seconds_left: progress.time_left().map(|left| left.as_secs_f64()),
+        }
+    }
+}
+
 impl Reporter {
     /// A reporter for this style; `Auto` is settled by whether standard error is a terminal.
     pub fn new(style: Style) -> Self {
@@ -122,20 +134,28 @@ impl Reporter {
             return;
         }
         self.last_line = Some(Instant::now());
-        let seconds_left = progress.time_left().map(|left| left.as_secs_f64());
         if self.style == Style::Json {
-            return emit(&Event::Progress {
-                video,
-                frames: progress.frames,
-                announced_frames: progress.announced_frames,
-                frames_per_second: progress.frames_per_second(),
-                seconds_left,
-            });
+            return emit(&Event::progress(video, progress));
         }
+        let seconds_left = progress.time_left().map(|left| left.as_secs_f64());
         let of = progress.announced_frames.map(|frames| format!("/{frames}")).unwrap_or_default();
         let left = seconds_left.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
         let fps = progress.frames_per_second();
         self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}", video.display(), progress.frames));
+    }
+
+    /// A video begins, among others that are worked on.
+    pub fn started_beside_others(&self, video: &Path, announced_frames: Option<u64>) {
+        if self.style == Style::Json {
+            emit(&Event::Started { video, announced_frames });
+        }
+    }
+
+    /// Frames of a video are done, among others that are worked on.
+    pub fn progress_beside_others(&self, video: &Path, progress: Progress) {
+        if self.style == Style::Json {
+            emit(&Event::progress(video, progress));
+        }
     }
 
     /// A video is complete.

@@ -2,6 +2,7 @@
 //! go in, and the one after that is opened: the engine never waits for a video to end.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -48,6 +49,16 @@ pub enum Stop {
     Engine,
 }
 
+/// Where videos come from, while those before are worked on.
+pub enum Next {
+    /// Here is one.
+    Video(Video),
+    /// There is none yet.
+    Later,
+    /// There are no more.
+    End,
+}
+
 /// Estimates the frames of all videos, as [`run`](super::run) does those of one. `events` is told what happens, with
 /// the number of the video, from 0.
 ///
@@ -59,25 +70,51 @@ pub fn run_all(
     options: &Options,
     events: &mut dyn FnMut(usize, Event),
 ) -> Result<(), Stop> {
+    let mut videos = videos.into_iter();
+    run_as_they_come(&mut |_| videos.next().map_or(Next::End, Next::Video), engine, options, events)
+}
+
+/// As [`run_all`], of videos that are handed over one by one. `next` is asked for the next one before the last is
+/// done; only where it is passed `true` may it wait for it.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn run_as_they_come(
+    next: &mut dyn FnMut(bool) -> Next,
+    engine: &mut dyn Engine,
+    options: &Options,
+    events: &mut dyn FnMut(usize, Event),
+) -> Result<(), Stop> {
     let mut line =
         Line { engine, options, events, running: VecDeque::new(), in_flight: 0, pose: FramePose::default() };
     line.discard_in_flight();
-    let mut videos = videos.into_iter().enumerate().map(|(number, video)| {
-        let Video { open, output } = video;
-        (number, output, Decoder::start(open))
-    });
-    // The iterator opens a video when it is asked for it: one ahead.
-    let mut next = videos.next();
-    while let Some((number, output, decoder)) = next.take() {
+    let mut opening = None;
+    for number in 0.. {
+        let Opening { output, decoder } = match opening.take() {
+            Some(opening) => opening,
+            None => match Opening::of(next(false)) {
+                Asked::For(opening) => opening,
+                Asked::End => break,
+                Asked::Later => {
+                    // Nobody knows how long it takes: what is in flight is finished first.
+                    line.finish()?;
+                    match Opening::of(next(true)) {
+                        Asked::For(opening) => opening,
+                        Asked::End | Asked::Later => break,
+                    }
+                }
+            },
+        };
         let opened = match decoder {
             Ok(decoder) => decoder.opened(&options.cancel),
             Err(error) => {
                 line.failed(number, PipelineError::Thread(error));
-                next = videos.next();
                 continue;
             }
         };
-        next = videos.next();
+        if let Asked::For(following) = Opening::of(next(false)) {
+            opening = Some(following);
+        }
         match opened {
             Waited::Cancelled => return line.cancelled(number),
             Waited::For(Err(error)) => line.failed(number, PipelineError::Video { error, partial: None }),
@@ -85,6 +122,28 @@ pub fn run_all(
         }
     }
     line.finish()
+}
+
+/// A video that is being opened.
+struct Opening {
+    output: PathBuf,
+    decoder: io::Result<Decoder>,
+}
+
+enum Asked {
+    For(Opening),
+    Later,
+    End,
+}
+
+impl Opening {
+    fn of(next: Next) -> Asked {
+        match next {
+            Next::Video(Video { open, output }) => Asked::For(Self { output, decoder: Decoder::start(open) }),
+            Next::Later => Asked::Later,
+            Next::End => Asked::End,
+        }
+    }
 }
 
 /// The engine and the videos whose frames are in it, the oldest first.
@@ -190,7 +249,7 @@ impl Line<'_> {
     }
 
     /// Waits for all results.
-    fn finish(mut self) -> Result<(), Stop> {
+    fn finish(&mut self) -> Result<(), Stop> {
         if self.in_flight > 0
             && let Err(error) = self.engine.flush()
         {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use line::{Event, Stop, Video, run_all};
+pub use line::{Event, Next, Stop, Video, run_all, run_as_they_come};
 
 use crate::engine::{Engine, EngineError};
 use crate::people;

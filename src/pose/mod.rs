@@ -32,4 +32,4 @@ pub use frame_pose::FramePose;
 pub use header::Header;
 pub use pose_file::Pose;
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
-pub use writer::PoseWriter;
+pub use writer::{PoseWriter, remove_unfinished};

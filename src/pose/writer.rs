@@ -44,6 +44,29 @@ pub struct PoseWriter {
     people: usize,
 }
 
+/// How a file begins and ends that is not finished yet.
+fn unfinished_prefix(path: &Path) -> String {
+    // At most 60 characters of the name, which are 240 bytes: file systems take 255.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    [".", &name.chars().take(60).collect::<String>(), "."].concat()
+}
+
+const UNFINISHED_SUFFIX: &str = ".tmp";
+
+/// Removes what a process that was killed while it finished `path` has left beside it.
+pub fn remove_unfinished(path: &Path) {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let prefix = unfinished_prefix(path);
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(UNFINISHED_SUFFIX) {
+            // What cannot be removed harms nobody.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl PoseWriter {
     /// Begins a file for pictures of this size in pixels. Nothing is at `path` until it is finished.
     ///
@@ -151,11 +174,9 @@ impl PoseWriter {
 
     /// Reads the spool twice, for the coordinates and for the confidences, into a file beside the output.
     fn join(&mut self, path: &Path) -> io::Result<NamedTempFile> {
-        // At most 60 characters of the name, which are 240 bytes: file systems take 255.
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let prefix: String = [".", &name.chars().take(60).collect::<String>(), "."].concat();
+        let prefix = unfinished_prefix(path);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".tmp");
+        builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
         // As a file made without further ado; a private one would not be readable by colleagues.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -222,5 +243,21 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
             Err(PoseError::Io { what: "write", path: path.to_owned(), source: error })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_unfinished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".a.pose.x1.tmp", ".ab.pose.x1.tmp", "a.pose", ".a.pose.x1"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_unfinished(&folder.path().join("a.pose"));
+        let left = folder.path().read_dir().unwrap().count();
+        assert!(left == 3 && !folder.path().join(".a.pose.x1.tmp").exists());
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use serve::serve;
 
-use self::last_words::LastWords;
+pub(crate) use self::last_words::LastWords;
 use self::message::{Reply, Request, read_numbers};
 use super::{Engine, EngineError};
 use crate::pose::{FramePose, Skeleton};
@@ -70,7 +70,8 @@ pub enum IsolatedError {
     },
 }
 
-fn how(status: ExitStatus) -> String {
+/// How a process ended, as part of a sentence.
+pub(crate) fn how(status: ExitStatus) -> String {
     match status.signal() {
         Some(signal) => match signal_hook::low_level::signal_name(signal) {
             Some(name) => format!("by {name}"),
