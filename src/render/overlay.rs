@@ -36,7 +36,7 @@ pub struct OverlayOptions {
 pub struct Overlay {
     /// Pictures written, one for each frame.
     pub frames: u64,
-    /// Width and height in pixels.
+    /// Width and height of the pictures in pixels; a video file may be a pixel larger where a side is odd.
     pub size: (u32, u32),
     /// Why the sound was left out, where it was.
     pub audio_left_out: Option<String>,

@@ -1,5 +1,7 @@
 //! The sound of one file into another, packet by packet, as it is.
-#![allow(unsafe_code)] // One field of FFmpeg's that ffmpeg-next does not show.
+//!
+//! One field of FFmpeg's is not shown by ffmpeg-next and set directly.
+#![allow(unsafe_code)]
 
 use std::path::Path;
 
