@@ -24,6 +24,7 @@
 //! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
 //!   `examples/own_engine.rs` does.
 //! * [`pose`] reads and writes `.pose` files.
+//! * [`people`] keeps each person in one row, or one person alone.
 //! * [`pipeline`] joins the three for one video, or for several one behind the other.
 //! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
@@ -33,6 +34,7 @@ pub mod batch;
 pub mod doctor;
 pub mod engine;
 pub mod gpu;
+pub mod people;
 pub mod pipeline;
 pub mod pose;
 pub mod render;

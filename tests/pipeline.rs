@@ -338,7 +338,10 @@ fn a_silent_pipe_can_be_left() {
 fn people_can_be_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
-    let options = Options { max_people: Some(2), ..Options::default() };
+    let options = Options {
+        people: oppose::people::Options { max_people: Some(2), ..Default::default() },
+        ..Options::default()
+    };
     let report = run(counting(20, false), &mut gathering(3), &path, &options).unwrap();
     assert_eq!(report.people, 2);
     assert_eq!(Pose::read_file(&path).unwrap().people(), 2);

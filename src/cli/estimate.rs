@@ -14,8 +14,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
+use super::people::PeopleArguments;
 use super::plan::{self, PlanError};
 use super::progress::{Reporter, Style};
+use super::render;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
 
 /// What the main job is told.
@@ -60,6 +62,13 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
 
+    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose
+    #[arg(long)]
+    render: bool,
+
+    #[command(flatten)]
+    people: PeopleArguments,
+
     #[command(flatten)]
     workers: WorkerArguments,
 
@@ -82,7 +91,7 @@ impl Arguments {
     pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
         pipeline::Options {
             overwrite: self.overwrite,
-            max_people: self.max_people().map(usize::from),
+            people: self.people.options(self.max_people()),
             cancel,
         }
     }
@@ -90,6 +99,18 @@ impl Arguments {
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
         video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
+    }
+
+    /// Draws what was found over its video, where that is asked for. What goes wrong is told; whether nothing did.
+    fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
+        if !self.render {
+            return true;
+        }
+        let drawn = render::beside(&job.video, &job.output, &self.video_options(), cancel);
+        if let Err(error) = &drawn {
+            reporter.failed(&job.video, &error.to_string());
+        }
+        drawn.is_ok()
     }
 
     /// OpenPose in this process.
@@ -134,7 +155,17 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let places = arguments.workers.places()?;
     if places.len() > 1 && jobs.len() > 1 {
         let limits = arguments.workers.limits();
-        return Ok(workers::run(&jobs, &places, limits, &signals, &mut reporter));
+        let (mut outcome, done) = workers::run(&jobs, &places, limits, &signals, &mut reporter);
+        // Not before: each overlay takes all processors for itself.
+        for job in &done {
+            if signals.cancel.is_cancelled() {
+                return Ok(signals.outcome());
+            }
+            if !arguments.draw(job, &signals.cancel, &mut reporter) {
+                outcome = Outcome::SomeFailed;
+            }
+        }
+        return Ok(outcome);
     }
     let place = places.first().copied().unwrap_or_default();
     let open = |reporter: &Reporter| arguments.open_engine(place, &|text| reporter.note(text));
@@ -187,7 +218,10 @@ fn estimate(
         match event {
             Event::Started { info } => reporter.started(video, info.announced_frames),
             Event::Progress(progress) => reporter.progress(video, progress),
-            Event::Done(report) => reporter.done(video, &report),
+            Event::Done(report) => {
+                reporter.done(video, &report);
+                failed |= !arguments.draw(&jobs[number], &options.cancel, reporter);
+            }
             Event::Failed(error) => {
                 failed = true;
                 reporter.failed(video, &error.to_string());

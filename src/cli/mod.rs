@@ -7,6 +7,7 @@ mod engine_process;
 mod estimate;
 mod greeting;
 mod openpose_options;
+mod people;
 mod plan;
 mod progress;
 mod render;
@@ -41,7 +42,7 @@ enum Command {
     Doctor(doctor::Arguments),
     /// OpenPose's JSON to .pose, .pose to OpenPose's JSON, .pose 0.1 to 0.2
     Convert(convert::Arguments),
-    /// Draw a .pose file over its video
+    /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),
     /// What OpenPose's own process is started with
     #[command(name = engine_process::NAME, hide = true)]
@@ -58,6 +59,7 @@ Examples:
   oppose-native clips/ -o poses/           every video of a folder, the nets loaded once
   oppose-native frames/ --fps 29.97        a folder of pictures, in natural order
   ffmpeg ... -f matroska - | oppose-native - -o out.pose
+  oppose-native render video.mp4 video.pose -o look.mp4
   oppose-native render video.mp4 video.pose --sheet look.png
 
 Output:

@@ -1,53 +1,179 @@
-//! `oppose-native render`: a `.pose` file over its video.
+//! `oppose-native render`: a `.pose` file over its video, or alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
-use oppose::render::contact_sheet;
-use oppose::video::{self, Rotate};
+use oppose::render::{OverlayOptions, RenderError, contact_sheet, overlay};
+use oppose::video::{self, Rotate, Source};
 
 use super::Outcome;
+use super::estimate::Signals;
 
 /// What `render` is told.
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("target").args(["output", "sheet"]).required(true).multiple(true))]
 pub struct Arguments {
-    /// The video the file was made from
-    video: PathBuf,
-    /// The .pose file
-    pose: PathBuf,
+    /// The video the file was made from, and the .pose file; or the .pose file alone, drawn on white
+    #[arg(value_names = ["VIDEO", "POSE"], num_args = 0..=2)]
+    inputs: Vec<PathBuf>,
+
+    /// What to write: .mp4, .mov, .mkv (H.264), .webm, .gif, or a folder of PNG pictures
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    output: Option<PathBuf>,
+
+    /// Show two .pose files of one video beside each other
+    #[arg(long, num_args = 2, value_names = ["POSE", "POSE"], conflicts_with = "sheet")]
+    side_by_side: Vec<PathBuf>,
+
+    /// Show only the part of the frames where the person is
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "sheet")]
+    crop: Option<Crop>,
+
+    /// Replace a file that exists
+    #[arg(long)]
+    overwrite: bool,
+
     /// Write frames of the whole clip, evenly spread, as one PNG picture
     #[arg(long, value_name = "FILE")]
-    sheet: PathBuf,
+    sheet: Option<PathBuf>,
+
     /// Columns of the sheet
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     columns: u32,
+
     /// Rows of the sheet
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rows: u32,
+
     /// Turn the frames, as it was done when the file was made
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 }
 
-/// Draws the sheet.
-pub fn run(arguments: &Arguments) -> Outcome {
-    match draw(arguments) {
-        Ok(()) => Outcome::AllDone,
-        Err(error) => {
-            eprintln!("{error}");
-            Outcome::NothingRan
-        }
-    }
+/// What to show of the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Crop {
+    /// where the person seen most is during the clip
+    Person,
 }
 
-fn draw(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let pose = Pose::read_file(&arguments.pose)?;
-    let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
-    let mut video = video::open(&arguments.video, &options)?;
-    let sheet = contact_sheet(video.as_mut(), &pose, arguments.columns, arguments.rows)?;
-    sheet.save(&arguments.sheet)?;
-    let (width, height) = sheet.size();
-    eprintln!("{}: {width}x{height}", arguments.sheet.display());
+/// Why nothing can be drawn.
+#[derive(Debug, thiserror::Error)]
+enum InputError {
+    #[error("expected [VIDEO] POSE, or [VIDEO] --side-by-side POSE POSE; found {0} files")]
+    Count(usize),
+    #[error("--sheet shows frames of the video; give it before the .pose file")]
+    SheetWithoutVideo,
+    #[error("{} is what is to be drawn; give the result another name", .0.display())]
+    Same(PathBuf),
+    #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
+    StandardInput,
+}
+
+/// Draws what was asked for.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let stopped = Signals::listen().map_err(Into::into).and_then(|signals| {
+        let drawn = draw(arguments, &signals.cancel);
+        if signals.cancel.is_cancelled() && drawn.is_err() { Ok(signals.outcome()) } else { drawn }
+    });
+    stopped.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        Outcome::NothingRan
+    })
+}
+
+fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::error::Error>> {
+    let (video, poses) = arguments.files()?;
+    for target in arguments.output.iter().chain(&arguments.sheet) {
+        // A target that is not there yet is none of the inputs.
+        let is_target = |input: &&PathBuf| same_file(input, target);
+        if let Some(same) = video.iter().copied().chain(poses.iter().copied()).find(is_target) {
+            return Err(InputError::Same(same.clone()).into());
+        }
+    }
+    let poses = poses.into_iter().map(|path| Pose::read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
+        let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
+        Ok(video::open(path, &options)?)
+    };
+    if let Some(target) = &arguments.sheet {
+        let mut video = open(video.ok_or(InputError::SheetWithoutVideo)?)?;
+        let sheet = contact_sheet(video.as_mut(), &poses[0], arguments.columns, arguments.rows)?;
+        sheet.save(target)?;
+        let (width, height) = sheet.size();
+        eprintln!("{}: {width}x{height}", target.display());
+    }
+    if let Some(target) = &arguments.output {
+        let options = OverlayOptions {
+            crop_to_person: arguments.crop == Some(Crop::Person),
+            audio: video.cloned(),
+            overwrite: arguments.overwrite,
+            cancel: cancel.clone(),
+        };
+        let source = video.map(open).transpose()?;
+        write(source, &poses.iter().collect::<Vec<_>>(), target, &options)?;
+    }
+    Ok(Outcome::AllDone)
+}
+
+/// Draws what was just found over its video, as `NAME.pose.mp4` beside `NAME.pose`. One that is there is of an earlier
+/// run and is replaced.
+pub fn beside(
+    video: &Path,
+    pose: &Path,
+    options: &video::Options,
+    cancel: &Cancel,
+) -> Result<(), Box<dyn std::error::Error>> {
+    if video.as_os_str() == video::STDIN {
+        return Err(InputError::StandardInput.into());
+    }
+    let source = video::open(video, options)?;
+    let mut target = pose.as_os_str().to_owned();
+    target.push(".mp4");
+    let options = OverlayOptions {
+        audio: Some(video.to_owned()),
+        overwrite: true,
+        cancel: cancel.clone(),
+        ..OverlayOptions::default()
+    };
+    write(Some(source), &[&Pose::read_file(pose)?], Path::new(&target), &options)?;
     Ok(())
+}
+
+/// Writes the overlay and says what it is.
+fn write(
+    video: Option<Box<dyn Source>>,
+    poses: &[&Pose],
+    target: &Path,
+    options: &OverlayOptions,
+) -> Result<(), RenderError> {
+    let drawn = overlay(video, poses, target, options)?;
+    if let Some(reason) = drawn.audio_left_out {
+        eprintln!("{}: {reason}", target.display());
+    }
+    let (width, height) = drawn.size;
+    eprintln!("{}: {} frames, {width}x{height}", target.display(), drawn.frames);
+    Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+impl Arguments {
+    /// The video, if one is given, and the pose files.
+    fn files(&self) -> Result<(Option<&PathBuf>, Vec<&PathBuf>), InputError> {
+        let mut inputs: Vec<&PathBuf> = self.inputs.iter().collect();
+        let mut poses: Vec<&PathBuf> = self.side_by_side.iter().collect();
+        if poses.is_empty() {
+            poses.extend(inputs.pop());
+        }
+        match (inputs[..].first(), poses.is_empty() || inputs.len() > 1) {
+            (_, true) => Err(InputError::Count(self.inputs.len())),
+            (Some(video), _) if video.as_os_str() == video::STDIN => Err(InputError::StandardInput),
+            (video, _) => Ok((video.copied(), poses)),
+        }
+    }
 }

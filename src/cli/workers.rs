@@ -122,19 +122,19 @@ impl WorkerArguments {
     }
 }
 
-/// Shares the videos out to a process at each place.
+/// Shares the videos out to a process at each place. Gives the videos that are done too.
 pub fn run(
     jobs: &[Job],
     places: &[Place],
     limits: Limits,
     signals: &Signals,
     reporter: &mut Reporter,
-) -> Outcome {
+) -> (Outcome, Vec<Job>) {
     let program = match env::current_exe() {
         Ok(program) => program,
         Err(error) => {
             reporter.note(&format!("cannot start this program once more as a worker: {error}"));
-            return Outcome::NothingRan;
+            return (Outcome::NothingRan, Vec::new());
         }
     };
     let command = |place: &Place| {
@@ -145,8 +145,15 @@ pub fn run(
         command
     };
     let mut commands: Vec<Command> = places.iter().map(command).collect();
-    let mut tally =
-        Tally { of: jobs.len(), ended: 0, failed: 0, frames: 0, started: Instant::now(), told: None };
+    let mut tally = Tally {
+        of: jobs.len(),
+        ended: 0,
+        failed: 0,
+        frames: 0,
+        done: Vec::new(),
+        started: Instant::now(),
+        told: None,
+    };
     let ended = batch::supervise(jobs, &mut commands, limits, &signals.cancel, &mut |news| match news {
         // The others say the same.
         Supervised::Note(0, text) => reporter.note(text),
@@ -154,7 +161,7 @@ pub fn run(
         Supervised::Video(number, told) => tally.hear(&jobs[number], told, reporter),
     });
     reporter.note(&tally.line());
-    match ended {
+    let outcome = match ended {
         Ok(false) => signals.outcome(),
         Ok(true) if tally.failed == 0 && tally.ended == jobs.len() => Outcome::AllDone,
         Ok(true) => Outcome::SomeFailed,
@@ -162,7 +169,8 @@ pub fn run(
             reporter.note(&error.to_string());
             if tally.ended == 0 { Outcome::NothingRan } else { Outcome::SomeFailed }
         }
-    }
+    };
+    (outcome, tally.done)
 }
 
 /// How far all videos are.
@@ -171,6 +179,7 @@ struct Tally {
     ended: usize,
     failed: usize,
     frames: u64,
+    done: Vec<Job>,
     started: Instant,
     told: Option<Instant>,
 }
@@ -188,6 +197,7 @@ impl Tally {
             }
             Told::Done(summary) => {
                 self.ended += 1;
+                self.done.push(job.clone());
                 if let Some(report) = summary.report(job.output.clone()) {
                     self.frames += report.frames;
                     reporter.done(&job.video, &report);

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::decoder::{Decoder, Decoding, Waited};
 use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError};
+use crate::people::Arrangement;
 use crate::pose::{FramePose, PoseError, PoseWriter};
 use crate::video::{DecodeSummary, Source, VideoError, VideoInfo};
 
@@ -167,6 +168,7 @@ struct Running {
     popped: u64,
     frames_with_people: u64,
     people: usize,
+    arrangement: Arrangement,
     /// Gone where a result could not be written, and the reason was told.
     writer: Option<PoseWriter>,
     /// How decoding ended, once it has.
@@ -190,6 +192,7 @@ impl Line<'_> {
         let info = decoding.info.clone();
         let rate = info.frame_rate.as_f32();
         let skeleton = self.engine.skeleton();
+        let arrangement = Arrangement::new(self.options.people, skeleton, &info);
         let overwrite = self.options.overwrite;
         let writer = match PoseWriter::create(&output, skeleton, info.width, info.height, rate, overwrite) {
             Ok(writer) => writer,
@@ -211,6 +214,7 @@ impl Line<'_> {
             popped: 0,
             frames_with_people: 0,
             people: 0,
+            arrangement,
             writer: Some(writer),
             end: None,
             is_told: false,
@@ -276,9 +280,7 @@ impl Line<'_> {
             return Ok(());
         };
         running.popped += 1;
-        if let Some(people) = self.options.max_people {
-            self.pose.truncate(people);
-        }
+        running.arrangement.apply(&mut self.pose);
         running.frames_with_people +=
             u64::from(self.pose.confidences().iter().any(|&confidence| confidence > 0.0));
         running.people = running.people.max(self.pose.people());

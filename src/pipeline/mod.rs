@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use line::{Event, Next, Stop, Video, run_all, run_as_they_come};
 
 use crate::engine::{Engine, EngineError};
+use crate::people;
 use crate::pose::PoseError;
 use crate::video::{DecodeSummary, FrameRate, Source, VideoError};
 
@@ -46,8 +47,8 @@ impl Cancel {
 pub struct Options {
     /// Replace an existing file. Without it, an existing file is an error.
     pub overwrite: bool,
-    /// Keep at most this many people a frame, the first in the engine's order.
-    pub max_people: Option<usize>,
+    /// Who is kept, and in which row; everybody in the engine's order by default.
+    pub people: people::Options,
     /// Stops the run when asked.
     pub cancel: Cancel,
 }

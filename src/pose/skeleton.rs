@@ -24,6 +24,14 @@ pub struct Skeleton {
     pub components: Vec<Component>,
 }
 
+impl Component {
+    /// Whether coordinates are pixels of the frame. Those of Holistic's world landmarks are metres in space and
+    /// have no place on a picture.
+    pub fn is_in_pixels(&self) -> bool {
+        !self.name.contains("WORLD")
+    }
+}
+
 impl Skeleton {
     /// Number of points of one person, over all components.
     pub fn points(&self) -> usize {

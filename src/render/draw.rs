@@ -4,8 +4,11 @@ use tiny_skia::{Color, FillRule, LineCap, Paint, PathBuilder, Pixmap, Stroke, Tr
 
 use crate::pose::{Component, FramePose, Skeleton};
 
-/// Components whose coordinates are no pixels of the frame: metres in space have no place on a picture.
-const WORLD: &str = "WORLD";
+/// Steps of opacity. What looks the same is drawn as one path: the two thousand lines of a face are one.
+const OPACITIES: f32 = 32.0;
+
+/// Coordinates beyond this many pixels are on no picture.
+const FARTHEST: f32 = 1e5;
 
 /// Draws all people of a frame: limbs as lines, points as dots, confidence as opacity.
 ///
@@ -14,70 +17,101 @@ const WORLD: &str = "WORLD";
 pub fn draw_people(picture: &mut Pixmap, skeleton: &Skeleton, pose: &FramePose, placement: Transform) {
     let side = (f64::from(picture.width()) * f64::from(picture.height())).sqrt() as f32;
     let width = (side / 200.0).clamp(1.0, 8.0);
+    let mut points = Vec::new();
     for person in 0..pose.people() {
-        let mut first = 0;
+        let mut first = person * pose.points();
         for component in &skeleton.components {
-            if !component.name.contains(WORLD) {
-                draw_component(picture, component, first, person, pose, placement, width);
+            let indices = first..first + component.points.len();
+            first = indices.end;
+            if component.is_in_pixels() {
+                points.clear();
+                points.extend(indices.map(|index| point(pose, index, placement)));
+                draw_component(picture, component, &points, width);
             }
-            first += component.points.len();
         }
     }
 }
 
-fn draw_component(
-    picture: &mut Pixmap,
-    component: &Component,
-    first: usize,
-    person: usize,
-    pose: &FramePose,
-    placement: Transform,
-    width: f32,
-) {
+/// A point that was found, on the picture.
+#[derive(Clone, Copy)]
+struct Dot {
+    x: f32,
+    y: f32,
+    confidence: f32,
+}
+
+fn point(pose: &FramePose, index: usize, placement: Transform) -> Option<Dot> {
+    let dimensions = pose.dimensions();
+    let confidence = *pose.confidences().get(index)?;
+    let coordinates = pose.coordinates().get(index * dimensions..(index + 1) * dimensions)?;
+    let mut place = tiny_skia::Point::from_xy(*coordinates.first()?, *coordinates.get(1)?);
+    placement.map_point(&mut place);
+    // What is no number is not less either.
+    let is_drawn = confidence > 0.0 && place.x.abs() < FARTHEST && place.y.abs() < FARTHEST;
+    is_drawn.then_some(Dot { x: place.x, y: place.y, confidence: confidence.min(1.0) })
+}
+
+fn draw_component(picture: &mut Pixmap, component: &Component, points: &[Option<Dot>], width: f32) {
     // A dense mesh drawn as thick as a body is a blot.
     let width = if component.points.len() > 100 { (width * 0.2).max(0.4) } else { width };
-    let point = |index: usize| -> Option<([f32; 2], f32)> {
-        let index = person * pose.points() + first + index;
-        let confidence = *pose.confidences().get(index)?;
-        let coordinates = pose.coordinates().chunks_exact(pose.dimensions().max(1)).nth(index)?;
-        let mut place = tiny_skia::Point::from_xy(*coordinates.first()?, *coordinates.get(1)?);
-        placement.map_point(&mut place);
-        (confidence > 0.0).then_some(([place.x, place.y], confidence.min(1.0)))
-    };
+    let mut lines = Layers::default();
     for &(from, to) in &component.limbs {
         let (from, to) = (usize::from(from), usize::from(to));
-        let (Some((start, a)), Some((end, b))) = (point(from), point(to)) else { continue };
-        let mut path = PathBuilder::new();
-        path.move_to(start[0], start[1]);
-        path.line_to(end[0], end[1]);
-        let Some(path) = path.finish() else { continue };
-        let paint = paint(mean(color(component, from), color(component, to)), a.min(b));
-        let stroke = Stroke { width, line_cap: LineCap::Round, ..Stroke::default() };
+        let (Some(Some(start)), Some(Some(end))) = (points.get(from), points.get(to)) else { continue };
+        let color = mean(color(component, from), color(component, to));
+        let path = lines.path(color, start.confidence.min(end.confidence));
+        path.move_to(start.x, start.y);
+        path.line_to(end.x, end.y);
+    }
+    let stroke = Stroke { width, line_cap: LineCap::Round, ..Stroke::default() };
+    for (paint, path) in lines.finish() {
         picture.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
     }
-    for index in 0..component.points.len() {
-        let Some(([x, y], confidence)) = point(index) else { continue };
-        let Some(circle) = PathBuilder::from_circle(x, y, width) else { continue };
-        let paint = paint(color(component, index), confidence);
-        picture.fill_path(&circle, &paint, FillRule::Winding, Transform::identity(), None);
+    let mut dots = Layers::default();
+    for (index, dot) in points.iter().enumerate() {
+        let Some(dot) = dot else { continue };
+        dots.path(color(component, index), dot.confidence).push_circle(dot.x, dot.y, width);
+    }
+    for (paint, path) in dots.finish() {
+        picture.fill_path(&path, &paint, FillRule::Winding, Transform::identity(), None);
+    }
+}
+
+/// Paths by the paint they are drawn with, in the order in which the paints first came.
+#[derive(Default)]
+struct Layers(Vec<([u8; 4], PathBuilder)>);
+
+impl Layers {
+    /// The path of this colour and opacity.
+    fn path(&mut self, rgb: [u8; 3], opacity: f32) -> &mut PathBuilder {
+        let opacity = (opacity * OPACITIES).ceil() / OPACITIES * 255.0;
+        let key = [rgb[0], rgb[1], rgb[2], opacity as u8];
+        let known = self.0.iter().position(|(known, _)| *known == key);
+        let index = known.unwrap_or_else(|| {
+            self.0.push((key, PathBuilder::new()));
+            self.0.len() - 1
+        });
+        &mut self.0[index].1
+    }
+
+    fn finish(self) -> impl Iterator<Item = (Paint<'static>, tiny_skia::Path)> {
+        self.0.into_iter().filter_map(|([red, green, blue, alpha], path)| {
+            let mut paint = Paint { anti_alias: true, ..Paint::default() };
+            paint.set_color(Color::from_rgba8(red, green, blue, alpha));
+            Some((paint, path.finish()?))
+        })
     }
 }
 
 /// Colours are given for each point, or for a few that repeat.
-fn color(component: &Component, point: usize) -> [f32; 3] {
+fn color(component: &Component, point: usize) -> [u8; 3] {
     let colors = &component.colors;
     if colors.is_empty() {
-        return [0.0, 1.0, 0.0];
+        return [0, 255, 0];
     }
-    colors[point % colors.len()].map(|value| f32::from(value.min(255)) / 255.0)
+    colors[point % colors.len()].map(|value| value.min(255) as u8)
 }
 
-fn mean(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    std::array::from_fn(|channel| (a[channel] + b[channel]) / 2.0)
-}
-
-fn paint(rgb: [f32; 3], opacity: f32) -> Paint<'static> {
-    let mut paint = Paint { anti_alias: true, ..Paint::default() };
-    paint.set_color(Color::from_rgba(rgb[0], rgb[1], rgb[2], opacity).unwrap_or(Color::BLACK));
-    paint
+fn mean(a: [u8; 3], b: [u8; 3]) -> [u8; 3] {
+    std::array::from_fn(|channel| a[channel].midpoint(b[channel]))
 }

@@ -1,15 +1,18 @@
 //! Pictures of poses, to look at before believing.
 
 mod draw;
+mod overlay;
 mod sheet;
+mod window;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use draw::draw_people;
+pub use overlay::{Overlay, OverlayOptions, overlay};
 pub use sheet::{Sheet, contact_sheet};
 
-use crate::video::VideoError;
+use crate::video::{EncodeError, VideoError};
 
 /// Why a picture cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,9 @@ pub enum RenderError {
     /// The video cannot be read.
     #[error(transparent)]
     Video(#[from] VideoError),
+    /// The overlay cannot be written as a video.
+    #[error(transparent)]
+    Encoder(#[from] EncodeError),
     /// The pose file has no frames to show.
     #[error("the pose file holds 0 frames: there is nothing to draw")]
     Empty,
@@ -44,7 +50,7 @@ pub enum RenderError {
         pose: (u32, u32),
     },
     /// A picture of this size cannot be held.
-    #[error("a picture of {0}x{1} pixels is too large; show fewer frames")]
+    #[error("a picture of {0}x{1} pixels is too large; show less of it, or fewer at once")]
     TooLarge(u32, u32),
     /// The picture cannot be written.
     #[error("cannot write {}: {source}", .path.display())]
@@ -54,6 +60,29 @@ pub enum RenderError {
         /// What the system says.
         source: io::Error,
     },
+    /// Pictures would come among others.
+    #[error("the folder {} is not empty; --overwrite writes the pictures into it all the same", .0.display())]
+    FolderNotEmpty(PathBuf),
+    /// Files shown side by side are of different lengths.
+    #[error("the pose files have {first} and {second} frames; side by side they must be of one video")]
+    Lengths {
+        /// Frames of the first file.
+        first: u64,
+        /// Frames of another.
+        second: u64,
+    },
+    /// The pose file names no frame rate that a video can have.
+    #[error("the pose file has {0} frames a second, which no video can have; give its video too")]
+    Rate(f32),
+    /// The pose file does not say how large its frames are.
+    #[error("the pose file was made for frames of 0 pixels: there is no picture to draw on")]
+    NoSize,
+    /// Nobody is there to show.
+    #[error("nobody is seen in the pose file: there is no person to crop to")]
+    Nobody,
+    /// The caller asked to stop.
+    #[error("stopped before the end; no video was written")]
+    Cancelled,
     /// The picture cannot be encoded.
     #[error("cannot encode the picture: {0}")]
     Encode(String),

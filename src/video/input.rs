@@ -62,7 +62,7 @@ pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, Vi
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if !is_hidden(&path) && has_suffix(&path, suffixes) && path.is_file() {
+        if !is_hidden(&path) && !is_overlay(&path) && has_suffix(&path, suffixes) && path.is_file() {
             files.push(path);
         }
     }
@@ -72,6 +72,11 @@ pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, Vi
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// What `--render` writes beside a `.pose` file is no new video.
+fn is_overlay(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".pose.mp4"))
 }
 
 fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {

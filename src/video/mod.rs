@@ -1,4 +1,5 @@
-//! Decoding: video files, pictures, folders of pictures and pipes become upright BGR frames.
+//! Decoding: video files, pictures, folders of pictures and pipes become upright BGR frames. And encoding, for
+//! what is drawn over them: [`Encoder`].
 //!
 //! ```no_run
 //! use oppose::video;
@@ -12,6 +13,7 @@
 //! # }
 //! ```
 
+mod encoder;
 mod ending;
 mod error;
 mod frame;
@@ -26,6 +28,7 @@ mod timing;
 use std::path::Path;
 use std::time::Duration;
 
+pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool};
 pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES};

@@ -26,6 +26,17 @@ impl FrameRate {
         (denominator > 0 && Self::PLAUSIBLE.contains(&rate.as_f64())).then_some(rate)
     }
 
+    /// The fraction behind a rate that a `.pose` file holds: 30000/1001 for 29.97003. The nearest thousandth where
+    /// none of the usual ones fits, `None` where no video has such a rate.
+    pub fn from_f32(rate: f32) -> Option<Self> {
+        // Whole numbers, NTSC's, tenths and the like, and what an average over few frames comes to.
+        let usual = [1, 1001].into_iter().chain(2..=120);
+        let of = |denominator: u32| {
+            Self::new((f64::from(rate) * f64::from(denominator)).round() as u32, denominator)
+        };
+        usual.filter_map(of).find(|fraction| fraction.as_f32() == rate).or_else(|| of(1000))
+    }
+
     /// Frames of the fraction.
     pub fn numerator(self) -> u32 {
         self.numerator
@@ -86,6 +97,20 @@ mod tests {
         }
         for nonsense in ["", "fast", "0", "-5", "1/0", "NaN", "1e30", "1000"] {
             assert!(nonsense.parse::<FrameRate>().is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn the_fraction_behind_a_rate_is_found() {
+        for (numerator, denominator) in
+            [(25, 1), (30000, 1001), (24000, 1001), (25, 2), (359, 12), (29970, 1000)]
+        {
+            let rate = FrameRate::new(numerator, denominator).unwrap().as_f32();
+            assert_eq!(FrameRate::from_f32(rate).unwrap().as_f32(), rate);
+        }
+        assert_eq!(FrameRate::from_f32(29.97003), FrameRate::new(30000, 1001));
+        for nonsense in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert_eq!(FrameRate::from_f32(nonsense), None);
         }
     }
 

@@ -247,7 +247,7 @@ impl Source for Reader {
 }
 
 /// Registers the words of FFmpeg's errors and, before FFmpeg 4, its formats: without, nothing opens.
-fn start_ffmpeg() {
+pub(super) fn start_ffmpeg() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // It cannot fail: the registrations return nothing.

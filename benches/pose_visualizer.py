@@ -1,0 +1,29 @@
+"""Draws a .pose file over its video with pose-format's own PoseVisualizer.
+
+    pose_visualizer.py VIDEO POSE OUT [same]
+
+As `visualize_pose` does it; with `same` its pictures go to an ffmpeg with the settings of ours instead, so that the
+encoders have the same work. Needs pose-format, OpenCV, vidgear.
+"""
+import subprocess
+import sys
+
+from pose_format import Pose
+from pose_format.pose_visualizer import PoseVisualizer
+
+video, pose_file, target = sys.argv[1:4]
+with open(pose_file, "rb") as file:
+    pose = Pose.read(file.read())
+visualizer = PoseVisualizer(pose)
+frames = visualizer.draw_on_video(video)
+if sys.argv[4:] == ["same"]:
+    size = pose.header.dimensions
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24"]
+    command += ["-s", f"{size.width}x{size.height}", "-r", str(pose.body.fps), "-i", "-"]
+    command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", target]
+    encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
+    for frame in frames:
+        encoder.stdin.write(frame.tobytes())
+    encoder.stdin.close()
+    sys.exit(encoder.wait())
+visualizer.save_video(target, frames)

@@ -1,0 +1,80 @@
+//! Where a person is, and how far two of them are apart.
+
+use crate::pose::{FramePose, Skeleton};
+
+/// Fewest points that two sightings must share to be compared.
+const FEWEST_SHARED: usize = 3;
+
+/// The rectangle around a person's points, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Extent {
+    left: f32,
+    top: f32,
+    right: f32,
+    bottom: f32,
+}
+
+impl Extent {
+    /// Around the points that were found; `None` where there are none.
+    pub(super) fn of(pose: &FramePose, skeleton: &Skeleton, row: usize) -> Option<Self> {
+        points(pose, skeleton, row).flatten().fold(None, |extent: Option<Self>, [x, y]| {
+            let Self { left, top, right, bottom } =
+                extent.unwrap_or(Self { left: x, top: y, right: x, bottom: y });
+            Some(Self { left: left.min(x), top: top.min(y), right: right.max(x), bottom: bottom.max(y) })
+        })
+    }
+
+    pub(super) fn area(self) -> f32 {
+        (self.right - self.left) * (self.bottom - self.top)
+    }
+
+    pub(super) fn middle(self) -> (f32, f32) {
+        (self.left.midpoint(self.right), self.top.midpoint(self.bottom))
+    }
+
+    pub(super) fn diagonal(self) -> f32 {
+        (self.right - self.left).hypot(self.bottom - self.top)
+    }
+}
+
+/// The points of a person in pixels of the frame, `None` for each that was not found. Components in other units
+/// are left out.
+pub(super) fn points<'a>(
+    pose: &'a FramePose,
+    skeleton: &'a Skeleton,
+    row: usize,
+) -> impl Iterator<Item = Option<[f32; 2]>> + 'a {
+    let in_pixels = skeleton
+        .components
+        .iter()
+        .flat_map(|component| std::iter::repeat_n(component.is_in_pixels(), component.points.len()));
+    let first = row * pose.points();
+    in_pixels.enumerate().filter(|&(_, in_pixels)| in_pixels).map(move |(point, _)| {
+        let index = first + point;
+        let confidence = *pose.confidences().get(index)?;
+        let [x, y] = *pose.coordinates().get(index * pose.dimensions()..)?.first_chunk()?;
+        (confidence > 0.0 && x.is_finite() && y.is_finite()).then_some([x, y])
+    })
+}
+
+/// Mean distance in pixels of the points that both have; the distance of the middles where these are too few.
+pub(super) fn distance(a: &[Option<[f32; 2]>], b: &[Option<[f32; 2]>]) -> Option<f32> {
+    let (mut sum, mut shared) = (0.0, 0);
+    for (a, b) in a.iter().zip(b) {
+        if let (Some([ax, ay]), Some([bx, by])) = (a, b) {
+            sum += (ax - bx).hypot(ay - by);
+            shared += 1;
+        }
+    }
+    if shared >= FEWEST_SHARED {
+        return Some(sum / shared as f32);
+    }
+    let (a, b) = (centre(a)?, centre(b)?);
+    Some((a[0] - b[0]).hypot(a[1] - b[1]))
+}
+
+fn centre(points: &[Option<[f32; 2]>]) -> Option<[f32; 2]> {
+    let found = points.iter().flatten().count() as f32;
+    let [x, y] = points.iter().flatten().fold([0.0, 0.0], |[x, y], point| [x + point[0], y + point[1]]);
+    (found > 0.0).then_some([x / found, y / found])
+}

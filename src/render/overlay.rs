@@ -1,0 +1,282 @@
+//! A clip with its poses drawn over it: a video file, or a folder of pictures.
+//!
+//! Decoding, drawing and encoding are three threads joined by bounded channels: memory is flat.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, thread};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tiny_skia::{Color, Pixmap, Transform};
+
+use super::window::Window;
+use super::{RenderError, draw_people};
+use crate::pipeline::Cancel;
+use crate::pose::{FramePose, Pose};
+use crate::video::{Encoder, EncoderOptions, Frame, FrameRate, MAX_PIXELS, Source};
+
+/// Frames that wait between two stages.
+const QUEUE: usize = 4;
+
+/// What is shown, and how.
+#[derive(Clone, Debug, Default)]
+pub struct OverlayOptions {
+    /// Show only the place where the person seen most is during the clip.
+    pub crop_to_person: bool,
+    /// The file whose sound is taken over.
+    pub audio: Option<PathBuf>,
+    /// Replace a file that exists, or write into a folder that is not empty.
+    pub overwrite: bool,
+    /// Stops when asked; nothing is left behind but pictures.
+    pub cancel: Cancel,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    /// Pictures written, one for each frame.
+    pub frames: u64,
+    /// Width and height of the pictures in pixels; a video file may be a pixel larger where a side is odd.
+    pub size: (u32, u32),
+    /// Why the sound was left out, where it was.
+    pub audio_left_out: Option<String>,
+}
+
+/// Draws `poses` over `video`, side by side where there are several, and writes `target`: a video where its name ends
+/// in .mp4, .mov, .mkv, .webm or .gif, else a folder of PNG pictures. Without a video the background is white.
+///
+/// The pictures have the video's own instants, or the frame rate of the first pose file.
+///
+/// # Errors
+/// The video cannot be read, the pose files do not belong to it or to each other, or `target` cannot be written.
+pub fn overlay(
+    video: Option<Box<dyn Source>>,
+    poses: &[&Pose],
+    target: &Path,
+    options: &OverlayOptions,
+) -> Result<Overlay, RenderError> {
+    let first = *poses.first().ok_or(RenderError::Empty)?;
+    let frames = first.frames() as u64;
+    if frames == 0 {
+        return Err(RenderError::Empty);
+    }
+    if let Some(other) = poses.iter().find(|other| other.frames() != first.frames()) {
+        return Err(RenderError::Lengths { first: frames, second: other.frames() as u64 });
+    }
+    for pose in poses {
+        let size = (u32::from(pose.header.width), u32::from(pose.header.height));
+        match &video {
+            Some(video) if (video.info().width, video.info().height) != size => {
+                let video = (video.info().width, video.info().height);
+                return Err(RenderError::Size { video, pose: size });
+            }
+            _ if size.0 == 0 || size.1 == 0 => return Err(RenderError::NoSize),
+            _ => {}
+        }
+    }
+    let frame_rate = match &video {
+        Some(video) => video.info().frame_rate,
+        None => FrameRate::from_f32(first.fps).ok_or(RenderError::Rate(first.fps))?,
+    };
+    let canvas = Canvas::new(poses, options.crop_to_person)?;
+    let (width, height) = canvas.size;
+    let encoder = EncoderOptions {
+        width,
+        height,
+        frame_rate,
+        audio: options.audio.clone(),
+        overwrite: options.overwrite,
+    };
+    let mut sink = Sink::create(target, &encoder, frames)?;
+
+    thread::scope(|scope| {
+        let (decoded, to_draw) = bounded(QUEUE);
+        let (drawn, to_encode) = bounded(QUEUE);
+        scope.spawn(move || match video {
+            Some(video) => decode(video, frames, &decoded),
+            None => (0..frames).all(|_| decoded.send(Ok(None)).is_ok()),
+        });
+        scope.spawn(move || draw(&canvas, poses, &to_draw, &drawn));
+        let mut written = 0;
+        for picture in to_encode {
+            let (picture, time) = picture?;
+            if options.cancel.is_cancelled() {
+                return Err(RenderError::Cancelled);
+            }
+            sink.write(written, &picture, time)?;
+            written += 1;
+        }
+        let audio_left_out = sink.finish()?;
+        Ok(Overlay { frames: written, size: (width, height), audio_left_out })
+    })
+}
+
+/// A frame of the video, or none where there is no video.
+type Decoded = Result<Option<Frame>, RenderError>;
+/// A picture and its instant.
+type Drawn = Result<(Pixmap, Option<Duration>), RenderError>;
+
+/// Sends the frames; `false` where nobody wants them any more.
+fn decode(mut video: Box<dyn Source>, frames: u64, decoded: &Sender<Decoded>) -> bool {
+    let mut seen = 0;
+    while let Some(frame) = video.next_frame().transpose() {
+        seen += 1;
+        let failed = frame.is_err();
+        if decoded.send(frame.map(Some).map_err(RenderError::from)).is_err() || failed {
+            return false;
+        }
+    }
+    let counted = RenderError::FrameCount { video: seen, pose: frames };
+    seen == frames || decoded.send(Err(counted)).is_ok()
+}
+
+fn draw(canvas: &Canvas, poses: &[&Pose], frames: &Receiver<Decoded>, drawn: &Sender<Drawn>) {
+    let mut people = FramePose::default();
+    for (index, frame) in frames.iter().enumerate() {
+        let picture = frame.and_then(|frame| {
+            let picture = canvas.draw(frame.as_ref(), poses, index, &mut people)?;
+            Ok((picture, frame.and_then(|frame| frame.timestamp())))
+        });
+        if drawn.send(picture).is_err() {
+            return;
+        }
+    }
+}
+
+/// Where each pose is drawn: panels beside each other, each a window of the frames.
+struct Canvas {
+    size: (u32, u32),
+    /// Left edge on the canvas, and what is shown there.
+    panels: Vec<(u32, Window)>,
+}
+
+impl Canvas {
+    fn new(poses: &[&Pose], crop_to_person: bool) -> Result<Self, RenderError> {
+        let whole = |pose: &&Pose| Window::whole(u32::from(pose.header.width), u32::from(pose.header.height));
+        let mut windows: Vec<Window> = poses.iter().map(whole).collect();
+        if crop_to_person {
+            let person = poses.iter().filter_map(|pose| Window::around_person(pose)).reduce(Window::union);
+            let person = person.ok_or(RenderError::Nobody)?;
+            // The same part of all of them, so that they can be compared.
+            for window in &mut windows {
+                let (x, y) = (person.x.min(window.width - 1), person.y.min(window.height - 1));
+                let (width, height) =
+                    (person.width.min(window.width - x), person.height.min(window.height - y));
+                *window = Window { x, y, width, height };
+            }
+        }
+        let mut panels = Vec::new();
+        let mut size = (0, 0);
+        for window in windows {
+            panels.push((size.0, window));
+            size = (size.0 + window.width, size.1.max(window.height));
+        }
+        if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
+            return Err(RenderError::TooLarge(size.0, size.1));
+        }
+        Ok(Self { size, panels })
+    }
+
+    fn draw(
+        &self,
+        frame: Option<&Frame>,
+        poses: &[&Pose],
+        index: usize,
+        people: &mut FramePose,
+    ) -> Result<Pixmap, RenderError> {
+        if let [(_, window)] = self.panels[..] {
+            return panel(frame, poses[0], index, window, people);
+        }
+        let mut canvas = blank(self.size.0, self.size.1)?;
+        for (&(left, window), pose) in self.panels.iter().zip(poses) {
+            let panel = panel(frame, pose, index, window, people)?;
+            let row = self.size.0 as usize * 4;
+            let rows = canvas.data_mut().chunks_exact_mut(row);
+            for (row, shown) in rows.zip(panel.data().chunks_exact(window.width as usize * 4)) {
+                row[left as usize * 4..][..shown.len()].copy_from_slice(shown);
+            }
+        }
+        Ok(canvas)
+    }
+}
+
+/// One pose over its frame.
+fn panel(
+    frame: Option<&Frame>,
+    pose: &Pose,
+    index: usize,
+    window: Window,
+    people: &mut FramePose,
+) -> Result<Pixmap, RenderError> {
+    let mut picture = blank(window.width, window.height)?;
+    if let Some(frame) = frame {
+        copy_window(frame, window, &mut picture);
+    }
+    pose.copy_frame(index, people);
+    let placement = Transform::from_translate(-(window.x as f32), -(window.y as f32));
+    draw_people(&mut picture, &pose.header.skeleton, people, placement);
+    Ok(picture)
+}
+
+/// A white picture.
+fn blank(width: u32, height: u32) -> Result<Pixmap, RenderError> {
+    let mut picture = Pixmap::new(width, height).ok_or(RenderError::TooLarge(width, height))?;
+    picture.fill(Color::WHITE);
+    Ok(picture)
+}
+
+/// Copies the window of a frame; the two are of one size.
+fn copy_window(frame: &Frame, window: Window, picture: &mut Pixmap) {
+    let rows = frame.pixels().chunks_exact(frame.width() as usize * 3).skip(window.y as usize);
+    for (row, bgr) in picture.data_mut().chunks_exact_mut(window.width as usize * 4).zip(rows) {
+        let bgr = &bgr.as_chunks::<3>().0[window.x as usize..];
+        for (pixel, &[blue, green, red]) in row.as_chunks_mut::<4>().0.iter_mut().zip(bgr) {
+            *pixel = [red, green, blue, 255];
+        }
+    }
+}
+
+/// Where the pictures go.
+enum Sink {
+    Video(Box<Encoder>),
+    /// A folder, and the digits of a picture's number.
+    Pictures(PathBuf, usize),
+}
+
+impl Sink {
+    fn create(target: &Path, options: &EncoderOptions, frames: u64) -> Result<Self, RenderError> {
+        // A suffix that is no video's is a mistake sooner than the name of a folder.
+        if Encoder::can_write(target) || (target.extension().is_some() && !target.is_dir()) {
+            return Ok(Self::Video(Box::new(Encoder::create(target, options)?)));
+        }
+        let failed = |source| RenderError::Write { path: target.to_owned(), source };
+        fs::create_dir_all(target).map_err(failed)?;
+        if !options.overwrite && fs::read_dir(target).map_err(failed)?.next().is_some() {
+            return Err(RenderError::FolderNotEmpty(target.to_owned()));
+        }
+        Ok(Self::Pictures(target.to_owned(), frames.saturating_sub(1).to_string().len().max(6)))
+    }
+
+    fn write(&mut self, index: u64, picture: &Pixmap, time: Option<Duration>) -> Result<(), RenderError> {
+        match self {
+            Self::Video(encoder) => Ok(encoder.write(picture.data(), time)?),
+            Self::Pictures(folder, digits) => {
+                let path = folder.join(format!("{index:0digits$}.png"));
+                let png = picture.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
+                fs::write(&path, png).map_err(|source| RenderError::Write { path, source })
+            }
+        }
+    }
+
+    /// Completes the file; says why the sound was left out, where it was.
+    fn finish(self) -> Result<Option<String>, RenderError> {
+        match self {
+            Self::Video(encoder) => {
+                let left_out = encoder.audio_left_out().map(str::to_owned);
+                encoder.finish()?;
+                Ok(left_out)
+            }
+            Self::Pictures(..) => Ok(None),
+        }
+    }
+}
