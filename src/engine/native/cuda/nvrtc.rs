@@ -87,7 +87,7 @@ type SizeFunction = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type TextFunction = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
 impl Nvrtc {
-    /// Looks for the library: in what [`VARIABLE`] names, by the system's loader (which asks
+    /// Looks for the library: in what `OPPOSE_NVRTC` names, by the system's loader (which asks
     /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, and among Python's packages.
     ///
     /// # Errors
