@@ -252,10 +252,7 @@ impl Kernels {
     /// The GPU does not have that precision, or the compiler is missing.
     pub fn new(context: &Arc<Context>, precision: Precision, is_portable: bool) -> Result<Self, CudaError> {
         let gpu = context.compute_capability;
-        let needed = if precision == Precision::Tf32 { TF32_SINCE } else { OLDEST_GPU };
-        if gpu < needed {
-            return Err(CudaError::Precision { precision, needed, found: gpu });
-        }
+        check(precision, gpu)?;
         let compiler = Compiler { context, gpu, precision };
         let is_hopper = gpu == HOPPER && precision != Precision::Fp32 && !is_portable;
         let convolve = if is_hopper {
@@ -294,6 +291,12 @@ impl Kernels {
             })
         }
     }
+}
+
+/// Whether a GPU can compute in this precision.
+fn check(precision: Precision, gpu: ComputeCapability) -> Result<(), CudaError> {
+    let needed = if precision == Precision::Tf32 { TF32_SINCE } else { OLDEST_GPU };
+    if gpu < needed { Err(CudaError::Precision { precision, needed, found: gpu }) } else { Ok(()) }
 }
 
 fn hopper_tile(
@@ -371,5 +374,31 @@ impl Precision {
             Self::Fp16 => Element::Half,
             Self::Tf32 | Self::Fp32 => Element::Single,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_cards_are_told_what_is_needed() {
+        let gpu = |major, minor| ComputeCapability { major, minor };
+        assert!(check(Precision::Fp16, gpu(7, 0)).is_ok() && check(Precision::Tf32, gpu(8, 6)).is_ok());
+        let error = check(Precision::Fp32, gpu(6, 1)).unwrap_err().to_string();
+        assert!(error.contains("capability 7.0 or later, this one has 6.1"), "{error}");
+        let error = check(Precision::Tf32, gpu(7, 5)).unwrap_err().to_string();
+        assert!(error.contains("tf32 needs") && error.contains("8.0 or later, this one has 7.5"), "{error}");
+    }
+
+    /// The structs are those of the kernels: sizes as CUDA's compiler lays them out.
+    #[test]
+    fn parameters_are_laid_out_as_in_the_kernels() {
+        assert_eq!(size_of::<Layer>(), 112);
+        assert_eq!(size_of::<HopperConvolution>(), 768);
+        assert_eq!(size_of::<PortableConvolution>(), 184);
+        assert_eq!((size_of::<PoolingConvolution>(), size_of::<FirstConvolution>()), (384, 136));
+        assert_eq!((size_of::<Outputs>(), size_of::<FindPeaks>()), (208, 232));
+        assert_eq!((size_of::<ScoreLimbs>(), size_of::<FindLargest>()), (264, 224));
     }
 }

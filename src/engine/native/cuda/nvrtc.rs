@@ -318,3 +318,37 @@ fn python_packages() -> Vec<PathBuf> {
         .filter(|folder| folder.is_dir())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_library_the_way_to_it_is_told() {
+        match Nvrtc::find() {
+            Ok(nvrtc) => assert!(nvrtc.version() >= OLDEST),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains("pip install nvidia-cuda-nvrtc") && error.contains(VARIABLE),
+                    "{error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_compiler_without_code_for_the_card_names_another() {
+        let gpu = ComputeCapability { major: 7, minor: 0 };
+        let error = NvrtcError::Gpu {
+            path: "libnvrtc.so.13".into(),
+            version: CudaVersion { major: 13, minor: 0 },
+            oldest: ComputeCapability { major: 7, minor: 5 },
+            gpu,
+        };
+        assert!(
+            error.to_string().contains("from compute capability 7.5 on, but this one has 7.0"),
+            "{error}"
+        );
+    }
+}
