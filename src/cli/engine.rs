@@ -152,6 +152,13 @@ impl EngineArguments {
         Self { gpu: place.gpu.unwrap_or(self.gpu), threads: self.threads.or(place.threads), ..self.clone() }
     }
 
+    /// What is asked for, for the journal.
+    pub fn describe(&self) -> String {
+        let name =
+            self.engine.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        format!("{name}, device {}, {}", self.device, self.precision)
+    }
+
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {

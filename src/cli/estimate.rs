@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use oppose::batch::Job;
+use oppose::batch::journal::{self, Journal};
 use oppose::engine::Engine;
-use oppose::pipeline::{self, Cancel, Event, Stop, Video};
+use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
+use oppose::pose::{Pose, PoseError};
 use oppose::video::{self, Rotate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
 use super::people::PeopleArguments;
-use super::plan::{self, PlanError};
+use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
 use super::render;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
@@ -24,8 +26,25 @@ use super::workers::{self, Place, WorkerArguments, WorkersError};
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Videos, pictures, folders of videos, folders of pictures, or - for a video on standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "list", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
+
+    /// Work on the videos of a list too: a path a line, or a path, a tab and its .pose file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+
+    /// Work on folders with all folders in them; the output folder gets the same tree
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Say what would be done, and do nothing
+    #[arg(long, alias = "dry_run")]
+    dry_run: bool,
+
+    /// File to which a line of JSON is added for each video [default: oppose.jsonl in the output folder, where one is
+    /// given]
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
 
     /// Where to write: a file ending in .pose (for one video) or a folder [default: beside each video]
     #[arg(short, long, value_name = "FILE|FOLDER")]
@@ -96,6 +115,17 @@ impl Arguments {
         }
     }
 
+    /// The journal, where one is kept: in the output folder, if it is one.
+    fn journal(&self) -> Result<Option<Journal>, StartError> {
+        let folder = self.output.as_ref().filter(|output| output.is_dir());
+        let Some(path) = self.journal.clone().or_else(|| folder.map(|folder| folder.join(journal::NAME)))
+        else {
+            return Ok(None);
+        };
+        let journal = Journal::open(&path, self.engine.describe());
+        journal.map(Some).map_err(|source| StartError::Journal { path, source })
+    }
+
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
         video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
@@ -128,6 +158,8 @@ enum StartError {
     Workers(#[from] WorkersError),
     #[error(transparent)]
     Engine(#[from] OpenError),
+    #[error("cannot write the journal {}: {source}", path.display())]
+    Journal { path: PathBuf, source: std::io::Error },
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -144,13 +176,22 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
-    let jobs = plan::plan(&arguments.inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
+    let inputs =
+        Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
+    let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
     let mut reporter = Reporter::new(arguments.progress);
     let jobs: Vec<Job> = jobs.into_iter().filter(|job| !is_done(job, arguments, &mut reporter)).collect();
+    if arguments.dry_run {
+        for job in &jobs {
+            println!("{}\t{}", job.video.display(), job.output.display());
+        }
+        return Ok(Outcome::AllDone);
+    }
     if jobs.is_empty() {
         return Ok(Outcome::AllDone);
     }
     plan::check_outputs(&jobs)?;
+    reporter.keep(arguments.journal()?);
     let signals = Signals::listen()?;
     let places = arguments.workers.places()?;
     if places.len() > 1 && jobs.len() > 1 {
@@ -222,9 +263,17 @@ fn estimate(
                 reporter.done(video, &report);
                 failed |= !arguments.draw(&jobs[number], &options.cancel, reporter);
             }
+            Event::Failed(PipelineError::Write(PoseError::Exists(output))) => {
+                // Somebody else has made it meanwhile, which is as good.
+                reporter.skipped(video, &format!("{} exists by now", output.display()));
+            }
+            Event::Failed(PipelineError::Cancelled) => {
+                reporter.failed(video, &PipelineError::Cancelled.to_string())
+            }
             Event::Failed(error) => {
                 failed = true;
                 reporter.failed(video, &error.to_string());
+                reporter.record_failure(video, &jobs[number].output, &error.to_string());
             }
         }
     });
@@ -232,13 +281,18 @@ fn estimate(
     (stopped, failed)
 }
 
-/// Whether the output is there already, which the user is told.
+/// Whether the output is there already, complete, which the user is told. A file that is not complete, and was not made
+/// by this program therefore, is in the way.
 fn is_done(job: &Job, arguments: &Arguments, reporter: &mut Reporter) -> bool {
-    let done = !arguments.overwrite && job.output.exists();
-    if done {
-        reporter.skipped(&job.video, &format!("{} exists; --overwrite makes it anew", job.output.display()));
+    if arguments.overwrite || !job.output.exists() {
+        return false;
     }
-    done
+    let found = match Pose::check_file(&job.output) {
+        Ok(frames) => format!("{} exists, with {frames} frames", job.output.display()),
+        Err(error) => format!("{} exists, but is damaged ({error})", job.output.display()),
+    };
+    reporter.skipped(&job.video, &format!("{found}; --overwrite makes it anew"));
+    true
 }
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.

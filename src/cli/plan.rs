@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use oppose::batch::Job;
 use oppose::video::{self, Input, VideoError};
+
+/// A list of a million long paths has less.
+const MAX_LIST_BYTES: u64 = 1 << 29;
 
 /// Why the plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -23,20 +27,48 @@ pub enum PlanError {
         .first.display(), .second.display(), .output.display()
     )]
     Clash { first: PathBuf, second: PathBuf, output: PathBuf },
+    #[error("cannot read the list {}: {source}", .list.display())]
+    List { list: PathBuf, source: io::Error },
+    #[error("the list {} has more than {limit} bytes: a path a line was expected", .list.display())]
+    ListTooLong { list: PathBuf, limit: u64 },
     #[error("cannot create the folder {}: {source}", .folder.display())]
     CreateFolder { folder: PathBuf, source: io::Error },
     #[error("cannot write into the folder {}: {source}; name another with --output", .folder.display())]
     NotWritable { folder: PathBuf, source: io::Error },
 }
 
-/// The jobs, in the order of the inputs; videos of a folder in natural order.
-pub fn plan(inputs: &[PathBuf], output: Option<&Path>, keep_suffix: bool) -> Result<Vec<Job>, PlanError> {
+/// What is to be worked on, as it was typed.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Videos, folders.
+    pub paths: &'a [PathBuf],
+    /// A file with a line a video.
+    pub list: Option<&'a Path>,
+    /// Whether folders count with all folders in them.
+    pub recursive: bool,
+}
+
+/// The jobs, in the order of the inputs; videos of a folder in natural order. Of a folder and the folders in it the
+/// tree is kept in the output folder.
+pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Result<Vec<Job>, PlanError> {
     let mut videos = Vec::new();
-    for input in inputs {
-        match Input::classify(input)? {
-            Input::Video | Input::Pictures => videos.push(input.clone()),
-            Input::Videos(files) => videos.extend(files),
+    for input in inputs.paths {
+        if inputs.recursive && input.is_dir() {
+            let below = video::videos_below(input)?;
+            videos.extend(below.into_iter().map(|video| Found {
+                root: Some(input.clone()),
+                video,
+                output: None,
+            }));
+            continue;
         }
+        match Input::classify(input)? {
+            Input::Video | Input::Pictures => videos.push(Found::alone(input.clone())),
+            Input::Videos(files) => videos.extend(files.into_iter().map(Found::alone)),
+        }
+    }
+    if let Some(list) = inputs.list {
+        read_list(list, &mut videos)?;
     }
     let target = Target::from(output);
     if let (Target::File(file), 2..) = (&target, videos.len()) {
@@ -44,8 +76,11 @@ pub fn plan(inputs: &[PathBuf], output: Option<&Path>, keep_suffix: bool) -> Res
     }
     let mut jobs = Vec::with_capacity(videos.len());
     let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
-    for video in videos {
-        let output = target.output(&video, keep_suffix)?;
+    for Found { root, video, output } in videos {
+        let output = match output {
+            Some(output) => output,
+            None => target.output(&video, root.as_deref(), keep_suffix)?,
+        };
         if let Some(first) = taken.insert(output.clone(), video.clone()) {
             // The same video twice is done once.
             if first == video {
@@ -56,6 +91,45 @@ pub fn plan(inputs: &[PathBuf], output: Option<&Path>, keep_suffix: bool) -> Res
         jobs.push(Job { video, output });
     }
     Ok(jobs)
+}
+
+/// A video, the folder it was found below, and its output where that was given with it.
+struct Found {
+    root: Option<PathBuf>,
+    video: PathBuf,
+    output: Option<PathBuf>,
+}
+
+impl Found {
+    fn alone(video: PathBuf) -> Self {
+        Self { root: None, video, output: None }
+    }
+}
+
+/// Adds the videos of a list: a path a line, or a path, a tab and the output. `-` is standard input.
+fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
+    let failed = |source| PlanError::List { list: list.to_owned(), source };
+    let mut bytes = Vec::new();
+    let reader: Box<dyn io::Read> = match list == Path::new(video::STDIN) {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(fs::File::open(list).map_err(failed)?),
+    };
+    reader.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_LIST_BYTES {
+        return Err(PlanError::ListTooLong { list: list.to_owned(), limit: MAX_LIST_BYTES });
+    }
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let mut parts = line.splitn(2, |&byte| byte == b'\t');
+        let video = path(parts.next().unwrap_or_default());
+        let output = parts.next().filter(|output| !output.is_empty()).map(path);
+        videos.push(Found { root: None, video, output });
+    }
+    Ok(())
 }
 
 /// Makes the output folders and makes sure that they can be written to, before anything is computed.
@@ -94,7 +168,8 @@ impl From<Option<&Path>> for Target {
 }
 
 impl Target {
-    fn output(&self, video: &Path, keep_suffix: bool) -> Result<PathBuf, PlanError> {
+    /// `root` is the folder below which the video was found.
+    fn output(&self, video: &Path, root: Option<&Path>, keep_suffix: bool) -> Result<PathBuf, PlanError> {
         if let Self::File(file) = self {
             return Ok(file.clone());
         }
@@ -112,7 +187,10 @@ impl Target {
         let mut name = name.ok_or(PlanError::NamelessInput)?.to_owned();
         name.push(".pose");
         Ok(match self {
-            Self::Folder(folder) => folder.join(name),
+            Self::Folder(folder) => {
+                let below = root.and_then(|root| video.strip_prefix(root).ok()).and_then(Path::parent);
+                folder.join(below.unwrap_or(Path::new(""))).join(name)
+            }
             _ => resolved.with_file_name(name),
         })
     }
@@ -124,7 +202,7 @@ mod tests {
 
     fn output(target: Option<&str>, video: &str, keep_suffix: bool) -> String {
         let target = Target::from(target.map(Path::new));
-        target.output(Path::new(video), keep_suffix).unwrap().display().to_string()
+        target.output(Path::new(video), None, keep_suffix).unwrap().display().to_string()
     }
 
     #[test]
@@ -138,6 +216,6 @@ mod tests {
     #[test]
     fn standard_input_needs_a_name() {
         let target = Target::from(None);
-        assert!(matches!(target.output(Path::new("-"), false), Err(PlanError::NamelessInput)));
+        assert!(matches!(target.output(Path::new("-"), None, false), Err(PlanError::NamelessInput)));
     }
 }

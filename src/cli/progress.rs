@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use oppose::batch::journal::{Journal, Outcome};
 use oppose::pipeline::{Progress, Report};
 use serde::Serialize;
 
@@ -31,6 +32,7 @@ pub struct Reporter {
     style: Style,
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
+    journal: Option<Journal>,
 }
 
 /// A line of `--progress json`.
@@ -89,7 +91,26 @@ impl Reporter {
             Style::Auto if !io::stderr().is_terminal() => Style::Plain,
             style => style,
         };
-        Self { style, bar: None, last_line: None }
+        Self { style, bar: None, last_line: None, journal: None }
+    }
+
+    /// Keeps a journal from now on.
+    pub fn keep(&mut self, journal: Option<Journal>) {
+        self.journal = journal;
+    }
+
+    /// Writes into the journal that a video failed.
+    pub fn record_failure(&mut self, video: &Path, output: &Path, reason: &str) {
+        self.record(video, output, Outcome::Failed { reason: reason.into() });
+    }
+
+    /// A journal that cannot be written is no reason to lose results.
+    fn record(&mut self, video: &Path, output: &Path, outcome: Outcome) {
+        let written = self.journal.as_mut().map(|journal| journal.add(video, output, outcome));
+        if let Some(Err(error)) = written {
+            self.note(&format!("cannot write the journal, and goes on without: {error}"));
+            self.journal = None;
+        }
     }
 
     /// A remark that concerns the whole run.
@@ -161,6 +182,7 @@ impl Reporter {
     /// A video is complete.
     pub fn done(&mut self, video: &Path, report: &Report) {
         self.clear();
+        self.record(video, &report.output, Outcome::done(report));
         let seconds = report.elapsed.as_secs_f64();
         if self.style == Style::Json {
             return emit(&Event::Done {

@@ -207,6 +207,7 @@ impl Tally {
                 self.ended += 1;
                 self.failed += 1;
                 reporter.failed(&job.video, reason);
+                reporter.record_failure(&job.video, &job.output, reason);
             }
         }
         if self.told.unwrap_or(self.started).elapsed() >= LINE_INTERVAL {

@@ -1,7 +1,7 @@
 //! A whole `.pose` file in memory.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::bytes::Bytes;
@@ -33,16 +33,21 @@ pub struct Pose {
     confidences: Vec<f32>,
 }
 
-impl Pose {
-    /// Reads version 0.1 or 0.2.
-    ///
-    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`.
-    ///
-    /// # Errors
-    /// The bytes are no `.pose` file, or a damaged one.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
-        let mut bytes = Bytes::new(bytes);
-        let header = Header::read(&mut bytes)?;
+/// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
+const MAX_BEGINNING: u64 = 1 << 20;
+
+/// What comes before the numbers.
+struct Counts {
+    header: Header,
+    fps: f32,
+    frames: u64,
+    people: u64,
+}
+
+impl Counts {
+    /// `behind` bytes follow those that are given.
+    fn read(bytes: &mut Bytes<'_>, behind: u64) -> Result<Self, PoseError> {
+        let header = Header::read(bytes)?;
         let points = header.skeleton.points() as u64;
         let dimensions = header.skeleton.dimensions() as u64;
         if points == 0 {
@@ -58,16 +63,31 @@ impl Pose {
             false => u64::from(bytes.u32("the number of frames")?),
         };
         let people = u64::from(bytes.u16("the number of people")?);
-        let point_bytes = (dimensions + 1) * 4;
-        let frame_bytes = people.saturating_mul(points).saturating_mul(point_bytes);
+        let frame_bytes = people.saturating_mul(points).saturating_mul((dimensions + 1) * 4);
         // The 16-bit count of version 0.1 wraps for long videos; the size of the file does not.
         let frames = match (v0_1, frame_bytes) {
-            (true, 1..) => bytes.left() as u64 / frame_bytes,
+            (true, 1..) => (bytes.left() as u64 + behind) / frame_bytes,
             _ => counted,
         };
+        Ok(Self { header, fps, frames, people })
+    }
+}
+
+impl Pose {
+    /// Reads version 0.1 or 0.2.
+    ///
+    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are no `.pose` file, or a damaged one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
+        let mut bytes = Bytes::new(bytes);
+        let Counts { header, fps, frames, people } = Counts::read(&mut bytes, 0)?;
+        let points = header.skeleton.points() as u64;
+        let dimensions = header.skeleton.dimensions() as u64;
         let rows = frames.saturating_mul(people).saturating_mul(points);
         // Both at once before the first is read, so that a false count costs nothing.
-        let needed = rows.saturating_mul(point_bytes);
+        let needed = rows.saturating_mul((dimensions + 1) * 4);
         if needed > bytes.left() as u64 {
             let (offset, available) = (bytes.offset(), bytes.left());
             return Err(PoseError::Truncated { what: "the body", offset, needed, available });
@@ -79,6 +99,34 @@ impl Pose {
         }
         // They came out of a slice, so they fit; a frame of nobody takes no bytes and is bounded by its u32.
         Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
+    }
+
+    /// Whether a file is a complete `.pose` file: its beginning can be read, and all it announces is there. Gives the
+    /// number of frames.
+    ///
+    /// # Errors
+    /// It cannot be read, is no `.pose` file, or is not complete.
+    pub fn check_file(path: &Path) -> Result<u64, PoseError> {
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        let file = fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut beginning = Vec::new();
+        file.take(MAX_BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
+        let behind = length.saturating_sub(beginning.len() as u64);
+        let mut bytes = Bytes::new(&beginning);
+        let Counts { header, frames, people, .. } = Counts::read(&mut bytes, behind)?;
+        let point_bytes = (header.skeleton.dimensions() as u64 + 1) * 4;
+        let needed =
+            frames.saturating_mul(people).saturating_mul(header.skeleton.points() as u64 * point_bytes);
+        let available = bytes.left() as u64 + behind;
+        match available.checked_sub(needed) {
+            Some(0) => Ok(frames),
+            Some(bytes) => Err(PoseError::Trailing { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }),
+            None => {
+                let available = usize::try_from(available).unwrap_or(usize::MAX);
+                Err(PoseError::Truncated { what: "the body", offset: bytes.offset(), needed, available })
+            }
+        }
     }
 
     /// Reads a file.

@@ -56,6 +56,37 @@ impl Input {
     }
 }
 
+/// The videos of a folder and of all folders in it, in natural order; hidden ones do not count.
+///
+/// # Errors
+/// A folder cannot be read, or there is no video.
+pub fn videos_below(folder: &Path) -> Result<Vec<PathBuf>, VideoError> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let failed = |source| VideoError::Read { path: next.clone(), source };
+        for entry in fs::read_dir(&next).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            // Links to folders are not followed: they may lead round in circles.
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            if is_hidden(&path) {
+                continue;
+            }
+            if is_folder {
+                folders.push(path);
+            } else if !is_overlay(&path) && has_suffix(&path, &VIDEO_SUFFIXES) && path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(VideoError::EmptyFolder(folder.to_owned()));
+    }
+    found.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(found)
+}
+
 /// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`.
 pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, VideoError> {
     let failed = |source| VideoError::Read { path: folder.to_owned(), source };

@@ -31,7 +31,7 @@ use std::time::Duration;
 pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool};
-pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES};
+pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
 pub use rate::FrameRate;
 pub use rotation::Rotate;
 

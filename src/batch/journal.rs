@@ -1,0 +1,162 @@
+//! The journal: a line of JSON for each video that was worked on, in the folder of the outputs.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::Report;
+
+/// The journal's name in the folder of the outputs.
+pub const NAME: &str = "oppose.jsonl";
+
+/// What became of a video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Seconds since 1970.
+    pub time: u64,
+    /// The video.
+    pub video: PathBuf,
+    /// The `.pose` file.
+    pub output: PathBuf,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Version of this program.
+    pub version: String,
+    /// What estimated: engine, device, precision.
+    pub engine: String,
+}
+
+/// How a video ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The file is complete.
+    Done {
+        /// Frames in it.
+        frames: u64,
+        /// Frames the video announces.
+        announced_frames: Option<u64>,
+        /// Frames with somebody in them.
+        frames_with_people: u64,
+        /// The most people of a frame.
+        people: usize,
+        /// Exactly: `30000/1001`.
+        frame_rate: String,
+        /// Whether the time between frames varies.
+        variable_rate: bool,
+        /// Damaged pieces of the video.
+        damaged_packets: u64,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// It did not work out.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// That of a video that is done.
+    pub fn done(report: &Report) -> Self {
+        Self::Done {
+            frames: report.frames,
+            announced_frames: report.announced_frames,
+            frames_with_people: report.frames_with_people,
+            people: report.people,
+            frame_rate: report.frame_rate.to_string(),
+            variable_rate: report.decoding.variable_rate.is_some(),
+            damaged_packets: report.decoding.damaged_packets,
+            seconds: report.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// A journal that lines are added to.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    engine: String,
+}
+
+impl Journal {
+    /// Opens a journal to add to, or begins one.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open(path: &Path, engine: String) -> io::Result<Self> {
+        Ok(Self { file: File::options().create(true).append(true).open(path)?, engine })
+    }
+
+    /// Adds a line, whole: several processes may add to one journal.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&mut self, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let entry = Entry {
+            time,
+            video: as_text(video),
+            output: as_text(output),
+            outcome,
+            version: env!("CARGO_PKG_VERSION").into(),
+            engine: self.engine.clone(),
+        };
+        let mut line = serde_json::to_vec(&entry)?;
+        line.push(b'\n');
+        self.file.write_all(&line)
+    }
+}
+
+/// A path that JSON can hold: what is no text in it is replaced.
+fn as_text(path: &Path) -> PathBuf {
+    PathBuf::from(path.to_string_lossy().into_owned())
+}
+
+/// Reads a journal; none is an empty one. Lines that are no entries, as one that was cut off, are left out.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut entries = Vec::new();
+    for line in BufReader::new(file).lines() {
+        entries.extend(serde_json::from_str::<Entry>(&line?).ok());
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_survives_being_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        assert_eq!(read(&path).unwrap(), []);
+        let failed = Outcome::Failed { reason: "no \"video\"\nat all".into() };
+        let mut journal = Journal::open(&path, "native".into()).unwrap();
+        journal.add(Path::new("a.mp4"), Path::new("a.pose"), failed.clone()).unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"time\": 12, \"vid\n")
+            .unwrap();
+        Journal::open(&path, "native".into())
+            .unwrap()
+            .add(Path::new("b"), Path::new("c"), failed.clone())
+            .unwrap();
+        let entries = read(&path).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!((&entries[0].outcome, entries[1].video.as_path()), (&failed, Path::new("b")));
+    }
+}
