@@ -6,6 +6,7 @@
 
 pub mod journal;
 mod message;
+pub mod slurm;
 mod supervisor;
 mod worker;
 

@@ -11,6 +11,7 @@ mod people;
 mod plan;
 mod progress;
 mod render;
+mod slurm;
 mod workers;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     Convert(convert::Arguments),
     /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),
+    /// Share videos out over a cluster: submit, status, resume
+    Slurm(slurm::Arguments),
     /// What OpenPose's own process is started with
     #[command(name = engine_process::NAME, hide = true)]
     EngineProcess(estimate::Arguments),
@@ -109,6 +112,7 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Convert(arguments)) => convert::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
+        Some(Command::Slurm(arguments)) => slurm::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
         Some(Command::Worker(arguments)) => workers::serve(&arguments),
     };

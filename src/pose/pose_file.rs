@@ -35,6 +35,8 @@ pub struct Pose {
 
 /// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
 const MAX_BEGINNING: u64 = 1 << 20;
+/// What they take of the skeletons that the engines speak, and more.
+const USUAL_BEGINNING: u64 = 1 << 16;
 
 /// What comes before the numbers.
 struct Counts {
@@ -107,11 +109,19 @@ impl Pose {
     /// # Errors
     /// It cannot be read, is no `.pose` file, or is not complete.
     pub fn check_file(path: &Path) -> Result<u64, PoseError> {
+        // Nearly always enough, and quick for many thousand files.
+        match Self::check_beginning(path, USUAL_BEGINNING) {
+            Err(PoseError::Truncated { .. }) => Self::check_beginning(path, MAX_BEGINNING),
+            outcome => outcome,
+        }
+    }
+
+    fn check_beginning(path: &Path, limit: u64) -> Result<u64, PoseError> {
         let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
         let file = fs::File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut beginning = Vec::new();
-        file.take(MAX_BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
+        file.take(limit).read_to_end(&mut beginning).map_err(failed)?;
         let behind = length.saturating_sub(beginning.len() as u64);
         let mut bytes = Bytes::new(&beginning);
         let Counts { header, frames, people, .. } = Counts::read(&mut bytes, behind)?;
