@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Need, names, trial};
+use oppose::batch::journal;
 
 fn main() {
     let needs = [Need::Models];
@@ -20,6 +21,7 @@ fn main() {
         trial("a bad video among good ones", &needs, a_bad_video_among_good_ones),
         trial("a video that never ends is given up", &needs, a_video_that_never_ends_is_given_up),
         trial("asked to stop, all stop", &needs, asked_to_stop_all_stop),
+        trial("trees, lists and the journal", &needs, trees_lists_and_the_journal),
         trial("GPUs that are not there", &[Need::NoGpu], gpus_that_are_not_there),
         trial("another GPU than there is", &[Need::Gpu, Need::Models], another_gpu_than_there_is),
     ])
@@ -174,6 +176,63 @@ fn asked_to_stop_all_stop() {
     for name in left {
         assert!(fs::read(output.join(&name)).unwrap() == expected, "{name} is not complete");
     }
+}
+
+fn trees_lists_and_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tree, output) = (folder.path().join("tree"), folder.path().join("poses"));
+    fs::create_dir_all(tree.join("deep/er")).unwrap();
+    for name in ["a.mp4", "deep/b.MP4", "deep/er/a.mp4"] {
+        fs::copy(common::repository("assets/sample.mp4"), tree.join(name)).unwrap();
+    }
+    fs::write(tree.join("deep/notes.txt"), b"no video").unwrap();
+    fs::write(tree.join("deep/bad.mov"), b"no video").unwrap();
+
+    let planned = run(&tree, &output, &["--recursive", "--dry-run"]);
+    let line = |video: &str, pose: &str| {
+        format!("{}\t{}\n", tree.join(video).display(), output.join(pose).display())
+    };
+    let expected_plan = [
+        line("a.mp4", "a.pose"),
+        line("deep/b.MP4", "deep/b.pose"),
+        line("deep/bad.mov", "deep/bad.pose"),
+        line("deep/er/a.mp4", "deep/er/a.pose"),
+    ];
+    assert_eq!(text(&planned.stdout), expected_plan.concat());
+    assert!(!output.exists());
+
+    let done = run(&tree, &output, &["--recursive"]);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    let entries = journal::read(&output.join(journal::NAME)).unwrap();
+    let outcome =
+        |name: &str| &entries.iter().find(|entry| entry.output == output.join(name)).unwrap().outcome;
+    for name in ["a.pose", "deep/b.pose", "deep/er/a.pose"] {
+        assert!(matches!(outcome(name), journal::Outcome::Done { frames: 90, .. }), "{entries:?}");
+        assert!(fs::read(output.join(name)).unwrap() == expected(folder.path()), "{name} differs");
+    }
+    assert!(matches!(outcome("deep/bad.pose"), journal::Outcome::Failed { .. }), "{entries:?}");
+
+    // What is there is left alone, whole or not; it is said which.
+    let file = output.join("a.pose");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    let again = text(&run(&tree, &output, &["--recursive"]).stdout);
+    assert!(again.contains("deep/b.pose exists, with 90 frames"), "{again}");
+    assert!(again.contains("a.pose exists, but is damaged"), "{again}");
+
+    let list = folder.path().join("list");
+    let lines = format!(
+        "{}\t{}\r\n\n{}\n",
+        tree.join("a.mp4").display(),
+        file.display(),
+        tree.join("deep/b.MP4").display()
+    );
+    fs::write(&list, lines).unwrap();
+    let mut command = program();
+    let listed =
+        command.arg("--list").arg(&list).arg("-o").arg(folder.path()).args(["--overwrite"]).output().unwrap();
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    assert!(fs::read(&file).unwrap() == whole && fs::read(folder.path().join("b.pose")).unwrap() == whole);
 }
 
 fn gpus_that_are_not_there() {
