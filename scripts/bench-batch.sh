@@ -21,6 +21,8 @@ for ((clip = 0; clip < clips; clip++)); do cp "$folder/clip.mp4" "$folder/clips/
 options=(--net_resolution -1x80 --face_net_resolution 64x64 --hand_net_resolution 64x64)
 
 old() {
+    # OpenPose makes one folder, not those above it.
+    mkdir "$folder/json"
     for clip in "$folder"/clips/*.mp4; do
         name=$(basename "$clip" .mp4)
         OPENBLAS_NUM_THREADS=$(nproc) "$openpose" --video "$clip" --write_json "$folder/json/$name/" --face --hand \

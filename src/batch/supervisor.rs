@@ -253,7 +253,9 @@ impl Supervisor<'_> {
         if !worker.is_ready && self.unusable.is_none() {
             self.unusable = Some(format!("the worker process {ending} while it loaded its nets{words}"));
         }
-        worker.has.iter().for_each(|&number| remove_unfinished(&self.jobs[number].output));
+        for folder in worker.has.iter().filter_map(|&number| self.jobs[number].output.parent()) {
+            remove_unfinished(folder);
+        }
         let Some(front) = worker.has.pop_front() else { return };
         for number in worker.has.into_iter().rev() {
             self.queue.push_front(number);

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use oppose::batch::Job;
+use oppose::pose::remove_unfinished;
 use oppose::video::{self, Input, VideoError};
 
 /// A list of a million long paths has less.
@@ -132,7 +133,8 @@ fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Makes the output folders and makes sure that they can be written to, before anything is computed.
+/// Makes the output folders, makes sure that they can be written to, before anything is computed, and removes what
+/// killed processes have left in them.
 pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
     let mut checked: Option<&Path> = None;
     for job in jobs {
@@ -142,6 +144,7 @@ pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
         }
         fs::create_dir_all(folder)
             .map_err(|source| PlanError::CreateFolder { folder: folder.to_owned(), source })?;
+        remove_unfinished(folder);
         tempfile::tempfile_in(folder)
             .map_err(|source| PlanError::NotWritable { folder: folder.to_owned(), source })?;
     }

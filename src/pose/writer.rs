@@ -44,23 +44,37 @@ pub struct PoseWriter {
     people: usize,
 }
 
-/// How a file begins and ends that is not finished yet.
+/// How a file begins that is not finished yet: it tells which process makes it.
 fn unfinished_prefix(path: &Path) -> String {
     // At most 60 characters of the name, which are 240 bytes: file systems take 255.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    [".", &name.chars().take(60).collect::<String>(), "."].concat()
+    let name: String = name.chars().take(60).collect();
+    format!(".{name}.{}-{}.", host(), std::process::id())
 }
 
 const UNFINISHED_SUFFIX: &str = ".tmp";
 
-/// Removes what a process that was killed while it finished `path` has left beside it.
-pub fn remove_unfinished(path: &Path) {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let prefix = unfinished_prefix(path);
+/// At most 60 characters of this machine's name, without dots.
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().chars().take(60).map(|c| if c == '.' { '_' } else { c }).collect()
+}
+
+/// Removes what processes of this machine that were killed while they finished a file have left in a folder.
+pub fn remove_unfinished(folder: &Path) {
+    let host = host();
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(UNFINISHED_SUFFIX) {
+        // .NAME.pose.HOST-PROCESS.RANDOM.tmp
+        let maker = name.strip_prefix('.').and_then(|name| name.strip_suffix(UNFINISHED_SUFFIX));
+        let maker = maker.and_then(|name| name.rsplit('.').nth(1)).and_then(|maker| maker.rsplit_once('-'));
+        let is_dead = |process: &str| {
+            process.parse::<u32>().is_ok()
+                && !Path::new("/proc").join(process).exists()
+                && Path::new("/proc/self").exists()
+        };
+        if maker.is_some_and(|(machine, process)| machine == host && is_dead(process)) {
             // What cannot be removed harms nobody.
             let _ = std::fs::remove_file(entry.path());
         }
@@ -251,13 +265,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_unfinished_is_removed() {
+    fn only_what_the_dead_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [".a.pose.x1.tmp", ".ab.pose.x1.tmp", "a.pose", ".a.pose.x1"] {
+        let own = unfinished_prefix(Path::new("a.b.pose")) + "Xy12" + UNFINISHED_SUFFIX;
+        // Processes have no such numbers.
+        let dead = own.replace(&std::process::id().to_string(), "4294967290");
+        let foreign = dead.replace(&host(), "elsewhere");
+        let others = ["a.pose", ".a.pose.x1.tmp", ".tmp", own.as_str(), foreign.as_str()];
+        for name in others.iter().chain([&dead.as_str()]) {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
-        remove_unfinished(&folder.path().join("a.pose"));
-        let left = folder.path().read_dir().unwrap().count();
-        assert!(left == 3 && !folder.path().join(".a.pose.x1.tmp").exists());
+        remove_unfinished(folder.path());
+        assert!(!folder.path().join(dead).exists());
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 }

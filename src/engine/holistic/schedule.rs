@@ -119,6 +119,10 @@ impl<J: Send + Sync + 'static, E: Send + 'static> Schedule<J, E> {
             if board.jobs.is_empty() && board.failure.is_none() {
                 return Ok(None);
             }
+            // Jobs that were in work when the failure was told may be finished by now: nothing follows it all the same.
+            if let Some(Failure::Stopped) = board.failure {
+                return Err(Failure::Stopped);
+            }
             if let Some(job) = board.take_finished() {
                 return Ok(Some(job));
             }
