@@ -9,7 +9,7 @@
 //! | `nvrtc`, `cache` | the compiler, and what it compiled before |
 //! | `kernels` | the code, a file a kernel, and its parameters |
 //! | `plan` | which layer reads what from where; tensors that share memory |
-//! | `net` | a net: its weights, its memory, its launches |
+//! | `net`, `weights` | a net: its weights, its memory, its launches |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
 //! | `bodies`, `crops` | what is around the nets: frames in, peaks and scores out |
 //! | `engine` | batches of frames in flight |
@@ -29,6 +29,7 @@ mod measure;
 mod net;
 mod nvrtc;
 mod plan;
+mod weights;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,146 @@
+//! Memory of the GPU, and of the processor's that the GPU reaches by itself.
+
+use std::ops::{Deref, DerefMut};
+use std::ptr;
+use std::slice;
+use std::sync::Arc;
+
+use cudarc::driver::result;
+use cudarc::driver::sys;
+
+use super::{Context, failed};
+use crate::engine::native::cuda::CudaError;
+
+/// Values that are the same bytes on the GPU: no padding that matters, no pointers of the processor's.
+///
+/// # Safety
+/// Every pattern of bits is a value.
+pub unsafe trait Plain: Copy + Send + 'static {}
+// SAFETY: numbers.
+unsafe impl Plain for u8 {}
+// SAFETY: numbers.
+unsafe impl Plain for u16 {}
+// SAFETY: numbers.
+unsafe impl Plain for i16 {}
+// SAFETY: numbers.
+unsafe impl Plain for u32 {}
+// SAFETY: numbers.
+unsafe impl Plain for f32 {}
+
+fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: the memory of the slice, for as long as it is borrowed; `Plain` has no bytes without value that
+    // the GPU reads.
+    unsafe { slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// Memory of the GPU.
+#[derive(Debug)]
+pub struct Memory {
+    pub(super) address: u64,
+    pub(super) bytes: usize,
+    context: Arc<Context>,
+}
+
+impl Memory {
+    /// Memory of any contents.
+    ///
+    /// # Errors
+    /// There is not enough.
+    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, CudaError> {
+        context.bind()?;
+        // SAFETY: a size that is not 0; freed in `drop`.
+        let address = unsafe { result::malloc_sync(bytes.max(1)) };
+        let address = address.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let free = context.free_memory().unwrap_or(0);
+                CudaError::OutOfMemory { wanted: bytes as u64, free }
+            }
+            _ => failed("cuMemAlloc")(error),
+        })?;
+        Ok(Self { address, bytes, context: Arc::clone(context) })
+    }
+
+    /// Memory with these values.
+    ///
+    /// # Errors
+    /// There is not enough, or the driver refuses.
+    pub fn with<T: Plain>(context: &Arc<Context>, values: &[T]) -> Result<Self, CudaError> {
+        let memory = Self::new(context, size_of_val(values))?;
+        // SAFETY: as many bytes as there are.
+        unsafe { result::memcpy_htod_sync(memory.address, bytes_of(values)) }
+            .map_err(failed("cuMemcpyHtoD"))?;
+        Ok(memory)
+    }
+
+    /// Where it lies, for parameters of kernels.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: allocated once, freed once; the call waits for what the GPU still does.
+            let _ = unsafe { result::free_sync(self.address) };
+        }
+    }
+}
+
+/// Memory of the processor's that the GPU reads and writes by itself.
+#[derive(Debug)]
+pub struct Pinned<T> {
+    pointer: *mut T,
+    length: usize,
+    context: Arc<Context>,
+}
+
+// SAFETY: the memory belongs to this value alone.
+unsafe impl<T: Plain> Send for Pinned<T> {}
+
+impl<T: Plain> Pinned<T> {
+    /// So many values, all bits 0.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub fn new(context: &Arc<Context>, length: usize) -> Result<Self, CudaError> {
+        context.bind()?;
+        let bytes = (length * size_of::<T>()).max(1);
+        // SAFETY: a size that is not 0; freed in `drop`.
+        let pointer = unsafe { result::malloc_host(bytes, 0) }.map_err(failed("cuMemHostAlloc"))?;
+        // SAFETY: just allocated with this size.
+        unsafe { ptr::write_bytes(pointer.cast::<u8>(), 0, bytes) };
+        Ok(Self { pointer: pointer.cast(), length, context: Arc::clone(context) })
+    }
+}
+
+impl<T> Deref for Pinned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: allocated with this length, aligned to pages, and every pattern of bits is a value. The GPU
+        // writes there only between a `download` and the end of its stream's work, which its caller awaits.
+        unsafe { slice::from_raw_parts(self.pointer, self.length) }
+    }
+}
+
+impl<T> DerefMut for Pinned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and borrowed mutably.
+        unsafe { slice::from_raw_parts_mut(self.pointer, self.length) }
+    }
+}
+
+impl<T> Drop for Pinned<T> {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: allocated once, freed once.
+            let _ = unsafe { result::free_host(self.pointer.cast()) };
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What is used of CUDA's driver, as values that free themselves.
+//!
+//! Work on a GPU goes into streams and is done later, in order. Nothing here waits for it but
+//! [`Stream::synchronize`], [`Event::synchronize`] and freeing memory.
+
+mod code;
+mod memory;
+mod tensor_map;
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+pub use code::{Kernel, Module};
+pub use memory::{Memory, Pinned, Plain};
+pub use tensor_map::{Element, Pictures, SWIZZLE_BYTES, TensorMap};
+
+use super::CudaError;
+use crate::gpu::ComputeCapability;
+
+/// Names the driver's function that failed.
+pub fn failed(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
+    move |error| CudaError::Driver { call, code: format!("{:?}", error.0) }
+}
+
+/// A GPU in use by this process.
+#[derive(Debug)]
+pub struct Context {
+    device: sys::CUdevice,
+    raw: sys::CUcontext,
+    /// Which code it runs.
+    pub compute_capability: ComputeCapability,
+    /// Number of its multiprocessors.
+    pub multiprocessors: usize,
+}
+
+// SAFETY: a context may be used by any thread; the driver locks it.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// The GPU of this number, which [`detect`](crate::gpu::detect) has listed.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(gpu: &crate::gpu::Gpu) -> Result<Arc<Self>, CudaError> {
+        let index = c_int::try_from(gpu.index).unwrap_or(c_int::MAX);
+        let device = result::device::get(index).map_err(failed("cuDeviceGet"))?;
+        // SAFETY: the driver has given the device; released in `drop`.
+        let raw =
+            unsafe { result::primary_ctx::retain(device) }.map_err(failed("cuDevicePrimaryCtxRetain"))?;
+        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        // SAFETY: the driver has given the device.
+        let count = unsafe { result::device::get_attribute(device, attribute) };
+        let count = count.map_err(failed("cuDeviceGetAttribute"))?;
+        Ok(Arc::new(Self {
+            device,
+            raw,
+            compute_capability: gpu.compute_capability,
+            multiprocessors: usize::try_from(count).unwrap_or(1).max(1),
+        }))
+    }
+
+    /// Makes this thread's calls go to this GPU.
+    fn bind(&self) -> Result<(), CudaError> {
+        // SAFETY: the context is retained.
+        unsafe { result::ctx::set_current(self.raw) }.map_err(failed("cuCtxSetCurrent"))
+    }
+
+    /// Free bytes of the GPU's memory.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn free_memory(&self) -> Result<u64, CudaError> {
+        self.bind()?;
+        result::mem_get_info().map(|(free, _)| free as u64).map_err(failed("cuMemGetInfo"))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once, released once. That it fails only at the end of the process is no concern.
+        let _ = unsafe { result::primary_ctx::release(self.device) };
+    }
+}
+
+/// Work that is done in order.
+#[derive(Debug)]
+pub struct Stream {
+    raw: sys::CUstream,
+    context: Arc<Context>,
+}
+
+// SAFETY: a stream may be used by any thread, and is used by one at a time.
+unsafe impl Send for Stream {}
+
+impl Stream {
+    /// A stream that waits for no other.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
+        context.bind()?;
+        let raw = result::stream::create(result::stream::StreamKind::NonBlocking);
+        Ok(Self { raw: raw.map_err(failed("cuStreamCreate"))?, context: Arc::clone(context) })
+    }
+
+    /// Its GPU.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Waits until everything is done.
+    ///
+    /// # Errors
+    /// Something of it failed.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        self.context.bind()?;
+        // SAFETY: the stream is alive.
+        unsafe { result::stream::synchronize(self.raw) }.map_err(failed("cuStreamSynchronize"))
+    }
+
+    /// Lets what follows wait for an event.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn wait(&self, event: &Event) -> Result<(), CudaError> {
+        self.context.bind()?;
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: stream and event are alive.
+        unsafe { result::stream::wait_event(self.raw, event.raw, flags) }.map_err(failed("cuStreamWaitEvent"))
+    }
+
+    /// Copies to the GPU, later.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// More is to be copied than there is, or than fits.
+    pub fn upload<T: Plain>(&self, from: &Pinned<T>, count: usize, to: &Memory) -> Result<(), CudaError> {
+        assert!(count <= from.len() && count * size_of::<T>() <= to.bytes, "a copy within its memory");
+        self.context.bind()?;
+        // SAFETY: both are large enough. They outlive the copy: freeing device memory waits for the GPU, and
+        // so does freeing pinned memory.
+        unsafe { result::memcpy_htod_async(to.address, &from[..count], self.raw) }
+            .map_err(failed("cuMemcpyHtoDAsync"))
+    }
+
+    /// Copies from the GPU, later: `to` has the values once the stream is done with it.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// More is to be copied than there is, or than fits.
+    pub fn download<T: Plain>(
+        &self,
+        from: &Memory,
+        first: usize,
+        count: usize,
+        to: &mut Pinned<T>,
+    ) -> Result<(), CudaError> {
+        let end = (first + count) * size_of::<T>();
+        assert!(first + count <= to.len() && end <= from.bytes, "a copy within its memory");
+        self.context.bind()?;
+        let address = from.address + (first * size_of::<T>()) as u64;
+        // SAFETY: as in `upload`.
+        unsafe { result::memcpy_dtoh_async(&mut to[first..first + count], address, self.raw) }
+            .map_err(failed("cuMemcpyDtoHAsync"))
+    }
+
+    /// Fills memory with a byte, later.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// There is less memory.
+    pub fn fill(&self, memory: &Memory, byte: u8, bytes: usize) -> Result<(), CudaError> {
+        assert!(bytes <= memory.bytes, "within the memory");
+        self.context.bind()?;
+        // SAFETY: the memory is large enough and outlives the call, as in `upload`.
+        unsafe { result::memset_d8_async(memory.address, byte, bytes, self.raw) }
+            .map_err(failed("cuMemsetD8Async"))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // What still runs must not outlive the memory it works on, which is often freed next.
+            // SAFETY: the stream is alive, and not used after.
+            let _ = unsafe { result::stream::synchronize(self.raw) };
+            // SAFETY: as above.
+            let _ = unsafe { result::stream::destroy(self.raw) };
+        }
+    }
+}
+
+/// A point in a stream's work.
+#[derive(Debug)]
+pub struct Event {
+    raw: sys::CUevent,
+    context: Arc<Context>,
+}
+
+// SAFETY: as for `Stream`.
+unsafe impl Send for Event {}
+
+impl Event {
+    /// An event nobody waits for yet.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
+        context.bind()?;
+        // Whoever waits for it lets the processor do something else.
+        let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
+        let raw = result::event::create(flags).map_err(failed("cuEventCreate"))?;
+        Ok(Self { raw, context: Arc::clone(context) })
+    }
+
+    /// Marks the end of what is in the stream by now.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn record(&self, stream: &Stream) -> Result<(), CudaError> {
+        self.context.bind()?;
+        // SAFETY: both are alive.
+        unsafe { result::event::record(self.raw, stream.raw) }.map_err(failed("cuEventRecord"))
+    }
+
+    /// Waits until the GPU has come there.
+    ///
+    /// # Errors
+    /// Something before it failed.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        self.context.bind()?;
+        // SAFETY: the event is alive.
+        unsafe { result::event::synchronize(self.raw) }.map_err(failed("cuEventSynchronize"))
+    }
+
+    /// Milliseconds from another event to this one; both have been reached.
+    ///
+    /// # Errors
+    /// One was not reached.
+    pub fn milliseconds_since(&self, start: &Self) -> Result<f32, CudaError> {
+        self.context.bind()?;
+        // SAFETY: both are alive.
+        unsafe { result::event::elapsed(start.raw, self.raw) }.map_err(failed("cuEventElapsedTime"))
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: alive, and not used after.
+            let _ = unsafe { result::event::destroy(self.raw) };
+        }
+    }
+}
