@@ -62,7 +62,7 @@ fn expected(folder: &Path) -> Vec<u8> {
 fn assert_complete(output: &Path, count: usize, expected: &[u8]) {
     let mut all: Vec<String> = (0..count).map(|index| format!("{index}.pose")).collect();
     all.sort();
-    assert_eq!(names(output), all);
+    assert_eq!(poses(output), all);
     for name in all {
         assert!(fs::read(output.join(&name)).unwrap() == expected, "{name} differs");
     }
@@ -107,7 +107,7 @@ fn killed_workers_lose_nothing() {
     while supervisor.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120) {
         thread::sleep(Duration::from_millis(700));
         if killed < 2
-            && names_or_none(&output) > killed
+            && poses(&output).len() > killed
             && let Some(&worker) = workers_of(&supervisor).first()
         {
             signal(worker, rustix::process::Signal::KILL);
@@ -121,8 +121,10 @@ fn killed_workers_lose_nothing() {
     assert_complete(&output, 6, &expected);
 }
 
-fn names_or_none(folder: &Path) -> usize {
-    if folder.exists() { names(folder).len() } else { 0 }
+/// All that is in an output folder but the journal.
+fn poses(folder: &Path) -> Vec<String> {
+    let all = if folder.exists() { names(folder) } else { Vec::new() };
+    all.into_iter().filter(|name| name != journal::NAME).collect()
 }
 
 fn a_bad_video_among_good_ones() {
@@ -160,7 +162,7 @@ fn asked_to_stop_all_stop() {
     command.arg(&videos).arg("-o").arg(&output).args(["--workers", "2"]);
     let mut supervisor = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
-    while names_or_none(&output) == 0 && started.elapsed() < Duration::from_secs(60) {
+    while poses(&output).is_empty() && started.elapsed() < Duration::from_secs(60) {
         thread::sleep(Duration::from_millis(50));
     }
     let workers = workers_of(&supervisor);
@@ -171,7 +173,7 @@ fn asked_to_stop_all_stop() {
         assert!(!Path::new(&format!("/proc/{worker}/exe")).exists(), "worker {worker} lives on");
     }
     let expected = expected(folder.path());
-    let left = names(&output);
+    let left = poses(&output);
     assert!(!left.is_empty() && left.len() < 40, "{left:?}");
     for name in left {
         assert!(fs::read(output.join(&name)).unwrap() == expected, "{name} is not complete");

@@ -105,7 +105,7 @@ fn a_folder_is_done_video_by_video() {
     assert_eq!(code, 1, "one of four fails: {text}");
     assert!(text.contains("broken.mp4: expected a video"), "{text}");
     let poses = folder.path().join("poses");
-    assert_eq!(names(&poses), ["h264_25.pose", "odd_444.pose", "vp9_30.pose"]);
+    assert_eq!(names(&poses), ["h264_25.pose", "odd_444.pose", "oppose.jsonl", "vp9_30.pose"]);
     // What is done is not done again.
     let before = fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap();
     let (code, text) = run(folder.path(), &[".", "-o", "poses"]);

@@ -41,8 +41,8 @@ pub struct Arguments {
     #[arg(long, alias = "dry_run")]
     dry_run: bool,
 
-    /// File to which a line of JSON is added for each video [default: oppose.jsonl in the output folder, where one is
-    /// given]
+    /// File to which a line of JSON is added for each video [default: oppose.jsonl in the output folder, for several
+    /// videos]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
@@ -115,9 +115,9 @@ impl Arguments {
         }
     }
 
-    /// The journal, where one is kept: in the output folder, if it is one.
-    fn journal(&self) -> Result<Option<Journal>, StartError> {
-        let folder = self.output.as_ref().filter(|output| output.is_dir());
+    /// The journal, where one is kept: of several videos in the output folder, if there is one.
+    fn journal(&self, videos: usize) -> Result<Option<Journal>, StartError> {
+        let folder = self.output.as_ref().filter(|output| videos > 1 && output.is_dir());
         let Some(path) = self.journal.clone().or_else(|| folder.map(|folder| folder.join(journal::NAME)))
         else {
             return Ok(None);
@@ -191,7 +191,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
         return Ok(Outcome::AllDone);
     }
     plan::check_outputs(&jobs)?;
-    reporter.keep(arguments.journal()?);
+    reporter.keep(arguments.journal(jobs.len())?);
     let signals = Signals::listen()?;
     let places = arguments.workers.places()?;
     if places.len() > 1 && jobs.len() > 1 {
