@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::{Need, names, trial};
 
 fn main() {
-    let needs = [Need::Models, Need::Shared("slurm"), Need::Program("slurmctld"), Need::Program("munged")];
+    let needs = [Need::Models, Need::Shared("slurm"), Need::Program("sinfo")];
     common::run_in_turn(vec![
         trial("nothing is submitted without SLURM", &[Need::Models], nothing_is_submitted_without_slurm),
         trial("preempted, cancelled and resumed", &needs, preempted_cancelled_and_resumed),
