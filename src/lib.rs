@@ -28,12 +28,14 @@
 //! * [`pipeline`] joins the three for one video, or for several one behind the other.
 //! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
+//! * [`inspect`] says how good a `.pose` file is, and how far two are apart.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
 pub mod batch;
 pub mod doctor;
 pub mod engine;
 pub mod gpu;
+pub mod inspect;
 pub mod people;
 pub mod pipeline;
 pub mod pose;

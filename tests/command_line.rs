@@ -312,6 +312,25 @@ fn the_manual_names_every_option() {
     }
 }
 
+fn manual_pages_and_completions_are_made() {
+    let scene = tempfile::tempdir().unwrap();
+    let generate = |arguments: &[&str]| {
+        output(Command::new(PROGRAM).arg("generate").args(arguments).current_dir(scene.path()))
+    };
+    generate(&["man", "-o", "man"]);
+    let page = fs::read_to_string(scene.path().join("man/oppose-native-inspect.1")).unwrap();
+    assert!(page.contains("\\-\\-plot"), "{page}");
+    for shell in ["zsh", "fish"] {
+        let script = generate(&[shell]);
+        assert!(script.contains("inspect") && script.contains("json-precision"), "{shell}");
+    }
+    generate(&["bash", "-o", "complete.bash"]);
+    let complete = "source complete.bash; COMP_WORDS=(oppose-native insp); COMP_CWORD=1; \
+                    _oppose__native oppose-native insp oppose-native; echo ${COMPREPLY[@]}";
+    let said = output(Command::new("bash").args(["-c", complete]).current_dir(scene.path()));
+    assert_eq!(said.trim(), "inspect");
+}
+
 /// Its name, what it needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
@@ -335,6 +354,7 @@ fn main() {
         ("a_signal_ends_the_run_between_two_frames", both(), a_signal_ends_the_run_between_two_frames),
         ("a_killed_run_leaves_nothing", both(), a_killed_run_leaves_nothing),
         ("the_manual_names_every_option", vec![], the_manual_names_every_option),
+        ("manual_pages_and_completions_are_made", vec![], manual_pages_and_completions_are_made),
     ];
     let mut trials: Vec<_> = tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect();
     // 50 frames of 576 points take 460 kB, and as much again while they are put in order.

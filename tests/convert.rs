@@ -14,7 +14,7 @@ use std::process::Command;
 use common::{Need, names, output, repository, run_python, shared, trial};
 use openpose_files::{FACES_AND_HANDS_OF_SMALL_NETS, as_rgb, of_openpose};
 use oppose::pose::openpose_json::{file_name, to_json};
-use oppose::pose::{FramePose, Pose};
+use oppose::pose::{FramePose, Pose, openpose_137};
 
 fn convert(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
@@ -119,6 +119,54 @@ fn old_versions_become_new_ones() {
     assert!(fs::read(&again).unwrap() == bytes, "the same file in the new version");
 }
 
+/// A native run with the digits of an old one that went through JSON.
+fn rounding_gives_what_json_would_have() {
+    let scene = tempfile::tempdir().unwrap();
+    let path = |name: &str| scene.path().join(name);
+    let mut frames = vec![FramePose::new(2, 137, 2), FramePose::new(0, 137, 2), FramePose::new(1, 137, 2)];
+    for pose in &mut frames {
+        let numbers = pose.coordinates_mut().iter_mut().enumerate();
+        numbers.for_each(|(index, number)| *number = (index as f32 * 137.731).sin().abs() * 1280.0 + 1e-3);
+        let numbers = pose.confidences_mut().iter_mut().enumerate();
+        numbers.for_each(|(index, number)| *number = (index as f32 * 0.731).cos().abs().powi(9) + 1e-7);
+    }
+    let pose = Pose::from_frames(openpose_137(), 1280, 720, 25.0, &frames).unwrap();
+    fs::write(path("exact.pose"), pose.to_bytes().unwrap()).unwrap();
+    output(&mut convert(&[text(&path("exact.pose")), "-o", text(&path("json"))]));
+    let size = ["--fps", "25", "--size", "1280x720"];
+    output(convert(&[text(&path("json")), "-o", text(&path("old.pose"))]).args(size));
+    let rounded = path("rounded.pose");
+    output(&mut convert(&[text(&path("exact.pose")), "-o", text(&rounded), "--json-precision", "6"]));
+    assert!(fs::read(&rounded).unwrap() == fs::read(path("old.pose")).unwrap(), "the files differ");
+    assert!(fs::read(&rounded).unwrap() != fs::read(path("exact.pose")).unwrap(), "nothing was rounded");
+    // Nine digits lose nothing.
+    output(&mut convert(&[text(&path("exact.pose")), "-o", text(&path("9")), "--json-precision", "9"]));
+    output(convert(&[text(&path("9")), "-o", text(&path("same.pose"))]).args(size));
+    assert!(fs::read(path("same.pose")).unwrap() == fs::read(path("exact.pose")).unwrap(), "digits are lost");
+}
+
+fn a_table_holds_every_point_that_was_found() {
+    let scene = tempfile::tempdir().unwrap();
+    let path = |name: &str| scene.path().join(name);
+    write_folder(&path("json"));
+    let size = ["--fps", "30000/1001", "--size", "1280x720"];
+    output(convert(&[text(&path("json")), "-o", text(&path("flat.pose"))]).args(size));
+    let mut person = FramePose::new(1, 576, 3);
+    let numbers = person.coordinates_mut().iter_mut().enumerate();
+    numbers.for_each(|(index, number)| *number = (index as f32 * 0.37).sin() * 400.0);
+    person.confidences_mut()[100..].fill(0.75);
+    let deep = Pose::from_frames(oppose::pose::holistic_576(), 640, 480, 25.0, &[person]).unwrap();
+    fs::write(path("deep.pose"), deep.to_bytes().unwrap()).unwrap();
+    // Of eleven points each write_folder left one out.
+    for (name, points) in [("flat", 6 * 137 - 76), ("deep", 476)] {
+        let (pose, table) = (path(&format!("{name}.pose")), path(&format!("{name}.csv")));
+        output(&mut convert(&[text(&pose), "-o", text(&table)]));
+        let found = run_python("read_csv.py", [text(&table), text(&pose)]);
+        assert_eq!(found.trim(), points.to_string(), "{name}");
+        is_refused(&mut convert(&[text(&pose), "-o", text(&table)]), &["exists already"]);
+    }
+}
+
 fn what_cannot_be_converted_is_a_sentence() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
@@ -168,6 +216,12 @@ fn main() {
         Need::Python("pose_format"),
     ];
     common::run(vec![
+        trial(
+            "a_table_holds_every_point_that_was_found",
+            &[Need::Python("pose_format")],
+            a_table_holds_every_point_that_was_found,
+        ),
+        trial("rounding_gives_what_json_would_have", &[], rounding_gives_what_json_would_have),
         trial(
             "json_becomes_what_pose_format_makes_of_it",
             &[package],

@@ -1,7 +1,8 @@
-//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON, `.pose` 0.1 to 0.2.
+//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, `.pose` 0.1 to 0.2.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -17,7 +18,7 @@ pub struct Arguments {
     /// A folder of OpenPose's JSON files, or a .pose file
     input: PathBuf,
 
-    /// A .pose file, or a folder for JSON files
+    /// A .pose file, a .csv file, or a folder for JSON files
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: PathBuf,
 
@@ -36,6 +37,11 @@ pub struct Arguments {
     /// Turn the video, as OpenPose saw it
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
+
+    /// Significant digits of numbers in JSON, of which OpenPose writes 6. From .pose to .pose: round the numbers as if
+    /// they had gone through such JSON, to compare with a file that did
+    #[arg(long, value_name = "DIGITS", value_parser = clap::value_parser!(u8).range(1..=9))]
+    json_precision: Option<u8>,
 
     /// Replace files that exist
     #[arg(long)]
@@ -71,15 +77,19 @@ enum ConvertError {
     Write { path: PathBuf, source: io::Error },
     #[error("{} exists already; --overwrite replaces it", .0.display())]
     Exists(PathBuf),
+    #[error("--json-precision is for .pose to JSON and .pose to .pose")]
+    Precision,
 }
 
 /// Converts.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let is_pose_file = |path: &Path| path.extension().is_some_and(|suffix| suffix == "pose");
-    let done = match (arguments.input.is_dir(), is_pose_file(&arguments.output)) {
+    let suffix = arguments.output.extension().and_then(|suffix| suffix.to_str());
+    let done = match (arguments.input.is_dir(), suffix) {
+        (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
         (true, _) => from_json(arguments),
-        (false, true) => rewrite(arguments),
-        (false, false) => to_json(arguments),
+        (false, Some("pose")) => rewrite(arguments),
+        (false, Some("csv")) => to_csv(arguments),
+        (false, _) => to_json(arguments),
     };
     match done {
         Ok(()) => Outcome::AllDone,
@@ -137,6 +147,11 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         pose.copy_frame(index, &mut frame);
+        if let Some(digits) = arguments.json_precision {
+            let round = |number: &mut f32| *number = openpose_json::through_text(*number, digits);
+            frame.coordinates_mut().iter_mut().for_each(round);
+            frame.confidences_mut().iter_mut().for_each(round);
+        }
         writer.write(&frame)?;
     }
     writer.finish()?;
@@ -165,9 +180,30 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
             return Err(ConvertError::Exists(path));
         }
         pose.copy_frame(index, &mut frame);
-        fs::write(&path, openpose_json::to_json(&frame)).map_err(failed(&path))?;
+        let digits = arguments.json_precision.unwrap_or(openpose_json::DIGITS);
+        fs::write(&path, openpose_json::to_json_with(&frame, digits)).map_err(failed(&path))?;
     }
     eprintln!("{}: {} files", folder.display(), pose.frames());
+    Ok(())
+}
+
+/// A `.pose` file becomes a table with a line for each point that was found.
+fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
+    let pose = Pose::read_file(&arguments.input)?;
+    let path = &arguments.output;
+    if !arguments.overwrite && path.exists() {
+        return Err(ConvertError::Exists(path.clone()));
+    }
+    let failed = |source| ConvertError::Write { path: path.clone(), source };
+    // Whole or not at all; the permissions are what the user's mask leaves of these.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let lines = pose.write_csv(&mut file).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    eprintln!("{}: {lines} points in {} frames", path.display(), pose.frames());
     Ok(())
 }
 

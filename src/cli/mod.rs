@@ -1,11 +1,14 @@
 //! The command line: what was typed becomes checked settings, settings become calls of the library.
 
+mod compare;
 mod convert;
 mod doctor;
 mod engine;
 mod engine_process;
 mod estimate;
+mod generate;
 mod greeting;
+mod inspect;
 mod openpose_options;
 mod people;
 mod plan;
@@ -41,12 +44,18 @@ struct Cli {
 enum Command {
     /// Say what is here, what is missing, and what to do about it
     Doctor(doctor::Arguments),
-    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON, .pose 0.1 to 0.2
+    /// Say what is in .pose files and how good it is: one file, or a folder with the worst first
+    Inspect(inspect::Arguments),
+    /// Say how far two .pose files of one video are apart
+    Compare(compare::Arguments),
+    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, .pose 0.1 to 0.2
     Convert(convert::Arguments),
     /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),
     /// Share videos out over a cluster: submit, status, resume
     Slurm(slurm::Arguments),
+    /// Make manual pages and shell completions
+    Generate(generate::Arguments),
     /// What OpenPose's own process is started with
     #[command(name = engine_process::NAME, hide = true)]
     EngineProcess(estimate::Arguments),
@@ -64,6 +73,7 @@ Examples:
   ffmpeg ... -f matroska - | oppose-native - -o out.pose
   oppose-native render video.mp4 video.pose -o look.mp4
   oppose-native render video.mp4 video.pose --sheet look.png
+  oppose-native inspect poses/             what was found, the worst file first
 
 Output:
   A .pose file appears complete or not at all. A video that breaks in the middle leaves what came before in
@@ -110,6 +120,9 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
+        Some(Command::Compare(arguments)) => compare::run(&arguments),
+        Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Convert(arguments)) => convert::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
         Some(Command::Slurm(arguments)) => slurm::run(&arguments),

@@ -5,6 +5,57 @@ use crate::pose::{FramePose, Skeleton};
 /// Fewest points that two sightings must share to be compared.
 const FEWEST_SHARED: usize = 3;
 
+/// How far a person's points may move on average between two sightings, as a share of the person's size (the
+/// diagonal around all points): farther is somebody else.
+const REACH: f32 = 0.5;
+
+/// Where each point is in pixels, `None` where it was not found.
+pub(crate) type Points = Vec<Option<[f32; 2]>>;
+
+/// A person at an instant.
+#[derive(Clone, Debug)]
+pub(crate) struct Sighting {
+    /// Where the person stands in the file.
+    pub(crate) row: usize,
+    /// Those of the components in pixels, in the order of the file.
+    pub(crate) points: Points,
+    /// The diagonal around all points, in pixels.
+    pub(crate) size: f32,
+}
+
+impl Sighting {
+    /// Everybody of whom a point was found.
+    pub(crate) fn all(pose: &FramePose, skeleton: &Skeleton) -> Vec<Self> {
+        let seen = |row| {
+            let size = Extent::of(pose, skeleton, row)?.diagonal();
+            Some(Self { row, points: points(pose, skeleton, row).collect(), size })
+        };
+        (0..pose.people()).filter_map(seen).collect()
+    }
+}
+
+/// Indices of sightings that are of one person, each at most once: the nearest first.
+pub(crate) fn same_people(before: &[Sighting], now: &[Sighting]) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for (known, before) in before.iter().enumerate() {
+        for (seen, now) in now.iter().enumerate() {
+            let Some(apart) = distance(&before.points, &now.points) else { continue };
+            let apart = apart / before.size.max(now.size).max(1.0);
+            if apart < REACH {
+                pairs.push((apart, known, seen));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut matches: Vec<(usize, usize)> = Vec::new();
+    for (_, known, seen) in pairs {
+        if matches.iter().all(|&(other_known, other_seen)| other_known != known && other_seen != seen) {
+            matches.push((known, seen));
+        }
+    }
+    matches
+}
+
 /// The rectangle around a person's points, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Extent {
@@ -32,14 +83,14 @@ impl Extent {
         (self.left.midpoint(self.right), self.top.midpoint(self.bottom))
     }
 
-    pub(super) fn diagonal(self) -> f32 {
+    fn diagonal(self) -> f32 {
         (self.right - self.left).hypot(self.bottom - self.top)
     }
 }
 
 /// The points of a person in pixels of the frame, `None` for each that was not found. Components in other units
 /// are left out.
-pub(super) fn points<'a>(
+fn points<'a>(
     pose: &'a FramePose,
     skeleton: &'a Skeleton,
     row: usize,
@@ -58,7 +109,7 @@ pub(super) fn points<'a>(
 }
 
 /// Mean distance in pixels of the points that both have; the distance of the middles where these are too few.
-pub(super) fn distance(a: &[Option<[f32; 2]>], b: &[Option<[f32; 2]>]) -> Option<f32> {
+pub(crate) fn distance(a: &[Option<[f32; 2]>], b: &[Option<[f32; 2]>]) -> Option<f32> {
     let (mut sum, mut shared) = (0.0, 0);
     for (a, b) in a.iter().zip(b) {
         if let (Some([ax, ay]), Some([bx, by])) = (a, b) {

@@ -4,7 +4,7 @@
 //! order is the default. Everything here looks at the frames one after another and keeps no more than the people last
 //! seen, so that a video of any length takes the same memory.
 
-mod distance;
+pub(crate) mod distance;
 mod track;
 
 use std::str::FromStr;

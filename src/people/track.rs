@@ -1,12 +1,8 @@
 //! Each person in one row through a video.
 
-use super::distance::{Extent, distance, points};
+use super::distance::{Points, Sighting, same_people};
 use crate::pose::{FramePose, Skeleton};
 use crate::video::FrameRate;
-
-/// How far a person's points may move on average between two sightings, as a share of the person's size (the
-/// diagonal around all points): farther is somebody else.
-const REACH: f32 = 0.5;
 
 /// Seconds after which somebody not seen is gone, and the row free for somebody new.
 const PATIENCE: f64 = 2.0;
@@ -26,24 +22,6 @@ pub struct Tracker {
     rows: Vec<Option<Known>>,
     frame: u64,
     arranged: FramePose,
-}
-
-/// Where each point is in pixels, `None` where it was not found.
-type Points = Vec<Option<[f32; 2]>>;
-
-/// A person in the frame at hand.
-struct Seen {
-    row: usize,
-    points: Points,
-    size: f32,
-}
-
-impl Seen {
-    /// `None` where none of the points was found.
-    fn new(pose: &FramePose, skeleton: &Skeleton, row: usize) -> Option<Self> {
-        let size = Extent::of(pose, skeleton, row)?.diagonal();
-        Some(Self { row, points: points(pose, skeleton, row).collect(), size })
-    }
 }
 
 /// A person who was seen before.
@@ -81,8 +59,7 @@ impl Tracker {
     /// Puts the people of the next frame into their rows; rows between them are all zeros. Of those who are new, the
     /// one in row `first` is put into a row first, and nobody else if there is one.
     pub fn arrange(&mut self, pose: &mut FramePose, first: Option<usize>) {
-        let seen: Vec<Seen> =
-            (0..pose.people()).filter_map(|row| Seen::new(pose, &self.skeleton, row)).collect();
+        let seen = Sighting::all(pose, &self.skeleton);
         let frame = self.frame;
         self.frame += 1;
         for row in &mut self.rows {
@@ -120,28 +97,15 @@ impl Tracker {
         std::mem::swap(pose, &mut self.arranged);
     }
 
-    /// Rows and indices of people seen that belong together, each at most once: the nearest first.
-    fn matches(&self, seen: &[Seen], frame: u64) -> Vec<(usize, usize)> {
-        let mut pairs = Vec::new();
-        for (row, known) in self.rows.iter().enumerate() {
-            let Some(known) = known else { continue };
-            let expected = known.expected(frame, self.patience);
-            for (index, person) in seen.iter().enumerate() {
-                let Some(apart) = distance(&expected, &person.points) else { continue };
-                let apart = apart / known.size.max(person.size).max(1.0);
-                if apart < REACH {
-                    pairs.push((apart, row, index));
-                }
-            }
-        }
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut matches: Vec<(usize, usize)> = Vec::new();
-        for (_, row, index) in pairs {
-            if matches.iter().all(|&(other_row, other)| other_row != row && other != index) {
-                matches.push((row, index));
-            }
-        }
-        matches
+    /// Rows and indices of people seen that belong together, each at most once.
+    fn matches(&self, seen: &[Sighting], frame: u64) -> Vec<(usize, usize)> {
+        let expected = |(row, known): (usize, &Option<Known>)| {
+            let known = known.as_ref()?;
+            Some(Sighting { row, points: known.expected(frame, self.patience), size: known.size })
+        };
+        let expected: Vec<Sighting> = self.rows.iter().enumerate().filter_map(expected).collect();
+        let pairs = same_people(&expected, seen);
+        pairs.into_iter().map(|(known, index)| (expected[known].row, index)).collect()
     }
 
     /// The lowest row that nobody has; `None` where there are as many people as may be.
@@ -157,8 +121,8 @@ impl Tracker {
 }
 
 /// What is known of a person after this sighting. Points that were not found now are where they were, moved along.
-fn sighting(before: Option<&Known>, seen: &Seen, frame: u64) -> Known {
-    let Seen { points, size, .. } = seen;
+fn sighting(before: Option<&Known>, seen: &Sighting, frame: u64) -> Known {
+    let Sighting { points, size, .. } = seen;
     let fresh = Known { points: points.clone(), velocity: [0.0; 2], size: *size, last_seen: frame };
     let Some(before) = before.filter(|before| before.last_seen < frame) else { return fresh };
     let shared = before.points.iter().zip(points).filter_map(|(a, b)| Some((a.as_ref()?, b.as_ref()?)));

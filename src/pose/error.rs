@@ -75,6 +75,9 @@ pub enum PoseError {
         /// Points and dimensions of the skeleton.
         expected: (usize, usize),
     },
+    /// There is nothing to look at.
+    #[error("{} holds no .pose file", .0.display())]
+    NoFiles(PathBuf),
     /// The file is there already.
     #[error("{} exists already and would be replaced; ask for that (--overwrite), or name another", .0.display())]
     Exists(PathBuf),

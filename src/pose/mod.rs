@@ -19,6 +19,7 @@
 //! Version 0.1 differs in frames per second and frames, which are u16 there.
 
 mod bytes;
+mod csv;
 mod error;
 mod frame_pose;
 mod header;
@@ -30,6 +31,6 @@ mod writer;
 pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use header::Header;
-pub use pose_file::Pose;
+pub use pose_file::{Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
 pub use writer::{PoseWriter, remove_unfinished};

@@ -240,9 +240,17 @@ pub fn file_name(video: &str, frame: u64) -> String {
     format!("{video}_{frame:012}{ENDING}")
 }
 
-/// A frame as OpenPose writes it: its keys in its order, six significant digits. Rows without any point after the
-/// last person are not people.
+/// Digits that OpenPose writes of a number.
+pub const DIGITS: u8 = 6;
+
+/// A frame as OpenPose writes it: its keys in its order, [`DIGITS`] significant digits. Rows without any point after
+/// the last person are not people.
 pub fn to_json(pose: &FramePose) -> String {
+    to_json_with(pose, DIGITS)
+}
+
+/// The same with another number of digits, at least 1; 9 keep every f32.
+pub fn to_json_with(pose: &FramePose, digits: u8) -> String {
     let skeleton = openpose_137();
     let points = skeleton.points();
     let is_there = |person: &[f32]| person.iter().any(|&confidence| confidence != 0.0);
@@ -259,7 +267,7 @@ pub fn to_json(pose: &FramePose) -> String {
                     if place > first || index > 0 {
                         text.push(',');
                     }
-                    text.push_str(&six_digits(number));
+                    text.push_str(&significant(number, digits));
                 }
             }
             text.push(']');
@@ -274,15 +282,23 @@ pub fn to_json(pose: &FramePose) -> String {
     text
 }
 
+/// The number that is read where `number` was written with so many significant digits: what a `.pose` file holds that
+/// was made of OpenPose's JSON.
+pub fn through_text(number: f32, digits: u8) -> f32 {
+    // As the reader does: a double first, then single precision.
+    significant(number, digits).parse::<f64>().map_or(0.0, |number| number as f32)
+}
+
 /// As C's `%g` writes a number, which is what C++ streams do.
-fn six_digits(number: f32) -> String {
+fn significant(number: f32, digits: u8) -> String {
+    let precision = i32::from(digits.max(1)) - 1;
     if number == 0.0 {
         return if number.is_sign_negative() { "-0".into() } else { "0".into() };
     }
     if !number.is_finite() {
         return "0".into();
     }
-    let scientific = format!("{:.5e}", f64::from(number));
+    let scientific = format!("{:.*e}", precision as usize, f64::from(number));
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let trimmed = |text: &str| match text.contains('.') {
@@ -290,7 +306,9 @@ fn six_digits(number: f32) -> String {
         false => text.to_owned(),
     };
     match exponent {
-        -4..6 => trimmed(&format!("{:.*}", (5 - exponent) as usize, f64::from(number))),
+        -4.. if exponent <= precision => {
+            trimmed(&format!("{:.*}", (precision - exponent) as usize, f64::from(number)))
+        }
         _ => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
@@ -318,8 +336,17 @@ mod tests {
             (1_234_567.0, "1.23457e+06"),
         ];
         for (number, text) in cases {
-            assert_eq!(six_digits(number), text);
+            assert_eq!(significant(number, DIGITS), text);
         }
+    }
+
+    #[test]
+    fn other_digits_are_rounded_too() {
+        assert_eq!(significant(640.125, 4), "640.1");
+        assert_eq!(significant(640.125, 2), "6.4e+02");
+        assert_eq!(significant(0.1, 9), "0.100000001");
+        assert_eq!(through_text(123.456_79, DIGITS), 123.457);
+        assert_eq!(through_text(123.456_79, 9), 123.456_79);
     }
 
     #[test]

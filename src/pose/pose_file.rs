@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bytes::Bytes;
 use super::{FramePose, Header, PoseError};
@@ -35,6 +35,8 @@ pub struct Pose {
 
 /// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
 const MAX_BEGINNING: u64 = 1 << 20;
+/// The longest file that is read into memory, in bytes: 9 hours of ten people with 137 points at 60 frames a second.
+const MAX_FILE: u64 = 1 << 35;
 /// What they take of the skeletons that the engines speak, and more.
 const USUAL_BEGINNING: u64 = 1 << 16;
 
@@ -139,13 +141,23 @@ impl Pose {
         }
     }
 
-    /// Reads a file.
+    /// Reads a file. One that is not as long as its beginning announces is refused before the rest of it is read.
     ///
     /// # Errors
     /// It cannot be read, or is no `.pose` file.
     pub fn read_file(path: &Path) -> Result<Self, PoseError> {
-        let bytes =
-            fs::read(path).map_err(|source| PoseError::Io { what: "read", path: path.to_owned(), source })?;
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        // A pipe can be read only once, and ends where its writer says.
+        if fs::metadata(path).map_err(failed)?.is_file() {
+            Self::check_file(path)?;
+        }
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(failed)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_FILE {
+            let value = bytes.len() as u64;
+            return Err(PoseError::TooLarge { what: "the file's length in bytes", value, limit: MAX_FILE });
+        }
         Self::from_bytes(&bytes)
     }
 
@@ -248,6 +260,32 @@ impl Pose {
         let size = size * dimensions;
         frame.coordinates_mut().copy_from_slice(&self.coordinates[index * size..][..size]);
     }
+}
+
+/// All `.pose` files in a folder and the folders in it, in natural order.
+///
+/// # Errors
+/// A folder cannot be read, or there is no such file.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, PoseError> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let failed = |source| PoseError::Io { what: "read", path: folder.clone(), source };
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+            // A link to a folder might lead back here.
+            if kind.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "pose") && path.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(PoseError::NoFiles(folder.to_owned()));
+    }
+    files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(files)
 }
 
 /// What stands between the header and the numbers: rate, frames, people.

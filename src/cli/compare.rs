@@ -1,0 +1,123 @@
+//! `oppose-native compare`: how far two `.pose` files of one video are apart.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use oppose::inspect::{Comparison, compare};
+
+use super::Outcome;
+use super::inspect::{read, write_columns};
+
+/// What `compare` is told.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit status: 0 within the distance asked for, or none was asked for; 1 not within; 2 not comparable"
+)]
+pub struct Arguments {
+    /// A .pose file
+    first: PathBuf,
+
+    /// Another of the same video
+    second: PathBuf,
+
+    /// Points that are in both files and at most so many pixels apart agree
+    #[arg(long, value_name = "PIXELS", value_parser = parse_pixels)]
+    within: Option<f32>,
+
+    /// Percent of the points that have to agree
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0, requires = "within", value_parser = parse_percent)]
+    share: f64,
+
+    /// One line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_pixels(text: &str) -> Result<f32, String> {
+    let pixels = text.parse().ok().filter(|pixels: &f32| pixels.is_finite() && *pixels >= 0.0);
+    pixels.ok_or_else(|| "expected a distance in pixels, 0 or more".into())
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "expected percent, 0 to 100".into())
+}
+
+/// Prints the comparison and says by its outcome whether the files agree.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let compared = compare_files(arguments).and_then(|comparison| {
+        print(arguments, &comparison)?;
+        Ok(comparison)
+    });
+    match compared {
+        Ok(comparison) => match arguments.within {
+            Some(pixels) if 100.0 * comparison.within(pixels) < arguments.share => Outcome::SomeFailed,
+            _ => Outcome::AllDone,
+        },
+        Err(error) => {
+            eprintln!("{error}");
+            Outcome::NothingRan
+        }
+    }
+}
+
+fn compare_files(arguments: &Arguments) -> Result<Comparison, Box<dyn std::error::Error>> {
+    Ok(compare(&read(&arguments.first)?, &read(&arguments.second)?)?)
+}
+
+fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        let mut value = serde_json::to_value(comparison)?;
+        if let Some(pixels) = arguments.within {
+            value["share_within"] = comparison.within(pixels).into();
+        }
+        return writeln!(out, "{value}");
+    }
+    let Comparison { frames, fps, offset, compared_frames, people_in_both, people_in_one, .. } = comparison;
+    writeln!(out, "frames   {} and {}, {compared_frames} of them compared", frames[0], frames[1])?;
+    match offset {
+        0 => {}
+        1.. => writeln!(out, "offset   {offset}: the second file begins earlier")?,
+        _ => writeln!(out, "offset   {offset}: the second file begins later")?,
+    }
+    if fps[0] != fps[1] {
+        writeln!(out, "rate     {} and {} frames a second", fps[0], fps[1])?;
+    }
+    let [first, second] = people_in_one;
+    writeln!(
+        out,
+        "people   {people_in_both} in both, {first} only in the first, {second} only in the second"
+    )?;
+    writeln!(out)?;
+    let head =
+        ["component", "in both", "only 1st", "only 2nd", "px 50 %", "90 %", "99 %", "most", "shoulders 50 %"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for part in &comparison.components {
+        let pixels =
+            |index: usize| part.pixels.map_or_else(|| "-".into(), |pixels| format!("{:.3}", pixels[index]));
+        rows.push([
+            part.name.clone(),
+            part.in_both.to_string(),
+            part.in_one[0].to_string(),
+            part.in_one[1].to_string(),
+            pixels(0),
+            pixels(1),
+            pixels(2),
+            pixels(3),
+            part.shoulders.map_or_else(|| "-".into(), |[median, ..]| format!("{median:.5}")),
+        ]);
+    }
+    write_columns(&mut out, &rows, 0, "")?;
+    if let Some(pixels) = arguments.within {
+        writeln!(out)?;
+        let share = 100.0 * comparison.within(pixels);
+        writeln!(
+            out,
+            "{share:.2} % of the points are within {pixels} pixels; {} % were asked for",
+            arguments.share
+        )?;
+    }
+    Ok(())
+}

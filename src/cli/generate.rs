@@ -1,0 +1,74 @@
+//! `oppose-native generate`: manual pages and completions, made of the options themselves.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+use clap_complete::Shell;
+
+use super::{Cli, Outcome};
+
+/// What `generate` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// What to make
+    #[arg(value_enum)]
+    what: What,
+
+    /// A file for a completion, a folder for the manual pages; without it everything goes to standard output
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// manual pages, one for each subcommand
+    Man,
+    /// completion for bash
+    Bash,
+    /// completion for zsh
+    Zsh,
+    /// completion for fish
+    Fish,
+}
+
+/// Makes it.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let output = arguments.output.as_deref();
+    let done = match arguments.what {
+        What::Man => manual(output),
+        What::Bash => completion(Shell::Bash, output),
+        What::Zsh => completion(Shell::Zsh, output),
+        What::Fish => completion(Shell::Fish, output),
+    };
+    match done {
+        Ok(()) => Outcome::AllDone,
+        Err(error) => {
+            let place = output.unwrap_or(Path::new("standard output"));
+            eprintln!("cannot write {}: {error}", place.display());
+            Outcome::NothingRan
+        }
+    }
+}
+
+fn manual(folder: Option<&Path>) -> io::Result<()> {
+    let command = Cli::command();
+    match folder {
+        Some(folder) => {
+            fs::create_dir_all(folder)?;
+            clap_mangen::generate_to(command, folder)
+        }
+        None => clap_mangen::Man::new(command).render(&mut io::stdout().lock()),
+    }
+}
+
+fn completion(shell: Shell, file: Option<&Path>) -> io::Result<()> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    match file {
+        Some(file) => fs::write(file, script),
+        None => io::Write::write_all(&mut io::stdout().lock(), &script),
+    }
+}

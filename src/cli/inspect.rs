@@ -1,0 +1,198 @@
+//! `oppose-native inspect`: what is in `.pose` files, the worst first.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use oppose::inspect::{Inspection, Part, Timeline, inspect};
+use oppose::pose::{Pose, PoseError, files_below};
+use serde::Serialize;
+
+use super::Outcome;
+
+/// What `inspect` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// .pose files, or folders with all in them
+    #[arg(required = true, value_name = "POSE|FOLDER")]
+    inputs: Vec<PathBuf>,
+
+    /// A line of JSON for each file
+    #[arg(long)]
+    json: bool,
+
+    /// Draw the confidence and presence of each component over time; one file only
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
+    plot: Option<PathBuf>,
+}
+
+/// A file and what is in it, as JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+}
+
+/// Prints what was asked for. Files that cannot be read are told of, and the others inspected.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let files = match files(&arguments.inputs) {
+        Ok(files) => files,
+        Err(error) => {
+            eprintln!("{error}");
+            return Outcome::NothingRan;
+        }
+    };
+    if let (Some(_), count @ 2..) = (&arguments.plot, files.len()) {
+        eprintln!("--plot draws one file; found {count}");
+        return Outcome::NothingRan;
+    }
+    let mut inspected = Vec::new();
+    for file in &files {
+        match look_at(file, arguments.plot.as_deref()) {
+            Ok(inspection) => inspected.push((file.as_path(), inspection)),
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+    inspected.sort_by(|a, b| b.1.faults.total_cmp(&a.1.faults));
+    match print(&inspected, arguments.json, files.len() > 1) {
+        // Who reads only the first lines closes the pipe.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("cannot write to standard output: {error}");
+            Outcome::SomeFailed
+        }
+        _ if inspected.len() == files.len() => Outcome::AllDone,
+        _ if inspected.is_empty() => Outcome::NothingRan,
+        _ => Outcome::SomeFailed,
+    }
+}
+
+fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, PoseError> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if input.is_dir() { files.extend(files_below(input)?) } else { files.push(input.clone()) }
+    }
+    Ok(files)
+}
+
+fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
+    let pose = read(file)?;
+    if let Some(plot) = plot {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Timeline::new(&pose, &name).save(plot)?;
+    }
+    Ok(inspect(&pose))
+}
+
+/// Reads a file; an error names it.
+pub fn read(file: &Path) -> Result<Pose, String> {
+    Pose::read_file(file).map_err(|error| match error {
+        PoseError::Io { .. } => error.to_string(),
+        _ => format!("{}: {error}", file.display()),
+    })
+}
+
+fn print(inspected: &[(&Path, Inspection)], json: bool, table: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        for (file, inspection) in inspected {
+            serde_json::to_writer(&mut out, &Line { file: file.to_string_lossy().into_owned(), inspection })?;
+            writeln!(out)?;
+        }
+    } else if table && !inspected.is_empty() {
+        print_table(&mut out, inspected)?;
+    } else {
+        for (file, inspection) in inspected {
+            print_one(&mut out, file, inspection)?;
+        }
+    }
+    out.flush()
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Result<()> {
+    let Inspection { version, width, height, frames, people, swaps, .. } = found;
+    writeln!(out, "{}", file.display())?;
+    let frame_rate = match found.frame_rate.contains('/') {
+        true => format!("{} ({})", found.fps, found.frame_rate),
+        false => found.frame_rate.clone(),
+    };
+    let seconds = found.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.2} s"));
+    writeln!(
+        out,
+        "  version {version}, {width}x{height} pixels, {frames} frames at {frame_rate} a second{seconds}"
+    )?;
+    let somebody = percent(found.frames_with_people);
+    writeln!(
+        out,
+        "  people: at most {people}, somebody in {somebody} of the frames, {swaps} frames with a swap of rows"
+    )?;
+    writeln!(out)?;
+    let head = ["component", "points", "seen", "confidence 10/50/90 %", "jitter px", "shoulders", "jumps"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for part in &found.components {
+        let none = || "-".to_owned();
+        rows.push([
+            part.name.clone(),
+            part.points.to_string(),
+            percent(part.present),
+            part.confidence
+                .map_or_else(none, |[low, middle, high]| format!("{low:.2} {middle:.2} {high:.2}")),
+            part.jitter_pixels.map_or_else(none, |jitter| format!("{jitter:.2}")),
+            part.jitter_shoulders.map_or_else(none, |jitter| format!("{jitter:.4}")),
+            part.jumps.to_string(),
+        ]);
+    }
+    write_columns(out, &rows, 0, "  ")
+}
+
+fn print_table(out: &mut impl Write, inspected: &[(&Path, Inspection)]) -> io::Result<()> {
+    let head = ["faults", "frames", "seconds", "people", "body", "face", "hands", "jumps", "swaps", "file"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for (file, found) in inspected {
+        // Of the hands the one seen less.
+        let seen = |part| {
+            let those = found.components.iter().filter(|component| Part::of(&component.name) == Some(part));
+            those.map(|part| part.present).min_by(f64::total_cmp).map_or_else(|| "-".into(), percent)
+        };
+        rows.push([
+            format!("{:.3}", found.faults),
+            found.frames.to_string(),
+            found.seconds.map_or_else(|| "-".into(), |seconds| format!("{seconds:.2}")),
+            found.people.to_string(),
+            seen(Part::Body),
+            seen(Part::Face),
+            seen(Part::Hand),
+            found.components.iter().map(|part| part.jumps).sum::<usize>().to_string(),
+            found.swaps.to_string(),
+            file.display().to_string(),
+        ]);
+    }
+    write_columns(out, &rows, head.len() - 1, "")
+}
+
+/// Rows as columns, numbers to the right, the column of names to the left.
+pub fn write_columns<const N: usize>(
+    out: &mut impl Write,
+    rows: &[[String; N]],
+    names: usize,
+    indent: &str,
+) -> io::Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in rows {
+        let mut line = indent.to_owned();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if column > 0 { "  " } else { "" };
+            line += &match column == names {
+                true => format!("{gap}{cell:<width$}"),
+                false => format!("{gap}{cell:>width$}"),
+            };
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
