@@ -200,3 +200,21 @@ proptest! {
         let _ = Graph::from_bytes(model.prototxt.as_bytes(), &bytes);
     }
 }
+
+/// What fuzzing starts from gets past the first checks: each description with the values, all values with one
+/// description.
+#[test]
+fn seeds_of_the_fuzz_targets_are_whole() {
+    let read =
+        |seed: &str| std::fs::read(format!("{}/fuzz/seeds/{seed}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let prototxts = ["prototxt/every_layer", "prototxt/first_version", "prototxt/one_convolution"];
+    let caffemodels = ["caffemodel/layers", "caffemodel/unpacked", "caffemodel/first_version"];
+    for prototxt in prototxts {
+        Graph::from_bytes(&read(prototxt), &read(caffemodels[0]))
+            .unwrap_or_else(|error| panic!("{prototxt}: {error}"));
+    }
+    for caffemodel in caffemodels {
+        let of = Graph::from_bytes(&read(prototxts[0]), &read(caffemodel));
+        of.unwrap_or_else(|error| panic!("{caffemodel}: {error}"));
+    }
+}
