@@ -5,6 +5,7 @@ mod common;
 
 use std::env;
 use std::fs;
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -134,6 +135,51 @@ fn lines_are_where_pose_format_draws_them() {
         let shares = (covered(&ours, &theirs), covered(&theirs, &ours));
         println!("{name}: {:.4} of our ink is theirs, {:.4} of theirs ours", shares.0, shares.1);
         assert!(shares.0 > 0.98 && shares.1 > 0.98, "{name}: {shares:?}");
+    }
+}
+
+/// A picture of a file in the real pose-viewer, in a real browser.
+fn in_pose_viewer(pose: &Path, target: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(pose, folder.path().join("a.pose")).unwrap();
+    std::os::unix::fs::symlink(common::pose_viewer().unwrap(), folder.path().join("viewer")).unwrap();
+    let page = "<!doctype html><style>body{margin:0;overflow:hidden}</style>\
+                <script type=module src=viewer/dist/pose-viewer/pose-viewer.esm.js></script>\
+                <pose-viewer src=a.pose width=640px height=480px background=white></pose-viewer>";
+    fs::write(folder.path().join("page.html"), page).unwrap();
+    let mut server = Command::new("python3")
+        .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+        .arg(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let port = line.split("port ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let mut browser = Command::new("chromium");
+    browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]);
+    browser.args(["--window-size=640,480", &format!("--screenshot={}", text(target))]);
+    let ended = browser.arg(format!("http://127.0.0.1:{port}/page.html")).output().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(target.exists(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+fn the_javascript_viewer_shows_our_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, skeleton) in [("openpose", openpose_137()), ("holistic", holistic_576())] {
+        let (pose, theirs) = (at(&format!("{name}.pose")), at(&format!("{name}.png")));
+        write_pose(&pose, skeleton, (640, 480), 25.0, 1);
+        in_pose_viewer(&pose, &theirs);
+        output(&mut render(&[text(&pose), "-o", text(&at(name))]));
+        let ours = Pixmap::load_png(at(name).join("000000.png")).unwrap();
+        let theirs = Pixmap::load_png(&theirs).unwrap();
+        let width = ours.width() as usize;
+        let share = covered(&ink(&ours, 96), &ink(&theirs, 245), width);
+        println!("{name}: {share:.4} of our ink is theirs");
+        assert!(share > 0.95, "{name}: {share}");
     }
 }
 
@@ -345,6 +391,11 @@ fn main() {
             "lines_are_where_pose_format_draws_them",
             &[Need::Python("cv2, pose_format")],
             lines_are_where_pose_format_draws_them,
+        ),
+        trial(
+            "the_javascript_viewer_shows_our_files",
+            &[Need::PoseViewer],
+            the_javascript_viewer_shows_our_files,
         ),
         trial("an_interrupted_render_leaves_nothing", &[], an_interrupted_render_leaves_nothing),
         trial("the_overlay_is_the_video", &[], the_overlay_is_the_video),

@@ -20,6 +20,8 @@ pub enum Need {
     Shared(&'static str),
     /// The real OpenPose: a build without a GPU, with its program, in `$OPENPOSE_DIR`.
     OpenPose,
+    /// pose-format's viewer for browsers, the npm package `pose-viewer`, in `$POSE_VIEWER_DIR`, and Chromium.
+    PoseViewer,
     /// An NVIDIA GPU that the engine can use.
     Gpu,
     /// No GPU: a test of what is said without one.
@@ -49,6 +51,12 @@ impl Need {
             Self::OpenPose => openpose_program()
                 .is_none()
                 .then(|| "no OpenPose; OPENPOSE_DIR names the folder of a build of it".to_owned()),
+            Self::PoseViewer => match pose_viewer() {
+                None => {
+                    Some("no pose-viewer; POSE_VIEWER_DIR names the folder of the npm package".to_owned())
+                }
+                Some(_) => Self::Program("chromium").missing(),
+            },
             Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
@@ -101,6 +109,12 @@ pub fn models() -> PathBuf {
 pub fn openpose_program() -> Option<PathBuf> {
     let program = Path::new(&env::var_os("OPENPOSE_DIR")?).join("build/examples/openpose/openpose.bin");
     program.exists().then_some(program)
+}
+
+/// The npm package `pose-viewer`.
+pub fn pose_viewer() -> Option<PathBuf> {
+    let folder = PathBuf::from(env::var_os("POSE_VIEWER_DIR")?);
+    folder.join("dist/pose-viewer/pose-viewer.esm.js").exists().then_some(folder)
 }
 
 /// A file of the test data outside this repository.
