@@ -28,6 +28,12 @@ pub trait Engine: Send {
     /// [`push`](Engine::push).
     fn capacity(&self) -> usize;
 
+    /// Whether it works on the [planes](Frame::planes) of a frame, and need not be given pixels:
+    /// [`video::Options::keep_planes`](crate::video::Options::keep_planes) then saves the processor the conversion.
+    fn takes_planes(&self) -> bool {
+        false
+    }
+
     /// Frames pushed after this belong to another video: nothing tracked in the last one carries over.
     /// Frames in flight are not affected.
     ///

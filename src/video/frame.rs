@@ -1,20 +1,28 @@
 //! One decoded picture and the pool its memory comes from.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::planes::{self, ColorMatrix, Planes};
+
 /// One picture of a video: 8-bit BGR, upright, rows packed without padding.
 ///
 /// Packed rows cost one copy for odd widths and spare every engine a stride: OpenPose's own matrix type
-/// has none.
+/// has none. Where [`Options::keep_planes`](super::Options::keep_planes) asks for it, the picture stays in the
+/// [planes](Frame::planes) that the video holds until somebody asks for its [pixels](Frame::pixels).
 #[derive(Debug)]
 pub struct Frame {
     index: u64,
     timestamp: Option<Duration>,
     width: u32,
     height: u32,
-    pixels: Vec<u8>,
+    /// Pixels, or planes where there is a matrix.
+    bytes: Vec<u8>,
+    matrix: Option<ColorMatrix>,
+    /// Of planes, once they were asked for.
+    converted: OnceLock<Vec<u8>>,
     /// Where the memory goes when the frame is dropped.
     home: Option<Sender<Vec<u8>>>,
 }
@@ -37,7 +45,9 @@ impl Frame {
             timestamp,
             width,
             height,
-            pixels,
+            bytes: pixels,
+            matrix: None,
+            converted: OnceLock::new(),
             home: None,
         })
     }
@@ -70,8 +80,18 @@ impl Frame {
     }
 
     /// Blue, green, red; row by row from the top left; `width * height * 3` bytes.
+    ///
+    /// A frame in planes is converted by the first call, by the processor.
     pub fn pixels(&self) -> &[u8] {
-        &self.pixels
+        match self.planes() {
+            Some(planes) => self.converted.get_or_init(|| planes.to_bgr(self.width as usize)),
+            None => &self.bytes,
+        }
+    }
+
+    /// Luma and chroma, where the picture was left in them.
+    pub fn planes(&self) -> Option<Planes<'_>> {
+        self.matrix.map(|matrix| Planes { bytes: &self.bytes, matrix })
     }
 }
 
@@ -79,7 +99,7 @@ impl Drop for Frame {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
             // A full or closed pool is no error: the memory is simply freed.
-            let _ = home.try_send(std::mem::take(&mut self.pixels));
+            let _ = home.try_send(std::mem::take(&mut self.bytes));
         }
     }
 }
@@ -107,9 +127,36 @@ impl FramePool {
         height: u32,
         fill: impl FnOnce(&mut [u8]),
     ) -> Frame {
-        let mut pixels = self.returned.try_recv().unwrap_or_default();
-        pixels.resize(width as usize * height as usize * 3, 0);
-        fill(&mut pixels);
-        Frame { index, timestamp, width, height, pixels, home: Some(self.home.clone()) }
+        let mut bytes = self.returned.try_recv().unwrap_or_default();
+        bytes.resize(width as usize * height as usize * 3, 0);
+        fill(&mut bytes);
+        let (matrix, converted) = (None, OnceLock::new());
+        Frame { index, timestamp, width, height, bytes, matrix, converted, home: Some(self.home.clone()) }
+    }
+
+    /// A frame in planes, as [`frame`](Self::frame). `None` where its height is odd.
+    pub(super) fn planes(
+        &self,
+        index: u64,
+        timestamp: Option<Duration>,
+        (width, height): (u32, u32),
+        matrix: ColorMatrix,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Option<Frame> {
+        let size = planes::bytes(width as usize, height as usize)?;
+        let mut bytes = self.returned.try_recv().unwrap_or_default();
+        bytes.resize(size, 0);
+        fill(&mut bytes);
+        let (matrix, converted) = (Some(matrix), OnceLock::new());
+        Some(Frame {
+            index,
+            timestamp,
+            width,
+            height,
+            bytes,
+            matrix,
+            converted,
+            home: Some(self.home.clone()),
+        })
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod frame;
 mod input;
 mod pictures;
+mod planes;
 mod rate;
 mod reader;
 mod rotation;
@@ -32,6 +33,7 @@ pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool};
 pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
+pub use planes::{ColorMatrix, Planes};
 pub use rate::FrameRate;
 pub use rotation::Rotate;
 
@@ -63,6 +65,9 @@ pub struct Options {
     pub frame_rate: Option<FrameRate>,
     /// Threads of the decoder; as many as processors where absent.
     pub threads: Option<usize>,
+    /// Leave frames in the planes of luma and chroma that the video holds, where they are of 8 bits in 4:2:0: for
+    /// engines that [convert colours themselves](crate::engine::Engine::takes_planes).
+    pub keep_planes: bool,
 }
 
 /// What is known of a video before it is read.

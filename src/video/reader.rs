@@ -14,7 +14,7 @@ use ffmpeg_next::{Codec, Dictionary, Packet, Rational, Stream, frame, media};
 
 use super::ending::Ending;
 use super::rotation::Orientation;
-use super::scaler::Scaler;
+use super::scaler::{self, Scaler};
 use super::timing::Timing;
 use super::{
     DecodeSummary, Frame, FramePool, FrameRate, MAX_PIXELS, Options, STDIN, Source, VideoError, VideoInfo,
@@ -35,6 +35,7 @@ pub(super) struct Reader {
     stored_size: (u32, u32),
     orientation: Orientation,
     scaler: Scaler,
+    keeps_planes: bool,
     /// The frame as it is stored, where it has to be turned.
     stored: Vec<u8>,
     pool: FramePool,
@@ -94,6 +95,7 @@ impl Reader {
             stored_size: (0, 0),
             orientation: Orientation::default(),
             scaler: Scaler::default(),
+            keeps_planes: options.keep_planes,
             stored: Vec::new(),
             pool: FramePool::new(POOLED_FRAMES),
             decoded: frame::Video::empty(),
@@ -191,6 +193,31 @@ impl Reader {
         Duration::try_from_secs_f64(ticks.checked_sub(first)? as f64 * f64::from(self.time_base)).ok()
     }
 
+    /// Copies the planes of the decoded frame, where they are wanted, upright and of the kind that engines know.
+    fn in_planes(&self, timestamp: Option<Duration>) -> Option<Frame> {
+        if !self.keeps_planes || !self.orientation.is_upright() {
+            return None;
+        }
+        let matrix = scaler::matrix(&self.decoded)?;
+        let planes = 0..self.decoded.planes();
+        // A picture that is stored from the bottom up has negative strides.
+        if !planes.clone().all(|plane| i32::try_from(self.decoded.stride(plane)).is_ok()) {
+            return None;
+        }
+        let size = (self.decoded.width(), self.decoded.height());
+        self.pool.planes(self.frames, timestamp, size, matrix, |mut bytes| {
+            for plane in planes {
+                let width = self.decoded.plane_width(plane) as usize;
+                let rows = self.decoded.data(plane).chunks(self.decoded.stride(plane).max(1));
+                let (packed, rest) = bytes.split_at_mut(width * self.decoded.plane_height(plane) as usize);
+                for (packed, row) in packed.chunks_exact_mut(width.max(1)).zip(rows) {
+                    packed.copy_from_slice(&row[..width]);
+                }
+                bytes = rest;
+            }
+        })
+    }
+
     /// Converts the decoded frame into one of the pool's.
     fn deliver(&mut self) -> Result<Frame, VideoError> {
         let found = (self.decoded.width(), self.decoded.height());
@@ -199,6 +226,11 @@ impl Reader {
             return Err(VideoError::SizeChanged { frame: self.frames, expected, found });
         }
         let timestamp = self.timestamp();
+        if let Some(frame) = self.in_planes(timestamp) {
+            self.timing.add(timestamp);
+            self.frames += 1;
+            return Ok(frame);
+        }
         let (width, height) = (found.0 as usize, found.1 as usize);
         let mut converted = true;
         let frame = self.pool.frame(self.frames, timestamp, self.info.width, self.info.height, |upright| {

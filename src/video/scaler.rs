@@ -10,6 +10,8 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
+use super::ColorMatrix;
+
 /// Bytes FFmpeg's vector code may write past the end of a row whose length is no multiple of this.
 const ROW_ALIGNMENT: usize = 64;
 
@@ -64,6 +66,26 @@ impl Scaler {
     }
 }
 
+/// libswscale's number of a colour space. Unnamed or unusual ones are taken for BT.601.
+fn space(space: ffmpeg_next::color::Space) -> i32 {
+    let space = ffi::AVColorSpace::from(space) as i32;
+    if matches!(space, 1..=7 | 9 | 10) { space } else { ffi::SWS_CS_DEFAULT }
+}
+
+/// What the planes of a frame mean; `None` where they are not luma and chroma of 8 bits in 4:2:0.
+pub(super) fn matrix(frame: &frame::Video) -> Option<ColorMatrix> {
+    let is_full_range = match (frame.format(), frame.color_range()) {
+        (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::JPEG) => true,
+        (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::MPEG) => false,
+        (Pixel::YUV420P, _) => false,
+        (Pixel::YUVJ420P, _) => true,
+        _ => return None,
+    };
+    // SAFETY: FFmpeg has a table of four numbers for every colour space that `space` gives, which is static.
+    let factors = unsafe { *ffi::sws_getCoefficients(space(frame.color_space())).cast::<[i32; 4]>() };
+    Some(ColorMatrix::new(factors, is_full_range))
+}
+
 /// An owned `SwsContext`.
 struct Context(ptr::NonNull<ffi::SwsContext>);
 
@@ -116,15 +138,12 @@ impl Context {
             if known < 0 {
                 return;
             }
-            let space = ffi::AVColorSpace::from(key.color_space) as i32;
-            // Unnamed or unusual matrices are taken for BT.601.
-            let space = if matches!(space, 1..=7 | 9 | 10) { space } else { ffi::SWS_CS_DEFAULT };
             match key.color_range {
                 ffmpeg_next::color::Range::JPEG => source_range = 1,
                 ffmpeg_next::color::Range::MPEG => source_range = 0,
                 ffmpeg_next::color::Range::Unspecified => {}
             }
-            let coefficients = ffi::sws_getCoefficients(space);
+            let coefficients = ffi::sws_getCoefficients(space(key.color_space));
             ffi::sws_setColorspaceDetails(
                 self.0.as_ptr(),
                 coefficients,
