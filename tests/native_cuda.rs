@@ -23,12 +23,12 @@ use libtest_mimic::Trial;
 use oppose::engine::Engine;
 use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::cpu::Cpu;
-use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision, allocations};
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Estimator, Options};
 use oppose::gpu;
 use oppose::pose::FramePose;
-use oppose::video::{Frame, FrameRate, VideoInfo};
+use oppose::video::{self, Frame, FrameRate, VideoInfo};
 use recording::Recording;
 use tempfile::TempDir;
 
@@ -42,6 +42,8 @@ fn main() {
         trial("dropped in the middle", &[Need::Gpu], dropped_in_the_middle),
         trial("sizes, batches and pauses mix", &[Need::Gpu], sizes_batches_and_pauses_mix),
         trial("several scales", &[Need::Gpu], several_scales),
+        trial("luma and chroma give the same people", &[Need::Gpu], luma_and_chroma_give_the_same_people),
+        trial("a warm engine asks for no memory", &[Need::Gpu], a_warm_engine_asks_for_no_memory),
         trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
     ];
     for is_portable in [false, true] {
@@ -268,6 +270,60 @@ fn sizes_batches_and_pauses_mix() {
         frames.iter().flat_map(|frame| estimate(&mut engine, std::slice::from_ref(frame))).collect();
     assert_eq!(together, alone);
     assert!(estimate(&mut engine, &[]).is_empty());
+}
+
+fn luma_and_chroma_give_the_same_people() {
+    let frames = |keep_planes: bool| -> Vec<Frame> {
+        let options = video::Options { keep_planes, ..video::Options::default() };
+        let mut frames = Vec::new();
+        for clip in ["h264_25.mp4", "crop_322x242.mp4", "mpeg2_2997.mpg"] {
+            let path = common::repository("tests/clips").join(clip);
+            let mut video = video::open(&path, &options).unwrap();
+            frames.extend((0..5).map(|_| video.next_frame().unwrap().unwrap()));
+        }
+        assert!(frames.iter().all(|frame| frame.planes().is_some() == keep_planes));
+        frames
+    };
+    let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
+    let cuda = CudaOptions { batch: 3, ..CudaOptions::default() };
+    let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+    assert!(engine.takes_planes());
+    let mut run = |frames: Vec<Frame>| {
+        let mut poses = Vec::new();
+        for frame in frames {
+            engine.push(frame).unwrap();
+            engine.flush().unwrap();
+            let mut pose = FramePose::default();
+            assert!(engine.pop(&mut pose).unwrap());
+            poses.push(pose);
+        }
+        poses
+    };
+    let (pixels, planes) = (run(frames(false)), run(frames(true)));
+    assert_eq!(pixels, planes);
+    let people: usize = planes.iter().map(FramePose::people).sum();
+    assert!(people > 0, "nobody was found: nothing was compared");
+    // In one batch: of a kind each.
+    let mixed =
+        frames(true).into_iter().zip(frames(false)).map(|(a, b)| if a.index() % 2 == 0 { a } else { b });
+    assert_eq!(run(mixed.collect()), pixels);
+}
+
+fn a_warm_engine_asks_for_no_memory() {
+    let mut random = Random::new();
+    let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
+    let frames: Vec<Frame> = (0..12).map(|index| random.frame(index, 210, 160)).collect();
+    let cuda = CudaOptions { batch: 4, ..CudaOptions::default() };
+    let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+    for _ in 0..3 {
+        estimate(&mut engine, &frames);
+    }
+    let warm = allocations();
+    assert!(warm > 0);
+    for _ in 0..3 {
+        estimate(&mut engine, &frames);
+    }
+    assert_eq!(allocations() - warm, 0);
 }
 
 fn dropped_in_the_middle() {

@@ -64,6 +64,7 @@ pub fn serve<E: std::fmt::Display>(
             }
         }
     })?;
+    let video_options = &video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
     let numbers = RefCell::new(Vec::new());
     let mut next = |waits: bool| {
         let order = match received.try_recv() {

@@ -244,7 +244,7 @@ fn estimate(
     options: &pipeline::Options,
     reporter: &mut Reporter,
 ) -> (Result<(), Stop>, bool) {
-    let video_options = arguments.video_options();
+    let video_options = video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options() };
     let jobs: Vec<Job> = left.drain(..).collect();
     let videos = jobs.iter().cloned().map(|job| {
         let video_options = video_options.clone();

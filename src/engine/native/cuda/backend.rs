@@ -54,6 +54,10 @@ impl CudaNets {
         &self.nets[index(net)]
     }
 
+    pub(super) fn net_mut(&mut self, net: model::Net) -> &mut Net {
+        &mut self.nets[index(net)]
+    }
+
     /// Fills a net's input with noise; gives memory for its result.
     pub(super) fn make_noise(&mut self, job: Job) -> Result<Memory, CudaError> {
         let net = &mut self.nets[index(job.net)];

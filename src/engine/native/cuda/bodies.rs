@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CudaError;
 use super::driver::{Event, Memory, Pinned, Plain, Stream};
-use super::kernels::{FindPeaks, Output, Outputs, PEAK_THREADS, ScoreLimbs, THREADS, Warp};
+use super::kernels::{Colors, FindPeaks, Output, Outputs, PEAK_THREADS, ScoreLimbs, THREADS, Warp};
 use super::net::{Footprint, Gpu, Net};
 use crate::engine::native::assemble::Keypoint;
 use crate::engine::native::assemble::body::{BODY_25, Thresholds};
@@ -16,7 +16,7 @@ use crate::engine::native::assemble::warp::{BICUBIC, Interpolation, Placement};
 use crate::engine::native::model::Graph;
 use crate::engine::native::points::BODY_POINTS;
 use crate::engine::native::{NativeError, Options};
-use crate::video::Frame;
+use crate::video::{ColorMatrix, Frame};
 
 /// Pairs that are fetched in any case; more are fetched when they are there.
 const USUAL_PAIRS: usize = 4096;
@@ -64,7 +64,17 @@ pub struct Bodies {
     bicubic: Memory,
     /// What the net made of each scale; grown on demand.
     outputs: Vec<Memory>,
+    /// Luma and chroma of the frames that were uploaded last; grown on demand.
+    planes: Memory,
     thresholds: Thresholds,
+}
+
+/// What frames of a batch have in common: their size, and what their planes mean where they come in planes.
+pub type Kind = (u32, u32, Option<ColorMatrix>);
+
+/// Of a frame.
+pub fn kind(frame: &Frame) -> Kind {
+    (frame.width(), frame.height(), frame.planes().map(|planes| planes.matrix))
 }
 
 /// The frames of a batch, and what is found in them.
@@ -109,6 +119,7 @@ impl Bodies {
             limbs: Memory::with(&gpu.context, &limbs)?,
             bicubic: Memory::with(&gpu.context, BICUBIC.as_flattened())?,
             outputs: Vec::new(),
+            planes: Memory::new(&gpu.context, 0)?,
             thresholds: Thresholds::new(options.maximize_positives),
         })
     }
@@ -147,7 +158,8 @@ impl Bodies {
 
     /// Bytes that depend on the size of frames and are in use at the moment, without the frames themselves.
     pub fn held_bytes(&self) -> u64 {
-        self.net.held_bytes() + self.outputs.iter().map(|output| output.bytes() as u64).sum::<u64>()
+        let outputs: u64 = self.outputs.iter().map(|output| output.bytes() as u64).sum();
+        self.net.held_bytes() + outputs + self.planes.bytes() as u64
     }
 
     /// Starts work on frames of one size. [`wait`](BodyBatch::wait) waits for its end.
@@ -156,7 +168,7 @@ impl Bodies {
     /// The frames are too small or large for the net, there is too little memory, or the driver refuses.
     ///
     /// # Panics
-    /// There are no frames, more than fit into a batch, or they differ in size.
+    /// There are no frames, more than fit into a batch, or they differ in [kind](Kind).
     pub fn start(
         &mut self,
         batch: &mut BodyBatch,
@@ -175,15 +187,11 @@ impl Bodies {
     }
 
     fn launch(&mut self, batch: &mut BodyBatch, frames: &[Frame], net: Size) -> Result<(), CudaError> {
-        let bytes = batch.size.pixels() * 3;
-        let room = self.net.images() * bytes;
+        let room = self.net.images() * batch.size.pixels() * 3;
         if batch.frames.len() < room {
             batch.frames = Pinned::new(&self.gpu.context, 0)?;
             batch.frames_there = Memory::new(&self.gpu.context, room)?;
             batch.frames = Pinned::new(&self.gpu.context, room)?;
-        }
-        for (frame, place) in frames.iter().zip(batch.frames.chunks_exact_mut(bytes)) {
-            place.copy_from_slice(frame.pixels());
         }
         for (index, scale) in batch.scales.iter().enumerate() {
             let (placement, _) = Placement::of_net_input(*scale);
@@ -192,7 +200,7 @@ impl Bodies {
             }
         }
         let pictures = batch.scales.len() * batch.count;
-        self.copies.upload(&batch.frames, batch.count * bytes, &batch.frames_there)?;
+        self.upload(batch, frames)?;
         self.copies.upload(&batch.pictures, pictures, &batch.pictures_there)?;
         batch.uploaded.record(&self.copies)?;
 
@@ -217,6 +225,42 @@ impl Bodies {
         }
         self.assemble(batch, net)?;
         batch.done.record(&self.stream)
+    }
+
+    /// Brings frames to the GPU, and makes pixels of them there where they come in planes.
+    fn upload(&mut self, batch: &mut BodyBatch, frames: &[Frame]) -> Result<(), CudaError> {
+        let Some(matrix) = frames.first().and_then(Frame::planes).map(|planes| planes.matrix) else {
+            let bytes = batch.size.pixels() * 3;
+            for (frame, place) in frames.iter().zip(batch.frames.chunks_exact_mut(bytes)) {
+                place.copy_from_slice(frame.pixels());
+            }
+            return self.copies.upload(&batch.frames, batch.count * bytes, &batch.frames_there);
+        };
+        let planes = || frames.iter().filter_map(Frame::planes);
+        let bytes = planes().next().map_or(0, |planes| planes.bytes.len());
+        for (planes, place) in planes().zip(batch.frames.chunks_exact_mut(bytes)) {
+            place.copy_from_slice(planes.bytes);
+        }
+        let room = self.net.images() * bytes;
+        if self.planes.bytes() < room {
+            self.planes = Memory::new(&self.gpu.context, room)?;
+        }
+        self.copies.upload(&batch.frames, batch.count * bytes, &self.planes)?;
+        let ColorMatrix { black, luma, blue_u, green_u, green_v, red_v } = matrix;
+        let Size { width, height } = batch.size;
+        let work = Colors {
+            planes: self.planes.address(),
+            pixels: batch.frames_there.address(),
+            width: width as i32,
+            height: height as i32,
+            matrix: [black, luma, blue_u, green_u, green_v, red_v],
+            unused: 0,
+        };
+        let blocks = (width.div_ceil(2) * (height / 2)).div_ceil(THREADS);
+        // SAFETY: both hold so many frames of this size.
+        unsafe {
+            self.gpu.kernels.convert_colors.launch(&self.copies, [blocks, batch.count, 1], THREADS, &work)
+        }
     }
 
     /// Peaks and pairs.

@@ -86,7 +86,7 @@ impl Crops {
     /// # Errors
     /// There is too little memory, or the driver refuses.
     pub fn start<'a>(
-        &self,
+        &mut self,
         batch: &mut CropBatch,
         frames: &BodyBatch,
         crops: impl Iterator<Item = (usize, &'a Crop)> + Clone,
@@ -111,7 +111,7 @@ impl Crops {
         batch.done.record(&self.stream)
     }
 
-    fn launch(&self, batch: &CropBatch, first: usize, count: usize) -> Result<(), CudaError> {
+    fn launch(&mut self, batch: &CropBatch, first: usize, count: usize) -> Result<(), CudaError> {
         let pictures = batch.pictures_there.address() + (first * size_of::<Picture>()) as u64;
         warp(&self.gpu, &self.stream, pictures, 0, &self.net, self.size, count)?;
         self.net.run(&self.stream, count, self.size, &self.output)?;

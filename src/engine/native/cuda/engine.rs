@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::bodies::{Bodies, BodyBatch};
+use super::bodies::{Bodies, BodyBatch, kind};
 use super::crops::{CropBatch, Crops};
 use super::driver::Context;
 use super::net::Footprint;
@@ -69,7 +69,8 @@ struct FrameMemory {
 
 impl FrameMemory {
     fn bytes(&self, frame: Size, net: Size, options: &Options, batch: usize) -> u64 {
-        let frames = (BATCHES * batch * frame.pixels() * 3) as u64;
+        // Once more in planes, of which a pixel has 1.5 bytes.
+        let frames = (BATCHES * batch * frame.pixels() * 3 + batch * frame.pixels() * 3 / 2) as u64;
         let outputs = self.footprint.output_bytes(net, batch) * u64::from(options.scale_number);
         frames + outputs + self.footprint.working_bytes(net, batch)
     }
@@ -184,6 +185,10 @@ impl Engine for Cuda {
         self.capacity
     }
 
+    fn takes_planes(&self) -> bool {
+        true
+    }
+
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
         let (width, height) = (info.width, info.height);
         self.options.check_frame(width, height).map_err(NativeError::from)?;
@@ -262,7 +267,7 @@ struct Worker {
     outbox: Sender<Result<FramePose, NativeError>>,
     spare: Receiver<FramePose>,
     held: Arc<AtomicU64>,
-    /// A frame of another size, which begins a batch.
+    /// A frame of another kind, which begins a batch.
     next: Option<Frame>,
     peaks: Vec<Vec<Keypoint>>,
     assembly: Assembly,
@@ -313,15 +318,13 @@ impl Worker {
         }
     }
 
-    /// Waits for frames of one size.
+    /// Waits for frames of one kind.
     fn gather(&mut self, frames: &mut Vec<Frame>) -> Then {
         frames.extend(self.next.take());
         while frames.len() < self.batch {
             match self.inbox.recv() {
                 Ok(Message::Frame(frame)) => {
-                    let is_other = frames.first().is_some_and(|first: &Frame| {
-                        (first.width(), first.height()) != (frame.width(), frame.height())
-                    });
+                    let is_other = frames.first().is_some_and(|first: &Frame| kind(first) != kind(&frame));
                     if is_other {
                         self.next = Some(frame);
                         return Then::More;

@@ -102,6 +102,19 @@ pub struct Pooling {
     pub images: i32,
 }
 
+/// `Colors` in colors.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Colors {
+    pub planes: u64,
+    pub pixels: u64,
+    pub width: i32,
+    pub height: i32,
+    /// Black, luma, blue of u, green of u and v, red of v.
+    pub matrix: [i16; 6],
+    pub unused: i32,
+}
+
 /// `Warp` in warp.cu.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -183,17 +196,26 @@ pub struct HopperTile {
     pub pixels: usize,
 }
 
+/// Ways of cutting it, of which each suits some layers and batches.
+#[derive(Debug)]
+pub struct HopperTiles {
+    /// For many pixels.
+    pub wide: HopperTile,
+    /// For fewer pixels, or few input channels.
+    pub narrow: HopperTile,
+    /// For so few pixels that there would be fewer blocks than multiprocessors.
+    pub small: HopperTile,
+    /// For at most 64 output channels.
+    pub thin: HopperTile,
+}
+
 /// How convolutions are computed.
 #[derive(Debug)]
 pub enum Convolve {
     /// With Hopper's own instructions.
     Hopper {
-        /// For many pixels.
-        wide: HopperTile,
-        /// For few pixels, or few input channels.
-        narrow: HopperTile,
-        /// For at most 64 output channels.
-        thin: HopperTile,
+        /// In general.
+        tiles: Box<HopperTiles>,
         /// For at most 64 channels and pooling, in half precision.
         pooling: Option<Kernel<PoolingConvolution>>,
     },
@@ -227,6 +249,8 @@ pub struct Kernels {
     pub first: Option<Kernel<FirstConvolution>>,
     /// Halves the size.
     pub pool: Kernel<Pooling>,
+    /// Makes pixels of luma and chroma.
+    pub convert_colors: Kernel<Colors>,
     /// Makes net inputs.
     pub warp: Kernel<Warp>,
     /// Finds where body parts may be.
@@ -259,9 +283,12 @@ impl Kernels {
             let source = include_str!("kernels/convolution_hopper.cu");
             let module = compiler.module("convolution_hopper.cu", source, &[], true)?;
             Convolve::Hopper {
-                wide: hopper_tile(&module, "convolve_128x256", 128, 256, 4)?,
-                narrow: hopper_tile(&module, "convolve_128x128", 128, 128, 3)?,
-                thin: hopper_tile(&module, "convolve_64x256", 64, 256, 5)?,
+                tiles: Box::new(HopperTiles {
+                    wide: hopper_tile(&module, "convolve_128x256", 128, 256, 4)?,
+                    narrow: hopper_tile(&module, "convolve_128x128", 128, 128, 3)?,
+                    small: hopper_tile(&module, "convolve_64x64", 64, 64, 6)?,
+                    thin: hopper_tile(&module, "convolve_64x256", 64, 256, 5)?,
+                }),
                 pooling: compiler.pooling_convolution()?,
             }
         } else {
@@ -274,6 +301,7 @@ impl Kernels {
         // As the processor computes them, to the last bit.
         let exact = &["--fmad=false"];
         let pool = compiler.module("pooling.cu", include_str!("kernels/pooling.cu"), &[], false)?;
+        let colors = compiler.module("colors.cu", include_str!("kernels/colors.cu"), exact, false)?;
         let warp = compiler.module("warp.cu", include_str!("kernels/warp.cu"), exact, false)?;
         let peaks = compiler.module("peaks.cu", include_str!("kernels/peaks.cu"), exact, false)?;
         let limbs = compiler.module("limbs.cu", include_str!("kernels/limbs.cu"), exact, false)?;
@@ -284,6 +312,7 @@ impl Kernels {
                 convolve,
                 first,
                 pool: pool.kernel("pool", 0)?,
+                convert_colors: colors.kernel("convert_colors", 0)?,
                 warp: warp.kernel("warp", 0)?,
                 find_peaks: peaks.kernel("find_peaks", 0)?,
                 score_limbs: limbs.kernel("score_limbs", 0)?,
@@ -399,6 +428,7 @@ mod tests {
         assert_eq!(size_of::<PortableConvolution>(), 184);
         assert_eq!((size_of::<PoolingConvolution>(), size_of::<FirstConvolution>()), (384, 136));
         assert_eq!((size_of::<Outputs>(), size_of::<FindPeaks>()), (208, 232));
+        assert_eq!((size_of::<Colors>(), size_of::<Warp>()), (40, 32));
         assert_eq!((size_of::<ScoreLimbs>(), size_of::<FindLargest>()), (264, 224));
     }
 }

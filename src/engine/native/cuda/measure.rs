@@ -76,8 +76,8 @@ impl CudaNets {
         Ok(layers.drain(..).zip(least).map(|((name, work), time)| (name, work * images, time)).collect())
     }
 
-    fn run_job(&self, job: Job, stream: &Stream, outputs: &Memory) -> Result<(), CudaError> {
-        let net = self.net(job.net);
+    fn run_job(&mut self, job: Job, stream: &Stream, outputs: &Memory) -> Result<(), CudaError> {
+        let net = self.net_mut(job.net);
         for first in (0..job.images).step_by(net.images()) {
             net.run(stream, net.images().min(job.images - first), job.size, outputs)?;
         }

@@ -9,7 +9,7 @@
 //! | `nvrtc`, `cache` | the compiler, and what it compiled before |
 //! | `kernels` | the code, a file a kernel, and its parameters |
 //! | `plan` | which layer reads what from where; tensors that share memory |
-//! | `net`, `weights` | a net: its weights, its memory, its launches |
+//! | `net`, `weights` | a net: its weights, its memory, its launches, recorded |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
 //! | `bodies`, `crops` | what is around the nets: frames in, peaks and scores out |
 //! | `engine` | batches of frames in flight |
@@ -36,6 +36,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use backend::CudaNets;
+pub use driver::allocations;
 pub use engine::{Cuda, MAX_BATCH};
 pub use kernels::OLDEST_GPU;
 pub use measure::Job;
@@ -210,7 +211,7 @@ fn open(options: CudaOptions) -> Result<Arc<Gpu>, CudaError> {
     let driver = gpu::detect()?;
     let found = driver.gpus.get(options.gpu);
     let found = found.ok_or(CudaError::Number { asked: options.gpu, found: driver.gpus.len() })?;
-    let context = Context::new(found)?;
+    let context = Context::new(found, driver.cuda)?;
     let kernels = Kernels::new(&context, options.precision, options.is_portable)?;
     Ok(Arc::new(Gpu { context, kernels, precision: options.precision }))
 }

@@ -1,21 +1,20 @@
 //! A net on the GPU.
 
+mod calls;
+
 use std::sync::Arc;
 
-use super::driver::{Context, Element, Memory, Pictures, Stream, TensorMap};
-use super::kernels::{
-    Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HOPPER_THREADS, HopperConvolution, HopperTile,
-    Kernels, Layer, POOLING_LOADS, PORTABLE_TILE, Pooling, PoolingConvolution, PortableConvolution, Source,
-    THREADS,
-};
-use super::plan::{Place, Plan, Step, plan};
-use super::weights::{VECTOR_BYTES, Weights, chunk, filled};
+use self::calls::Call;
+use super::driver::{self, Context, Element, Memory, Stream};
+use super::kernels::{Convolve, FEW_CHANNELS, Kernels};
+use super::plan::{Plan, Step, plan};
+use super::weights::{Weights, filled};
 use super::{CudaError, Precision};
 use crate::engine::native::assemble::size::Size;
 use crate::engine::native::model::{Graph, Operation};
 
-/// Chunks of input channels from which on a long block's start and end do not count.
-const LONG: usize = 24;
+/// Recordings that are kept: one for each number of images in a batch, of a few sizes.
+const RECORDINGS: usize = 64;
 
 /// The kernels and the GPU they were compiled for.
 #[derive(Debug)]
@@ -41,16 +40,17 @@ pub struct Net {
     slots: Vec<Memory>,
     /// What is to be launched for inputs of each size that was seen since the memory was last enlarged.
     prepared: Vec<(Size, Vec<Call>)>,
+    /// Runs that came before; the latest is the last.
+    recordings: Vec<(Run, driver::Graph)>,
 }
 
-#[derive(Clone, Debug)]
-enum Call {
-    Hopper { wide: Box<HopperConvolution>, narrow: Box<HopperConvolution>, chunks: usize },
-    Thin(Box<HopperConvolution>),
-    Pooling(Box<PoolingConvolution>),
-    First(Box<FirstConvolution>),
-    Portable(Box<PortableConvolution>),
-    Pool(Pooling),
+/// What makes a run another than the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    images: usize,
+    size: Size,
+    /// Address of the outputs.
+    outputs: u64,
 }
 
 impl Net {
@@ -81,6 +81,7 @@ impl Net {
             images,
             slots: Vec::new(),
             prepared: Vec::new(),
+            recordings: Vec::new(),
         })
     }
 
@@ -133,8 +134,10 @@ impl Net {
             && self.slots.iter().zip(&sizes).all(|(slot, bytes)| slot.bytes() >= *bytes);
         if !has_room {
             // What was prepared points into the old memory, which is freed before the new is asked for.
+            // Freeing waits until nothing runs any more.
             self.prepared.clear();
             self.slots.clear();
+            self.recordings.clear();
             for bytes in sizes {
                 self.slots.push(Memory::new(&self.gpu.context, bytes)?);
             }
@@ -153,131 +156,42 @@ impl Net {
         &self.slots[0]
     }
 
-    fn call(&self, step: &Step, size: Size) -> Result<Call, CudaError> {
-        let element = self.gpu.precision.element();
-        let Some(weights) = &self.layers[step.layer] else { return Ok(Call::Pool(self.pooling(step, size))) };
-        let stride = step.sources.first().map_or(1, |source| source.stride);
-        let (width, height) = (size.width / stride, size.height / stride);
-        let target = step.target.map(|target| (&self.slots[target.slot], filled(target.channels, element)));
-        let mut layer = Layer {
-            bias: weights.bias.address(),
-            slope: weights.slope.address(),
-            pixels_out: target.map_or(0, |(memory, _)| memory.address()),
-            pixel_stride: target.map_or(0, |(_, channels)| channels as i32),
-            channels_out: target.map_or(0, |(_, channels)| channels as i32),
-            planes: self.plan.planes as i32,
-            first_plane: step.first_plane.unwrap_or(0) as i32,
-            used_planes: step.first_plane.map_or(0, |_| weights.channels_out as i32),
-            width: width as i32,
-            height: height as i32,
-            weight_rows: weights.rows as i32,
-            kernel: weights.kernel as i32,
-            source_count: step.sources.len() as i32,
-            ..Layer::default()
-        };
-        for ((chunks, last_steps), source) in
-            layer.chunks.iter_mut().zip(&mut layer.last_steps).zip(&step.sources)
-        {
-            let chunk = chunk(element);
-            *chunks = source.channels.div_ceil(chunk) as i32;
-            // A chunk takes four multiplications.
-            *last_steps = (source.channels - (*chunks as usize - 1) * chunk).div_ceil(chunk / 4) as i32;
-        }
-        let map = |source: &Place, pixels: usize| {
-            let channels = filled(source.channels, element);
-            let shape = Pictures { images: self.images, height, width, channels };
-            TensorMap::of_pictures(&self.slots[source.slot], element, shape, weights.kernel, pixels)
-        };
-        let hopper = |tile: &HopperTile| -> Result<Box<HopperConvolution>, CudaError> {
-            let rows = weights.chunks * weights.rows;
-            let mut call = HopperConvolution {
-                weights: TensorMap::of_rows(&weights.packed, element, rows, tile.channels)?,
-                layer,
-                ..HopperConvolution::default()
-            };
-            for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                *to = map(source, tile.pixels)?;
-            }
-            Ok(Box::new(call))
-        };
-        let first_source = step.sources.first();
-        if let (true, Some(source)) = (weights.is_first, first_source) {
-            let (from, weights) = (self.slots[source.slot].address(), weights.packed.address());
-            return Ok(Call::First(Box::new(FirstConvolution {
-                from,
-                weights,
-                layer,
-                images: 0,
-                unused: 0,
-            })));
-        }
-        if let (true, Some(source)) = (step.pools, first_source) {
-            let shape =
-                Pictures { images: self.images, height, width, channels: filled(source.channels, element) };
-            let (tile_width, tile_height) = POOLING_LOADS;
-            return Ok(Call::Pooling(Box::new(PoolingConvolution {
-                pixels: TensorMap::of_tiles(
-                    &self.slots[source.slot],
-                    element,
-                    shape,
-                    tile_width,
-                    tile_height,
-                )?,
-                weights: TensorMap::of_rows(
-                    &weights.packed,
-                    element,
-                    weights.chunks * weights.rows,
-                    FEW_CHANNELS,
-                )?,
-                layer,
-                images: 0,
-                unused: 0,
-            })));
-        }
-        Ok(match &self.gpu.kernels.convolve {
-            Convolve::Hopper { thin, .. } if weights.channels_out <= FEW_CHANNELS => {
-                Call::Thin(hopper(thin)?)
-            }
-            Convolve::Hopper { wide, narrow, .. } => {
-                Call::Hopper { wide: hopper(wide)?, narrow: hopper(narrow)?, chunks: weights.chunks }
-            }
-            Convolve::Portable(_) => {
-                let mut call =
-                    PortableConvolution { weights: weights.packed.address(), layer, ..Default::default() };
-                for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                    let stride = filled(source.channels, element) as i32;
-                    *to = Source { values: self.slots[source.slot].address(), stride, unused: 0 };
-                }
-                Call::Portable(Box::new(call))
-            }
-        })
-    }
-
-    fn pooling(&self, step: &Step, size: Size) -> Pooling {
-        let address = |place: Option<&Place>| place.map_or(0, |place| self.slots[place.slot].address());
-        let source = step.sources.first();
-        let (channels, stride) = source.map_or((0, 1), |source| (source.channels, source.stride));
-        Pooling {
-            from: address(source),
-            to: address(step.target.as_ref()),
-            width: (size.width / stride / 2) as i32,
-            height: (size.height / stride / 2) as i32,
-            channels: filled(channels, self.gpu.precision.element()) as i32,
-            images: 0,
-        }
-    }
-
     /// Runs the net, later, on the first `images` of the [`input`](Self::input); `size` has been
     /// [prepared](Self::prepare). `outputs` gets images × planes × height / 8 × width / 8 values in single
-    /// precision.
+    /// precision. From the second time on, that is one call of the driver.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
     /// There are too many images, too little memory for the outputs, or the size was not prepared.
-    pub fn run(&self, stream: &Stream, images: usize, size: Size, outputs: &Memory) -> Result<(), CudaError> {
-        self.run_step_by_step(stream, images, size, outputs, |_| Ok(()))
+    pub fn run(
+        &mut self,
+        stream: &Stream,
+        images: usize,
+        size: Size,
+        outputs: &Memory,
+    ) -> Result<(), CudaError> {
+        if !self.gpu.context.has_graphs {
+            return self.run_step_by_step(stream, images, size, outputs, |_| Ok(()));
+        }
+        let run = Run { images, size, outputs: outputs.address() };
+        let recording = match self.recordings.iter().position(|(recorded, _)| *recorded == run) {
+            Some(place) => self.recordings.remove(place),
+            None => {
+                if self.recordings.len() == RECORDINGS {
+                    self.recordings.remove(0);
+                }
+                let work = || self.run_step_by_step(stream, images, size, outputs, |_| Ok(()));
+                (run, driver::Graph::record(stream, work)?)
+            }
+        };
+        self.check(images, size, outputs);
+        // SAFETY: it was recorded for memory of this net that is still there, as recordings are dropped with it, and
+        // for outputs at this address, whose size was checked.
+        unsafe { recording.1.launch(stream) }?;
+        self.recordings.push(recording);
+        Ok(())
     }
 
     /// As [`run`](Self::run), with a call after each layer that does work.
@@ -295,77 +209,20 @@ impl Net {
         outputs: &Memory,
         mut after: impl FnMut(usize) -> Result<(), CudaError>,
     ) -> Result<(), CudaError> {
-        let result = images * self.plan.planes * size.pixels() / 64 * size_of::<f32>();
-        assert!(images <= self.images && result <= outputs.bytes(), "images and results within their memory");
+        self.check(images, size, outputs);
         let calls = self.prepared.iter().find(|(prepared, _)| *prepared == size);
         let (_, calls) = calls.expect("a size that was prepared");
-        let kernels = &self.gpu.kernels;
-        let fill = |layer: &mut Layer| {
-            layer.pixels = images as i32 * layer.width * layer.height;
-            layer.planes_out = if layer.used_planes > 0 { outputs.address() } else { 0 };
-            layer.pixels as usize
-        };
-        let launch = |tile: &HopperTile, call: &HopperConvolution| {
-            let mut call = *call;
-            let pixels = fill(&mut call.layer);
-            let blocks = pixels.div_ceil(tile.pixels) * (call.layer.weight_rows as usize / tile.channels);
-            // SAFETY: the addresses are those of this net's memory, prepared for this size and so many images,
-            // and of the outputs, whose size was checked.
-            unsafe { tile.kernel.launch(stream, [blocks, 1, 1], HOPPER_THREADS, &call) }
-        };
         for (step, call) in calls.iter().enumerate() {
-            match (call, &kernels.convolve) {
-                (
-                    Call::Hopper { wide, narrow, chunks },
-                    Convolve::Hopper { wide: wide_tile, narrow: narrow_tile, .. },
-                ) => {
-                    let pixels = images * (wide.layer.width * wide.layer.height) as usize;
-                    let blocks = pixels.div_ceil(wide_tile.pixels)
-                        * (wide.layer.weight_rows as usize / wide_tile.channels);
-                    // Long blocks need less of the cache, short ones share out better.
-                    match *chunks >= LONG && blocks >= self.gpu.context.multiprocessors {
-                        true => launch(wide_tile, wide)?,
-                        false => launch(narrow_tile, narrow)?,
-                    }
-                }
-                (Call::Thin(call), Convolve::Hopper { thin, .. }) => launch(thin, call)?,
-                (Call::Portable(call), Convolve::Portable(kernel)) => {
-                    let mut call = **call;
-                    let pixels = fill(&mut call.layer);
-                    let blocks = pixels.div_ceil(PORTABLE_TILE.0)
-                        * (call.layer.weight_rows as usize / PORTABLE_TILE.1);
-                    // SAFETY: as above.
-                    unsafe { kernel.launch(stream, [blocks, 1, 1], THREADS, &call) }?;
-                }
-                (Call::Pooling(call), Convolve::Hopper { pooling: Some(kernel), .. }) => {
-                    let call = PoolingConvolution { images: images as i32, ..**call };
-                    // Each goes through many tiles.
-                    let blocks = self.gpu.context.multiprocessors;
-                    // SAFETY: as above.
-                    unsafe { kernel.launch(stream, [blocks, 1, 1], HOPPER_THREADS, &call) }?;
-                }
-                (Call::First(call), _) => {
-                    let call = FirstConvolution { images: images as i32, ..**call };
-                    let across = (call.layer.width as usize).div_ceil(FIRST_TILE.0);
-                    let down = (call.layer.height as usize).div_ceil(FIRST_TILE.1);
-                    let Some(kernel) = &kernels.first else { continue };
-                    // SAFETY: as above.
-                    unsafe { kernel.launch(stream, [across * down, images, 1], THREADS, &call) }?;
-                }
-                (Call::Pool(call), _) => {
-                    let call = Pooling { images: images as i32, ..*call };
-                    let vectors =
-                        call.channels as usize * self.gpu.precision.element().bytes() / VECTOR_BYTES;
-                    let pixels = images * (call.width * call.height) as usize;
-                    let blocks = (pixels * vectors).div_ceil(THREADS);
-                    // SAFETY: as above.
-                    unsafe { kernels.pool.launch(stream, [blocks, 1, 1], THREADS, &call) }?;
-                }
-                _ => unreachable!("calls are prepared for the kernels that there are"),
-            }
+            // SAFETY: prepared for this net's memory; images and outputs were checked.
+            unsafe { Self::launch(&self.gpu, call, stream, images, outputs) }?;
             after(step)?;
         }
         Ok(())
+    }
+
+    fn check(&self, images: usize, size: Size, outputs: &Memory) {
+        let result = images * self.plan.planes * size.pixels() / 64 * size_of::<f32>();
+        assert!(images <= self.images && result <= outputs.bytes(), "images and results within their memory");
     }
 }
 

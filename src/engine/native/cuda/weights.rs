@@ -46,8 +46,8 @@ impl Weights {
         let element = gpu.precision.element();
         let channels_out = convolution.bias.len();
         let tile = match &gpu.kernels.convolve {
-            Convolve::Hopper { thin, .. } if channels_out <= FEW_CHANNELS => thin.channels,
-            Convolve::Hopper { wide, .. } => wide.channels,
+            Convolve::Hopper { tiles, .. } if channels_out <= FEW_CHANNELS => tiles.thin.channels,
+            Convolve::Hopper { tiles, .. } => tiles.wide.channels,
             Convolve::Portable(_) => PORTABLE_TILE.1,
         };
         let rows = channels_out.next_multiple_of(tile);

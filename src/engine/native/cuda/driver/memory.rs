@@ -4,12 +4,21 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cudarc::driver::result;
 use cudarc::driver::sys;
 
 use super::{Context, failed};
 use crate::engine::native::cuda::CudaError;
+
+/// How often memory was asked for.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has asked for memory of a GPU, or for memory that a GPU reaches by itself.
+pub fn allocations() -> u64 {
+    ALLOCATIONS.load(Ordering::Relaxed)
+}
 
 /// Values that are the same bytes on the GPU: no padding that matters, no pointers of the processor's.
 ///
@@ -48,6 +57,7 @@ impl Memory {
     /// There is not enough.
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, CudaError> {
         context.bind()?;
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: a size that is not 0; freed in `drop`.
         let address = unsafe { result::malloc_sync(bytes.max(1)) };
         let address = address.map_err(|error| match error.0 {
@@ -110,6 +120,7 @@ impl<T: Plain> Pinned<T> {
     /// There is not enough memory.
     pub fn new(context: &Arc<Context>, length: usize) -> Result<Self, CudaError> {
         context.bind()?;
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         let bytes = (length * size_of::<T>()).max(1);
         // SAFETY: a size that is not 0; freed in `drop`.
         let pointer = unsafe { result::malloc_host(bytes, 0) }.map_err(failed("cuMemHostAlloc"))?;

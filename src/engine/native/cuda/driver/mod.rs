@@ -4,6 +4,7 @@
 //! [`Stream::synchronize`], [`Event::synchronize`] and freeing memory.
 
 mod code;
+mod graph;
 mod memory;
 mod tensor_map;
 
@@ -14,11 +15,15 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 pub use code::{Kernel, Module};
-pub use memory::{Memory, Pinned, Plain};
+pub use graph::Graph;
+pub use memory::{Memory, Pinned, Plain, allocations};
 pub use tensor_map::{Element, Pictures, SWIZZLE_BYTES, TensorMap};
 
 use super::CudaError;
-use crate::gpu::ComputeCapability;
+use crate::gpu::{ComputeCapability, CudaVersion};
+
+/// The first drivers with all functions that [`Graph`] calls.
+const GRAPHS_SINCE: CudaVersion = CudaVersion { major: 11, minor: 4 };
 
 /// Names the driver's function that failed.
 pub fn failed(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
@@ -34,6 +39,8 @@ pub struct Context {
     pub compute_capability: ComputeCapability,
     /// Number of its multiprocessors.
     pub multiprocessors: usize,
+    /// Whether the driver knows [`Graph`].
+    pub has_graphs: bool,
 }
 
 // SAFETY: a context may be used by any thread; the driver locks it.
@@ -42,11 +49,11 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// The GPU of this number, which [`detect`](crate::gpu::detect) has listed.
+    /// A GPU that [`detect`](crate::gpu::detect) has listed, and the version that it gave.
     ///
     /// # Errors
     /// The driver refuses.
-    pub fn new(gpu: &crate::gpu::Gpu) -> Result<Arc<Self>, CudaError> {
+    pub fn new(gpu: &crate::gpu::Gpu, driver: CudaVersion) -> Result<Arc<Self>, CudaError> {
         let index = c_int::try_from(gpu.index).unwrap_or(c_int::MAX);
         let device = result::device::get(index).map_err(failed("cuDeviceGet"))?;
         // SAFETY: the driver has given the device; released in `drop`.
@@ -61,6 +68,7 @@ impl Context {
             raw,
             compute_capability: gpu.compute_capability,
             multiprocessors: usize::try_from(count).unwrap_or(1).max(1),
+            has_graphs: driver >= GRAPHS_SINCE,
         }))
     }
 

@@ -209,3 +209,7 @@ extern "C" __global__ void __launch_bounds__(288, 2) convolve_128x128(const __gr
 extern "C" __global__ void __launch_bounds__(288, 1) convolve_64x256(const __grid_constant__ Convolution work) {
     convolve<64, 256, 5>(work);
 }
+
+extern "C" __global__ void __launch_bounds__(288, 2) convolve_64x64(const __grid_constant__ Convolution work) {
+    convolve<64, 64, 6>(work);
+}

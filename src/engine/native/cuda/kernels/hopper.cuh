@@ -54,6 +54,19 @@ __device__ inline unsigned long long matrix(unsigned address, int group_bytes = 
     return ((address & 0x3ffff) >> 4) | 1ull << 16 | (unsigned long long)(group_bytes >> 4) << 32 | 1ull << 62;
 }
 
+// 64 output channels x 32 pixels.
+__device__ inline void multiply(float (&sums)[16], unsigned long long weights, unsigned long long pixels) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n32" WGMMA_SHAPE " {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+        "}, %16, %17, 1, 1, 1" WGMMA_TRANSPOSED ";"
+        :
+        "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]),
+        "+f"(sums[6]), "+f"(sums[7]), "+f"(sums[8]), "+f"(sums[9]), "+f"(sums[10]), "+f"(sums[11]),
+        "+f"(sums[12]), "+f"(sums[13]), "+f"(sums[14]), "+f"(sums[15])
+        : "l"(weights), "l"(pixels));
+}
+
 // 64 output channels x 128 pixels.
 __device__ inline void multiply(float (&sums)[64], unsigned long long weights, unsigned long long pixels) {
     asm volatile(
