@@ -1,18 +1,27 @@
 //! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
 //!
-//! `cargo bench --bench native_cuda [-- nets|layers|batches] [fp16|tf32|fp32]`
+//! `cargo bench --bench native_cuda [-- nets|layers|batches|latency|memory] [fp16|tf32|fp32]`
 
 #![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
 
+#[path = "../tests/common/coloured_people.rs"]
+mod coloured_people;
 #[path = "../tests/common/made_up_models.rs"]
 mod made_up_models;
+#[path = "../tests/common/meaningful_models.rs"]
+mod meaningful_models;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use oppose::engine::Engine;
+use oppose::engine::native::Options;
 use oppose::engine::native::assemble::size::Size;
-use oppose::engine::native::cuda::{CudaNets, CudaOptions, Job, Precision};
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Job, Precision};
 use oppose::engine::native::model::{Graph, Net};
+use oppose::pose::FramePose;
+use oppose::video::Frame;
 
 const BODY: Size = Size { width: 496, height: 368 };
 const CROP: Size = Size { width: 368, height: 368 };
@@ -30,11 +39,73 @@ fn main() {
     if is_chosen("layers") {
         layers(&models, precision);
     }
-    if is_chosen("nets") || !is_chosen("layers") && !is_chosen("batches") {
+    if is_chosen("latency") {
+        latency(precision);
+    }
+    if is_chosen("memory") {
+        memory(&models, precision);
+    }
+    if is_chosen("nets") || !chosen.iter().any(|name| OTHERS.contains(&name.as_str())) {
         nets(&models, precision, &[16]);
     }
     if is_chosen("batches") {
         nets(&models, precision, &[1, 2, 4, 8, 12, 15, 16, 24, 31, 32]);
+    }
+}
+
+const OTHERS: [&str; 4] = ["layers", "batches", "latency", "memory"];
+
+/// From a frame of one person with face and hands, 640x480, to the points, by the whole engine; and from the first of
+/// several that come at once to the last one's points.
+fn latency(precision: Precision) {
+    let folder = tempfile::tempdir().unwrap();
+    meaningful_models::write(folder.path(), made_up_models::Size::Full);
+    let person = coloured_people::Person { x: 320.0, y: 10.0, scale: 1.3 };
+    println!(
+        "\n{precision}: milliseconds from frames to points\n| frames | median | least | most |\n| ---: | ---: | ---: | ---: |"
+    );
+    for batch in [1, 2, 4, 8, 16, 32] {
+        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let mut engine = Cuda::read(folder.path(), options, Options::default()).unwrap();
+        let mut pose = FramePose::default();
+        let mut times = Vec::new();
+        for round in 0..40 {
+            let frames: Vec<Frame> =
+                (0..batch).map(|_| coloured_people::draw(640, 480, std::slice::from_ref(&person))).collect();
+            let start = Instant::now();
+            frames.into_iter().for_each(|frame| engine.push(frame).unwrap());
+            engine.flush().unwrap();
+            while engine.pop(&mut pose).unwrap() {}
+            // The first rounds get everything ready.
+            if round >= 10 {
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        assert_eq!(pose.people(), 1);
+        times.sort_by(f64::total_cmp);
+        println!(
+            "| {batch} | {:.1} | {:.1} | {:.1} |",
+            times[times.len() / 2],
+            times[0],
+            times[times.len() - 1]
+        );
+    }
+}
+
+/// What frames of a size need of the GPU's memory.
+fn memory(models: &Path, precision: Precision) {
+    let sizes = [(210, 260), (640, 480), (1280, 720), (1920, 1080)];
+    println!(
+        "\n{precision}: MB for frames, beside the nets\n| batch | 210x260 | 640x480 | 1280x720 | 1920x1080 |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: |");
+    for batch in [1, 4, 16, 32] {
+        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let engine = Cuda::read(models, options, Options::default()).unwrap();
+        let cells = sizes.map(|(width, height)| {
+            format!("{:.0}", engine.frame_memory(width, height).unwrap() as f64 / 1e6)
+        });
+        println!("| {batch} | {} |", cells.join(" | "));
     }
 }
 

@@ -152,6 +152,11 @@ impl EngineArguments {
         Self { gpu: place.gpu.unwrap_or(self.gpu), threads: self.threads.or(place.threads), ..self.clone() }
     }
 
+    /// The GPU that is used where one is.
+    pub fn gpu_number(&self) -> usize {
+        self.device.gpu(self.gpu).unwrap_or(self.gpu)
+    }
+
     /// What is asked for, for the journal.
     pub fn describe(&self) -> String {
         let name =

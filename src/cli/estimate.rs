@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use oppose::batch::Job;
 use oppose::batch::journal::{self, Journal};
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
 use oppose::pose::{Pose, PoseError};
-use oppose::video::{self, Rotate};
+use oppose::video::{self, Decoder, Rotate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
@@ -21,6 +21,14 @@ use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
 use super::render;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
+
+/// What decodes video.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum DecoderChoice {
+    #[default]
+    Cpu,
+    Gpu,
+}
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -77,6 +85,11 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
 
+    /// What decodes video: gpu takes NVIDIA's decoder, on the GPU of the engine, for the formats it has; it pays where
+    /// frames are large and processors few
+    #[arg(long, value_enum, default_value_t, value_name = "cpu|gpu")]
+    decoder: DecoderChoice,
+
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
@@ -127,8 +140,12 @@ impl Arguments {
     }
 
     /// How videos are opened.
-    pub fn video_options(&self) -> video::Options {
-        video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
+    pub fn video_options(&self, place: Place) -> video::Options {
+        let decoder = match self.decoder {
+            DecoderChoice::Cpu => Decoder::Processor,
+            DecoderChoice::Gpu => Decoder::Gpu(self.engine.at(place).gpu_number()),
+        };
+        video::Options { rotate: self.rotate, frame_rate: self.fps, decoder, ..video::Options::default() }
     }
 
     /// Draws what was found over its video, where that is asked for. What goes wrong is told; whether nothing did.
@@ -136,7 +153,7 @@ impl Arguments {
         if !self.render {
             return true;
         }
-        let drawn = render::beside(&job.video, &job.output, &self.video_options(), cancel);
+        let drawn = render::beside(&job.video, &job.output, &self.video_options(Place::default()), cancel);
         if let Err(error) = &drawn {
             reporter.failed(&job.video, &error.to_string());
         }
@@ -216,7 +233,8 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let mut left: VecDeque<Job> = jobs.into();
     let mut outcome = Outcome::AllDone;
     loop {
-        let (stopped, failed) = estimate(&mut left, arguments, engine.as_mut(), &options, &mut reporter);
+        let (stopped, failed) =
+            estimate(&mut left, arguments, place, engine.as_mut(), &options, &mut reporter);
         if failed {
             outcome = Outcome::SomeFailed;
         }
@@ -240,11 +258,13 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
 fn estimate(
     left: &mut VecDeque<Job>,
     arguments: &Arguments,
+    place: Place,
     engine: &mut dyn Engine,
     options: &pipeline::Options,
     reporter: &mut Reporter,
 ) -> (Result<(), Stop>, bool) {
-    let video_options = video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options() };
+    let video_options =
+        video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options(place) };
     let jobs: Vec<Job> = left.drain(..).collect();
     let videos = jobs.iter().cloned().map(|job| {
         let video_options = video_options.clone();

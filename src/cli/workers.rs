@@ -246,7 +246,7 @@ fn serve_pipes(arguments: &Arguments) -> io::Result<Result<(), Stop>> {
     batch::serve(
         |note| arguments.open_engine(Place::of_this_process(), note),
         &arguments.pipeline_options(signals.cancel.clone()),
-        &arguments.video_options(),
+        &arguments.video_options(Place::of_this_process()),
         BufReader::new(io::stdin()),
         File::from(news),
     )

@@ -24,6 +24,8 @@ pub enum Need {
     PoseViewer,
     /// An NVIDIA GPU that the engine can use.
     Gpu,
+    /// A GPU, and an FFmpeg with NVIDIA's decoders.
+    Nvdec,
     /// No GPU: a test of what is said without one.
     NoGpu,
     /// The right to mount a file system; named where mounting one was tried and refused.
@@ -58,6 +60,10 @@ impl Need {
                 Some(_) => Self::Program("chromium").missing(),
             },
             Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
+            Self::Nvdec => Self::Gpu.missing().or_else(|| {
+                let none = oppose::video::nvdec_formats().is_empty();
+                none.then(|| "this FFmpeg was built without NVIDIA's decoders".to_owned())
+            }),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),

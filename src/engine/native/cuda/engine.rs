@@ -161,6 +161,17 @@ impl Cuda {
         })
     }
 
+    /// Bytes of the GPU's memory that frames of this size need, beside the nets themselves and what
+    /// faces and hands need, which [`read`](Self::read) has asked for already.
+    ///
+    /// # Errors
+    /// The net does not take frames of this size.
+    pub fn frame_memory(&self, width: u32, height: u32) -> Result<u64, NativeError> {
+        let frame = Size { width: width as usize, height: height as usize };
+        let net = net_size(self.options.net_resolution, frame)?;
+        Ok(self.memory.bytes(frame, net, &self.options, self.memory.batch))
+    }
+
     fn send(&self, message: Message) -> Result<(), NativeError> {
         let sent = self.messages.as_ref().is_some_and(|messages| messages.send(message).is_ok());
         if sent {
