@@ -26,6 +26,8 @@ pub enum Need {
     Gpu,
     /// No GPU: a test of what is said without one.
     NoGpu,
+    /// Minutes of time, which `$OPPOSE_LONG_TESTS` grants.
+    Patience,
     /// The right to mount a file system; named where mounting one was tried and refused.
     Mount,
 }
@@ -59,6 +61,9 @@ impl Need {
             },
             Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
+            Self::Patience => env::var_os("OPPOSE_LONG_TESTS")
+                .is_none()
+                .then(|| "takes minutes; OPPOSE_LONG_TESTS=1 runs it".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }
