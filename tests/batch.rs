@@ -121,10 +121,10 @@ fn killed_workers_lose_nothing() {
     assert_complete(&output, 6, &expected);
 }
 
-/// All that is in an output folder but the journal.
+/// All that is in an output folder but the journal and the list of failed videos.
 fn poses(folder: &Path) -> Vec<String> {
     let all = if folder.exists() { names(folder) } else { Vec::new() };
-    all.into_iter().filter(|name| name != journal::NAME).collect()
+    all.into_iter().filter(|name| name != journal::NAME && !name.ends_with(".failed.list")).collect()
 }
 
 fn a_bad_video_among_good_ones() {
@@ -151,7 +151,10 @@ fn a_video_that_never_ends_is_given_up() {
     drop(silence);
     assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
     let told = text(&done.stdout);
-    assert!(told.contains("pipe.mp4") && told.contains("without a word, twice on this video"), "{told}");
+    assert!(
+        told.contains("pipe.mp4") && told.contains("failed twice") && told.contains("without a word"),
+        "{told}"
+    );
     assert_complete(&output, 2, &expected(folder.path()));
 }
 
@@ -209,19 +212,47 @@ fn trees_lists_and_the_journal() {
     let outcome =
         |name: &str| &entries.iter().find(|entry| entry.output == output.join(name)).unwrap().outcome;
     for name in ["a.pose", "deep/b.pose", "deep/er/a.pose"] {
-        assert!(matches!(outcome(name), journal::Outcome::Done { frames: 90, .. }), "{entries:?}");
+        let journal::Outcome::Done { frames: 90, present, .. } = outcome(name) else { panic!("{entries:?}") };
+        assert_eq!(present["FACE_LANDMARKS"], 1.0, "{entries:?}");
+        assert!(present["LEFT_HAND_LANDMARKS"] < 1.0, "{entries:?}");
         assert!(fs::read(output.join(name)).unwrap() == expected(folder.path()), "{name} differs");
     }
     assert!(matches!(outcome("deep/bad.pose"), journal::Outcome::Failed { .. }), "{entries:?}");
 
-    // What is there is left alone, whole or not; it is said which.
-    let file = output.join("a.pose");
-    let whole = fs::read(&file).unwrap();
-    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-    let again = text(&run(&tree, &output, &["--recursive"]).stdout);
-    assert!(again.contains("deep/b.pose exists, with 90 frames"), "{again}");
-    assert!(again.contains("a.pose exists, but is damaged"), "{again}");
+    for engine in entries.iter().map(|entry| &entry.engine) {
+        assert_eq!((engine.name.as_str(), engine.device.as_str()), ("holistic", "cpu"));
+        let hash = &engine.models["holistic/pose_landmark_full.tflite"];
+        assert!(hash.starts_with("sha256:e9a5c5cb"), "{hash}");
+    }
 
+    // What is whole, and as long as the journal says, is left alone; what is not is made anew, and nothing is lost.
+    let (cut, other) = (output.join("a.pose"), output.join("deep/er/a.pose"));
+    let whole = fs::read(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    let empty = oppose::pose::Pose::from_frames(oppose::pose::holistic_576(), 9, 9, 25.0, []).unwrap();
+    fs::write(&other, empty.to_bytes().unwrap()).unwrap();
+    let again = run(&tree, &output, &["--recursive"]);
+    let told = text(&again.stdout);
+    assert!(told.contains("deep/b.pose exists, with 90 frames"), "{told}");
+    assert_eq!(told.matches("\"event\":\"done\"").count(), 2, "{told}");
+    assert!(told.contains("\"done\":2,\"skipped\":1,\"failed\":1,\"left\":0"), "{told}");
+    for path in [&cut, &other] {
+        assert!(fs::read(path).unwrap() == whole, "{} differs", path.display());
+        assert!(path.with_file_name("a.replaced.pose").exists());
+    }
+
+    // The failed ones serve as a list, until they are done.
+    let failed = output.join("oppose.failed.list");
+    assert!(fs::read_to_string(&failed).unwrap().contains("deep/bad.mov\t"));
+    fs::copy(tree.join("a.mp4"), tree.join("deep/bad.mov")).unwrap();
+    let mut command = program();
+    let mended = command.arg("--list").arg(&failed).arg("-o").arg(&output).output().unwrap();
+    assert!(mended.status.success(), "{}", text(&mended.stderr));
+    assert!(fs::read(output.join("deep/bad.pose")).unwrap() == whole);
+    assert!(run(&tree, &output, &["--recursive"]).status.success());
+    assert!(!failed.exists());
+
+    let file = cut;
     let list = folder.path().join("list");
     let lines = format!(
         "{}\t{}\r\n\n{}\n",

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 mod common;
+#[path = "common/small_disk.rs"]
+mod small_disk;
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Need, models, names, output, repository, trial};
 use oppose::pose::Pose;
 use serde_json::Value;
+use small_disk::SmallDisk;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oppose-native");
 
@@ -105,12 +108,17 @@ fn a_folder_is_done_video_by_video() {
     assert_eq!(code, 1, "one of four fails: {text}");
     assert!(text.contains("broken.mp4: expected a video"), "{text}");
     let poses = folder.path().join("poses");
-    assert_eq!(names(&poses), ["h264_25.pose", "odd_444.pose", "oppose.jsonl", "vp9_30.pose"]);
+    assert!(text.contains("3 done, 1 failed: ") && text.contains("failed: ./broken.mp4: expected"), "{text}");
+    assert_eq!(
+        names(&poses),
+        ["h264_25.pose", "odd_444.pose", "oppose.failed.list", "oppose.jsonl", "vp9_30.pose"]
+    );
     // What is done is not done again.
     let before = fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap();
     let (code, text) = run(folder.path(), &[".", "-o", "poses"]);
     assert_eq!(code, 1, "{text}");
-    assert_eq!(text.matches("skipped").count(), 3, "{text}");
+    assert_eq!(text.matches("skipped: ").count(), 3, "{text}");
+    assert!(text.contains("0 done, 3 skipped, 1 failed\n"), "{text}");
     assert_eq!(fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap(), before);
     assert_eq!(run(folder.path(), &["h264_25.mp4", "-o", "poses", "--overwrite"]).0, 0);
     assert!(fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap() > before);
@@ -127,7 +135,7 @@ fn progress_as_json_is_json() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["failed", "started", "done"]);
+    assert_eq!(events, ["failed", "started", "done", "summary"]);
     assert_eq!((lines[2]["frames"].as_u64(), lines[2]["frame_rate"].as_str()), (Some(50), Some("25")));
 }
 
@@ -235,30 +243,11 @@ fn a_folder_that_cannot_be_written_is_refused_before_the_start() {
     refused(folder.path(), &["h264_25.mp4", "-o", "h264_25.mp4/poses"], 2, &["h264_25.mp4/poses"]);
 }
 
-/// A small file system of its own; `None` where this user may not mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(kibibytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let options = format!("size={kibibytes}k");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
-        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 fn a_full_disk_fails_and_leaves_nothing(disk: SmallDisk) {
     let folder = folder_with(&["h264_25.mp4"]);
-    let target = disk.0.path().to_str().unwrap();
+    let target = disk.path().to_str().unwrap();
     refused(folder.path(), &["h264_25.mp4", "-o", target], 1, &["cannot write", "No space left on device"]);
-    assert!(names(disk.0.path()).is_empty(), "{:?}", names(disk.0.path()));
+    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 }
 
 fn a_folder_without_write_permission_is_refused() {

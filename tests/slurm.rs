@@ -4,20 +4,27 @@
 #![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
 
 mod common;
+#[path = "common/made_up_models.rs"]
+mod made_up_models;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Need, names, trial};
+use oppose::batch::journal;
+use oppose::batch::slurm::Run;
 
 fn main() {
     let needs = [Need::Models, Need::Shared("slurm"), Need::Program("sinfo")];
+    let long = [Need::Patience, Need::Shared("slurm"), Need::Program("sinfo")];
     common::run_in_turn(vec![
         trial("nothing is submitted without SLURM", &[Need::Models], nothing_is_submitted_without_slurm),
         trial("preempted, cancelled and resumed", &needs, preempted_cancelled_and_resumed),
+        trial("killed again and again", &long, killed_again_and_again),
     ])
 }
 
@@ -33,10 +40,10 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn clips(folder: &Path) -> PathBuf {
+fn clips(folder: &Path, count: usize) -> PathBuf {
     let clips = folder.join("clips");
     fs::create_dir(&clips).unwrap();
-    for index in 0..CLIPS {
+    for index in 0..count {
         fs::copy(common::repository("assets/sample.mp4"), clips.join(format!("clip {index}.mp4"))).unwrap();
     }
     clips
@@ -51,7 +58,7 @@ fn submit(clips: &Path, poses: &Path) -> Command {
 
 fn nothing_is_submitted_without_slurm() {
     let folder = tempfile::tempdir().unwrap();
-    let clips = clips(folder.path());
+    let clips = clips(folder.path(), CLIPS);
     let poses = folder.path().join("poses");
     let none = program(&["slurm", "status"]).arg(folder.path()).output().unwrap();
     assert_eq!(none.status.code(), Some(2));
@@ -118,18 +125,27 @@ impl Slurm {
                 self.status(poses),
                 self.client("squeue", &[])
             );
-            // Requeued jobs wait for two minutes unless they are told not to.
-            for job in
-                self.client("squeue", &["--noheader", "--array", "--states=PENDING", "--format=%i"]).lines()
-            {
-                let job = format!("JobId={}", job.trim());
-                let mut update = Command::new("timeout");
-                update.args(["20", "scontrol", "update", &job, "StartTime=now"]);
-                // It may have started by itself.
-                let _ = update.env("SLURM_CONF", self.root.join("slurm.conf")).output();
-            }
+            self.hurry();
             thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// Requeued jobs wait for two minutes unless they are told not to.
+    fn hurry(&self) {
+        for job in
+            self.client("squeue", &["--noheader", "--array", "--states=PENDING", "--format=%i"]).lines()
+        {
+            let job = format!("JobId={}", job.trim());
+            let mut update = Command::new("timeout");
+            update.args(["20", "scontrol", "update", &job, "StartTime=now"]);
+            // It may have started by itself.
+            let _ = update.env("SLURM_CONF", self.root.join("slurm.conf")).output();
+        }
+    }
+
+    /// Whether it has nothing to do.
+    fn is_idle(&self) -> bool {
+        self.client("squeue", &["--noheader"]).trim().is_empty()
     }
 }
 
@@ -146,7 +162,7 @@ fn poses_in(folder: &Path) -> usize {
 
 fn preempted_cancelled_and_resumed() {
     let folder = tempfile::tempdir().unwrap();
-    let (clips, poses) = (clips(folder.path()), folder.path().join("poses"));
+    let (clips, poses) = (clips(folder.path(), CLIPS), folder.path().join("poses"));
     let slurm = Slurm::start(folder.path().join("slurm"));
     let submitted = slurm.call(&mut submit(&clips, &poses));
     assert!(submitted.contains("12 of 12 videos submitted as array"), "{submitted}");
@@ -158,7 +174,7 @@ fn preempted_cancelled_and_resumed() {
 
     slurm.client("scancel", &["--name=oppose"]);
     let started = Instant::now();
-    while !slurm.client("squeue", &["--noheader"]).trim().is_empty() {
+    while !slurm.is_idle() {
         assert!(started.elapsed() < Duration::from_secs(60), "{}", slurm.client("squeue", &[]));
         thread::sleep(Duration::from_millis(200));
     }
@@ -176,18 +192,125 @@ fn preempted_cancelled_and_resumed() {
     assert!(status.contains("12 of 12 videos done, 0 failed, 0 left"), "{status}");
     assert!(slurm.call(program(&["slurm", "resume"]).arg(&poses)).contains("all 12 videos are done"));
 
-    let expected = folder.path().join("expected.pose");
     let mut alone = program(&["--engine", "holistic", "--model-folder"]);
-    alone.arg(common::models()).arg(common::repository("assets/sample.mp4")).arg("-o").arg(&expected);
+    alone.arg(common::models());
+    assert_undisturbed(&poses, CLIPS, &mut alone);
+}
+
+/// There is nothing but so many files, each as `alone` makes it of the sample.
+fn assert_undisturbed(poses: &Path, count: usize, alone: &mut Command) {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = folder.path().join("expected.pose");
+    alone.arg(common::repository("assets/sample.mp4")).arg("-o").arg(&expected);
     assert!(alone.status().unwrap().success());
     let expected = fs::read(expected).unwrap();
-    for name in names(&poses) {
-        match name.as_str() {
-            ".oppose" => {}
-            name => {
-                assert!(name.ends_with(".pose") && !name.starts_with('.'), "{name} was left behind");
-                assert!(fs::read(poses.join(name)).unwrap() == expected, "{name} differs");
+    let names: Vec<String> = names(poses).into_iter().filter(|name| name != ".oppose").collect();
+    assert_eq!(names.len(), count, "{names:?}");
+    for name in names {
+        assert!(name.ends_with(".pose") && !name.starts_with('.'), "{name} was left behind");
+        assert!(fs::read(poses.join(&name)).unwrap() == expected, "{name} differs");
+    }
+}
+
+/// A number below `limit` that nobody chose.
+fn random(limit: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) as u64 % limit.max(1)
+}
+
+/// Processes of the tasks.
+fn tasks(poses: &Path) -> Vec<u32> {
+    let list = format!("--list\0{}", poses.join(".oppose").display());
+    let process = |entry: fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().ok();
+    let all = fs::read_dir("/proc").unwrap().flatten().filter_map(process);
+    let is_task = |process: &u32| {
+        let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&list)
+    };
+    all.filter(is_task).collect()
+}
+
+/// How often each output is done by the journals' word.
+fn recorded(poses: &Path) -> HashMap<PathBuf, usize> {
+    let mut recorded = HashMap::new();
+    for run in Run::all(poses).unwrap() {
+        for entry in run.journals().unwrap().iter().flat_map(|path| journal::read(path).unwrap()) {
+            if matches!(entry.outcome, journal::Outcome::Done { .. }) {
+                *recorded.entry(entry.output).or_default() += 1;
             }
         }
     }
+    recorded
+}
+
+fn killed_again_and_again() {
+    const CLIPS: usize = 200;
+    const KILLS: usize = 50;
+    let folder = tempfile::tempdir().unwrap();
+    let (clips, poses) = (clips(folder.path(), CLIPS), folder.path().join("poses"));
+    let models = folder.path().join("models");
+    made_up_models::write(&models, made_up_models::Size::Small);
+    let options = [
+        ["--engine", "native", "--device", "cpu", "--threads", "1", "--max-people", "1"].as_slice(),
+        &["--net_resolution", "-1x80", "--no-face", "--no-hand", "--model-folder", models.to_str().unwrap()],
+    ];
+    let slurm = Slurm::start(folder.path().join("slurm"));
+    let mut submit = program(&["slurm", "submit"]);
+    submit.arg(&clips).arg(&poses).args(["--jobs", "4", "--mem", "2G", "--cpus", "1", "--time", "60", "--"]);
+    slurm.call(submit.args(options.concat()));
+
+    let (mut kills, mut resumes, mut is_preempted, mut is_cancelled) = (0, 0, false, false);
+    let mut finished: HashMap<PathBuf, SystemTime> = HashMap::new();
+    let started = Instant::now();
+    while poses_in(&poses) < CLIPS {
+        assert!(started.elapsed() < Duration::from_secs(1800), "{}", slurm.status(&poses));
+        for output in recorded(&poses).into_keys() {
+            let modified = output.metadata().unwrap().modified().unwrap();
+            finished.entry(output).or_insert(modified);
+        }
+        if slurm.is_idle() {
+            slurm.call(program(&["slurm", "resume"]).arg(&poses));
+            resumes += 1;
+        }
+        slurm.hurry();
+        thread::sleep(Duration::from_millis(random(600)));
+        let tasks = tasks(&poses);
+        if kills == KILLS || tasks.is_empty() {
+            continue;
+        }
+        if kills >= KILLS / 3 && !is_preempted {
+            let more_important =
+                ["--partition=high", "--gpus=V100:2", "--output=/dev/null", "--wrap", "sleep 2"];
+            slurm.client("sbatch", &more_important);
+            is_preempted = true;
+        } else if kills >= KILLS * 2 / 3 && !is_cancelled {
+            slurm.client("scancel", &["--name=oppose"]);
+            is_cancelled = true;
+        } else {
+            let task = tasks[random(tasks.len() as u64) as usize];
+            let killed = Command::new("kill").args(["-KILL", &task.to_string()]).output().unwrap();
+            kills += usize::from(killed.status.success());
+        }
+    }
+    println!(
+        "{kills} kills, {resumes} resumes, {:.0} s, {} submissions",
+        started.elapsed().as_secs_f64(),
+        Run::all(&poses).unwrap().len()
+    );
+    while !slurm.is_idle() {
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!((kills, is_preempted, is_cancelled), (KILLS, true, true));
+    let status = slurm.status(&poses);
+    assert!(status.contains("200 of 200 videos done, 0 failed, 0 left"), "{status}");
+    assert!(recorded(&poses).values().all(|&times| times == 1), "{:?}", recorded(&poses));
+    for (output, time) in finished {
+        assert_eq!(
+            output.metadata().unwrap().modified().unwrap(),
+            time,
+            "{} was made anew",
+            output.display()
+        );
+    }
+    assert_undisturbed(&poses, CLIPS, program(&[]).args(options.concat()));
 }

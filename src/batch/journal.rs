@@ -1,5 +1,6 @@
 //! The journal: a line of JSON for each video that was worked on, in the folder of the outputs.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Description;
 use crate::pipeline::Report;
+use crate::video;
 
 /// The journal's name in the folder of the outputs.
 pub const NAME: &str = "oppose.jsonl";
@@ -17,17 +20,17 @@ pub const NAME: &str = "oppose.jsonl";
 pub struct Entry {
     /// Seconds since 1970.
     pub time: u64,
-    /// The video.
+    /// The video; an absolute path, as far as it is text.
     pub video: PathBuf,
-    /// The `.pose` file.
+    /// The `.pose` file; an absolute path, as far as it is text.
     pub output: PathBuf,
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// Version of this program.
     pub version: String,
-    /// What estimated: engine, device, precision.
-    pub engine: String,
+    /// What estimated.
+    pub engine: Description,
 }
 
 /// How a video ended.
@@ -42,6 +45,9 @@ pub enum Outcome {
         announced_frames: Option<u64>,
         /// Frames with somebody in them.
         frames_with_people: u64,
+        /// Share of the frames in which each component of the skeleton was found, 0 to 1, by its name: body, face,
+        /// each hand.
+        present: BTreeMap<String, f64>,
         /// The most people of a frame.
         people: usize,
         /// Exactly: `30000/1001`.
@@ -67,6 +73,7 @@ impl Outcome {
             frames: report.frames,
             announced_frames: report.announced_frames,
             frames_with_people: report.frames_with_people,
+            present: shares(&report.present, report.frames),
             people: report.people,
             frame_rate: report.frame_rate.to_string(),
             variable_rate: report.decoding.variable_rate.is_some(),
@@ -76,11 +83,19 @@ impl Outcome {
     }
 }
 
+/// To four digits: nobody reads more.
+fn shares(present: &[(String, u64)], of: u64) -> BTreeMap<String, f64> {
+    let share = |frames: u64| (frames as f64 / of.max(1) as f64 * 1e4).round() / 1e4;
+    present.iter().map(|(name, frames)| (name.clone(), share(*frames))).collect()
+}
+
 /// A journal that lines are added to.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
-    engine: String,
+    engine: Description,
+    /// Whether the last line may have been written in part.
+    is_cut_off: bool,
 }
 
 impl Journal {
@@ -88,33 +103,61 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn open(path: &Path, engine: String) -> io::Result<Self> {
-        Ok(Self { file: File::options().create(true).append(true).open(path)?, engine })
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { file, engine: Description::default(), is_cut_off: false })
+    }
+
+    /// Says what estimates from now on.
+    pub fn set_engine(&mut self, engine: Description) {
+        self.engine = engine;
     }
 
     /// Adds a line, whole: several processes may add to one journal.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written; the next one can, when there is room again.
     pub fn add(&mut self, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let entry = Entry {
             time,
-            video: as_text(video),
-            output: as_text(output),
+            video: absolute(video),
+            output: absolute(output),
             outcome,
             version: env!("CARGO_PKG_VERSION").into(),
             engine: self.engine.clone(),
         };
-        let mut line = serde_json::to_vec(&entry)?;
+        let mut line = if self.is_cut_off { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, &entry)?;
         line.push(b'\n');
-        self.file.write_all(&line)
+        self.is_cut_off = true;
+        self.file.write_all(&line)?;
+        self.is_cut_off = false;
+        Ok(())
     }
 }
 
-/// A path that JSON can hold: what is no text in it is replaced.
-fn as_text(path: &Path) -> PathBuf {
-    PathBuf::from(path.to_string_lossy().into_owned())
+/// A path that is the same from every folder, and that JSON can hold: what is no text in it is replaced.
+fn absolute(path: &Path) -> PathBuf {
+    let is_stdin = path == Path::new(video::STDIN);
+    let whole = if is_stdin { None } else { std::path::absolute(path).ok() };
+    PathBuf::from(whole.as_deref().unwrap_or(path).to_string_lossy().into_owned())
+}
+
+/// How many frames the outputs have by the word of journals, each by its last one.
+///
+/// # Errors
+/// A journal is there and cannot be read.
+pub fn recorded_frames(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, u64>> {
+    let mut recorded = HashMap::new();
+    for journal in journals {
+        for entry in read(journal)? {
+            if let Outcome::Done { frames, .. } = entry.outcome {
+                recorded.insert(entry.output, frames);
+            }
+        }
+    }
+    Ok(recorded)
 }
 
 /// Reads a journal; none is an empty one. Lines that are no entries, as one that was cut off, are left out.
@@ -143,7 +186,7 @@ mod tests {
         let path = folder.path().join(NAME);
         assert_eq!(read(&path).unwrap(), []);
         let failed = Outcome::Failed { reason: "no \"video\"\nat all".into() };
-        let mut journal = Journal::open(&path, "native".into()).unwrap();
+        let mut journal = Journal::open(&path).unwrap();
         journal.add(Path::new("a.mp4"), Path::new("a.pose"), failed.clone()).unwrap();
         fs::OpenOptions::new()
             .append(true)
@@ -151,12 +194,10 @@ mod tests {
             .unwrap()
             .write_all(b"{\"time\": 12, \"vid\n")
             .unwrap();
-        Journal::open(&path, "native".into())
-            .unwrap()
-            .add(Path::new("b"), Path::new("c"), failed.clone())
-            .unwrap();
+        Journal::open(&path).unwrap().add(Path::new("/b"), Path::new("/c"), failed.clone()).unwrap();
         let entries = read(&path).unwrap();
         assert_eq!(entries.len(), 2);
-        assert_eq!((&entries[0].outcome, entries[1].video.as_path()), (&failed, Path::new("b")));
+        assert_eq!((&entries[0].outcome, entries[1].video.as_path()), (&failed, Path::new("/b")));
+        assert!(entries[0].output.is_absolute());
     }
 }

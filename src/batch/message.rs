@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
+use crate::engine::Description;
 use crate::pipeline::{Progress, Report};
 use crate::video::{DecodeSummary, FrameRate};
 
@@ -36,8 +37,8 @@ impl Order {
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum News {
-    /// Its nets are loaded.
-    Ready,
+    /// Its nets are loaded, and which they are.
+    Ready(Description),
     /// Its nets cannot be loaded, and why.
     Unusable(String),
     /// A remark for the user.
@@ -70,8 +71,12 @@ pub enum Told {
     },
     /// It is complete.
     Done(Summary),
+    /// Its file came into being meanwhile, made by somebody else.
+    Exists,
     /// It did not work out, and why.
     Failed(String),
+    /// The engine failed on it, and why. The worker ends, and another one tries the video once more.
+    EngineFailed(String),
 }
 
 /// A [`Report`] in plain values.
@@ -80,6 +85,7 @@ pub struct Summary {
     frames: u64,
     announced_frames: Option<u64>,
     frames_with_people: u64,
+    present: Vec<(String, u64)>,
     people: usize,
     frame_rate: (u32, u32),
     decoded: u64,
@@ -95,6 +101,7 @@ impl From<&Report> for Summary {
             frames: report.frames,
             announced_frames: report.announced_frames,
             frames_with_people: report.frames_with_people,
+            present: report.present.clone(),
             people: report.people,
             frame_rate: (report.frame_rate.numerator(), report.frame_rate.denominator()),
             decoded: report.decoding.frames,
@@ -118,6 +125,7 @@ impl Summary {
             frames: self.frames,
             announced_frames: self.announced_frames,
             frames_with_people: self.frames_with_people,
+            present: self.present.clone(),
             people: self.people,
             frame_rate: FrameRate::new(self.frame_rate.0, self.frame_rate.1)?,
             decoding: DecodeSummary {

@@ -4,8 +4,10 @@
 //! worker loads its nets once and goes from video to video without a pause. A worker that dies is started again;
 //! the video that it died on is tried once more, and then given up; all others go on.
 
+pub mod existing;
 pub mod journal;
 mod message;
+mod process;
 pub mod slurm;
 mod supervisor;
 mod worker;

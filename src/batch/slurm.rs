@@ -125,17 +125,27 @@ impl Run {
     pub fn jobs(&self) -> io::Result<Vec<Job>> {
         let mut jobs = Vec::new();
         for task in 0.. {
-            let bytes = match fs::read(self.list(task)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                other => other?,
-            };
-            let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
-            jobs.extend(bytes.split(|&byte| byte == b'\n').filter_map(|line| {
-                let tab = line.iter().position(|&byte| byte == b'\t')?;
-                Some(Job { video: path(&line[..tab]), output: path(&line[tab + 1..]) })
-            }));
+            let Some(more) = self.jobs_of(task)? else { break };
+            jobs.extend(more);
         }
         Ok(jobs)
+    }
+
+    /// The videos of a task, where there is such a task.
+    ///
+    /// # Errors
+    /// Its list cannot be read.
+    pub fn jobs_of(&self, task: usize) -> io::Result<Option<Vec<Job>>> {
+        let bytes = match fs::read(self.list(task)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        let jobs = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
+            let tab = line.iter().position(|&byte| byte == b'\t')?;
+            Some(Job { video: path(&line[..tab]), output: path(&line[tab + 1..]) })
+        });
+        Ok(Some(jobs.collect()))
     }
 
     /// The journals of its tasks.

@@ -1,16 +1,16 @@
 //! The supervisor: starts workers, hands them videos, hears of them, starts those anew that die.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::thread;
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Job;
-use super::message::{News, Order, Told};
-use crate::engine::isolated::{LastWords, how};
+use super::message::{News, Told};
+use super::process::Worker;
+use crate::engine::Description;
 use crate::pipeline::Cancel;
 use crate::pose::remove_unfinished;
 
@@ -46,6 +46,8 @@ pub enum SupervisorError {
 /// What the supervisor tells its caller.
 #[derive(Debug)]
 pub enum Supervised<'a> {
+    /// A worker is ready, and what it estimates with.
+    Ready(&'a Description),
     /// What became of a video, by its place among the jobs.
     Video(usize, &'a Told),
     /// A remark, with the number of the worker, from 0.
@@ -101,54 +103,11 @@ struct Supervisor<'a> {
     unusable: Option<String>,
 }
 
-struct Worker {
-    /// Which command it was started with.
-    index: usize,
-    /// Which process it is, of all that were started.
-    process: usize,
-    child: Child,
-    orders: Option<ChildStdin>,
-    words: LastWords,
-    is_ready: bool,
-    /// Jobs it has, the oldest first.
-    has: VecDeque<usize>,
-    heard: Instant,
-    /// Ended because it said nothing for so long.
-    stalled: Option<Duration>,
-}
-
 impl Supervisor<'_> {
     fn start(&mut self, commands: &mut [Command], index: usize) -> Result<(), SupervisorError> {
-        let command = commands[index].stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(orders), Some(news), Some(words)) = taken else {
-            return Err(io::Error::other("it has no pipes").into());
-        };
         let process = self.started;
         self.started += 1;
-        let sender = self.sender.clone();
-        thread::Builder::new().name("hear".into()).spawn(move || {
-            for line in BufReader::new(news).lines().map_while(Result::ok) {
-                // What is no news was printed by some library.
-                let Ok(news) = serde_json::from_str(&line) else { continue };
-                if sender.send((process, Some(news))).is_err() {
-                    return;
-                }
-            }
-            let _ = sender.send((process, None));
-        })?;
-        self.workers.push(Worker {
-            index,
-            process,
-            child,
-            orders: Some(orders),
-            words: LastWords::listen(words, None)?,
-            is_ready: false,
-            has: VecDeque::new(),
-            heard: Instant::now(),
-            stalled: None,
-        });
+        self.workers.push(Worker::start(&mut commands[index], index, process, self.sender.clone())?);
         Ok(())
     }
 
@@ -195,8 +154,9 @@ impl Supervisor<'_> {
         let worker = &mut self.workers[place];
         worker.heard = Instant::now();
         match news {
-            News::Ready => {
+            News::Ready(description) => {
                 worker.is_ready = true;
+                (self.hear)(Supervised::Ready(&description));
                 self.feed(place);
             }
             News::Unusable(reason) => self.unusable = Some(reason),
@@ -206,8 +166,12 @@ impl Supervisor<'_> {
                 if !worker.has.contains(&number) {
                     return;
                 }
+                if let Told::EngineFailed(reason) = told {
+                    worker.failed = Some((number, reason));
+                    return;
+                }
                 (self.hear)(Supervised::Video(number, &told));
-                if matches!(told, Told::Done(_) | Told::Failed(_)) {
+                if matches!(told, Told::Done(_) | Told::Exists | Told::Failed(_)) {
                     worker.has.retain(|&other| other != number);
                     self.feed(place);
                 }
@@ -217,89 +181,70 @@ impl Supervisor<'_> {
 
     /// Hands a worker its next videos; tells it when there are no more.
     fn feed(&mut self, place: usize) {
-        // Towards the end fewer, so that no worker keeps what another could do.
-        let share = self.queue.len() / (2 * self.workers.len());
+        // Of few and towards the end fewer, so that no worker keeps what another could do.
+        let share = self.queue.len() / (8 * self.workers.len());
         let ahead = share.clamp(*VIDEOS_AHEAD.start(), *VIDEOS_AHEAD.end());
         let worker = &mut self.workers[place];
         while worker.has.len() < ahead {
-            let (Some(orders), Some(number)) = (&mut worker.orders, self.queue.pop_front()) else { break };
-            worker.has.push_back(number);
-            let order = serde_json::to_vec(&Order::new(number, &self.jobs[number])).map_err(io::Error::from);
-            let sent = order.and_then(|mut line| {
-                line.push(b'\n');
-                orders.write_all(&line)
-            });
-            if sent.is_err() {
-                // It has died, which its news will say.
-                worker.orders = None;
+            // A video that a worker died on has the next one for itself, so that it dies of nothing else.
+            let is_suspect = |number: &usize| self.attempts[*number] > 0;
+            let is_alone = worker.has.iter().any(is_suspect)
+                || !worker.has.is_empty() && self.queue.front().is_some_and(is_suspect);
+            if is_alone {
+                return;
             }
+            if !worker.takes_orders() {
+                return;
+            }
+            let Some(number) = self.queue.pop_front() else { break };
+            worker.order(number, &self.jobs[number]);
         }
         if self.queue.is_empty() {
-            // It waits for the next video before it works on the last, until it knows that there is none.
-            worker.orders = None;
+            // It waits for the next video until it knows that there is none.
+            worker.no_more_orders();
         }
     }
 
     /// What a worker that is gone had is given to others, but not again and again what it died on.
     fn ended(&mut self, mut worker: Worker) {
-        worker.orders = None;
-        let ending = match (worker.stalled, worker.child.wait()) {
-            (Some(limit), _) => format!("was ended after {} s without a word", limit.as_secs()),
-            (None, Ok(status)) => format!("ended {}", how(status)),
-            (None, Err(error)) => format!("is lost: {error}"),
-        };
-        let words = worker.words.quote();
-        let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
+        let (ending, words) = worker.ending();
         if !worker.is_ready && self.unusable.is_none() {
             self.unusable = Some(format!("the worker process {ending} while it loaded its nets{words}"));
         }
-        for folder in worker.has.iter().filter_map(|&number| self.jobs[number].output.parent()) {
-            remove_unfinished(folder);
-        }
-        let Some(front) = worker.has.pop_front() else { return };
+        let folders: BTreeSet<_> =
+            worker.has.iter().filter_map(|&number| self.jobs[number].output.parent()).collect();
+        folders.into_iter().for_each(remove_unfinished);
+        let (suspect, reason) = match (worker.failed, worker.has.front()) {
+            (Some(failed), _) => failed,
+            (None, Some(&front)) => (front, format!("the worker process {ending}{words}")),
+            (None, None) => return,
+        };
+        worker.has.retain(|&number| number != suspect);
         for number in worker.has.into_iter().rev() {
             self.queue.push_front(number);
         }
-        self.attempts[front] += 1;
-        if self.attempts[front] < ATTEMPTS {
-            self.queue.push_front(front);
+        self.attempts[suspect] += 1;
+        if self.attempts[suspect] < ATTEMPTS {
+            self.queue.push_front(suspect);
             return;
         }
-        let reason = format!("the worker process {ending}, twice on this video{words}");
-        (self.hear)(Supervised::Video(front, &Told::Failed(reason)));
+        let reason = format!("failed twice, the second time alone: {reason}");
+        (self.hear)(Supervised::Video(suspect, &Told::Failed(reason)));
     }
 
     fn end_stalled(&mut self, limits: Limits) {
         let Some(limit) = limits.stall else { return };
         for worker in &mut self.workers {
-            if worker.heard.elapsed() > limit && worker.stalled.is_none() {
-                worker.stalled = Some(limit);
-                // That it has ended already is no error.
-                let _ = worker.child.kill();
-            }
+            worker.end_if_stalled(limit);
         }
     }
 
     /// Asks all workers to end, and ends those that do not.
     fn end_all(&mut self) {
-        for worker in &mut self.workers {
-            worker.orders = None;
-            if let Some(process) =
-                i32::try_from(worker.child.id()).ok().and_then(rustix::process::Pid::from_raw)
-            {
-                let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
-            }
-        }
+        self.workers.iter_mut().for_each(Worker::ask_to_end);
         let asked = Instant::now();
         for worker in &mut self.workers {
-            while matches!(worker.child.try_wait(), Ok(None)) {
-                if asked.elapsed() > PATIENCE {
-                    let _ = worker.child.kill();
-                    let _ = worker.child.wait();
-                    break;
-                }
-                thread::sleep(INTERVAL / 10);
-            }
+            worker.wait_until(asked + PATIENCE);
         }
     }
 }

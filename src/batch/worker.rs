@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{TryRecvError, bounded};
 
 use super::message::{News, Order, Told};
-use crate::engine::Engine;
-use crate::pipeline::{self, Event, Next, Stop, Video};
+use crate::engine::{Description, Engine};
+use crate::pipeline::{self, Event, Next, PipelineError, Stop, Video};
+use crate::pose::PoseError;
 use crate::video;
 
 /// How often progress is told.
@@ -19,12 +20,12 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 const ORDERS: usize = 64;
 
 /// Works on the videos that come in on `orders` until that ends, and tells what becomes of them on `news`. `open`
-/// loads the engine, and may pass remarks for the user on.
+/// loads the engine, says what it is, and may pass remarks for the user on.
 ///
 /// # Errors
 /// Nobody listens any more. Whatever else goes wrong is told.
 pub fn serve<E: std::fmt::Display>(
-    open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
+    open: impl FnOnce(&dyn Fn(&str)) -> Result<(Box<dyn Engine>, Description), E>,
     options: &pipeline::Options,
     video_options: &video::Options,
     orders: impl BufRead + Send + 'static,
@@ -45,14 +46,14 @@ pub fn serve<E: std::fmt::Display>(
             deaf.borrow_mut().get_or_insert(error);
         }
     };
-    let mut engine = match open(&|text| tell(News::Note(text.into()))) {
-        Ok(engine) => engine,
+    let (mut engine, description) = match open(&|text| tell(News::Note(text.into()))) {
+        Ok(opened) => opened,
         Err(error) => {
             tell(News::Unusable(error.to_string()));
             return Ok(Ok(()));
         }
     };
-    tell(News::Ready);
+    tell(News::Ready(description));
 
     // Read on a thread of its own: while no order comes, the frames in flight are finished.
     let (sender, received) = bounded(ORDERS);
@@ -93,6 +94,10 @@ pub fn serve<E: std::fmt::Display>(
                 Told::Progress { frames, announced_frames, seconds: elapsed.as_secs_f64() }
             }
             Event::Done(report) => Told::Done((&report).into()),
+            // Somebody else asked this process alone to end: another one goes on.
+            Event::Failed(PipelineError::Cancelled) => return,
+            Event::Failed(PipelineError::Write(PoseError::Exists(_))) => Told::Exists,
+            Event::Failed(error @ PipelineError::Engine { .. }) => Told::EngineFailed(error.to_string()),
             Event::Failed(error) => Told::Failed(error.to_string()),
         };
         let number = numbers.borrow()[index];

@@ -26,6 +26,7 @@ use oppose::pose::openpose_137;
 
 use super::engine_process;
 use super::greeting;
+use super::opened::{CPU, Opened, on_gpu};
 use super::openpose_options::OpenPoseArguments;
 use super::workers::{self, Place};
 
@@ -144,6 +145,8 @@ pub enum OpenError {
     Log { path: PathBuf, source: io::Error },
     #[error("cannot start this program once more for the engine: {0}")]
     Program(#[source] io::Error),
+    #[error("cannot read the models once more, to keep their hashes in the journal: {0}")]
+    Describe(#[source] io::Error),
 }
 
 impl EngineArguments {
@@ -157,15 +160,8 @@ impl EngineArguments {
         self.device.gpu(self.gpu).unwrap_or(self.gpu)
     }
 
-    /// What is asked for, for the journal.
-    pub fn describe(&self) -> String {
-        let name =
-            self.engine.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        format!("{name}, device {}, {}", self.device, self.precision)
-    }
-
     /// Loads the estimator; says which, where it was not asked for by name.
-    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
         match self.engine {
             Choice::OpenPose => self.isolate_openpose(note),
             Choice::Native => self.open_native(max_people, note),
@@ -180,11 +176,7 @@ impl EngineArguments {
     }
 
     /// The best that OpenPose's models can be run with.
-    fn open_with_models(
-        &self,
-        max_people: Option<u16>,
-        note: &dyn Fn(&str),
-    ) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_with_models(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
         let reason = match self.device.gpu(self.gpu) {
             Some(gpu) => match self.open_cuda(gpu, max_people) {
                 Ok(engine) => {
@@ -205,7 +197,7 @@ impl EngineArguments {
     }
 
     /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
-    fn isolate_openpose(&self, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+    fn isolate_openpose(&self, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
         let log = match &self.engine_log {
             Some(path) => Some(
                 File::options()
@@ -224,7 +216,8 @@ impl EngineArguments {
         command.arg(engine_process::NAME).args(arguments);
         let folder = self.find(Net::Body25.caffemodel())?;
         // Hashing takes as long as OpenPose takes to load.
-        let hashing = thread::spawn(move || openpose::unpublished(&folder));
+        let hashed = folder.clone();
+        let hashing = thread::spawn(move || openpose::unpublished(&hashed));
         let engine = Isolated::start(command, "openpose", openpose_137(), log).map_err(EngineError::from)?;
         let others = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if !others.is_empty() {
@@ -234,7 +227,11 @@ impl EngineArguments {
                 others.join(", ")
             ));
         }
-        Ok(Box::new(engine))
+        let device = match OpenPose::has_gpu(self.gpu) {
+            true => on_gpu(self.gpu),
+            false => CPU.into(),
+        };
+        Ok(Opened::new(engine, device, Precision::Fp32, folder))
     }
 
     /// OpenPose in this process.
@@ -248,11 +245,7 @@ impl EngineArguments {
         Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
     }
 
-    fn open_native(
-        &self,
-        max_people: Option<u16>,
-        note: &dyn Fn(&str),
-    ) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_native(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
         let Some(gpu) = self.device.gpu(self.gpu) else { return self.open_cpu(max_people) };
         match self.open_cuda(gpu, max_people) {
             Err(OpenError::Engine(EngineError::Native(NativeError::Cuda(error))))
@@ -265,13 +258,13 @@ impl EngineArguments {
         }
     }
 
-    fn open_cpu(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_cpu(&self, max_people: Option<u16>) -> Result<Opened, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
-        self.native_on(backend, max_people)
+        Ok(Opened::new(self.native_on(backend, max_people)?, CPU.into(), Precision::Fp32, folder))
     }
 
-    fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Opened, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let cuda =
             CudaOptions { gpu, precision: self.precision, batch: self.batch, ..CudaOptions::default() };
@@ -279,25 +272,27 @@ impl EngineArguments {
         if options.parity == Parity::Cpu {
             let backend =
                 CudaNets::read(&folder, cuda).map_err(NativeError::from).map_err(EngineError::from)?;
-            return self.native_on(backend, max_people);
+            let engine = self.native_on(backend, max_people)?;
+            return Ok(Opened::new(engine, on_gpu(gpu), self.precision, folder));
         }
-        Ok(Box::new(Cuda::read(&folder, cuda, options).map_err(EngineError::from)?))
+        let engine = Cuda::read(&folder, cuda, options).map_err(EngineError::from)?;
+        Ok(Opened::new(engine, on_gpu(gpu), self.precision, folder))
     }
 
-    fn native_on(
+    fn native_on<B: Backend + 'static>(
         &self,
-        backend: impl Backend + 'static,
+        backend: B,
         max_people: Option<u16>,
-    ) -> Result<Box<dyn Engine>, OpenError> {
+    ) -> Result<Native<B>, OpenError> {
         let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
-        Ok(Box::new(engine.map_err(EngineError::from)?))
+        Ok(engine.map_err(EngineError::from)?)
     }
 
-    fn open_holistic(&self) -> Result<Box<dyn Engine>, OpenError> {
+    fn open_holistic(&self) -> Result<Opened, OpenError> {
         let folder = self.find(holistic::FOLDER)?;
         let options = holistic::Options { threads: self.threads };
-        let engine = greeting::hidden(|| Holistic::open(&folder, options));
-        Ok(Box::new(engine.map_err(EngineError::from)?))
+        let engine = greeting::hidden(|| Holistic::open(&folder, options)).map_err(EngineError::from)?;
+        Ok(Opened::new(engine, CPU.into(), Precision::Fp32, folder))
     }
 
     fn find(&self, wanted: &str) -> Result<PathBuf, ModelsNotFound> {

@@ -1,25 +1,27 @@
 //! The main job: videos in, `.pose` files out.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, ValueEnum};
 use oppose::batch::Job;
 use oppose::batch::journal::{self, Journal};
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
-use oppose::pose::{Pose, PoseError};
+use oppose::pose::PoseError;
 use oppose::video::{self, Decoder, Rotate};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
+use super::done::{self, Sorted};
 use super::engine::{EngineArguments, OpenError};
+use super::opened::Opened;
 use super::people::PeopleArguments;
 use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
 use super::render;
+use super::signals::Signals;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
 
 /// What decodes video.
@@ -115,8 +117,8 @@ impl Arguments {
     }
 
     /// The engine of a worker.
-    pub fn open_engine(&self, place: Place, reporter: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
-        self.engine.at(place).open(self.max_people(), reporter)
+    pub fn open_engine(&self, place: Place, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
+        self.engine.at(place).open(self.max_people(), note)
     }
 
     /// How videos are worked on, until `cancel` says stop.
@@ -128,15 +130,11 @@ impl Arguments {
         }
     }
 
-    /// The journal, where one is kept: of several videos in the output folder, if there is one.
-    fn journal(&self, videos: usize) -> Result<Option<Journal>, StartError> {
-        let folder = self.output.as_ref().filter(|output| videos > 1 && output.is_dir());
-        let Some(path) = self.journal.clone().or_else(|| folder.map(|folder| folder.join(journal::NAME)))
-        else {
-            return Ok(None);
-        };
-        let journal = Journal::open(&path, self.engine.describe());
-        journal.map(Some).map_err(|source| StartError::Journal { path, source })
+    /// Where the journal is kept, if one is: of several videos in the output folder, if there is one.
+    fn journal(&self, videos: usize) -> Option<PathBuf> {
+        let is_folder = |output: &&PathBuf| videos > 1 && output.extension() != Some(OsStr::new("pose"));
+        let folder = self.output.as_ref().filter(|output| is_folder(output) || output.is_dir());
+        self.journal.clone().or_else(|| Some(folder?.join(journal::NAME)))
     }
 
     /// How videos are opened.
@@ -155,7 +153,7 @@ impl Arguments {
         }
         let drawn = render::beside(&job.video, &job.output, &self.video_options(Place::default()), cancel);
         if let Err(error) = &drawn {
-            reporter.failed(&job.video, &error.to_string());
+            reporter.trouble(&job.video, &error.to_string());
         }
         drawn.is_ok()
     }
@@ -177,6 +175,8 @@ enum StartError {
     Engine(#[from] OpenError),
     #[error("cannot write the journal {}: {source}", path.display())]
     Journal { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the journal: {source}; give another with --journal")]
+    ReadJournal { source: std::io::Error },
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -196,45 +196,90 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let inputs =
         Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
     let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
-    let mut reporter = Reporter::new(arguments.progress);
-    let jobs: Vec<Job> = jobs.into_iter().filter(|job| !is_done(job, arguments, &mut reporter)).collect();
+    if !arguments.dry_run {
+        plan::sweep(&jobs);
+    }
+    let journal = arguments.journal(jobs.len());
+    let mut reporter = Reporter::new(arguments.progress, jobs.len());
+    let mut sorted = match arguments.overwrite {
+        true => Sorted { left: jobs, ..Sorted::default() },
+        false => {
+            let recorded = journal::recorded_frames(journal.as_slice());
+            done::sort(jobs, &recorded.map_err(|source| StartError::ReadJournal { source })?)
+        }
+    };
     if arguments.dry_run {
-        for job in &jobs {
+        for job in &sorted.left {
             println!("{}\t{}", job.video.display(), job.output.display());
         }
+        reporter.skipped(&sorted.done);
         return Ok(Outcome::AllDone);
     }
-    if jobs.is_empty() {
-        return Ok(Outcome::AllDone);
+    sorted.set_aside(&|text| reporter.note(text));
+    let Sorted { left, done, unknown, .. } = sorted;
+    plan::check_outputs(&left)?;
+    let opened = match &journal {
+        Some(path) if !left.is_empty() || !unknown.is_empty() => {
+            Some(Journal::open(path).map_err(|source| StartError::Journal { path: path.clone(), source })?)
+        }
+        _ => None,
+    };
+    reporter.skipped(&done);
+    reporter.expect(&left, opened);
+    for (job, reason) in &unknown {
+        reporter.failed(&job.video, &job.output, reason);
     }
-    plan::check_outputs(&jobs)?;
-    reporter.keep(arguments.journal(jobs.len())?);
     let signals = Signals::listen()?;
+    let outcome = match left.is_empty() {
+        true => Outcome::AllDone,
+        false => work(left, arguments, &signals, &mut reporter)?,
+    };
+    reporter.finish(journal.map(|journal| journal.with_extension("failed.list")));
+    match outcome {
+        Outcome::AllDone if !unknown.is_empty() => Ok(Outcome::SomeFailed),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Works on the videos, in this process or in several.
+fn work(
+    mut jobs: Vec<Job>,
+    arguments: &Arguments,
+    signals: &Signals,
+    reporter: &mut Reporter,
+) -> Result<Outcome, StartError> {
     let places = arguments.workers.places()?;
     if places.len() > 1 && jobs.len() > 1 {
+        // The longest first: a long one that came last would keep one process long after the others.
+        jobs.sort_by_cached_key(|job| Reverse(plan::work(&job.video)));
         let limits = arguments.workers.limits();
-        let (mut outcome, done) = workers::run(&jobs, &places, limits, &signals, &mut reporter);
+        let (mut outcome, done) = workers::run(&jobs, &places, limits, signals, reporter);
         // Not before: each overlay takes all processors for itself.
         for job in &done {
             if signals.cancel.is_cancelled() {
                 return Ok(signals.outcome());
             }
-            if !arguments.draw(job, &signals.cancel, &mut reporter) {
+            if !arguments.draw(job, &signals.cancel, reporter) {
                 outcome = Outcome::SomeFailed;
             }
         }
         return Ok(outcome);
     }
     let place = places.first().copied().unwrap_or_default();
-    let open = |reporter: &Reporter| arguments.open_engine(place, &|text| reporter.note(text));
-    let mut engine = open(&reporter)?;
+    let open = |reporter: &mut Reporter| {
+        let opened = arguments.open_engine(place, &|text| reporter.note(text))?;
+        if reporter.keeps_journal() {
+            reporter.set_engine(opened.describe().map_err(OpenError::Describe)?);
+        }
+        Ok::<_, OpenError>(opened.engine)
+    };
+    let mut engine = open(reporter)?;
 
     let options = arguments.pipeline_options(signals.cancel.clone());
     let mut left: VecDeque<Job> = jobs.into();
     let mut outcome = Outcome::AllDone;
     loop {
-        let (stopped, failed) =
-            estimate(&mut left, arguments, place, engine.as_mut(), &options, &mut reporter);
+        let (stopped, failed) = estimate(&mut left, arguments, place, engine.as_mut(), &options, reporter);
         if failed {
             outcome = Outcome::SomeFailed;
         }
@@ -243,7 +288,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
             Err(Stop::Cancelled) => return Ok(signals.outcome()),
             Err(Stop::Engine) if left.is_empty() => return Ok(outcome),
             // A failed engine gives nothing more; the videos that are left get a new one.
-            Err(Stop::Engine) => match open(&reporter) {
+            Err(Stop::Engine) => match open(reporter) {
                 Ok(opened) => engine = opened,
                 Err(error) => {
                     reporter.note(&error.to_string());
@@ -285,59 +330,17 @@ fn estimate(
             }
             Event::Failed(PipelineError::Write(PoseError::Exists(output))) => {
                 // Somebody else has made it meanwhile, which is as good.
-                reporter.skipped(video, &format!("{} exists by now", output.display()));
+                reporter.exists(video, &output);
             }
             Event::Failed(PipelineError::Cancelled) => {
-                reporter.failed(video, &PipelineError::Cancelled.to_string())
+                reporter.trouble(video, &PipelineError::Cancelled.to_string())
             }
             Event::Failed(error) => {
                 failed = true;
-                reporter.failed(video, &error.to_string());
-                reporter.record_failure(video, &jobs[number].output, &error.to_string());
+                reporter.failed(video, &jobs[number].output, &error.to_string());
             }
         }
     });
     left.extend(jobs.into_iter().zip(is_told).filter(|(_, told)| !told).map(|(job, _)| job));
     (stopped, failed)
-}
-
-/// Whether the output is there already, complete, which the user is told. A file that is not complete, and was not made
-/// by this program therefore, is in the way.
-fn is_done(job: &Job, arguments: &Arguments, reporter: &mut Reporter) -> bool {
-    if arguments.overwrite || !job.output.exists() {
-        return false;
-    }
-    let found = match Pose::check_file(&job.output) {
-        Ok(frames) => format!("{} exists, with {frames} frames", job.output.display()),
-        Err(error) => format!("{} exists, but is damaged ({error})", job.output.display()),
-    };
-    reporter.skipped(&job.video, &format!("{found}; --overwrite makes it anew"));
-    true
-}
-
-/// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.
-pub struct Signals {
-    /// What they set.
-    pub cancel: Cancel,
-    received: Arc<AtomicUsize>,
-}
-
-impl Signals {
-    /// From now on.
-    pub fn listen() -> std::io::Result<Self> {
-        let cancel = Cancel::default();
-        let received = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, cancel.flag())?;
-            signal_hook::flag::register_usize(signal, Arc::clone(&received), signal as usize)?;
-            signal_hook::flag::register(signal, cancel.flag())?;
-        }
-        Ok(Self { cancel, received })
-    }
-
-    /// How the program ends after one.
-    pub fn outcome(&self) -> Outcome {
-        // Only 2 and 15 are ever stored.
-        Outcome::Signal(self.received.load(Ordering::Relaxed) as u8)
-    }
 }

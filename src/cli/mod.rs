@@ -3,18 +3,23 @@
 mod compare;
 mod convert;
 mod doctor;
+mod done;
 mod engine;
 mod engine_process;
 mod estimate;
+mod events;
 mod generate;
 mod greeting;
 mod inspect;
+mod opened;
 mod openpose_options;
 mod people;
 mod plan;
 mod progress;
 mod render;
+mod signals;
 mod slurm;
+mod tally;
 mod workers;
 
 use std::process::ExitCode;

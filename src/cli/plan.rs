@@ -1,6 +1,6 @@
 //! From what was typed to what will be done: one job a video, checked before anything starts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _};
@@ -107,7 +107,8 @@ impl Found {
     }
 }
 
-/// Adds the videos of a list: a path a line, or a path, a tab and the output. `-` is standard input.
+/// Adds the videos of a list: a path a line, or a path, a tab and the output; what follows another tab is for people to
+/// read. `-` is standard input.
 fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
     let failed = |source| PlanError::List { list: list.to_owned(), source };
     let mut bytes = Vec::new();
@@ -125,7 +126,7 @@ fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
         if line.is_empty() {
             continue;
         }
-        let mut parts = line.splitn(2, |&byte| byte == b'\t');
+        let mut parts = line.split(|&byte| byte == b'\t');
         let video = path(parts.next().unwrap_or_default());
         let output = parts.next().filter(|output| !output.is_empty()).map(path);
         videos.push(Found { root: None, video, output });
@@ -133,18 +134,39 @@ fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Makes the output folders, makes sure that they can be written to, before anything is computed, and removes what
-/// killed processes have left in them.
-pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
-    let mut checked: Option<&Path> = None;
-    for job in jobs {
-        let folder = job.output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        if checked.replace(folder) == Some(folder) {
-            continue;
+/// Whether a path can stand in a list.
+pub fn is_listable(path: &Path) -> bool {
+    !path.as_os_str().as_bytes().iter().any(|byte| b"\t\n\r".contains(byte))
+}
+
+/// What is known of a video's length without opening it: the bytes of its file, or of all pictures of a folder.
+pub fn work(video: &Path) -> u64 {
+    let bytes = match video.metadata() {
+        Ok(found) if found.is_dir() => {
+            let entries = video.read_dir().into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
         }
+        found => found.map_or(0, |found| found.len()),
+    };
+    bytes.max(1)
+}
+
+/// The folders of the outputs, each once.
+fn folders(jobs: &[Job]) -> BTreeSet<&Path> {
+    let folders = jobs.iter().filter_map(|job| job.output.parent());
+    folders.map(|folder| if folder == Path::new("") { Path::new(".") } else { folder }).collect()
+}
+
+/// Removes what killed processes have left in the folders of the outputs.
+pub fn sweep(jobs: &[Job]) {
+    folders(jobs).into_iter().for_each(remove_unfinished);
+}
+
+/// Makes the output folders, and makes sure that they can be written to, before anything is computed.
+pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
+    for folder in folders(jobs) {
         fs::create_dir_all(folder)
             .map_err(|source| PlanError::CreateFolder { folder: folder.to_owned(), source })?;
-        remove_unfinished(folder);
         tempfile::tempfile_in(folder)
             .map_err(|source| PlanError::NotWritable { folder: folder.to_owned(), source })?;
     }

@@ -1,17 +1,24 @@
 //! What the user sees while videos are worked on: a bar, plain lines, or JSON lines.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use oppose::batch::Job;
 use oppose::batch::journal::{Journal, Outcome};
+use oppose::engine::Description;
 use oppose::pipeline::{Progress, Report};
-use serde::Serialize;
+
+use super::events::Event;
+use super::tally::Tally;
 
 /// How often a plain or JSON line is written.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So many lines are read; of more the number is told.
+const SCREEN: usize = 20;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -33,83 +40,45 @@ pub struct Reporter {
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
     journal: Option<Journal>,
-}
-
-/// A line of `--progress json`.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Event<'a> {
-    Started {
-        video: &'a Path,
-        announced_frames: Option<u64>,
-    },
-    Progress {
-        video: &'a Path,
-        frames: u64,
-        announced_frames: Option<u64>,
-        frames_per_second: f64,
-        seconds_left: Option<f64>,
-    },
-    Done {
-        video: &'a Path,
-        output: &'a Path,
-        frames: u64,
-        announced_frames: Option<u64>,
-        frames_with_people: u64,
-        people: usize,
-        frame_rate: String,
-        variable_rate: bool,
-        damaged_packets: u64,
-        seconds: f64,
-    },
-    Skipped {
-        video: &'a Path,
-        reason: &'a str,
-    },
-    Failed {
-        video: &'a Path,
-        reason: &'a str,
-    },
-}
-
-impl<'a> Event<'a> {
-    fn progress(video: &'a Path, progress: Progress) -> Self {
-        Self::Progress {
-            video,
-            frames: progress.frames,
-            announced_frames: progress.announced_frames,
-            frames_per_second: progress.frames_per_second(),
-            seconds_left: progress.time_left().map(|left| left.as_secs_f64()),
-        }
-    }
+    tally: Tally,
 }
 
 impl Reporter {
-    /// A reporter for this style; `Auto` is settled by whether standard error is a terminal.
-    pub fn new(style: Style) -> Self {
+    /// A reporter of so many videos, in this style; `Auto` is settled by whether standard error is a terminal.
+    pub fn new(style: Style, videos: usize) -> Self {
         let style = match style {
             Style::Auto if !io::stderr().is_terminal() => Style::Plain,
             style => style,
         };
-        Self { style, bar: None, last_line: None, journal: None }
+        Self { style, bar: None, last_line: None, journal: None, tally: Tally::new(videos) }
     }
 
-    /// Keeps a journal from now on.
-    pub fn keep(&mut self, journal: Option<Journal>) {
+    /// These videos are to be worked on. Keeps a journal from now on.
+    pub fn expect(&mut self, jobs: &[Job], journal: Option<Journal>) {
+        self.tally.expect(jobs);
         self.journal = journal;
     }
 
-    /// Writes into the journal that a video failed.
-    pub fn record_failure(&mut self, video: &Path, output: &Path, reason: &str) {
-        self.record(video, output, Outcome::Failed { reason: reason.into() });
+    /// Whether there is a journal.
+    pub fn keeps_journal(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// What estimates from now on, for the journal.
+    pub fn set_engine(&mut self, engine: Description) {
+        if let Some(journal) = &mut self.journal {
+            journal.set_engine(engine);
+        }
     }
 
     /// A journal that cannot be written is no reason to lose results.
     fn record(&mut self, video: &Path, output: &Path, outcome: Outcome) {
         let written = self.journal.as_mut().map(|journal| journal.add(video, output, outcome));
         if let Some(Err(error)) = written {
-            self.note(&format!("cannot write the journal, and goes on without: {error}"));
-            self.journal = None;
+            self.note(&format!(
+                "{} is missing in the journal, which cannot be written: {error}",
+                video.display()
+            ));
         }
     }
 
@@ -123,6 +92,7 @@ impl Reporter {
     /// A video begins.
     pub fn started(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.last_line = Some(Instant::now());
+        self.tally.started();
         match self.style {
             Style::Auto => {
                 let bar = match announced_frames {
@@ -138,17 +108,23 @@ impl Reporter {
                 bar.set_prefix(video.display().to_string());
                 self.bar = Some(bar);
             }
-            Style::Json => emit(&Event::Started { video, announced_frames }),
+            Style::Json => Event::Started { video, announced_frames }.emit(),
             Style::Plain | Style::None => {}
         }
     }
 
     /// A frame is done.
     pub fn progress(&mut self, video: &Path, progress: Progress) {
+        self.tally.progress(video, progress);
         if let Some(bar) = &self.bar {
             bar.set_position(progress.frames);
             let left = progress.time_left().map(|left| format!(", {} left", HumanDuration(left)));
-            bar.set_message(format!("{:.1} fps{}", progress.frames_per_second(), left.unwrap_or_default()));
+            let all = self.of_all("; ");
+            bar.set_message(format!(
+                "{:.1} fps{}{all}",
+                progress.frames_per_second(),
+                left.unwrap_or_default()
+            ));
             return;
         }
         if self.style == Style::None || self.last_line.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
@@ -156,36 +132,54 @@ impl Reporter {
         }
         self.last_line = Some(Instant::now());
         if self.style == Style::Json {
-            return emit(&Event::progress(video, progress));
+            return self.emit_progress(video, progress);
         }
         let seconds_left = progress.time_left().map(|left| left.as_secs_f64());
         let of = progress.announced_frames.map(|frames| format!("/{frames}")).unwrap_or_default();
         let left = seconds_left.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
         let fps = progress.frames_per_second();
-        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}", video.display(), progress.frames));
+        let all = self.of_all("; ");
+        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", video.display(), progress.frames));
+    }
+
+    /// How far all videos are, behind `separator`; nothing where there is one.
+    fn of_all(&self, separator: &str) -> String {
+        if self.tally.has_several() { format!("{separator}{}", self.tally.line()) } else { String::new() }
+    }
+
+    fn emit_progress(&self, video: &Path, progress: Progress) {
+        let all = self.tally.time_left().map(|left| left.as_secs_f64());
+        Event::progress(video, progress, all).emit();
     }
 
     /// A video begins, among others that are worked on.
-    pub fn started_beside_others(&self, video: &Path, announced_frames: Option<u64>) {
+    pub fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
+        self.tally.started();
         if self.style == Style::Json {
-            emit(&Event::Started { video, announced_frames });
+            Event::Started { video, announced_frames }.emit();
         }
     }
 
     /// Frames of a video are done, among others that are worked on.
-    pub fn progress_beside_others(&self, video: &Path, progress: Progress) {
+    pub fn progress_beside_others(&mut self, video: &Path, progress: Progress) {
+        self.tally.progress(video, progress);
         if self.style == Style::Json {
-            emit(&Event::progress(video, progress));
+            return self.emit_progress(video, progress);
+        }
+        if self.style != Style::None && self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
+            self.last_line = Some(Instant::now());
+            self.say(&self.tally.line());
         }
     }
 
     /// A video is complete.
     pub fn done(&mut self, video: &Path, report: &Report) {
         self.clear();
+        self.tally.done(video, report);
         self.record(video, &report.output, Outcome::done(report));
         let seconds = report.elapsed.as_secs_f64();
         if self.style == Style::Json {
-            return emit(&Event::Done {
+            return Event::Done {
                 video,
                 output: &report.output,
                 frames: report.frames,
@@ -196,7 +190,8 @@ impl Reporter {
                 variable_rate: report.decoding.variable_rate.is_some(),
                 damaged_packets: report.decoding.damaged_packets,
                 seconds,
-            });
+            }
+            .emit();
         }
         self.say(&format!(
             "{}: {} frames at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
@@ -234,20 +229,64 @@ impl Reporter {
         }
     }
 
-    /// A video needs no work.
-    pub fn skipped(&mut self, video: &Path, reason: &str) {
+    /// Videos need no work.
+    pub fn skipped(&mut self, videos: &[(PathBuf, String)]) {
+        for (video, reason) in videos {
+            self.tally.skipped();
+            if self.style == Style::Json || videos.len() <= SCREEN {
+                self.say_skipped(video, reason);
+            }
+        }
+        if videos.len() > SCREEN {
+            self.note(&format!("{} videos are skipped: their .pose files exist, complete", videos.len()));
+        }
+    }
+
+    /// A video needs no work any more.
+    pub fn exists(&mut self, video: &Path, output: &Path) {
+        self.tally.exists(video);
+        self.say_skipped(video, &format!("{} exists by now", output.display()));
+    }
+
+    fn say_skipped(&self, video: &Path, reason: &str) {
         match self.style {
-            Style::Json => emit(&Event::Skipped { video, reason }),
+            Style::Json => Event::Skipped { video, reason }.emit(),
             _ => self.say(&format!("{}: skipped: {reason}", video.display())),
         }
     }
 
     /// A video did not work out.
-    pub fn failed(&mut self, video: &Path, reason: &str) {
+    pub fn failed(&mut self, video: &Path, output: &Path, reason: &str) {
+        self.tally.failed(video, output, reason);
+        self.record(video, output, Outcome::Failed { reason: reason.into() });
+        self.trouble(video, reason);
+    }
+
+    /// Something went wrong with a video that is done, or will be.
+    pub fn trouble(&mut self, video: &Path, reason: &str) {
         self.clear();
         match self.style {
-            Style::Json => emit(&Event::Failed { video, reason }),
+            Style::Json => Event::Failed { video, reason }.emit(),
             _ => self.say(&format!("{}: {reason}", video.display())),
+        }
+    }
+
+    /// All videos have ended, or no more will. Of several says what became of them; writes the failed ones into
+    /// `failed_list`, where there is a place for it.
+    pub fn finish(&mut self, failed_list: Option<PathBuf>) {
+        self.clear();
+        if !self.tally.has_several() {
+            return;
+        }
+        let written = failed_list.as_ref().map(|list| self.tally.write_failed(list));
+        if let (Some(Err(error)), Some(list)) = (&written, &failed_list) {
+            self.note(&format!("cannot write the list of failed videos {}: {error}", list.display()));
+        }
+        let list = failed_list.filter(|list| matches!(written, Some(Ok(()))) && list.exists());
+        let summary = self.tally.summary(list);
+        match self.style {
+            Style::Json => Event::Summary(&summary).emit(),
+            _ => summary.lines().iter().for_each(|line| self.say(line)),
         }
     }
 
@@ -265,12 +304,4 @@ impl Reporter {
 /// Whether so many frames fewer than announced are more than an estimate's error.
 fn is_short(frames: u64, announced: u64) -> bool {
     announced.saturating_sub(frames) > 5.max(announced / 50)
-}
-
-/// Writes one JSON line. A reader that has gone away is no reason to stop working.
-fn emit(event: &Event<'_>) {
-    if let Ok(mut line) = serde_json::to_vec(event) {
-        line.push(b'\n');
-        let _ = io::stdout().write_all(&line);
-    }
 }

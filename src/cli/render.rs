@@ -9,7 +9,7 @@ use oppose::render::{OverlayOptions, RenderError, contact_sheet, overlay};
 use oppose::video::{self, Rotate, Source};
 
 use super::Outcome;
-use super::estimate::Signals;
+use super::signals::Signals;
 
 /// What `render` is told.
 #[derive(Args, Debug)]

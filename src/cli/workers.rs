@@ -7,7 +7,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::process::Command;
 use std::str::FromStr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use oppose::batch::{self, Job, Limits, Supervised, Told};
@@ -15,8 +15,10 @@ use oppose::gpu::{self, GpuError};
 use oppose::pipeline::Stop;
 
 use super::Outcome;
-use super::estimate::{Arguments, Signals};
+use super::engine::OpenError;
+use super::estimate::Arguments;
 use super::progress::Reporter;
+use super::signals::Signals;
 
 /// The subcommand, which users do not see.
 pub const NAME: &str = "worker";
@@ -24,9 +26,6 @@ pub const NAME: &str = "worker";
 /// How a worker learns where it works; a worker's arguments are those of the process that started it.
 const GPU_VARIABLE: &str = "OPPOSE_WORKER_GPU";
 const THREADS_VARIABLE: &str = "OPPOSE_WORKER_THREADS";
-
-/// How often it is told how far all videos are.
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What concerns processes.
 #[derive(Args, Debug)]
@@ -145,83 +144,50 @@ pub fn run(
         command
     };
     let mut commands: Vec<Command> = places.iter().map(command).collect();
-    let mut tally = Tally {
-        of: jobs.len(),
-        ended: 0,
-        failed: 0,
-        frames: 0,
-        done: Vec::new(),
-        started: Instant::now(),
-        told: None,
-    };
-    let ended = batch::supervise(jobs, &mut commands, limits, &signals.cancel, &mut |news| match news {
+    let (mut done, mut ended, mut failed) = (Vec::new(), 0, 0);
+    let supervised = batch::supervise(jobs, &mut commands, limits, &signals.cancel, &mut |news| match news {
         // The others say the same.
         Supervised::Note(0, text) => reporter.note(text),
         Supervised::Note(..) => {}
-        Supervised::Video(number, told) => tally.hear(&jobs[number], told, reporter),
+        Supervised::Ready(engine) => reporter.set_engine(engine.clone()),
+        Supervised::Video(number, told) => {
+            let job = &jobs[number];
+            failed += usize::from(matches!(told, Told::Failed(_)));
+            ended += usize::from(matches!(told, Told::Done(_) | Told::Exists | Told::Failed(_)));
+            if hear(job, told, reporter) {
+                done.push(job.clone());
+            }
+        }
     });
-    reporter.note(&tally.line());
-    let outcome = match ended {
+    let outcome = match supervised {
         Ok(false) => signals.outcome(),
-        Ok(true) if tally.failed == 0 && tally.ended == jobs.len() => Outcome::AllDone,
+        Ok(true) if failed == 0 && ended == jobs.len() => Outcome::AllDone,
         Ok(true) => Outcome::SomeFailed,
         Err(error) => {
             reporter.note(&error.to_string());
-            if tally.ended == 0 { Outcome::NothingRan } else { Outcome::SomeFailed }
+            if ended == 0 { Outcome::NothingRan } else { Outcome::SomeFailed }
         }
     };
-    (outcome, tally.done)
+    (outcome, done)
 }
 
-/// How far all videos are.
-struct Tally {
-    of: usize,
-    ended: usize,
-    failed: usize,
-    frames: u64,
-    done: Vec<Job>,
-    started: Instant,
-    told: Option<Instant>,
-}
-
-impl Tally {
-    fn hear(&mut self, job: &Job, told: &Told, reporter: &mut Reporter) {
-        match told {
-            Told::Started { announced_frames } => {
-                reporter.started_beside_others(&job.video, *announced_frames)
-            }
-            Told::Progress { .. } => {
-                if let Some(progress) = told.progress() {
-                    reporter.progress_beside_others(&job.video, progress);
-                }
-            }
-            Told::Done(summary) => {
-                self.ended += 1;
-                self.done.push(job.clone());
-                if let Some(report) = summary.report(job.output.clone()) {
-                    self.frames += report.frames;
-                    reporter.done(&job.video, &report);
-                }
-            }
-            Told::Failed(reason) => {
-                self.ended += 1;
-                self.failed += 1;
-                reporter.failed(&job.video, reason);
-                reporter.record_failure(&job.video, &job.output, reason);
+/// Tells what became of a video; whether it is done.
+fn hear(job: &Job, told: &Told, reporter: &mut Reporter) -> bool {
+    match told {
+        Told::Started { announced_frames } => reporter.started_beside_others(&job.video, *announced_frames),
+        Told::Progress { .. } => {
+            if let Some(progress) = told.progress() {
+                reporter.progress_beside_others(&job.video, progress);
             }
         }
-        if self.told.unwrap_or(self.started).elapsed() >= LINE_INTERVAL {
-            self.told = Some(Instant::now());
-            reporter.note(&self.line());
-        }
+        Told::Done(summary) => match summary.report(job.output.clone()) {
+            Some(report) => reporter.done(&job.video, &report),
+            None => reporter.trouble(&job.video, "is done, but the worker says nonsense of it"),
+        },
+        Told::Exists => reporter.exists(&job.video, &job.output),
+        Told::Failed(reason) | Told::EngineFailed(reason) => reporter.failed(&job.video, &job.output, reason),
     }
-
-    fn line(&self) -> String {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let speed = self.frames as f64 / seconds.max(f64::EPSILON);
-        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-        format!("{} of {} videos{failed}, {seconds:.0} s, {speed:.1} frames a second", self.ended, self.of)
-    }
+    matches!(told, Told::Done(_))
 }
 
 /// Serves the process that started this one.
@@ -244,7 +210,11 @@ fn serve_pipes(arguments: &Arguments) -> io::Result<Result<(), Stop>> {
     let news = rustix::io::dup(io::stdout())?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     batch::serve(
-        |note| arguments.open_engine(Place::of_this_process(), note),
+        |note| {
+            let opened = arguments.open_engine(Place::of_this_process(), note)?;
+            let description = opened.describe().map_err(OpenError::Describe)?;
+            Ok::<_, OpenError>((opened.engine, description))
+        },
         &arguments.pipeline_options(signals.cancel.clone()),
         &arguments.video_options(Place::of_this_process()),
         BufReader::new(io::stdin()),

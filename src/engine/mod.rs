@@ -1,5 +1,6 @@
 //! Estimators: frames go in in order, people's keypoints come out in order.
 
+pub mod description;
 pub mod holistic;
 pub mod isolated;
 pub mod models;
@@ -7,6 +8,8 @@ pub mod native;
 pub mod openpose;
 
 use std::error::Error;
+
+pub use description::Description;
 
 use crate::pose::{FramePose, Skeleton};
 use crate::video::{Frame, VideoInfo};

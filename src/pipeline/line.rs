@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::decoder::{Decoder, Decoding, Waited};
+use super::presence::Presence;
 use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError};
 use crate::people::Arrangement;
@@ -168,6 +169,7 @@ struct Running {
     popped: u64,
     frames_with_people: u64,
     people: usize,
+    presence: Presence,
     arrangement: Arrangement,
     /// Gone where a result could not be written, and the reason was told.
     writer: Option<PoseWriter>,
@@ -214,6 +216,7 @@ impl Line<'_> {
             popped: 0,
             frames_with_people: 0,
             people: 0,
+            presence: Presence::new(skeleton),
             arrangement,
             writer: Some(writer),
             end: None,
@@ -281,8 +284,7 @@ impl Line<'_> {
         };
         running.popped += 1;
         running.arrangement.apply(&mut self.pose);
-        running.frames_with_people +=
-            u64::from(self.pose.confidences().iter().any(|&confidence| confidence > 0.0));
+        running.frames_with_people += u64::from(running.presence.add(&self.pose));
         running.people = running.people.max(self.pose.people());
         let number = running.number;
         match running.writer.as_mut().map(|writer| writer.write(&self.pose)) {
@@ -373,6 +375,7 @@ impl Running {
             frames: self.popped,
             announced_frames: self.info.announced_frames,
             frames_with_people: self.frames_with_people,
+            present: self.presence.finish(),
             people: self.people,
             frame_rate: self.info.frame_rate,
             decoding,

@@ -6,6 +6,7 @@
 
 mod decoder;
 mod line;
+mod presence;
 
 use std::ffi::OsStr;
 use std::io;
@@ -88,6 +89,8 @@ pub struct Report {
     pub announced_frames: Option<u64>,
     /// Frames in which at least one point was found.
     pub frames_with_people: u64,
+    /// The skeleton's components by name, and in how many frames at least one point of each was found.
+    pub present: Vec<(String, u64)>,
     /// Largest number of people in one frame.
     pub people: usize,
     /// Frames per second of the video.

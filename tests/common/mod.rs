@@ -28,6 +28,8 @@ pub enum Need {
     Nvdec,
     /// No GPU: a test of what is said without one.
     NoGpu,
+    /// Minutes of time, which `$OPPOSE_LONG_TESTS` grants.
+    Patience,
     /// The right to mount a file system; named where mounting one was tried and refused.
     Mount,
 }
@@ -65,6 +67,9 @@ impl Need {
                 none.then(|| "this FFmpeg was built without NVIDIA's decoders".to_owned())
             }),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
+            Self::Patience => env::var_os("OPPOSE_LONG_TESTS")
+                .is_none()
+                .then(|| "takes minutes; OPPOSE_LONG_TESTS=1 runs it".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }

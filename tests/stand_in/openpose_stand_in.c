@@ -2,7 +2,7 @@
  * person, all of whose points are at (number of the frame, first byte of the frame).
  *
  * OPPOSE_STAND_IN tells it what to do wrong, at which frame: "abort:3", "fail:3", "stall:3", "reorder:3", and
- * "open", "version".
+ * "open", "version"; "abort-white" at any frame whose first byte is 255.
  */
 #include "../../ffi/openpose_shim.h"
 
@@ -66,7 +66,8 @@ oppose_shim_status oppose_shim_pop(oppose_shim_engine *engine, uint64_t *number,
         snprintf(message, message_size, "The stand-in fails.");
         return OPPOSE_SHIM_FAILED;
     }
-    if (is_told_at("abort", engine->popped)) {
+    if (is_told_at("abort", engine->popped) ||
+        (is_told("abort-white") && engine->first_bytes[engine->popped % 16] == 255.f)) {
         fprintf(stderr, "F0101 stand_in.c:1] Check failed: as it was told\n*** Check failure stack trace: ***\n");
         abort();
     }

@@ -59,6 +59,9 @@ use super::{Engine, EngineError};
 use crate::pose::{FramePose, Skeleton};
 use crate::video::{Frame, VideoInfo};
 
+/// The engine's name.
+pub const NAME: &str = "holistic";
+
 /// Frames in flight: enough for the body to run ahead while both hands are looked at.
 const CAPACITY: usize = 8;
 
@@ -202,7 +205,7 @@ fn joined<T>(
 
 impl Engine for Holistic {
     fn name(&self) -> &'static str {
-        "holistic"
+        NAME
     }
 
     fn skeleton(&self) -> &'static Skeleton {

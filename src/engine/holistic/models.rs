@@ -111,6 +111,12 @@ pub const FACE_LANDMARKS: Model = Model {
 pub const ALL: [Model; 6] =
     [POSE_DETECTION, POSE_LANDMARKS, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, FACE_LANDMARKS];
 
+/// The files and their SHA-256 in hexadecimal digits, by their names below the models folder.
+pub(crate) fn published() -> impl Iterator<Item = (String, &'static str)> {
+    let files = ALL.iter().map(|model| model.file).chain([RUNTIME]);
+    files.map(|file| (format!("{FOLDER}/{}", file.name), file.sha256))
+}
+
 /// A file that is not there or not the published one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

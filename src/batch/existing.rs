@@ -1,0 +1,49 @@
+//! What stands at the place of a `.pose` file that is to be made.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::pose::{Pose, PoseError};
+
+/// What was found there.
+#[derive(Debug)]
+pub enum Existing {
+    /// Nothing.
+    Nothing,
+    /// The whole file: its video is done.
+    Complete {
+        /// Frames in it.
+        frames: u64,
+    },
+    /// A file that is not what its video becomes, and why.
+    Other(String),
+    /// It is not known what it is.
+    Unknown(PoseError),
+}
+
+/// Looks at the place of an output; `recorded` are the frames it has by the journal's word.
+pub fn look(output: &Path, recorded: Option<u64>) -> Existing {
+    match Pose::check_file(output) {
+        Ok(frames) if recorded.is_some_and(|recorded| recorded != frames) => Existing::Other(format!(
+            "has {frames} frames, but {} by the journal",
+            recorded.unwrap_or_default()
+        )),
+        Ok(frames) => Existing::Complete { frames },
+        Err(PoseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Existing::Nothing,
+        Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
+        Err(error) => Existing::Other(format!("is damaged ({error})")),
+    }
+}
+
+/// Moves a file out of the way: `NAME.pose` becomes `NAME.replaced.pose`, which is returned.
+///
+/// # Errors
+/// The system refuses.
+pub fn set_aside(output: &Path) -> io::Result<PathBuf> {
+    let mut name = output.file_stem().unwrap_or_default().to_owned();
+    name.push(".replaced.pose");
+    let aside = output.with_file_name(name);
+    fs::rename(output, &aside)?;
+    Ok(aside)
+}

@@ -1,0 +1,68 @@
+//! What `--progress json` says, a JSON object a line.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use oppose::pipeline::Progress;
+use serde::Serialize;
+
+use super::tally::Summary;
+
+/// A line.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// A video is open.
+    Started { video: &'a Path, announced_frames: Option<u64> },
+    /// Frames of it are done.
+    Progress {
+        video: &'a Path,
+        frames: u64,
+        announced_frames: Option<u64>,
+        frames_per_second: f64,
+        seconds_left: Option<f64>,
+        /// Of all videos.
+        all_seconds_left: Option<f64>,
+    },
+    /// It is complete.
+    Done {
+        video: &'a Path,
+        output: &'a Path,
+        frames: u64,
+        announced_frames: Option<u64>,
+        frames_with_people: u64,
+        people: usize,
+        frame_rate: String,
+        variable_rate: bool,
+        damaged_packets: u64,
+        seconds: f64,
+    },
+    /// It needs no work.
+    Skipped { video: &'a Path, reason: &'a str },
+    /// It did not work out.
+    Failed { video: &'a Path, reason: &'a str },
+    /// The end, where there are several videos.
+    Summary(&'a Summary),
+}
+
+impl<'a> Event<'a> {
+    /// How far a video is, and when all will be done.
+    pub fn progress(video: &'a Path, progress: Progress, all_seconds_left: Option<f64>) -> Self {
+        Self::Progress {
+            video,
+            frames: progress.frames,
+            announced_frames: progress.announced_frames,
+            frames_per_second: progress.frames_per_second(),
+            seconds_left: progress.time_left().map(|left| left.as_secs_f64()),
+            all_seconds_left,
+        }
+    }
+
+    /// Writes the line. A reader that has gone away is no reason to stop working.
+    pub fn emit(&self) {
+        if let Ok(mut line) = serde_json::to_vec(self) {
+            line.push(b'\n');
+            let _ = io::stdout().write_all(&line);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! `oppose-native slurm`: the videos of a folder over a cluster's GPUs. SLURM does the scheduling.
+
+mod status;
+mod submit;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, Subcommand};
+use oppose::batch::Job;
+use oppose::batch::journal;
+use oppose::batch::slurm::Run;
+
+use self::status::status;
+use self::submit::{resume, submit};
+use super::Outcome;
+use super::plan::PlanError;
+
+/// What `slurm` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: SlurmCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SlurmCommand {
+    /// Submit the videos of a folder as one array of jobs
+    Submit(Box<SubmitArguments>),
+    /// Say what is done, running, failed and left
+    Status(StatusArguments),
+    /// Submit what is missing, as the last submission did
+    Resume(ResumeArguments),
+}
+
+#[derive(Args, Debug)]
+struct SubmitArguments {
+    /// A folder of videos, or a video
+    input: PathBuf,
+
+    /// Folder of the .pose files, which all nodes see
+    output: PathBuf,
+
+    /// Tasks that share the videos out, by their length
+    #[arg(long, alias = "chunks", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    jobs: u32,
+
+    /// Tasks that run at a time [default: as many as the cluster lets]
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+
+    /// Work on folders with all folders in them; the output folder gets the same tree
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Write video.mp4.pose in place of video.pose
+    #[arg(long)]
+    keep_suffix: bool,
+
+    /// Container image to run in, with apptainer or singularity as the node has it [default: this program]
+    #[arg(long, value_name = "FILE")]
+    sif: Option<PathBuf>,
+
+    /// GPUs of a task; none asks for no GPU
+    #[arg(long, value_name = "TYPE:N", default_value = "V100:1")]
+    gpus: String,
+
+    /// Partition
+    #[arg(long, value_name = "NAME", default_value = "lowprio")]
+    partition: String,
+
+    /// Time limit of a task; what is not done by then goes on in another job
+    #[arg(long, value_name = "TIME", default_value = "24:00:00")]
+    time: String,
+
+    /// Memory of a task
+    #[arg(long, value_name = "SIZE", default_value = "16G")]
+    mem: String,
+
+    /// Processors of a task
+    #[arg(long, value_name = "N", default_value = "4")]
+    cpus: String,
+
+    /// Further option of sbatch, as in --sbatch=--account=lab; can be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    sbatch: Vec<String>,
+
+    /// Print the script, and submit nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Options of oppose-native for each task, behind --
+    #[arg(last = true, value_name = "OPTIONS")]
+    options: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct StatusArguments {
+    /// Folder of the .pose files
+    output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct ResumeArguments {
+    /// Folder of the .pose files
+    output: PathBuf,
+
+    /// Print the script, and submit nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Why nothing was submitted, or nothing can be told.
+#[derive(Debug, thiserror::Error)]
+enum SlurmError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("no submission in {}: `oppose-native slurm submit` makes one", .0.display())]
+    NoRun(PathBuf),
+    #[error("{} has a tab or a line break in its name, which the lists of the tasks cannot hold: rename it", .0.display())]
+    Unlistable(PathBuf),
+    #[error("{0}")]
+    Unknown(String),
+    #[error("cannot start {program}: {source}; is this a node from which jobs are submitted?")]
+    Start { program: &'static str, source: io::Error },
+    #[error("{program} says: {words}")]
+    Refused { program: &'static str, words: String },
+}
+
+/// Does what was asked.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let done = match &arguments.command {
+        SlurmCommand::Submit(arguments) => submit(arguments),
+        SlurmCommand::Status(arguments) => status(&arguments.output),
+        SlurmCommand::Resume(arguments) => resume(arguments),
+    };
+    match done {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            eprintln!("{error}");
+            Outcome::NothingRan
+        }
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SlurmError {
+    move |source| SlurmError::Io { what, path: path.to_owned(), source }
+}
+
+/// The videos of all submissions, each once.
+fn all_jobs(runs: &[Run]) -> Result<Vec<Job>, SlurmError> {
+    let mut jobs = Vec::new();
+    let mut known = HashSet::new();
+    for run in runs {
+        for job in run.jobs().map_err(failed("read the lists in", &run.folder))? {
+            if known.insert(job.output.clone()) {
+                jobs.push(job);
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// The journals of all submissions, and that of runs without SLURM.
+fn journals(output: &Path, runs: &[Run]) -> Result<Vec<PathBuf>, SlurmError> {
+    let mut journals = vec![output.join(journal::NAME)];
+    for run in runs {
+        journals.extend(run.journals().map_err(failed("read", &run.folder))?);
+    }
+    Ok(journals)
+}
+
+/// How many frames the outputs have by the word of the journals.
+fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, u64>, SlurmError> {
+    journal::recorded_frames(&journals(output, runs)?).map_err(failed("read the journals in", output))
+}
+
+fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmError> {
+    let output = command.output().map_err(|source| SlurmError::Start { program, source })?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(SlurmError::Refused { program, words });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A task that SLURM has in its queue.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    number: usize,
+    is_running: bool,
+}
+
+/// The tasks of a submission that are in the queue; `None` where SLURM cannot be asked.
+fn queued(run: &Run) -> Option<Vec<Task>> {
+    let Some(array) = run.array() else { return Some(Vec::new()) };
+    let mut command = Command::new("squeue");
+    command.args(["--noheader", "--array", "--format=%K %t", "--jobs", &array]);
+    let lines = match call("squeue", &mut command) {
+        Ok(lines) => lines,
+        // It does not know jobs that ended some time ago.
+        Err(SlurmError::Refused { .. }) => return Some(Vec::new()),
+        Err(_) => return None,
+    };
+    let task = |line: &str| {
+        let (number, state) = line.trim().split_once(' ')?;
+        // One that is completing does nothing more.
+        let is_alive = state != "CG";
+        is_alive.then_some(Task { number: number.parse().ok()?, is_running: state != "PD" })
+    };
+    Some(lines.lines().filter_map(task).collect())
+}

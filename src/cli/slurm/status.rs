@@ -1,0 +1,70 @@
+//! `slurm status`: what is done, running, failed and left.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use oppose::batch::Job;
+use oppose::batch::journal::{self, Entry};
+use oppose::batch::slurm::Run;
+
+use super::super::{Outcome, done, plan};
+use super::{SlurmError, Task, all_jobs, failed, journals, queued, recorded};
+
+pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
+    let output = output.canonicalize().map_err(failed("read", output))?;
+    let runs = Run::all(&output).map_err(failed("read", &output))?;
+    if runs.is_empty() {
+        return Err(SlurmError::NoRun(output));
+    }
+    let jobs = all_jobs(&runs)?;
+    let of = jobs.len();
+    let mut told: HashMap<PathBuf, Entry> = HashMap::new();
+    for path in journals(&output, &runs)? {
+        for entry in journal::read(&path).map_err(failed("read the journal", &path))? {
+            told.insert(entry.output.clone(), entry);
+        }
+    }
+    let sorted = done::sort(jobs, &recorded(&output, &runs)?);
+    let done = sorted.done.len();
+    let missing: Vec<Job> =
+        sorted.left.into_iter().chain(sorted.unknown.into_iter().map(|(job, _)| job)).collect();
+    let (mut failures, mut left) = (Vec::new(), Vec::new());
+    for job in &missing {
+        match told.get(&job.output).map(|entry| &entry.outcome) {
+            Some(journal::Outcome::Failed { reason }) => failures.push((job, reason)),
+            _ => left.push(job),
+        }
+    }
+    println!("{done} of {of} videos done, {} failed, {} left", failures.len(), left.len());
+    let tasks: Option<Vec<Task>> =
+        runs.iter().map(queued).collect::<Option<Vec<_>>>().map(|tasks| tasks.concat());
+    let running = tasks.iter().flatten().filter(|task| task.is_running).count();
+    match &tasks {
+        Some(tasks) => println!("{running} tasks running, {} waiting", tasks.len() - running),
+        None => println!("squeue cannot be asked here"),
+    }
+    // What a task does in a second, by the videos that are done.
+    let (mut frames, mut bytes, mut seconds) = (0, 0, 0.0);
+    for entry in told.values() {
+        if let journal::Outcome::Done { frames: more, seconds: longer, .. } = entry.outcome {
+            frames += more;
+            seconds += longer;
+            bytes += plan::work(&entry.video);
+        }
+    }
+    if seconds > 0.0 {
+        println!("{:.1} frames a second and task", frames as f64 / seconds);
+        let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
+        if running > 0 && bytes_left > 0 {
+            let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
+            println!("about {:.1} hours left with {running} tasks", left / 3600.0);
+        }
+    }
+    for (job, reason) in failures {
+        println!("failed: {}: {reason}", job.video.display());
+    }
+    if done < of && tasks.is_some_and(|tasks| tasks.is_empty()) {
+        println!("nothing is running: oppose-native slurm resume {}", output.display());
+    }
+    Ok(if done == of { Outcome::AllDone } else { Outcome::SomeFailed })
+}

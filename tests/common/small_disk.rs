@@ -1,0 +1,28 @@
+//! A disk that is soon full.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A file system of its own, which this user may not be allowed to mount.
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    pub fn mount(kibibytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = format!("size={kibibytes}k");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What cannot be unmounted goes with the machine.
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
