@@ -6,7 +6,7 @@ mod common;
 use std::env;
 use std::fs;
 use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use common::{Need, names, output, repository, run_python, shared, trial};
