@@ -96,6 +96,19 @@ fn pictures_are_as_approved() {
     write_pose(&turned, openpose_137(), (240, 320), 30.0, 30);
     output(&mut render(&[text(&clip), text(&turned), "-o", text(&at("x"))]));
     is_as_approved(&at("x").join("000003.png"), "rotated.png");
+    let (clip, odd) = (repository("tests/clips/odd_444.mp4"), at("odd.pose"));
+    write_pose(&odd, openpose_137(), (321, 241), 25.0, 25);
+    output(&mut render(&[text(&clip), text(&odd), "-o", text(&at("y"))]));
+    is_as_approved(&at("y").join("000003.png"), "odd.png");
+    // Pixels of 16:15: circles of the file are a little wider than tall, and so is everything in the video.
+    let (clip, wide) = (repository("tests/clips/mpeg2_pal_interlaced_sar.mpg"), at("wide.pose"));
+    write_pose(&wide, openpose_137(), (720, 576), 25.0, 50);
+    let (frames, sheet) = (at("z"), at("sheet.png"));
+    let one = ["--columns", "1", "--rows", "1"];
+    output(render(&[text(&clip), text(&wide), "-o", text(&frames), "--sheet", text(&sheet)]).args(one));
+    let picture = Pixmap::load_png(frames.join("000003.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (768, 576));
+    is_as_approved(&sheet, "not_square.png");
 }
 
 /// Where something is drawn on white that leaves less than `least` of one colour.
