@@ -16,10 +16,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
+use super::overlays;
 use super::people::PeopleArguments;
 use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
-use super::render;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
 
 /// What the main job is told.
@@ -81,7 +81,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
 
-    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose
+    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose; of videos done before too, where
+    /// that is missing
     #[arg(long)]
     render: bool,
 
@@ -131,16 +132,9 @@ impl Arguments {
         video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
     }
 
-    /// Draws what was found over its video, where that is asked for. What goes wrong is told; whether nothing did.
+    /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
     fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        if !self.render {
-            return true;
-        }
-        let drawn = render::beside(&job.video, &job.output, &self.video_options(), cancel);
-        if let Err(error) = &drawn {
-            reporter.failed(&job.video, &error.to_string());
-        }
-        drawn.is_ok()
+        !self.render || overlays::draw(job, &self.video_options(), cancel, reporter)
     }
 
     /// OpenPose in this process.
@@ -160,6 +154,11 @@ enum StartError {
     Engine(#[from] OpenError),
     #[error("cannot write the journal {}: {source}", path.display())]
     Journal { path: PathBuf, source: std::io::Error },
+    #[error(
+        "--render reads the video once more, which standard input cannot be: save the video to a file, or draw the \
+         .pose file alone afterwards with `oppose-native render FILE.pose -o FILE.mp4`"
+    )]
+    RenderStandardInput,
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -179,24 +178,44 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let inputs =
         Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
     let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
+    if arguments.render && jobs.iter().any(|job| job.video.as_os_str() == video::STDIN) {
+        return Err(StartError::RenderStandardInput);
+    }
     let mut reporter = Reporter::new(arguments.progress);
-    let jobs: Vec<Job> = jobs.into_iter().filter(|job| !is_done(job, arguments, &mut reporter)).collect();
+    let (done, jobs): (Vec<Job>, Vec<Job>) =
+        jobs.into_iter().partition(|job| is_done(job, arguments, &mut reporter));
     if arguments.dry_run {
         for job in &jobs {
             println!("{}\t{}", job.video.display(), job.output.display());
         }
         return Ok(Outcome::AllDone);
     }
-    if jobs.is_empty() {
-        return Ok(Outcome::AllDone);
+    let signals = Signals::listen()?;
+    let all_drawn = !arguments.render
+        || overlays::draw_missing(&done, &arguments.video_options(), &signals.cancel, &mut reporter);
+    if signals.cancel.is_cancelled() {
+        return Ok(signals.outcome());
     }
+    let outcome = match jobs.is_empty() {
+        true => Outcome::AllDone,
+        false => work(jobs, arguments, &signals, reporter)?,
+    };
+    Ok(if outcome == Outcome::AllDone && !all_drawn { Outcome::SomeFailed } else { outcome })
+}
+
+/// Works on the videos that are not done yet.
+fn work(
+    jobs: Vec<Job>,
+    arguments: &Arguments,
+    signals: &Signals,
+    mut reporter: Reporter,
+) -> Result<Outcome, StartError> {
     plan::check_outputs(&jobs)?;
     reporter.keep(arguments.journal(jobs.len())?);
-    let signals = Signals::listen()?;
     let places = arguments.workers.places()?;
     if places.len() > 1 && jobs.len() > 1 {
         let limits = arguments.workers.limits();
-        let (mut outcome, done) = workers::run(&jobs, &places, limits, &signals, &mut reporter);
+        let (mut outcome, done) = workers::run(&jobs, &places, limits, signals, &mut reporter);
         // Not before: each overlay takes all processors for itself.
         for job in &done {
             if signals.cancel.is_cancelled() {

@@ -10,6 +10,7 @@ mod generate;
 mod greeting;
 mod inspect;
 mod openpose_options;
+mod overlays;
 mod people;
 mod plan;
 mod progress;
