@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # gcc links, libclang and FFmpeg's headers make the decoder's bindings, python3 and pip fetch the models.
-packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     ca-certificates curl python3 python3-pip)
 if [ "${1:-build}" = test ]; then
     # The real ffmpeg program to compare with, a Python of its own for the real pose-format, and a reader of scripts.

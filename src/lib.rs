@@ -17,6 +17,8 @@
 //! # }
 //! ```
 //!
+//! The [`guide`] goes on from here: a folder, frames and engines of your own, what is in a file, a look at it.
+//!
 //! Data flows one way, and each room is useful alone:
 //!
 //! * [`video`] decodes files, pictures and pipes to upright frames. Frames of your own: implement
@@ -35,6 +37,7 @@ pub mod batch;
 pub mod doctor;
 pub mod engine;
 pub mod gpu;
+pub mod guide;
 pub mod inspect;
 pub mod people;
 pub mod pipeline;

@@ -144,4 +144,9 @@ fn each_damage_has_its_sentence() {
     assert!(changed(33, b"XYZ").contains("expected letters ending in C"));
     let empty = Pose::from_frames(&Skeleton::default(), 1, 1, 25.0, &[]).unwrap();
     assert!(message(&empty.to_bytes().unwrap()).contains("names no points"));
+    // A few bytes that ask for four thousand million frames of nobody.
+    let mut nobody = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
+    let frames = nobody.len() - 6;
+    nobody[frames..frames + 4].fill(255);
+    assert!(message(&nobody).contains("frames that show nobody is 4294967295"));
 }

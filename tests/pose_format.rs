@@ -132,12 +132,42 @@ fn they_write_ours_again_unchanged() {
     }
 }
 
+/// The package finds the shoulders in our header, and every person gets shoulders of width 1 around 0.
+fn they_normalize_ours() {
+    #[derive(Deserialize)]
+    struct Normalized {
+        points: [String; 2],
+        distance: f64,
+        middle: Vec<f64>,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, skeleton, shoulders) in [
+        ("openpose", openpose_137(), ["pose_keypoints_2d.RShoulder", "pose_keypoints_2d.LShoulder"]),
+        ("holistic", holistic_576(), ["POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER"]),
+    ] {
+        let mut frame = FramePose::new(1, skeleton.points(), skeleton.dimensions());
+        for (index, value) in frame.coordinates_mut().iter_mut().enumerate() {
+            *value = (index % 97) as f32 * 5.0;
+        }
+        frame.confidences_mut().fill(0.5);
+        let pose = Pose::from_frames(skeleton, 640, 480, 25.0, &[frame]).unwrap();
+        let path = folder.path().join(format!("{name}.pose"));
+        fs::write(&path, pose.to_bytes().unwrap()).unwrap();
+        let printed = run_python("pose_files.py", [Path::new("normalize"), &path]);
+        let Normalized { points, distance, middle } = serde_json::from_str(&printed).unwrap();
+        assert_eq!(points, shoulders, "{name}");
+        assert!((distance - 1.0).abs() < 1e-5, "{name}: {distance}");
+        assert!(middle.iter().all(|axis| axis.abs() < 1e-5), "{name}: {middle:?}");
+    }
+}
+
 fn main() {
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
         ("ours_is_byte_for_byte_theirs", ours_is_byte_for_byte_theirs),
         ("we_read_theirs", we_read_theirs),
         ("we_read_version_0_1", we_read_version_0_1),
         ("they_read_ours", they_read_ours),
+        ("they_normalize_ours", they_normalize_ours),
         ("they_write_ours_again_unchanged", they_write_ours_again_unchanged),
     ];
     let needs = [Need::Python("pose_format.utils.holistic")];

@@ -6,7 +6,7 @@ mod common;
 use std::env;
 use std::fs;
 use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use common::{Need, names, output, repository, run_python, shared, trial};
@@ -96,6 +96,19 @@ fn pictures_are_as_approved() {
     write_pose(&turned, openpose_137(), (240, 320), 30.0, 30);
     output(&mut render(&[text(&clip), text(&turned), "-o", text(&at("x"))]));
     is_as_approved(&at("x").join("000003.png"), "rotated.png");
+    let (clip, odd) = (repository("tests/clips/odd_444.mp4"), at("odd.pose"));
+    write_pose(&odd, openpose_137(), (321, 241), 25.0, 25);
+    output(&mut render(&[text(&clip), text(&odd), "-o", text(&at("y"))]));
+    is_as_approved(&at("y").join("000003.png"), "odd.png");
+    // Pixels of 16:15: circles of the file are a little wider than tall, and so is everything in the video.
+    let (clip, wide) = (repository("tests/clips/mpeg2_pal_interlaced_sar.mpg"), at("wide.pose"));
+    write_pose(&wide, openpose_137(), (720, 576), 25.0, 50);
+    let (frames, sheet) = (at("z"), at("sheet.png"));
+    let one = ["--columns", "1", "--rows", "1"];
+    output(render(&[text(&clip), text(&wide), "-o", text(&frames), "--sheet", text(&sheet)]).args(one));
+    let picture = Pixmap::load_png(frames.join("000003.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (768, 576));
+    is_as_approved(&sheet, "not_square.png");
 }
 
 /// Where something is drawn on white that leaves less than `least` of one colour.
@@ -267,26 +280,16 @@ fn ffprobe_agrees() {
     let at = |name: &str| folder.path().join(name);
     let clip = repository("tests/clips/audio_first.mp4");
     write_pose(&at("a.pose"), openpose_137(), (320, 240), 25.0, 50);
-    let made = |name: &str| {
-        let ended = render(&[text(&clip), text(&at("a.pose")), "-o", text(&at(name))]).output().unwrap();
-        assert!(ended.status.success(), "{ended:?}");
-        String::from_utf8(ended.stderr).unwrap()
-    };
+    let made = |name: &str| output(&mut render(&[text(&clip), text(&at("a.pose")), "-o", text(&at(name))]));
     made("a.mp4");
     let entries = "stream=codec_name,width,height,pix_fmt,avg_frame_rate,nb_read_frames";
     assert_eq!(probe(&at("a.mp4"), "v", entries), "h264,320,240,yuv420p,25/1,50");
     assert_eq!(probe(&at("a.mp4"), "v", "stream=r_frame_rate,start_time"), "25/1,0.000000");
-    assert_eq!(
-        probe(&at("a.mp4"), "a", "stream=codec_name,nb_read_frames"),
-        probe(&clip, "a", "stream=codec_name,nb_read_frames")
-    );
-    let said = made("a.webm");
-    assert!(said.contains("aac") && said.contains("left out"), "{said}");
+    made("a.webm");
     assert_eq!(
         probe(&at("a.webm"), "v", "stream=codec_name,width,height,r_frame_rate,nb_read_frames"),
         "vp9,320,240,25/1,50"
     );
-    assert_eq!(probe(&at("a.webm"), "a", "stream=codec_name"), "");
     made("a.gif");
     assert_eq!(
         probe(&at("a.gif"), "v", "stream=codec_name,width,height,r_frame_rate,nb_read_frames"),
@@ -344,26 +347,41 @@ fn bad_input_is_refused() {
         assert_eq!(names(folder.path()), before, "{words}");
     }
     assert_eq!(fs::read(at("there.mp4")).unwrap(), b"mine");
+    // Before anything is estimated.
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    let ended = piped.args(["-", "-o", text(&at("b.pose")), "--render"]).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("save the video to a file"), "{said}");
 }
 
 fn main_command_renders_in_one_go() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
     fs::copy(repository("assets/sample.mp4"), &clip).unwrap();
-    let run = |more: &[&str]| -> PathBuf {
+    let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
-        command.arg(folder.path()).args(["--engine", "holistic", "--render", "--overwrite", "--track"]);
+        command.arg(folder.path()).args(["--engine", "holistic", "--render", "--track"]);
         output(command.args(more).arg("--model-folder").arg(common::models()));
-        folder.path().join("clip.pose.mp4")
     };
-    let made = run(&[]);
-    assert_eq!(probe(&made, "v", "stream=r_frame_rate,nb_read_frames"), "30000/1001,90");
-    // The second run does not take the overlay for a video of the folder.
+    let made = folder.path().join("clip.pose.mp4");
+    let modified = || fs::metadata(&made).unwrap().modified().unwrap();
     run(&[]);
+    let facts = || probe(&made, "v", "stream=r_frame_rate,nb_read_frames");
+    assert_eq!(facts(), "30000/1001,90");
+    // The second run does not take the overlay for a video of the folder.
+    run(&["--overwrite"]);
     assert_eq!(names(folder.path()), ["clip.mp4", "clip.pose", "clip.pose.mp4"]);
+    // Of a video that is done the overlay is kept, or drawn where it is missing.
+    let before = modified();
+    run(&[]);
+    assert_eq!(modified(), before);
+    fs::remove_file(&made).unwrap();
+    run(&[]);
+    assert_eq!(facts(), "30000/1001,90");
     // Several processes.
     fs::copy(&clip, folder.path().join("other.mp4")).unwrap();
-    run(&["--workers", "2"]);
+    run(&["--workers", "2", "--overwrite"]);
     let all = ["clip.mp4", "clip.pose", "clip.pose.mp4", "other.mp4", "other.pose", "other.pose.mp4"];
     assert_eq!(names(folder.path()), all);
 }

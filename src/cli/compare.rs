@@ -46,9 +46,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 
 /// Prints the comparison and says by its outcome whether the files agree.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let compared = compare_files(arguments).and_then(|comparison| {
-        print(arguments, &comparison)?;
-        Ok(comparison)
+    let compared = compare_files(arguments).and_then(|comparison| match print(arguments, &comparison) {
+        // Who reads only the first lines closes the pipe.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(comparison),
     });
     match compared {
         Ok(comparison) => match arguments.within {

@@ -12,7 +12,7 @@ pub struct Sorted {
     /// To be worked on, in the order of the jobs.
     pub left: Vec<Job>,
     /// Done, and what is there.
-    pub done: Vec<(PathBuf, String)>,
+    pub done: Vec<(Job, String)>,
     /// Outputs of those that are in the way, and what they are.
     pub in_the_way: Vec<(PathBuf, String)>,
     /// Of which it is not known, and why.
@@ -29,7 +29,7 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, u64>) -> Sorted {
             Existing::Complete { frames } => {
                 let found = job.output.display();
                 let found = format!("{found} exists, with {frames} frames; --overwrite makes it anew");
-                sorted.done.push((job.video, found));
+                sorted.done.push((job, found));
             }
             Existing::Other(reason) => {
                 sorted.in_the_way.push((job.output.clone(), reason));

@@ -17,10 +17,10 @@ use super::Outcome;
 use super::done::{self, Sorted};
 use super::engine::{EngineArguments, OpenError};
 use super::opened::Opened;
+use super::overlays;
 use super::people::PeopleArguments;
 use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
-use super::render;
 use super::signals::Signals;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
 
@@ -96,7 +96,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
 
-    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose
+    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose; of videos done before too, where
+    /// that is missing
     #[arg(long)]
     render: bool,
 
@@ -146,16 +147,9 @@ impl Arguments {
         video::Options { rotate: self.rotate, frame_rate: self.fps, decoder, ..video::Options::default() }
     }
 
-    /// Draws what was found over its video, where that is asked for. What goes wrong is told; whether nothing did.
+    /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
     fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        if !self.render {
-            return true;
-        }
-        let drawn = render::beside(&job.video, &job.output, &self.video_options(Place::default()), cancel);
-        if let Err(error) = &drawn {
-            reporter.trouble(&job.video, &error.to_string());
-        }
-        drawn.is_ok()
+        !self.render || overlays::draw(job, &self.video_options(Place::default()), cancel, reporter)
     }
 
     /// OpenPose in this process.
@@ -177,6 +171,11 @@ enum StartError {
     Journal { path: PathBuf, source: std::io::Error },
     #[error("cannot read the journal: {source}; give another with --journal")]
     ReadJournal { source: std::io::Error },
+    #[error(
+        "--render reads the video once more, which standard input cannot be: save the video to a file, or draw the \
+         .pose file alone afterwards with `oppose-native render FILE.pose -o FILE.mp4`"
+    )]
+    RenderStandardInput,
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -196,6 +195,9 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let inputs =
         Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
     let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
+    if arguments.render && jobs.iter().any(|job| job.video.as_os_str() == video::STDIN) {
+        return Err(StartError::RenderStandardInput);
+    }
     if !arguments.dry_run {
         plan::sweep(&jobs);
     }
@@ -230,13 +232,22 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
         reporter.failed(&job.video, &job.output, reason);
     }
     let signals = Signals::listen()?;
+    let mut all_drawn = true;
+    if arguments.render {
+        let jobs: Vec<Job> = done.into_iter().map(|(job, _)| job).collect();
+        let options = arguments.video_options(Place::default());
+        all_drawn = overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
+        if signals.cancel.is_cancelled() {
+            return Ok(signals.outcome());
+        }
+    }
     let outcome = match left.is_empty() {
         true => Outcome::AllDone,
         false => work(left, arguments, &signals, &mut reporter)?,
     };
     reporter.finish(journal.map(|journal| journal.with_extension("failed.list")));
     match outcome {
-        Outcome::AllDone if !unknown.is_empty() => Ok(Outcome::SomeFailed),
+        Outcome::AllDone if !unknown.is_empty() || !all_drawn => Ok(Outcome::SomeFailed),
         outcome => Ok(outcome),
     }
 }

@@ -13,6 +13,7 @@ mod greeting;
 mod inspect;
 mod opened;
 mod openpose_options;
+mod overlays;
 mod people;
 mod plan;
 mod progress;

@@ -230,8 +230,8 @@ impl Reporter {
     }
 
     /// Videos need no work.
-    pub fn skipped(&mut self, videos: &[(PathBuf, String)]) {
-        for (video, reason) in videos {
+    pub fn skipped(&mut self, videos: &[(Job, String)]) {
+        for (Job { video, .. }, reason) in videos {
             self.tally.skipped();
             if self.style == Style::Json || videos.len() <= SCREEN {
                 self.say_skipped(video, reason);

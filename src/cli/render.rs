@@ -118,32 +118,8 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
     Ok(Outcome::AllDone)
 }
 
-/// Draws what was just found over its video, as `NAME.pose.mp4` beside `NAME.pose`. One that is there is of an earlier
-/// run and is replaced.
-pub fn beside(
-    video: &Path,
-    pose: &Path,
-    options: &video::Options,
-    cancel: &Cancel,
-) -> Result<(), Box<dyn std::error::Error>> {
-    if video.as_os_str() == video::STDIN {
-        return Err(InputError::StandardInput.into());
-    }
-    let source = video::open(video, options)?;
-    let mut target = pose.as_os_str().to_owned();
-    target.push(".mp4");
-    let options = OverlayOptions {
-        audio: Some(video.to_owned()),
-        overwrite: true,
-        cancel: cancel.clone(),
-        ..OverlayOptions::default()
-    };
-    write(Some(source), &[&Pose::read_file(pose)?], Path::new(&target), &options)?;
-    Ok(())
-}
-
 /// Writes the overlay and says what it is.
-fn write(
+pub fn write(
     video: Option<Box<dyn Source>>,
     poses: &[&Pose],
     target: &Path,

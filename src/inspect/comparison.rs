@@ -10,8 +10,9 @@ use crate::pose::{FramePose, Pose, Skeleton};
 /// Seconds by which one file may begin later than the other.
 const LONGEST_OFFSET: f32 = 2.0;
 
-/// Frames that the offset is searched on.
-const OFFSET_FRAMES: usize = 200;
+/// People, counted once a frame, that the offset is searched on, about: a few frames of a crowd tell as much as many of
+/// one person.
+const OFFSET_SIGHTINGS: usize = 500;
 
 /// An offset is believed when it brings the bodies nearer than this share of their distance without it: one frame of
 /// somebody at rest is like the next.
@@ -228,7 +229,8 @@ fn offset(first: &Pose, second: &Pose) -> i64 {
         if frames.len() * 2 < first.frames().min(second.frames()) {
             return None;
         }
-        let step = (frames.len() / OFFSET_FRAMES).max(1);
+        let sightings: usize = frames.iter().map(|&(frame, _)| ours[frame].len()).sum();
+        let step = (sightings / OFFSET_SIGHTINGS).max(1);
         let nearest = |people: &[Points], person: &Points| {
             people.iter().filter_map(|other| distance(person, other)).min_by(f32::total_cmp)
         };

@@ -33,10 +33,13 @@ pub struct Pose {
     confidences: Vec<f32>,
 }
 
-/// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
-const MAX_BEGINNING: u64 = 1 << 20;
 /// The longest file that is read into memory, in bytes: 9 hours of ten people with 137 points at 60 frames a second.
 const MAX_FILE: u64 = 1 << 35;
+/// The most frames that show nobody, 46 hours at 60 a second: they take no bytes, so that a file of a few could ask for
+/// any number.
+const MAX_EMPTY_FRAMES: u64 = 10_000_000;
+/// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
+const MAX_BEGINNING: u64 = 1 << 20;
 /// What they take of the skeletons that the engines speak, and more.
 const USUAL_BEGINNING: u64 = 1 << 16;
 
@@ -73,6 +76,10 @@ impl Counts {
             (true, 1..) => (bytes.left() as u64 + behind) / frame_bytes,
             _ => counted,
         };
+        if people == 0 && frames > MAX_EMPTY_FRAMES {
+            let what = "the number of frames that show nobody";
+            return Err(PoseError::TooLarge { what, value: frames, limit: MAX_EMPTY_FRAMES });
+        }
         Ok(Self { header, fps, frames, people })
     }
 }
@@ -101,7 +108,7 @@ impl Pose {
         if bytes.left() > 0 {
             return Err(PoseError::Trailing { bytes: bytes.left() });
         }
-        // They came out of a slice, so they fit; a frame of nobody takes no bytes and is bounded by its u32.
+        // They came out of a slice, so they fit; frames of nobody take no bytes and are limited.
         Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
     }
 

@@ -3,6 +3,7 @@
 mod draw;
 mod overlay;
 mod sheet;
+mod sink;
 mod window;
 
 use std::io;
@@ -86,4 +87,10 @@ pub enum RenderError {
     /// The picture cannot be encoded.
     #[error("cannot encode the picture: {0}")]
     Encode(String),
+}
+
+/// By how much frames are stretched to the right and down so that their pixels become square: nothing is ever made
+/// smaller. See [`Source::pixel_aspect`](crate::video::Source::pixel_aspect).
+fn to_square_pixels(aspect: f64) -> (f32, f32) {
+    (aspect.max(1.0) as f32, (1.0 / aspect).max(1.0) as f32)
 }

@@ -3,17 +3,18 @@
 //! Decoding, drawing and encoding are three threads joined by bounded channels: memory is flat.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tiny_skia::{Color, Pixmap, Transform};
+use tiny_skia::{Color, FilterQuality, Pixmap, PixmapPaint, Transform};
 
+use super::sink::Sink;
 use super::window::Window;
-use super::{RenderError, draw_people};
+use super::{RenderError, draw_people, to_square_pixels};
 use crate::pipeline::Cancel;
 use crate::pose::{FramePose, Pose};
-use crate::video::{Encoder, EncoderOptions, Frame, FrameRate, MAX_PIXELS, Source};
+use crate::video::{EncoderOptions, Frame, FrameRate, MAX_PIXELS, Source};
 
 /// Frames that wait between two stages.
 const QUEUE: usize = 4;
@@ -45,7 +46,8 @@ pub struct Overlay {
 /// Draws `poses` over `video`, side by side where there are several, and writes `target`: a video where its name ends
 /// in .mp4, .mov, .mkv, .webm or .gif, else a folder of PNG pictures. Without a video the background is white.
 ///
-/// The pictures have the video's own instants, or the frame rate of the first pose file.
+/// The pictures have the video's own instants, or the frame rate of the first pose file. Where the video's pixels are
+/// not square they are stretched until they are.
 ///
 /// # Errors
 /// The video cannot be read, the pose files do not belong to it or to each other, or `target` cannot be written.
@@ -78,7 +80,8 @@ pub fn overlay(
         Some(video) => video.info().frame_rate,
         None => FrameRate::from_f32(first.fps).ok_or(RenderError::Rate(first.fps))?,
     };
-    let canvas = Canvas::new(poses, options.crop_to_person)?;
+    let stretch = to_square_pixels(video.as_ref().map_or(1.0, |video| video.pixel_aspect()));
+    let canvas = Canvas::new(poses, options.crop_to_person, stretch)?;
     let (width, height) = canvas.size;
     let encoder = EncoderOptions {
         width,
@@ -143,15 +146,22 @@ fn draw(canvas: &Canvas, poses: &[&Pose], frames: &Receiver<Decoded>, drawn: &Se
     }
 }
 
-/// Where each pose is drawn: panels beside each other, each a window of the frames.
+/// Where each pose is drawn: panels beside each other.
 struct Canvas {
     size: (u32, u32),
-    /// Left edge on the canvas, and what is shown there.
-    panels: Vec<(u32, Window)>,
+    panels: Vec<Panel>,
+}
+
+/// A window of the frames and its place on the canvas.
+struct Panel {
+    window: Window,
+    left: u32,
+    width: u32,
+    height: u32,
 }
 
 impl Canvas {
-    fn new(poses: &[&Pose], crop_to_person: bool) -> Result<Self, RenderError> {
+    fn new(poses: &[&Pose], crop_to_person: bool, stretch: (f32, f32)) -> Result<Self, RenderError> {
         let whole = |pose: &&Pose| Window::whole(u32::from(pose.header.width), u32::from(pose.header.height));
         let mut windows: Vec<Window> = poses.iter().map(whole).collect();
         if crop_to_person {
@@ -168,8 +178,10 @@ impl Canvas {
         let mut panels = Vec::new();
         let mut size = (0, 0);
         for window in windows {
-            panels.push((size.0, window));
-            size = (size.0 + window.width, size.1.max(window.height));
+            let stretched = |side: u32, stretch: f32| (side as f32 * stretch).round() as u32;
+            let (width, height) = (stretched(window.width, stretch.0), stretched(window.height, stretch.1));
+            panels.push(Panel { window, left: size.0, width, height });
+            size = (size.0 + width, size.1.max(height));
         }
         if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
             return Err(RenderError::TooLarge(size.0, size.1));
@@ -184,38 +196,51 @@ impl Canvas {
         index: usize,
         people: &mut FramePose,
     ) -> Result<Pixmap, RenderError> {
-        if let [(_, window)] = self.panels[..] {
-            return panel(frame, poses[0], index, window, people);
+        if let [panel] = &self.panels[..] {
+            return panel.draw(frame, poses[0], index, people);
         }
         let mut canvas = blank(self.size.0, self.size.1)?;
-        for (&(left, window), pose) in self.panels.iter().zip(poses) {
-            let panel = panel(frame, pose, index, window, people)?;
+        for (panel, pose) in self.panels.iter().zip(poses) {
+            let picture = panel.draw(frame, pose, index, people)?;
             let row = self.size.0 as usize * 4;
             let rows = canvas.data_mut().chunks_exact_mut(row);
-            for (row, shown) in rows.zip(panel.data().chunks_exact(window.width as usize * 4)) {
-                row[left as usize * 4..][..shown.len()].copy_from_slice(shown);
+            for (row, shown) in rows.zip(picture.data().chunks_exact(panel.width as usize * 4)) {
+                row[panel.left as usize * 4..][..shown.len()].copy_from_slice(shown);
             }
         }
         Ok(canvas)
     }
 }
 
-/// One pose over its frame.
-fn panel(
-    frame: Option<&Frame>,
-    pose: &Pose,
-    index: usize,
-    window: Window,
-    people: &mut FramePose,
-) -> Result<Pixmap, RenderError> {
-    let mut picture = blank(window.width, window.height)?;
-    if let Some(frame) = frame {
-        copy_window(frame, window, &mut picture);
+impl Panel {
+    /// One pose over its frame.
+    fn draw(
+        &self,
+        frame: Option<&Frame>,
+        pose: &Pose,
+        index: usize,
+        people: &mut FramePose,
+    ) -> Result<Pixmap, RenderError> {
+        let window = self.window;
+        let stretch = (self.width as f32 / window.width as f32, self.height as f32 / window.height as f32);
+        let mut picture = blank(self.width, self.height)?;
+        match frame {
+            Some(frame) if stretch == (1.0, 1.0) => copy_window(frame, window, &mut picture),
+            Some(frame) => {
+                let mut stored = blank(window.width, window.height)?;
+                copy_window(frame, window, &mut stored);
+                let paint = PixmapPaint { quality: FilterQuality::Bilinear, ..PixmapPaint::default() };
+                let stretch = Transform::from_scale(stretch.0, stretch.1);
+                picture.draw_pixmap(0, 0, stored.as_ref(), &paint, stretch, None);
+            }
+            None => {}
+        }
+        pose.copy_frame(index, people);
+        let placement = Transform::from_translate(-(window.x as f32), -(window.y as f32));
+        let placement = placement.post_scale(stretch.0, stretch.1);
+        draw_people(&mut picture, &pose.header.skeleton, people, placement);
+        Ok(picture)
     }
-    pose.copy_frame(index, people);
-    let placement = Transform::from_translate(-(window.x as f32), -(window.y as f32));
-    draw_people(&mut picture, &pose.header.skeleton, people, placement);
-    Ok(picture)
 }
 
 /// A white picture.
@@ -232,51 +257,6 @@ fn copy_window(frame: &Frame, window: Window, picture: &mut Pixmap) {
         let bgr = &bgr.as_chunks::<3>().0[window.x as usize..];
         for (pixel, &[blue, green, red]) in row.as_chunks_mut::<4>().0.iter_mut().zip(bgr) {
             *pixel = [red, green, blue, 255];
-        }
-    }
-}
-
-/// Where the pictures go.
-enum Sink {
-    Video(Box<Encoder>),
-    /// A folder, and the digits of a picture's number.
-    Pictures(PathBuf, usize),
-}
-
-impl Sink {
-    fn create(target: &Path, options: &EncoderOptions, frames: u64) -> Result<Self, RenderError> {
-        // A suffix that is no video's is a mistake sooner than the name of a folder.
-        if Encoder::can_write(target) || (target.extension().is_some() && !target.is_dir()) {
-            return Ok(Self::Video(Box::new(Encoder::create(target, options)?)));
-        }
-        let failed = |source| RenderError::Write { path: target.to_owned(), source };
-        fs::create_dir_all(target).map_err(failed)?;
-        if !options.overwrite && fs::read_dir(target).map_err(failed)?.next().is_some() {
-            return Err(RenderError::FolderNotEmpty(target.to_owned()));
-        }
-        Ok(Self::Pictures(target.to_owned(), frames.saturating_sub(1).to_string().len().max(6)))
-    }
-
-    fn write(&mut self, index: u64, picture: &Pixmap, time: Option<Duration>) -> Result<(), RenderError> {
-        match self {
-            Self::Video(encoder) => Ok(encoder.write(picture.data(), time)?),
-            Self::Pictures(folder, digits) => {
-                let path = folder.join(format!("{index:0digits$}.png"));
-                let png = picture.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
-                fs::write(&path, png).map_err(|source| RenderError::Write { path, source })
-            }
-        }
-    }
-
-    /// Completes the file; says why the sound was left out, where it was.
-    fn finish(self) -> Result<Option<String>, RenderError> {
-        match self {
-            Self::Video(encoder) => {
-                let left_out = encoder.audio_left_out().map(str::to_owned);
-                encoder.finish()?;
-                Ok(left_out)
-            }
-            Self::Pictures(..) => Ok(None),
         }
     }
 }

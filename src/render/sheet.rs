@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tiny_skia::{FilterQuality, IntSize, Pixmap, PixmapPaint, Transform};
 
-use super::{RenderError, draw_people};
+use super::{RenderError, draw_people, to_square_pixels};
 use crate::pose::{FramePose, Pose};
 use crate::video::{Frame, Source};
 
@@ -57,9 +57,11 @@ pub fn contact_sheet(
     // The middle of each of `cells` equal spans.
     let shown: Vec<u64> = (0..cells).map(|cell| (2 * cell + 1) * frames / (2 * cells)).collect();
 
-    let scale = (CELL_WIDTH as f32 / width as f32).min(1.0);
-    let cell_width = ((width as f32 * scale).round() as u32).max(1);
-    let cell_height = ((height as f32 * scale).round() as u32).max(1);
+    let stretch = to_square_pixels(video.pixel_aspect());
+    let (shown_width, shown_height) = (width as f32 * stretch.0, height as f32 * stretch.1);
+    let scale = (CELL_WIDTH as f32 / shown_width).min(1.0);
+    let cell_width = ((shown_width * scale).round() as u32).max(1);
+    let cell_height = ((shown_height * scale).round() as u32).max(1);
     let (sheet_width, sheet_height) = (cell_width * columns, cell_height * rows);
     let mut sheet =
         Pixmap::new(sheet_width, sheet_height).ok_or(RenderError::TooLarge(sheet_width, sheet_height))?;
@@ -72,7 +74,7 @@ pub fn contact_sheet(
         if shown.get(cell) != Some(&frame.index()) {
             continue;
         }
-        let picture = cell_picture(&frame, pose, &mut people, scale, cell_width, cell_height)?;
+        let picture = cell_picture(&frame, pose, &mut people, cell_width, cell_height)?;
         let x = (cell as u32 % columns * cell_width) as i32;
         let y = (cell as u32 / columns * cell_height) as i32;
         sheet.draw_pixmap(x, y, picture.as_ref(), &PixmapPaint::default(), Transform::identity(), None);
@@ -88,7 +90,6 @@ fn cell_picture(
     frame: &Frame,
     pose: &Pose,
     people: &mut FramePose,
-    scale: f32,
     width: u32,
     height: u32,
 ) -> Result<Pixmap, RenderError> {
@@ -99,7 +100,7 @@ fn cell_picture(
     let paint = PixmapPaint { quality: FilterQuality::Bilinear, ..PixmapPaint::default() };
     cell.draw_pixmap(0, 0, whole.as_ref(), &paint, shrink, None);
     pose.copy_frame(frame.index() as usize, people);
-    draw_people(&mut cell, &pose.header.skeleton, people, Transform::from_scale(scale, scale));
+    draw_people(&mut cell, &pose.header.skeleton, people, shrink);
     Ok(cell)
 }
 

@@ -112,6 +112,12 @@ pub trait Source: Send {
 
     /// What was found on the way; complete after the last frame.
     fn summary(&self) -> DecodeSummary;
+
+    /// Width of a pixel by its height: more than 1 where the video is to be shown wider than its frames are. Only
+    /// pictures for eyes need it; coordinates count pixels, whatever their shape.
+    fn pixel_aspect(&self) -> f64 {
+        1.0
+    }
 }
 
 /// Opens a video file, a picture (one frame), a folder of pictures, or [`STDIN`].

@@ -26,6 +26,9 @@ use super::{
 /// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
 const POOLED_FRAMES: usize = 64;
 
+/// Pixels that are longer than this are not believed: anamorphic film has up to 2.
+const LONGEST_PIXEL: f64 = 4.0;
+
 /// A video that FFmpeg reads.
 pub(super) struct Reader {
     input: Input,
@@ -35,6 +38,8 @@ pub(super) struct Reader {
     ending: Ending,
     info: VideoInfo,
     stored_size: (u32, u32),
+    pixel_aspect: f64,
+    is_picture: bool,
     orientation: Orientation,
     scaler: Scaler,
     keeps_planes: bool,
@@ -99,6 +104,8 @@ impl Reader {
             ending,
             info: VideoInfo { width: 0, height: 0, frame_rate, announced_frames },
             stored_size: (0, 0),
+            pixel_aspect: 1.0,
+            is_picture,
             orientation: Orientation::default(),
             scaler: Scaler::default(),
             keeps_planes,
@@ -135,7 +142,21 @@ impl Reader {
         let matrix = matrix.or_else(|| exif.as_ref().map(frame::SideData::data));
         self.orientation = Orientation::choose(options.rotate, matrix);
         (self.info.width, self.info.height) = self.orientation.upright(width, height);
+        self.pixel_aspect = self.upright_pixel_aspect();
         Ok(())
+    }
+
+    /// What pictures say of it is their resolution in print, which is often nonsense.
+    fn upright_pixel_aspect(&self) -> f64 {
+        let stored = f64::from(self.decoded.aspect_ratio());
+        let plausible = 1.0 / LONGEST_PIXEL..=LONGEST_PIXEL;
+        if self.is_picture || !plausible.contains(&stored) {
+            return 1.0;
+        }
+        match self.orientation.upright(1, 2) {
+            (1, _) => stored,
+            _ => 1.0 / stored,
+        }
     }
 
     /// Decodes the next frame into `self.decoded`; `false` after the last.
@@ -287,6 +308,10 @@ impl Source for Reader {
             damaged_packets: self.damaged_packets,
             variable_rate: self.timing.variable(self.info.frame_rate, tick),
         }
+    }
+
+    fn pixel_aspect(&self) -> f64 {
+        self.pixel_aspect
     }
 }
 

@@ -12,8 +12,9 @@ use ffmpeg_next::frame;
 
 use super::ColorMatrix;
 
-/// Bytes FFmpeg's vector code may write past the end of a row whose length is no multiple of this.
-const ROW_ALIGNMENT: usize = 64;
+/// Pixels that FFmpeg's vector code writes at once, at most: of a row that is no multiple of this it writes the last
+/// block whole.
+const BLOCK: u32 = 64;
 
 /// What of a frame decides how it is converted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,10 +54,10 @@ impl Scaler {
         };
         let (_, context) = self.context.insert((key, context));
         let row = key.width as usize * 3;
-        if row.is_multiple_of(ROW_ALIGNMENT) {
+        if key.width.is_multiple_of(BLOCK) {
             return context.run(frame, bgr, row);
         }
-        let stride = row.next_multiple_of(ROW_ALIGNMENT);
+        let stride = key.width.next_multiple_of(BLOCK) as usize * 3;
         self.padded.resize(stride * key.height as usize, 0);
         let converted = context.run(frame, &mut self.padded, stride);
         for (packed, padded) in bgr.chunks_exact_mut(row).zip(self.padded.chunks_exact(stride)) {
@@ -165,8 +166,8 @@ impl Context {
         let target = [rows.as_mut_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut()];
         let lines = [line, 0, 0, 0];
         // SAFETY: the frame has the format and size the context was made for (`Key`), so its planes hold
-        // what is read; `rows` holds `height` rows of `stride` bytes (asserted), each with room for the
-        // rounding of FFmpeg's vector code (`ROW_ALIGNMENT`).
+        // what is read; `rows` holds `height` rows of `stride` bytes (asserted), each with room for whole blocks
+        // of FFmpeg's vector code (`BLOCK`; a test looks behind the last row).
         let converted = unsafe {
             let source = frame.as_ptr();
             ffi::sws_scale(
@@ -187,5 +188,34 @@ impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: the context came from sws_getContext and is freed once.
         unsafe { ffi::sws_freeContext(self.0.as_ptr()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_behind_the_last_row() {
+        crate::video::reader::start_ffmpeg();
+        let formats = [Pixel::YUV420P, Pixel::YUVJ420P, Pixel::YUV422P, Pixel::YUV444P, Pixel::NV12];
+        for format in formats.into_iter().chain([Pixel::YUV420P10LE, Pixel::RGB24, Pixel::BGRA, Pixel::GRAY8])
+        {
+            for width in 16..=272 {
+                let frame = frame::Video::new(format, width, 16);
+                let key = Key {
+                    format,
+                    width,
+                    height: 16,
+                    color_space: frame.color_space(),
+                    color_range: frame.color_range(),
+                };
+                let stride = width.next_multiple_of(BLOCK) as usize * 3;
+                let mut rows = vec![0xab; stride * 16 + 256];
+                assert!(Context::new(&key).unwrap().run(&frame, &mut rows, stride));
+                let behind = &rows[stride * 16..];
+                assert!(behind.iter().all(|&byte| byte == 0xab), "{format:?}, {width} wide");
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 write FOLDER      writes every case as NAME.pose, and as version 0.1 where that can hold it
 rewrite IN OUT    reads a file and writes it again
 numbers FILE      prints what the package reads, as JSON
+normalize FILE    prints mean distance and middle of the shoulders after the package has normalised by them, as JSON
 """
 
 import json
@@ -14,6 +15,7 @@ import numpy as np
 from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
+from pose_format.utils.generic import pose_normalization_info
 from pose_format.utils.holistic import holistic_components
 from pose_format.utils.openpose import OpenPose_Components
 
@@ -84,6 +86,23 @@ def numbers(path):
     )
 
 
+def normalize(path):
+    pose = Pose.read(path.read_bytes())
+    info = pose_normalization_info(pose.header)
+    names = [f"{component.name}.{point}" for component in pose.header.components for point in component.points]
+    pose.normalize(info)
+    a, b = pose.body.data[:, :, info.p1], pose.body.data[:, :, info.p2]
+    print(
+        json.dumps(
+            {
+                "points": [names[info.p1], names[info.p2]],
+                "distance": float(np.ma.sqrt(((a - b) ** 2).sum(axis=-1)).mean()),
+                "middle": np.ma.mean((a + b) / 2, axis=(0, 1)).tolist(),
+            }
+        )
+    )
+
+
 def main():
     command, *paths = sys.argv[1:]
     paths = [Path(path) for path in paths]
@@ -95,6 +114,8 @@ def main():
             pose.write(file)
     elif command == "numbers":
         numbers(*paths)
+    elif command == "normalize":
+        normalize(*paths)
     else:
         sys.exit(f"unknown command {command}")
 

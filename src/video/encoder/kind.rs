@@ -3,19 +3,27 @@
 use std::path::Path;
 
 use ffmpeg_next::codec::{self, encoder};
-use ffmpeg_next::format::Pixel;
+use ffmpeg_next::format::sample::Type;
+use ffmpeg_next::format::{Pixel, Sample};
 use ffmpeg_next::{Dictionary, Rational, color};
 
 use crate::video::FrameRate;
 
 /// A kind of file: its suffix, FFmpeg's name of the container, encoders in order of preference, their pixels,
-/// and the sound it holds.
+/// the sound it holds, and what other sound becomes.
 pub(super) struct Kind {
     pub suffix: &'static str,
     pub container: &'static str,
     pub encoders: &'static [&'static str],
     pub pixels: Pixel,
     pub audio: &'static [codec::Id],
+    pub audio_encoder: Option<AudioEncoder>,
+}
+
+/// An encoder of sound: FFmpeg's name, and the samples it takes.
+pub(super) struct AudioEncoder {
+    pub name: &'static str,
+    pub samples: Sample,
 }
 
 const H264: &[&str] = &["libx264", "libopenh264"];
@@ -38,19 +46,51 @@ const MKV_AUDIO: &[codec::Id] = &[
 ];
 const WEBM_AUDIO: &[codec::Id] = &[codec::Id::OPUS, codec::Id::VORBIS];
 
+const AAC: Option<AudioEncoder> = Some(AudioEncoder { name: "aac", samples: Sample::F32(Type::Planar) });
+const OPUS: Option<AudioEncoder> = Some(AudioEncoder { name: "libopus", samples: Sample::F32(Type::Packed) });
+
 const KINDS: [Kind; 5] = [
-    Kind { suffix: "mp4", container: "mp4", encoders: H264, pixels: Pixel::YUV420P, audio: MP4_AUDIO },
-    Kind { suffix: "mov", container: "mov", encoders: H264, pixels: Pixel::YUV420P, audio: MP4_AUDIO },
-    Kind { suffix: "mkv", container: "matroska", encoders: H264, pixels: Pixel::YUV420P, audio: MKV_AUDIO },
+    Kind {
+        suffix: "mp4",
+        container: "mp4",
+        encoders: H264,
+        pixels: Pixel::YUV420P,
+        audio: MP4_AUDIO,
+        audio_encoder: AAC,
+    },
+    Kind {
+        suffix: "mov",
+        container: "mov",
+        encoders: H264,
+        pixels: Pixel::YUV420P,
+        audio: MP4_AUDIO,
+        audio_encoder: AAC,
+    },
+    Kind {
+        suffix: "mkv",
+        container: "matroska",
+        encoders: H264,
+        pixels: Pixel::YUV420P,
+        audio: MKV_AUDIO,
+        audio_encoder: AAC,
+    },
     Kind {
         suffix: "webm",
         container: "webm",
         encoders: &["libvpx-vp9", "libvpx"],
         pixels: Pixel::YUV420P,
         audio: WEBM_AUDIO,
+        audio_encoder: OPUS,
     },
     // One palette for all frames, dithered by the scaler: a GIF has 256 colours.
-    Kind { suffix: "gif", container: "gif", encoders: &["gif"], pixels: Pixel::RGB8, audio: &[] },
+    Kind {
+        suffix: "gif",
+        container: "gif",
+        encoders: &["gif"],
+        pixels: Pixel::RGB8,
+        audio: &[],
+        audio_encoder: None,
+    },
 ];
 
 /// The kind that a name asks for.

@@ -1,6 +1,6 @@
 //! Pictures become a video file: H.264 in mp4, mov or mkv, VP9 in webm, or GIF.
 
-mod audio_copy;
+mod audio;
 mod error;
 mod kind;
 
@@ -15,7 +15,7 @@ use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Packet, Rational, frame};
 use tempfile::TempPath;
 
-use audio_copy::AudioCopy;
+use audio::Audio;
 pub use error::EncodeError;
 use kind::{kind, open_encoder, rational};
 
@@ -37,7 +37,7 @@ pub struct EncoderOptions {
     pub height: u32,
     /// Frames per second; of a variable rate the average.
     pub frame_rate: FrameRate,
-    /// A file whose sound is taken over as it is, where the container can hold it.
+    /// A file whose sound is taken over: as it is where the container can hold it, else as AAC or Opus.
     pub audio: Option<PathBuf>,
     /// Replace a file that exists.
     pub overwrite: bool,
@@ -54,7 +54,7 @@ pub struct Encoder {
     container: format::context::Output,
     encoder: encoder::Video,
     scaler: scaling::Context,
-    audio: Option<AudioCopy>,
+    audio: Option<Audio>,
     left_out: Option<String>,
     /// The picture as it is given, filled up to even sides.
     picture: frame::Video,
@@ -103,7 +103,7 @@ impl Encoder {
 
         let (audio, left_out) = match &options.audio {
             None => (None, None),
-            Some(source) => AudioCopy::open(source, &mut container, kind.audio).map_err(ffmpeg)?,
+            Some(source) => Audio::open(source, &mut container, kind).map_err(ffmpeg)?,
         };
         container.write_header().map_err(ffmpeg)?;
 
@@ -135,7 +135,7 @@ impl Encoder {
         })
     }
 
-    /// Why the sound is not in the file, where some was given that the container cannot hold.
+    /// Why the sound is not in the file, where some was given that can neither be held nor turned into what can.
     pub fn audio_left_out(&self) -> Option<&str> {
         self.left_out.as_deref()
     }
@@ -217,7 +217,7 @@ impl Encoder {
             }
             let seconds = packet.pts().unwrap_or(0) as f64 * f64::from(self.time_base);
             if let Some(audio) = &mut self.audio {
-                audio.copy_until(seconds, &mut self.container)?;
+                audio.write_until(seconds, &mut self.container)?;
             }
             packet.set_stream(0);
             let written = self.container.stream(0).map_or(self.time_base, |stream| stream.time_base());
@@ -230,8 +230,7 @@ impl Encoder {
         self.encoder.send_eof()?;
         self.drain()?;
         if let Some(audio) = &mut self.audio {
-            // Sound that goes on after the last picture is part of the clip.
-            audio.copy_until(f64::INFINITY, &mut self.container)?;
+            audio.finish(&mut self.container)?;
         }
         self.container.write_trailer()
     }
