@@ -28,7 +28,7 @@ use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Estimator, Options};
 use oppose::gpu;
 use oppose::pose::FramePose;
-use oppose::video::{self, Decoder, Frame, FrameRate, VideoInfo};
+use oppose::video::{self, Frame, FrameRate, VideoInfo};
 use recording::Recording;
 use tempfile::TempDir;
 
@@ -43,7 +43,6 @@ fn main() {
         trial("sizes, batches and pauses mix", &[Need::Gpu], sizes_batches_and_pauses_mix),
         trial("several scales", &[Need::Gpu], several_scales),
         trial("luma and chroma give the same people", &[Need::Gpu], luma_and_chroma_give_the_same_people),
-        trial("the GPU decodes as the processor does", &[Need::Nvdec], the_gpu_decodes_as_the_processor_does),
         trial("a warm engine asks for no memory", &[Need::Gpu], a_warm_engine_asks_for_no_memory),
         trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
     ];
@@ -308,40 +307,6 @@ fn luma_and_chroma_give_the_same_people() {
     let mixed =
         frames(true).into_iter().zip(frames(false)).map(|(a, b)| if a.index() % 2 == 0 { a } else { b });
     assert_eq!(run(mixed.collect()), pixels);
-}
-
-fn the_gpu_decodes_as_the_processor_does() {
-    let read = |path: &Path, decoder: Decoder| {
-        let options = video::Options { decoder, ..video::Options::default() };
-        let mut video = video::open(path, &options).unwrap();
-        let mut frames = Vec::new();
-        while let Some(frame) = video.next_frame().unwrap() {
-            frames.push(frame);
-        }
-        frames
-    };
-    // Of MPEG-2 the standard leaves the last bit open; turned, odd and 10-bit video is the processor's.
-    let clips =
-        ["h264_25.mp4", "h264_25.ts", "h264_2997_bframes.mp4", "crop_322x242.mp4", "editlist_cut.mp4"];
-    let others = ["vfr.mp4", "audio_first.mp4", "hevc_30.mp4", "vp9_30.webm", "rot90.mp4", "odd_420.webm"];
-    let own = clips.iter().chain(&others).map(|clip| common::repository("tests/clips").join(clip));
-    let media = ["media/signer.mp4"].iter().map(|clip| common::shared(clip)).filter(|clip| clip.exists());
-    for path in own.chain(media) {
-        let (expected, found) = (read(&path, Decoder::Processor), read(&path, Decoder::Gpu(0)));
-        assert_eq!(found.len(), expected.len(), "{}", path.display());
-        for (found, expected) in found.iter().zip(&expected) {
-            let at = format!("{}, frame {}", path.display(), expected.index());
-            assert_eq!(found.timestamp(), expected.timestamp(), "{at}");
-            assert!(found.pixels() == expected.pixels(), "{at}");
-        }
-        let on_gpu = found.iter().all(|frame| frame.planes().is_some());
-        println!(
-            "{}: {} frames, by the {}",
-            path.display(),
-            found.len(),
-            if on_gpu { "GPU" } else { "processor" }
-        );
-    }
 }
 
 fn a_warm_engine_asks_for_no_memory() {

@@ -155,11 +155,6 @@ impl EngineArguments {
         Self { gpu: place.gpu.unwrap_or(self.gpu), threads: self.threads.or(place.threads), ..self.clone() }
     }
 
-    /// The GPU that is used where one is.
-    pub fn gpu_number(&self) -> usize {
-        self.device.gpu(self.gpu).unwrap_or(self.gpu)
-    }
-
     /// Loads the estimator; says which, where it was not asked for by name.
     pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
         match self.engine {

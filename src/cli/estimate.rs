@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use oppose::batch::Job;
 use oppose::batch::journal::{self, Journal};
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
 use oppose::pose::PoseError;
-use oppose::video::{self, Decoder, Rotate};
+use oppose::video::{self, Rotate};
 
 use super::Outcome;
 use super::done::{self, Sorted};
@@ -23,14 +23,6 @@ use super::plan::{self, Inputs, PlanError};
 use super::progress::{Reporter, Style};
 use super::signals::Signals;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
-
-/// What decodes video.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum DecoderChoice {
-    #[default]
-    Cpu,
-    Gpu,
-}
 
 /// What the main job is told.
 #[derive(Args, Debug)]
@@ -87,11 +79,6 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
 
-    /// What decodes video: gpu takes NVIDIA's decoder, on the GPU of the engine, for the formats it has; it pays where
-    /// frames are large and processors few
-    #[arg(long, value_enum, default_value_t, value_name = "cpu|gpu")]
-    decoder: DecoderChoice,
-
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
@@ -139,17 +126,13 @@ impl Arguments {
     }
 
     /// How videos are opened.
-    pub fn video_options(&self, place: Place) -> video::Options {
-        let decoder = match self.decoder {
-            DecoderChoice::Cpu => Decoder::Processor,
-            DecoderChoice::Gpu => Decoder::Gpu(self.engine.at(place).gpu_number()),
-        };
-        video::Options { rotate: self.rotate, frame_rate: self.fps, decoder, ..video::Options::default() }
+    pub fn video_options(&self) -> video::Options {
+        video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
     }
 
     /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
     fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        !self.render || overlays::draw(job, &self.video_options(Place::default()), cancel, reporter)
+        !self.render || overlays::draw(job, &self.video_options(), cancel, reporter)
     }
 
     /// OpenPose in this process.
@@ -235,7 +218,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let mut all_drawn = true;
     if arguments.render {
         let jobs: Vec<Job> = done.into_iter().map(|(job, _)| job).collect();
-        let options = arguments.video_options(Place::default());
+        let options = arguments.video_options();
         all_drawn = overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
         if signals.cancel.is_cancelled() {
             return Ok(signals.outcome());
@@ -290,7 +273,7 @@ fn work(
     let mut left: VecDeque<Job> = jobs.into();
     let mut outcome = Outcome::AllDone;
     loop {
-        let (stopped, failed) = estimate(&mut left, arguments, place, engine.as_mut(), &options, reporter);
+        let (stopped, failed) = estimate(&mut left, arguments, engine.as_mut(), &options, reporter);
         if failed {
             outcome = Outcome::SomeFailed;
         }
@@ -314,13 +297,11 @@ fn work(
 fn estimate(
     left: &mut VecDeque<Job>,
     arguments: &Arguments,
-    place: Place,
     engine: &mut dyn Engine,
     options: &pipeline::Options,
     reporter: &mut Reporter,
 ) -> (Result<(), Stop>, bool) {
-    let video_options =
-        video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options(place) };
+    let video_options = video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options() };
     let jobs: Vec<Job> = left.drain(..).collect();
     let videos = jobs.iter().cloned().map(|job| {
         let video_options = video_options.clone();

@@ -216,7 +216,7 @@ fn serve_pipes(arguments: &Arguments) -> io::Result<Result<(), Stop>> {
             Ok::<_, OpenError>((opened.engine, description))
         },
         &arguments.pipeline_options(signals.cancel.clone()),
-        &arguments.video_options(Place::of_this_process()),
+        &arguments.video_options(),
         BufReader::new(io::stdin()),
         File::from(news),
     )

@@ -16,7 +16,6 @@ const CONTAINER_PROGRAMS: [&str; 2] = ["apptainer", "singularity"];
 pub fn checks(gpus: Gpus<'_>) -> Vec<Check> {
     let mut checks = driver(gpus);
     checks.push(Check::good("decoder", video::ffmpeg_version()));
-    checks.extend(gpus.is_ok().then(nvdec));
     checks.push(container());
     checks.push(slurm());
     checks
@@ -38,15 +37,6 @@ fn driver(gpus: Gpus<'_>) -> Vec<Check> {
         Check::good(format!("GPU {}", gpu.index), found)
     }));
     checks
-}
-
-fn nvdec() -> Check {
-    const NAME: &str = "decoder of the GPU";
-    match &video::nvdec_formats()[..] {
-        [] => Check::note(NAME, "this FFmpeg was built without NVIDIA's decoders")
-            .next("only --decoder gpu needs them; Debian's and Ubuntu's FFmpeg have them"),
-        formats => Check::good(NAME, format!("--decoder gpu, for {}", formats.join(", "))),
-    }
 }
 
 fn container() -> Check {

@@ -18,7 +18,6 @@ mod ending;
 mod error;
 mod frame;
 mod input;
-mod nvdec;
 mod pictures;
 mod planes;
 mod rate;
@@ -34,7 +33,6 @@ pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool};
 pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
-pub use nvdec::{Decoder, formats as nvdec_formats};
 pub use planes::{ColorMatrix, Planes};
 pub use rate::FrameRate;
 pub use rotation::Rotate;
@@ -70,8 +68,6 @@ pub struct Options {
     /// Leave frames in the planes of luma and chroma that the video holds, where they are of 8 bits in 4:2:0: for
     /// engines that [convert colours themselves](crate::engine::Engine::takes_planes).
     pub keep_planes: bool,
-    /// What decodes.
-    pub decoder: Decoder,
 }
 
 /// What is known of a video before it is read.

@@ -77,17 +77,6 @@ pub(super) fn bytes(width: usize, height: usize) -> Option<usize> {
     height.is_multiple_of(2).then(|| width * height + width.div_ceil(2) * height)
 }
 
-/// Both planes of chroma, of which the rows hold a value each in turn; `width` is that of one plane.
-pub(super) fn split_pairs<'a>(rows: impl Iterator<Item = &'a [u8]>, width: usize, chroma: &mut [u8]) {
-    let (u, v) = chroma.split_at_mut(chroma.len() / 2);
-    let planes = u.chunks_exact_mut(width.max(1)).zip(v.chunks_exact_mut(width.max(1)));
-    for ((u, v), row) in planes.zip(rows) {
-        for ((u, v), pair) in u.iter_mut().zip(v).zip(row.chunks_exact(2)) {
-            (*u, *v) = (pair[0], pair[1]);
-        }
-    }
-}
-
 impl Planes<'_> {
     /// Blue, green, red; row by row.
     pub(super) fn to_bgr(self, width: usize) -> Vec<u8> {
@@ -137,12 +126,5 @@ mod tests {
         assert_eq!(pixels[..3], pixels[12..15]);
         assert_eq!(pixels[6..9], [0; 3]);
         assert_eq!(super::bytes(3, 3), None);
-    }
-
-    #[test]
-    fn chroma_in_pairs_is_split() {
-        let mut chroma = [0; 8];
-        split_pairs([&[1, 2, 3, 4, 99][..], &[5, 6, 7, 8, 99]].into_iter(), 2, &mut chroma);
-        assert_eq!(chroma, [1, 3, 5, 7, 2, 4, 6, 8]);
     }
 }

@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::codec::{self, packet, threading};
-use ffmpeg_next::format::Pixel;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Codec, Dictionary, Packet, Rational, Stream, frame, media};
 
 use super::ending::Ending;
-use super::nvdec;
 use super::rotation::Orientation;
 use super::scaler::{self, Scaler};
 use super::timing::Timing;
 use super::{
     DecodeSummary, Frame, FramePool, FrameRate, MAX_PIXELS, Options, STDIN, Source, VideoError, VideoInfo,
-    check_size, planes,
+    check_size,
 };
 
 /// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
@@ -88,11 +86,7 @@ impl Reader {
         if (plain.width(), plain.height()) != (0, 0) {
             check_size(plain.width(), plain.height())?;
         }
-        let is_upright = Orientation::choose(options.rotate, matrix.as_deref()).is_upright();
-        let on_gpu = nvdec::choose(options.decoder, parameters.id(), &plain, is_upright);
-        // Its two planes are another matter for libswscale, which would round otherwise: ours are told apart first.
-        let keeps_planes = options.keep_planes || on_gpu.is_some();
-        let (codec, mut limit) = on_gpu.unwrap_or_else(|| (codec, Dictionary::new()));
+        let mut limit = Dictionary::new();
         limit.set("max_pixels", &MAX_PIXELS.to_string());
         let decoder = open_decoder(parameters, codec, options.threads.unwrap_or(0), limit)?;
 
@@ -108,7 +102,7 @@ impl Reader {
             is_picture,
             orientation: Orientation::default(),
             scaler: Scaler::default(),
-            keeps_planes,
+            keeps_planes: options.keep_planes,
             stored: Vec::new(),
             pool: FramePool::new(POOLED_FRAMES),
             decoded: frame::Video::empty(),
@@ -233,16 +227,10 @@ impl Reader {
         }
         let size = (self.decoded.width(), self.decoded.height());
         self.pool.planes(self.frames, timestamp, size, matrix, |mut bytes| {
-            let has_pairs = self.decoded.format() == Pixel::NV12;
             for plane in planes {
                 let width = self.decoded.plane_width(plane) as usize;
                 let rows = self.decoded.data(plane).chunks(self.decoded.stride(plane).max(1));
-                let size = width * self.decoded.plane_height(plane) as usize;
-                if has_pairs && plane == 1 {
-                    planes::split_pairs(rows, width, bytes);
-                    break;
-                }
-                let (packed, rest) = bytes.split_at_mut(size);
+                let (packed, rest) = bytes.split_at_mut(width * self.decoded.plane_height(plane) as usize);
                 for (packed, row) in packed.chunks_exact_mut(width.max(1)).zip(rows) {
                     packed.copy_from_slice(&row[..width]);
                 }

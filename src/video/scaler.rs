@@ -76,9 +76,9 @@ fn space(space: ffmpeg_next::color::Space) -> i32 {
 /// What the planes of a frame mean; `None` where they are not luma and chroma of 8 bits in 4:2:0.
 pub(super) fn matrix(frame: &frame::Video) -> Option<ColorMatrix> {
     let is_full_range = match (frame.format(), frame.color_range()) {
-        (Pixel::YUV420P | Pixel::YUVJ420P | Pixel::NV12, ffmpeg_next::color::Range::JPEG) => true,
-        (Pixel::YUV420P | Pixel::YUVJ420P | Pixel::NV12, ffmpeg_next::color::Range::MPEG) => false,
-        (Pixel::YUV420P | Pixel::NV12, _) => false,
+        (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::JPEG) => true,
+        (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::MPEG) => false,
+        (Pixel::YUV420P, _) => false,
         (Pixel::YUVJ420P, _) => true,
         _ => return None,
     };

@@ -24,8 +24,6 @@ pub enum Need {
     PoseViewer,
     /// An NVIDIA GPU that the engine can use.
     Gpu,
-    /// A GPU, and an FFmpeg with NVIDIA's decoders.
-    Nvdec,
     /// No GPU: a test of what is said without one.
     NoGpu,
     /// Minutes of time, which `$OPPOSE_LONG_TESTS` grants.
@@ -62,10 +60,6 @@ impl Need {
                 Some(_) => Self::Program("chromium").missing(),
             },
             Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
-            Self::Nvdec => Self::Gpu.missing().or_else(|| {
-                let none = oppose::video::nvdec_formats().is_empty();
-                none.then(|| "this FFmpeg was built without NVIDIA's decoders".to_owned())
-            }),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
             Self::Patience => env::var_os("OPPOSE_LONG_TESTS")
                 .is_none()
