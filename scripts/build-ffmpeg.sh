@@ -14,9 +14,9 @@ version=7.1.5
 sha256=de668509caf9e35e3cd162473441fdb29538c6d96ed080292b3cf9e6fc5d558f
 url=https://ffmpeg.org/releases/ffmpeg-$version.tar.xz
 
-# Static libraries of the system: for AV1, VP8 and VP9, compressed headers and PNG.
-libraries=(libaom libbz2 libvpx libz)
-encoders=aac,gif,libvpx_vp8,libvpx_vp9,opus
+# Static libraries of the system: for AV1, VP8 and VP9, Opus, compressed headers and PNG.
+libraries=(libaom libbz2 libopus libvpx libz)
+encoders=aac,gif,libopus,libvpx_vp8,libvpx_vp9
 muxers=gif,matroska,mov,mp4,webm
 options=()
 case "${2:-}" in
@@ -33,7 +33,7 @@ options+=("--prefix=$prefix" --enable-pic --disable-autodetect --disable-program
     --disable-network --disable-avdevice --disable-avfilter --disable-devices --disable-filters --disable-hwaccels
     --disable-protocols --enable-protocol=file --enable-protocol=pipe
     --disable-encoders "--enable-encoder=$encoders" --disable-muxers "--enable-muxer=$muxers"
-    --enable-bzlib --enable-zlib --enable-libaom --enable-libvpx)
+    --enable-bzlib --enable-zlib --enable-libaom --enable-libopus --enable-libvpx)
 
 recipe="${FFMPEG_SOURCE:-$url} ${options[*]}"
 if [ "$(cat "$prefix/recipe" 2>/dev/null)" = "$recipe" ]; then
@@ -67,7 +67,7 @@ done
 mkdir "$prefix/licences"
 cp "$source"/LICENSE.md "$source"/COPYING.* "$prefix/licences/"
 {
-    echo "FFmpeg $(cat "$source/RELEASE"), unchanged, $url; configured with:"
+    echo "FFmpeg $(cat "$source/RELEASE"), unchanged, ${url%/*}, configured with"
     printf '  %s\n' "${options[@]:1}"
 } > "$prefix/licences/README"
 echo "$recipe" > "$prefix/recipe"

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(libaom-dev libbz2-dev libvpx-dev zlib1g-dev)
+packages=(libaom-dev libbz2-dev libopus-dev libvpx-dev zlib1g-dev)
 case "${1:-}" in
     '')
         kind=
@@ -71,9 +71,9 @@ This program $terms.
 Its own source is under MIT or Apache-2.0, as you like.
 
 In it, and where the source is to be had:
-  oppose $version, commit $(git rev-parse HEAD 2>/dev/null || echo unknown), whose scripts/build-release.sh makes this archive
-  $(head -n 1 "$licences/ffmpeg/README")
-  ffmpeg/README has it in full
+  oppose $version, commit $(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown); its
+    scripts/build-release.sh made this archive
+  $(sed '1s/, configured with/; configured as ffmpeg\/README says/; q' "$licences/ffmpeg/README")
 $(dpkg-query --show --showformat '  ${source:Package} ${source:Version}, of Debian or Ubuntu: apt-get source\n' "${packages[@]}")
   the crates in crates.txt: https://crates.io
   Rust's standard library: https://github.com/rust-lang/rust, MIT or Apache-2.0

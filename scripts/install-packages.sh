@@ -14,7 +14,7 @@ case "${1:-build}" in
     # The real ffmpeg program to compare with, a Python of its own for the real pose-format, and a reader of scripts.
     test) packages+=(ffmpeg python3-venv shellcheck) ;;
     # What FFmpeg is built with, and the static libraries that it takes along.
-    release) packages+=(make nasm xz-utils libaom-dev libbz2-dev libvpx-dev libx264-dev zlib1g-dev) ;;
+    release) packages+=(make nasm xz-utils libaom-dev libbz2-dev libopus-dev libvpx-dev libx264-dev zlib1g-dev) ;;
 esac
 
 if command -v dpkg-query >/dev/null; then
