@@ -39,8 +39,10 @@ recipe="${FFMPEG_SOURCE:-$url} ${options[*]}"
 if [ "$(cat "$prefix/recipe" 2>/dev/null)" = "$recipe" ]; then
     exit 0
 fi
-work=$(mktemp -d)
+work=$prefix.building
 trap 'rm -rf "$work"' EXIT
+rm -rf "$work"
+mkdir -p "$work/build"
 if [ -n "${FFMPEG_SOURCE:-}" ]; then
     source=$(realpath -- "$FFMPEG_SOURCE")
     [ -x "$source/configure" ] || {
@@ -56,7 +58,6 @@ fi
 
 echo "Building FFmpeg $(cat "$source/RELEASE")"
 rm -rf "$prefix"
-mkdir "$work/build"
 cd "$work/build"
 "$source/configure" --quiet "${options[@]}"
 make --silent --jobs "$(nproc)" install
@@ -67,7 +68,7 @@ done
 mkdir "$prefix/licences"
 cp "$source"/LICENSE.md "$source"/COPYING.* "$prefix/licences/"
 {
-    echo "FFmpeg $(cat "$source/RELEASE"), unchanged, ${url%/*}, configured with"
-    printf '  %s\n' "${options[@]:1}"
+    echo "FFmpeg $(cat "$source/RELEASE"), unchanged: ${url%/*}/ffmpeg-$(cat "$source/RELEASE").tar.xz, configured with"
+    printf '  %s\n' "${options[@]}" | grep -v -e --prefix
 } > "$prefix/licences/README"
 echo "$recipe" > "$prefix/recipe"

@@ -29,6 +29,9 @@ work=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/prebuilt")
 ffmpeg=$work/ffmpeg$kind
 scripts/build-ffmpeg.sh "$ffmpeg" "$@"
 export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
+# What cargo has made of another FFmpeg in this place is of no use, and it would not notice.
+[ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
+    cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
 cargo build --release --locked --features ffmpeg-next/static --target-dir "$work"
 
 program=$work/release/oppose-native
