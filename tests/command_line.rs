@@ -153,7 +153,7 @@ fn wrong_arguments_start_nothing() {
 fn missing_models_are_named_with_the_places() {
     let folder = folder_with(&["h264_25.mp4"]);
     let at = folder.path();
-    refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "scripts/setup.sh"]);
+    refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "scripts/fetch-models.sh"]);
     let native = ["h264_25.mp4", "--model-folder", "nowhere", "--engine", "native"];
     refused(at, &native, 2, &["nowhere", "OpenPose's own"]);
     // A copy of the program, so that the checkout's own models are not found beside it.

@@ -26,7 +26,7 @@ pub struct ModelsNotFound {
 /// Where a file comes from. OpenPose's models are not ours to give.
 fn source_of(wanted: &Path) -> &'static str {
     match wanted.starts_with(holistic::FOLDER) {
-        true => "run scripts/setup.sh",
+        true => "run scripts/fetch-models.sh",
         false => "copy OpenPose's own folder models there",
     }
 }
