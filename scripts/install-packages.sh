@@ -3,16 +3,19 @@
 #
 #   scripts/install-packages.sh build     what building and running needs
 #   scripts/install-packages.sh test      what the tests need besides
+#   scripts/install-packages.sh release   what an archive for other machines needs besides
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # gcc links, libclang and FFmpeg's headers make the decoder's bindings, python3 and pip fetch the models.
 packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     ca-certificates curl python3 python3-pip)
-if [ "${1:-build}" = test ]; then
+case "${1:-build}" in
     # The real ffmpeg program to compare with, a Python of its own for the real pose-format, and a reader of scripts.
-    packages+=(ffmpeg python3-venv shellcheck)
-fi
+    test) packages+=(ffmpeg python3-venv shellcheck) ;;
+    # What FFmpeg is built with, and the static libraries that it takes along.
+    release) packages+=(make nasm xz-utils libaom-dev libbz2-dev libopus-dev libvpx-dev libx264-dev zlib1g-dev) ;;
+esac
 
 if command -v dpkg-query >/dev/null; then
     missing=()

@@ -3,21 +3,32 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::holistic;
+
 /// The environment variable that names the models folder.
 pub const MODELS_VARIABLE: &str = "OPPOSE_MODELS";
 
 /// No folder holds what was looked for.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no models: {} was looked for, in vain, in {}; run scripts/setup.sh, or name the models folder with --model-folder or {MODELS_VARIABLE}",
+    "no models: {} was looked for, in vain, in {}; {}, or name the models folder with --model-folder or {MODELS_VARIABLE}",
     wanted.display(),
-    places(looked)
+    places(looked),
+    source_of(wanted)
 )]
 pub struct ModelsNotFound {
     /// The engine's folder, relative to a models folder.
     pub wanted: PathBuf,
     /// Every folder that was looked in, in order.
     pub looked: Vec<PathBuf>,
+}
+
+/// Where a file comes from. OpenPose's models are not ours to give.
+fn source_of(wanted: &Path) -> &'static str {
+    match wanted.starts_with(holistic::FOLDER) {
+        true => "run scripts/fetch-models.sh",
+        false => "copy OpenPose's own folder models there",
+    }
 }
 
 /// Names of what was looked in or for, for people to read.

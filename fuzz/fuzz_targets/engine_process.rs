@@ -1,0 +1,57 @@
+//! Any bytes as what the process with the video asks of the one with the engine.
+#![no_main]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+
+use libfuzzer_sys::fuzz_target;
+use oppose::engine::{Engine, EngineError, isolated};
+use oppose::pose::{FramePose, Skeleton, openpose_137};
+use oppose::video::{Frame, VideoInfo};
+
+/// Finds one person in every frame.
+#[derive(Default)]
+struct OnePerson {
+    in_flight: VecDeque<Frame>,
+}
+
+impl Engine for OnePerson {
+    fn name(&self) -> &'static str {
+        "one person"
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        openpose_137()
+    }
+
+    fn capacity(&self) -> usize {
+        4
+    }
+
+    fn start_video(&mut self, _info: &VideoInfo) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        assert_eq!(frame.pixels().len(), frame.width() as usize * frame.height() as usize * 3);
+        self.in_flight.push_back(frame);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        let skeleton = self.skeleton();
+        pose.reset(1, skeleton.points(), skeleton.dimensions());
+        Ok(self.in_flight.pop_front().is_some())
+    }
+}
+
+fuzz_target!(|requests: &[u8]| {
+    let engine: Result<Box<dyn Engine>, Infallible> = Ok(Box::new(OnePerson::default()));
+    // An error is what those have to expect who do not keep to the protocol.
+    let _ = isolated::serve(engine, requests, io::sink());
+});

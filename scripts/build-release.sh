@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Builds an archive for machines without FFmpeg: the program with a small FFmpeg in it, manual pages, completions, and
+# the licences of all that is in it.
+#
+#   scripts/build-release.sh                   can write H.264; x264 puts the program as a whole under the GPL
+#   scripts/build-release.sh --without-x264    writes VP9 and GIF only; FFmpeg's part is under the LGPL
+#
+# It runs where the C library is as new as here, or newer: build on an old system. docs/prebuilt.md has the rest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(libaom-dev libbz2-dev libopus-dev libvpx-dev zlib1g-dev)
+case "${1:-}" in
+    '')
+        kind=
+        packages+=(libx264-dev)
+        terms="as a whole is under the GNU General Public License, version 2 or later, because x264 is in it"
+        ;;
+    --without-x264)
+        kind=-without-x264
+        terms="has FFmpeg in it, which is under the GNU Lesser General Public License, version 2.1 or later"
+        ;;
+    *) echo "build-release: $1: expected nothing or --without-x264" >&2; exit 2 ;;
+esac
+
+scripts/install-packages.sh release
+export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+work=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/prebuilt")
+ffmpeg=$work/ffmpeg$kind
+scripts/build-ffmpeg.sh "$ffmpeg" "$@"
+export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
+# What cargo has made of another FFmpeg in this place is of no use, and it would not notice.
+[ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
+    cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
+cargo build --release --locked --features ffmpeg-next/static --target-dir "$work"
+
+program=$work/release/oppose-native
+strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+    grep -vxE 'lib(c|m|dl|rt|pthread|gcc_s)\.so\.[0-9]+|ld-linux-.*' || true)
+if [ -n "$strangers" ]; then
+    echo "build-release: the program needs libraries that not every system has:" "$strangers" >&2
+    exit 1
+fi
+
+version=$("$program" --version | cut -d ' ' -f 2)
+name=oppose-native-$version-$(uname -m)-linux$kind
+folder=$work/$name
+licences=$folder/licences
+rm -rf "$folder"
+mkdir -p "$folder/scripts" "$folder/completions" "$licences/crates"
+cp "$program" README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
+cp -r docs "$folder/"
+cp scripts/fetch-models.sh scripts/models.* "$folder/scripts/"
+"$program" generate man --output "$folder/man"
+for shell in bash zsh fish; do
+    "$program" generate "$shell" --output "$folder/completions/oppose-native.$shell"
+done
+
+cp -r "$ffmpeg/licences" "$licences/ffmpeg"
+for package in "${packages[@]}"; do
+    cp "/usr/share/doc/$package/copyright" "$licences/$package"
+done
+cargo tree --locked --edges normal --prefix none --format '{p} {l}' --features ffmpeg-next/static |
+    sed 's/ (\*)$//; s/ (proc-macro)//' | grep -v '^oppose ' | sort -u > "$licences/crates.txt"
+while read -r crate number _; do
+    for licence in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$crate-${number#v}"/{LICEN[CS]E,COPYING,NOTICE}*; do
+        [ -f "$licence" ] || continue
+        mkdir -p "$licences/crates/$crate"
+        cp "$licence" "$licences/crates/$crate/"
+    done
+done < "$licences/crates.txt"
+cat > "$licences/README" <<END
+This program $terms.
+Its own source is under MIT or Apache-2.0, as you like.
+
+In it, and where the source is to be had:
+  oppose $version, commit $(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown); its
+    scripts/build-release.sh made this archive
+  $(sed '1s/, configured with/; configured as ffmpeg\/README says/; q' "$licences/ffmpeg/README")
+$(dpkg-query --show --showformat '  ${source:Package} ${source:Version}, of Debian or Ubuntu: apt-get source\n' "${packages[@]}")
+  the crates in crates.txt: https://crates.io
+  Rust's standard library: https://github.com/rust-lang/rust, MIT or Apache-2.0
+END
+
+time=$(git log -1 --format=%ct 2>/dev/null || date +%s)
+tar --create --directory "$work" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner "$name" |
+    gzip --no-name --best > "$folder.tar.gz"
+glibc=$(objdump --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort --version-sort | tail -n 1)
+echo "$folder.tar.gz"
+echo "  the program has $(($(stat --format %s "$program") / 1000000)) MB and needs glibc ${glibc#GLIBC_} or later, nothing else"
