@@ -21,6 +21,8 @@ pub(super) struct Audio {
     target: Target,
     /// `None` where the packets are taken as they are.
     transcoder: Option<Transcoder>,
+    /// When the last packet was that was taken as it is.
+    last: Option<i64>,
 }
 
 /// The stream of the output.
@@ -44,7 +46,7 @@ impl Audio {
         let codec = parameters.id();
         if kind.audio.contains(&codec) {
             let target = Target::add(output, parameters, packets.time_base())?;
-            return Ok((Some(Self { packets, target, transcoder: None }), None));
+            return Ok((Some(Self { packets, target, transcoder: None, last: None }), None));
         }
         let transcoder = Transcoder::open(parameters, packets.time_base(), kind, output);
         let Some(transcoder) = transcoder else {
@@ -57,7 +59,7 @@ impl Audio {
             return Ok((None, Some(reason)));
         };
         let target = Target::add(output, transcoder.parameters(), transcoder.time_base())?;
-        Ok((Some(Self { packets, target, transcoder: Some(transcoder) }), None))
+        Ok((Some(Self { packets, target, transcoder: Some(transcoder), last: None }), None))
     }
 
     /// Writes what sounds before `seconds` after the video's first frame.
@@ -68,9 +70,15 @@ impl Audio {
                 Some(transcoder) => {
                     transcoder.push(&packet, &mut |encoded| target.write(encoded, output))?;
                 }
-                // Before the first picture: players would shift the video by it.
-                None if packet.pts().or(packet.dts()).unwrap_or(0) < 0 => {}
-                None => target.write(packet, output)?,
+                None => {
+                    // Before the first picture: players would shift the video by it. Without a time, or back in it,
+                    // is damage, which no container takes.
+                    let time = packet.dts().or(packet.pts()).filter(|&time| time >= 0);
+                    if time > self.last {
+                        self.last = time;
+                        target.write(packet, output)?;
+                    }
+                }
             }
         }
         Ok(())
