@@ -30,7 +30,11 @@ pub fn look(output: &Path, recorded: Option<u64>) -> Existing {
             recorded.unwrap_or_default()
         )),
         Ok(frames) => Existing::Complete { frames },
-        Err(PoseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Existing::Nothing,
+        Err(PoseError::Io { source, .. })
+            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Existing::Nothing
+        }
         Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
         Err(error) => Existing::Other(format!("is damaged ({error})")),
     }

@@ -118,10 +118,10 @@ impl Arguments {
         }
     }
 
-    /// Where the journal is kept, if one is: of several videos in the output folder, if there is one.
+    /// Where the journal is kept, if one is: of several videos or a list in the output folder, if there is one.
     fn journal(&self, videos: usize) -> Option<PathBuf> {
-        let is_folder = |output: &&PathBuf| videos > 1 && output.extension() != Some(OsStr::new("pose"));
-        let folder = self.output.as_ref().filter(|output| is_folder(output) || output.is_dir());
+        let is_folder = |output: &&PathBuf| output.extension() != Some(OsStr::new("pose")) || output.is_dir();
+        let folder = self.output.as_ref().filter(is_folder).filter(|_| videos > 1 || self.list.is_some());
         self.journal.clone().or_else(|| Some(folder?.join(journal::NAME)))
     }
 

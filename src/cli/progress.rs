@@ -155,6 +155,7 @@ impl Reporter {
     /// A video begins, among others that are worked on.
     pub fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.tally.started();
+        self.last_line.get_or_insert_with(Instant::now);
         if self.style == Style::Json {
             Event::Started { video, announced_frames }.emit();
         }
@@ -275,12 +276,12 @@ impl Reporter {
     /// `failed_list`, where there is a place for it.
     pub fn finish(&mut self, failed_list: Option<PathBuf>) {
         self.clear();
-        if !self.tally.has_several() {
-            return;
-        }
         let written = failed_list.as_ref().map(|list| self.tally.write_failed(list));
         if let (Some(Err(error)), Some(list)) = (&written, &failed_list) {
             self.note(&format!("cannot write the list of failed videos {}: {error}", list.display()));
+        }
+        if !self.tally.has_several() {
+            return;
         }
         let list = failed_list.filter(|list| matches!(written, Some(Ok(()))) && list.exists());
         let summary = self.tally.summary(list);

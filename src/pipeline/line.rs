@@ -1,9 +1,10 @@
 //! Videos one behind the other through one engine. While the last frames of one are in flight, the first of the next
 //! go in, and the one after that is opened: the engine never waits for a video to end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::decoder::{Decoder, Decoding, Waited};
@@ -86,8 +87,15 @@ pub fn run_as_they_come(
     options: &Options,
     events: &mut dyn FnMut(usize, Event),
 ) -> Result<(), Stop> {
-    let mut line =
-        Line { engine, options, events, running: VecDeque::new(), in_flight: 0, pose: FramePose::default() };
+    let mut line = Line {
+        engine,
+        options,
+        events,
+        running: VecDeque::new(),
+        in_flight: 0,
+        pose: FramePose::default(),
+        folders: BTreeSet::new(),
+    };
     line.discard_in_flight();
     let mut opening = None;
     for number in 0.. {
@@ -155,6 +163,8 @@ struct Line<'a> {
     running: VecDeque<Running>,
     in_flight: usize,
     pose: FramePose,
+    /// Folders of files whose names a power cut could still take away.
+    folders: BTreeSet<PathBuf>,
 }
 
 /// A video some of whose results are still to come.
@@ -265,6 +275,10 @@ impl Line<'_> {
             }
             self.take()?;
         }
+        // Once for many files: it takes milliseconds. Some network file systems cannot; the files are there.
+        for folder in std::mem::take(&mut self.folders) {
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
         Ok(())
     }
 
@@ -311,7 +325,10 @@ impl Line<'_> {
             let number = running.number;
             match running.complete() {
                 None => {}
-                Some(Ok(report)) => (self.events)(number, Event::Done(report)),
+                Some(Ok(report)) => {
+                    self.folders.extend(report.output.parent().map(|folder| Path::new(".").join(folder)));
+                    (self.events)(number, Event::Done(report));
+                }
                 Some(Err(error)) => self.failed(number, error),
             }
             self.tell_of_oldest();
@@ -385,7 +402,7 @@ impl Running {
 }
 
 /// Keeps what was written, under another name; gives that, if there was anything.
-fn keep(writer: PoseWriter, output: &std::path::Path) -> Result<Option<PathBuf>, PoseError> {
+fn keep(writer: PoseWriter, output: &Path) -> Result<Option<PathBuf>, PoseError> {
     if writer.frames() == 0 {
         return Ok(None);
     }

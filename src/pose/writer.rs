@@ -1,8 +1,9 @@
 //! Writing a `.pose` file frame by frame.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -60,9 +61,17 @@ fn host() -> String {
     name.nodename().to_string_lossy().chars().take(60).map(|c| if c == '.' { '_' } else { c }).collect()
 }
 
-/// Removes what processes of this machine that were killed while they finished a file have left in a folder.
+/// A file that nobody has written to for so long is not being finished, on whatever machine.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// Removes what processes that were killed while they finished a file have left in a folder: those of this machine, and,
+/// a day later, those of others.
 pub fn remove_unfinished(folder: &Path) {
     let host = host();
+    let is_abandoned = |entry: &fs::DirEntry| {
+        let modified = entry.metadata().and_then(|found| found.modified());
+        modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ABANDONED))
+    };
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -74,9 +83,13 @@ pub fn remove_unfinished(folder: &Path) {
                 && !Path::new("/proc").join(process).exists()
                 && Path::new("/proc/self").exists()
         };
-        if maker.is_some_and(|(machine, process)| machine == host && is_dead(process)) {
+        let is_left = |(machine, process): (&str, &str)| match machine == host {
+            true => is_dead(process),
+            false => process.parse::<u32>().is_ok() && is_abandoned(&entry),
+        };
+        if maker.is_some_and(is_left) {
             // What cannot be removed harms nobody.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -139,7 +152,7 @@ impl PoseWriter {
         Ok(())
     }
 
-    /// Completes the file and puts it where it belongs.
+    /// Completes the file and puts it where it belongs. Its bytes are on the disk before its name is there.
     ///
     /// # Errors
     /// The disk is full, or the file has come into being meanwhile and is not to be replaced.
@@ -169,10 +182,6 @@ impl PoseWriter {
                 io::ErrorKind::AlreadyExists => PoseError::Exists(path.to_owned()),
                 _ => self.failed("write", path, error.error),
             });
-        }
-        // So that the name survives a power cut too. Some network file systems cannot; the file is there.
-        if let Ok(folder) = File::open(&self.folder) {
-            let _ = folder.sync_all();
         }
         Ok(())
     }
@@ -271,11 +280,16 @@ mod tests {
         // Processes have no such numbers.
         let dead = own.replace(&std::process::id().to_string(), "4294967290");
         let foreign = dead.replace(&host(), "elsewhere");
+        let old = own.replace(&host(), "far_away");
         let others = ["a.pose", ".a.pose.x1.tmp", ".tmp", own.as_str(), foreign.as_str()];
-        for name in others.iter().chain([&dead.as_str()]) {
+        for name in others.iter().chain([&dead.as_str(), &old.as_str()]) {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
+        let before = std::time::SystemTime::now() - 2 * ABANDONED;
+        let opened = File::options().write(true).open(folder.path().join(&old)).unwrap();
+        opened.set_modified(before).unwrap();
         remove_unfinished(folder.path());
+        assert!(!folder.path().join(old).exists());
         assert!(!folder.path().join(dead).exists());
         assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use indicatif::HumanDuration;
 use oppose::batch::Job;
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
@@ -57,7 +59,9 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
         let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
-            println!("about {:.1} hours left with {running} tasks", left / 3600.0);
+            if let Ok(left) = Duration::try_from_secs_f64(left) {
+                println!("about {} left with {running} tasks", HumanDuration(left));
+            }
         }
     }
     for (job, reason) in failures {
