@@ -1,6 +1,6 @@
 //! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
 //!
-//! `cargo bench --bench native_cuda [-- nets|layers|batches|latency|memory] [fp16|tf32|fp32]`
+//! `cargo bench --bench native_cuda [-- nets|layers|batches|latency|memory|colors VIDEO...] [fp16|tf32|fp32]`
 
 #![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
 
@@ -20,8 +20,9 @@ use oppose::engine::native::Options;
 use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Job, Precision};
 use oppose::engine::native::model::{Graph, Net};
+use oppose::pipeline;
 use oppose::pose::FramePose;
-use oppose::video::Frame;
+use oppose::video::{self, Frame};
 
 const BODY: Size = Size { width: 496, height: 368 };
 const CROP: Size = Size { width: 368, height: 368 };
@@ -45,6 +46,9 @@ fn main() {
     if is_chosen("memory") {
         memory(&models, precision);
     }
+    if is_chosen("colors") {
+        colors(chosen.iter().map(Path::new).filter(|path| path.is_file()), precision);
+    }
     if is_chosen("nets") || !chosen.iter().any(|name| OTHERS.contains(&name.as_str())) {
         nets(&models, precision, &[16]);
     }
@@ -53,7 +57,7 @@ fn main() {
     }
 }
 
-const OTHERS: [&str; 4] = ["layers", "batches", "latency", "memory"];
+const OTHERS: [&str; 5] = ["layers", "batches", "latency", "memory", "colors"];
 
 /// From a frame of one person with face and hands, 640x480, to the points, by the whole engine; and from the first of
 /// several that come at once to the last one's points.
@@ -89,6 +93,34 @@ fn latency(precision: Precision) {
             times[0],
             times[times.len() - 1]
         );
+    }
+}
+
+/// Video file to `.pose`, bodies alone, with the colours converted by the processor and by the GPU, in turns.
+fn colors<'a>(videos: impl Iterator<Item = &'a Path>, precision: Precision) {
+    let folder = tempfile::tempdir().unwrap();
+    meaningful_models::write(folder.path(), made_up_models::Size::Full);
+    let options = Options { faces: false, hands: false, ..Options::default() };
+    let cuda = CudaOptions { precision, ..CudaOptions::default() };
+    let mut engine = Cuda::read(folder.path(), cuda, options).unwrap();
+    println!("\n{precision}: frames a second, colours by processor and GPU; how many times as fast");
+    for path in videos {
+        let mut cells = Vec::new();
+        for round in 0..8 {
+            let keep_planes = round % 2 == 1;
+            let source =
+                video::open(path, &video::Options { keep_planes, ..video::Options::default() }).unwrap();
+            let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
+            let target = folder.path().join("out.pose");
+            let report = pipeline::run(source, &mut engine, &target, &options, &mut |_| {}).unwrap();
+            cells.push(report.frames as f64 / report.elapsed.as_secs_f64());
+        }
+        // The first pair gets everything ready.
+        let pairs: Vec<String> = cells[2..]
+            .chunks_exact(2)
+            .map(|pair| format!("{:.0} {:.0} {:.2}", pair[0], pair[1], pair[1] / pair[0]))
+            .collect();
+        println!("{}: {}", path.display(), pairs.join(", "));
     }
 }
 

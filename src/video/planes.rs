@@ -107,7 +107,7 @@ mod tests {
     fn black_white_and_gray() {
         let limited = ColorMatrix::new(BT_601, false);
         assert_eq!(limited.bgr(16, 128, 128), [0; 3]);
-        assert_eq!(limited.bgr(235, 128, 128), [254; 3]);
+        assert_eq!(limited.bgr(235, 128, 128), [255; 3]);
         assert_eq!(limited.bgr(255, 128, 128), [255; 3]);
         let full = ColorMatrix::new(BT_601, true);
         assert_eq!(full.bgr(0, 128, 128), [0; 3]);
