@@ -25,9 +25,10 @@ done
 work=$PWD/target/coverage
 rm -rf "$work"
 mkdir -p "$work"
-# Instruments this crate alone: what it depends on stays as it was built.
+# Instruments this crate alone: what it depends on stays as it was built. (sh drops the variables of programs to test,
+# whose names have a hyphen.)
 cat > "$work/rustc" <<'END'
-#!/bin/sh
+#!/usr/bin/env bash
 exec "$@" -C instrument-coverage
 END
 chmod +x "$work/rustc"
