@@ -89,6 +89,11 @@ impl Frame {
         }
     }
 
+    /// What the frame holds: [planes](Self::planes) where it was left in them, else [pixels](Self::pixels).
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Luma and chroma, where the picture was left in them.
     pub fn planes(&self) -> Option<Planes<'_>> {
         self.matrix.map(|matrix| Planes { bytes: &self.bytes, matrix })
@@ -127,11 +132,8 @@ impl FramePool {
         height: u32,
         fill: impl FnOnce(&mut [u8]),
     ) -> Frame {
-        let mut bytes = self.returned.try_recv().unwrap_or_default();
-        bytes.resize(width as usize * height as usize * 3, 0);
-        fill(&mut bytes);
-        let (matrix, converted) = (None, OnceLock::new());
-        Frame { index, timestamp, width, height, bytes, matrix, converted, home: Some(self.home.clone()) }
+        let bytes = self.filled(width as usize * height as usize * 3, fill);
+        self.lend(index, timestamp, (width, height), bytes, None)
     }
 
     /// A frame in planes, as [`frame`](Self::frame). `None` where its height is odd.
@@ -143,20 +145,26 @@ impl FramePool {
         matrix: ColorMatrix,
         fill: impl FnOnce(&mut [u8]),
     ) -> Option<Frame> {
-        let size = planes::bytes(width as usize, height as usize)?;
+        let bytes = self.filled(planes::bytes(width as usize, height as usize)?, fill);
+        Some(self.lend(index, timestamp, (width, height), bytes, Some(matrix)))
+    }
+
+    fn filled(&self, size: usize, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
         let mut bytes = self.returned.try_recv().unwrap_or_default();
         bytes.resize(size, 0);
         fill(&mut bytes);
-        let (matrix, converted) = (Some(matrix), OnceLock::new());
-        Some(Frame {
-            index,
-            timestamp,
-            width,
-            height,
-            bytes,
-            matrix,
-            converted,
-            home: Some(self.home.clone()),
-        })
+        bytes
+    }
+
+    fn lend(
+        &self,
+        index: u64,
+        timestamp: Option<Duration>,
+        (width, height): (u32, u32),
+        bytes: Vec<u8>,
+        matrix: Option<ColorMatrix>,
+    ) -> Frame {
+        let (converted, home) = (OnceLock::new(), Some(self.home.clone()));
+        Frame { index, timestamp, width, height, bytes, matrix, converted, home }
     }
 }

@@ -240,19 +240,8 @@ impl Reader {
     }
 
     /// Converts the decoded frame into one of the pool's.
-    fn deliver(&mut self) -> Result<Frame, VideoError> {
-        let found = (self.decoded.width(), self.decoded.height());
-        if found != self.stored_size {
-            let expected = self.stored_size;
-            return Err(VideoError::SizeChanged { frame: self.frames, expected, found });
-        }
-        let timestamp = self.timestamp();
-        if let Some(frame) = self.in_planes(timestamp) {
-            self.timing.add(timestamp);
-            self.frames += 1;
-            return Ok(frame);
-        }
-        let (width, height) = (found.0 as usize, found.1 as usize);
+    fn in_pixels(&mut self, timestamp: Option<Duration>) -> Result<Frame, VideoError> {
+        let (width, height) = (self.decoded.width() as usize, self.decoded.height() as usize);
         let mut converted = true;
         let frame = self.pool.frame(self.frames, timestamp, self.info.width, self.info.height, |upright| {
             if self.orientation.is_upright() {
@@ -267,6 +256,21 @@ impl Reader {
             let format = format!("{:?}", self.decoded.format());
             return Err(VideoError::PixelFormat { frame: self.frames, format });
         }
+        Ok(frame)
+    }
+
+    /// Hands the decoded frame out.
+    fn deliver(&mut self) -> Result<Frame, VideoError> {
+        let found = (self.decoded.width(), self.decoded.height());
+        if found != self.stored_size {
+            let expected = self.stored_size;
+            return Err(VideoError::SizeChanged { frame: self.frames, expected, found });
+        }
+        let timestamp = self.timestamp();
+        let frame = match self.in_planes(timestamp) {
+            Some(frame) => frame,
+            None => self.in_pixels(timestamp)?,
+        };
         self.timing.add(timestamp);
         self.frames += 1;
         Ok(frame)

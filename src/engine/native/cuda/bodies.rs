@@ -229,18 +229,14 @@ impl Bodies {
 
     /// Brings frames to the GPU, and makes pixels of them there where they come in planes.
     fn upload(&mut self, batch: &mut BodyBatch, frames: &[Frame]) -> Result<(), CudaError> {
-        let Some(matrix) = frames.first().and_then(Frame::planes).map(|planes| planes.matrix) else {
-            let bytes = batch.size.pixels() * 3;
-            for (frame, place) in frames.iter().zip(batch.frames.chunks_exact_mut(bytes)) {
-                place.copy_from_slice(frame.pixels());
-            }
+        let Some(first) = frames.first() else { return Ok(()) };
+        let bytes = first.bytes().len();
+        for (frame, place) in frames.iter().zip(batch.frames.chunks_exact_mut(bytes)) {
+            place.copy_from_slice(frame.bytes());
+        }
+        let Some(matrix) = first.planes().map(|planes| planes.matrix) else {
             return self.copies.upload(&batch.frames, batch.count * bytes, &batch.frames_there);
         };
-        let planes = || frames.iter().filter_map(Frame::planes);
-        let bytes = planes().next().map_or(0, |planes| planes.bytes.len());
-        for (planes, place) in planes().zip(batch.frames.chunks_exact_mut(bytes)) {
-            place.copy_from_slice(planes.bytes);
-        }
         let room = self.net.images() * bytes;
         if self.planes.bytes() < room {
             self.planes = Memory::new(&self.gpu.context, room)?;

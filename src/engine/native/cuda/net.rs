@@ -214,7 +214,7 @@ impl Net {
         let (_, calls) = calls.expect("a size that was prepared");
         for (step, call) in calls.iter().enumerate() {
             // SAFETY: prepared for this net's memory; images and outputs were checked.
-            unsafe { Self::launch(&self.gpu, call, stream, images, outputs) }?;
+            unsafe { self.launch(call, stream, images, outputs) }?;
             after(step)?;
         }
         Ok(())

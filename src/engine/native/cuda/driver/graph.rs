@@ -32,14 +32,22 @@ impl Graph {
         // SAFETY: the recording was begun on this stream.
         let recorded =
             unsafe { result::stream::end_capture(stream.raw) }.map_err(failed("cuStreamEndCapture"));
-        worked?;
-        let recorded = recorded?;
+        let recorded = match (worked, recorded) {
+            (Ok(()), recorded) => recorded?,
+            (Err(error), recorded) => {
+                if let Ok(recorded) = recorded {
+                    // SAFETY: just recorded, not used after. What went wrong before is what is told.
+                    let _ = unsafe { result::graph::destroy(recorded) };
+                }
+                return Err(error);
+            }
+        };
         let flags = sys::CUgraphInstantiate_flags(0);
         // SAFETY: the driver has just given the graph.
         let raw = unsafe { result::graph::instantiate(recorded, flags) }
             .map_err(failed("cuGraphInstantiateWithFlags"));
-        // SAFETY: the recording is not used after; what was made of it does not need it.
-        unsafe { result::graph::destroy(recorded) }.map_err(failed("cuGraphDestroy"))?;
+        // SAFETY: not used after; what was made of it does not need it. That it stays is no reason to fail.
+        let _ = unsafe { result::graph::destroy(recorded) };
         Ok(Self { raw: raw?, context: Arc::clone(&stream.context) })
     }
 

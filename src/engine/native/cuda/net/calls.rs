@@ -1,6 +1,6 @@
 //! What is launched for the steps of a net, and how.
 
-use super::{Gpu, Net};
+use super::Net;
 use crate::engine::native::assemble::size::Size;
 use crate::engine::native::cuda::CudaError;
 use crate::engine::native::cuda::driver::{Memory, Pictures, Stream, TensorMap};
@@ -169,13 +169,13 @@ impl Net {
     /// # Safety
     /// The call was made for this net's memory as it is, which is for so many images; so are the outputs.
     pub(super) unsafe fn launch(
-        gpu: &Gpu,
+        &self,
         call: &Call,
         stream: &Stream,
         images: usize,
         outputs: &Memory,
     ) -> Result<(), CudaError> {
-        let kernels = &gpu.kernels;
+        let kernels = &self.gpu.kernels;
         let fill = |layer: &mut Layer| {
             layer.pixels = images as i32 * layer.width * layer.height;
             layer.planes_out = if layer.used_planes > 0 { outputs.address() } else { 0 };
@@ -191,7 +191,7 @@ impl Net {
             // SAFETY: the caller's.
             unsafe { tile.kernel.launch(stream, [blocks(tile, call), 1, 1], HOPPER_THREADS, &filled) }
         };
-        let multiprocessors = gpu.context.multiprocessors;
+        let multiprocessors = self.gpu.context.multiprocessors;
         match (call, &kernels.convolve) {
             (Call::Hopper { wide, narrow, small, chunks }, Convolve::Hopper { tiles, .. }) => {
                 // Long blocks need less of the cache, short ones share out better.
@@ -234,7 +234,7 @@ impl Net {
             }
             (Call::Pool(call), _) => {
                 let call = Pooling { images: images as i32, ..*call };
-                let vectors = call.channels as usize * gpu.precision.element().bytes() / VECTOR_BYTES;
+                let vectors = call.channels as usize * self.gpu.precision.element().bytes() / VECTOR_BYTES;
                 let pixels = images * (call.width * call.height) as usize;
                 let blocks = (pixels * vectors).div_ceil(THREADS);
                 // SAFETY: the caller's.
