@@ -1,11 +1,12 @@
 //! Writing a `.pose` file frame by frame.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::NamedTempFile;
+use rustix::fs::{Access, access};
+use tempfile::{NamedTempFile, SpooledTempFile};
 
 use super::pose_file::{body_head, check_shape};
 use super::{FramePose, Header, PoseError, Skeleton};
@@ -13,8 +14,8 @@ use super::{FramePose, Header, PoseError, Skeleton};
 /// Writes a `.pose` file of any length in flat memory.
 ///
 /// The format holds all coordinates before all confidences, and the number of people in front, which is
-/// known only at the end. So frames are spooled into an unnamed file in the output's folder and put in
-/// order by [`finish`](Self::finish). The output appears complete or not at all; a writer that is dropped,
+/// known only at the end. So frames are spooled, the first megabyte of them in memory and more into an unnamed file in
+/// the output's folder, and put in order by [`finish`](Self::finish). The output appears complete or not at all; a writer that is dropped,
 /// or a process that is killed, leaves nothing behind.
 ///
 /// ```
@@ -40,10 +41,14 @@ pub struct PoseWriter {
     points: usize,
     dimensions: usize,
     fps: f32,
-    spool: BufWriter<File>,
+    spool: BufWriter<SpooledTempFile>,
     frames: u64,
     people: usize,
 }
+
+/// Bytes of frames kept in memory: more than short clips have, for whom making one more file and removing it would
+/// take longer than all their frames, on the file systems of clusters above all.
+const SPOOLED_IN_MEMORY: usize = 1 << 20;
 
 /// How a file begins that is not finished yet: it tells which process makes it.
 fn unfinished_prefix(path: &Path) -> String {
@@ -114,11 +119,13 @@ impl PoseWriter {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        let spool = tempfile::tempfile_in(&folder).map_err(|source| PoseError::Io {
+        // Asked before the work and not after it.
+        access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| PoseError::Io {
             what: "write into the folder",
             path: folder.clone(),
-            source,
+            source: error.into(),
         })?;
+        let spool = SpooledTempFile::new_in(SPOOLED_IN_MEMORY, &folder);
         Ok(Self {
             path: path.to_owned(),
             folder,
@@ -229,7 +236,7 @@ impl PoseWriter {
         after: usize,
     ) -> io::Result<()> {
         self.spool.get_mut().rewind()?;
-        let mut spool = BufReader::with_capacity(1 << 18, self.spool.get_ref());
+        let mut spool = BufReader::with_capacity(1 << 18, self.spool.get_mut());
         let mut row = Vec::new();
         for _ in 0..self.frames {
             let mut people = [0; 4];
@@ -261,7 +268,7 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_dir() => Err(PoseError::IsFolder(path.to_owned())),
         Ok(_) if !overwrite => Err(PoseError::Exists(path.to_owned())),
-        // That its folder is missing is noticed, and said of the folder, when the spool is made there.
+        // That its folder is missing is noticed, and said of the folder, when it is asked for.
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(PoseError::Io { what: "write", path: path.to_owned(), source: error })
         }
@@ -286,7 +293,7 @@ mod tests {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         let before = std::time::SystemTime::now() - 2 * ABANDONED;
-        let opened = File::options().write(true).open(folder.path().join(&old)).unwrap();
+        let opened = fs::File::options().write(true).open(folder.path().join(&old)).unwrap();
         opened.set_modified(before).unwrap();
         remove_unfinished(folder.path());
         assert!(!folder.path().join(old).exists());

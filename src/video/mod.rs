@@ -63,7 +63,7 @@ pub struct Options {
     pub rotate: Rotate,
     /// Frames per second of pictures, and of videos that name none. 25 where absent.
     pub frame_rate: Option<FrameRate>,
-    /// Threads of the decoder; as many as processors where absent.
+    /// Threads of the decoder. Where absent, as many as processors, and one for frames of at most 320x240.
     pub threads: Option<usize>,
     /// Leave frames in the planes of luma and chroma that the video holds, where they are of 8 bits in 4:2:0: for
     /// engines that [convert colours themselves](crate::engine::Engine::takes_planes).

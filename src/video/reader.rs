@@ -24,6 +24,10 @@ use super::{
 /// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
 const POOLED_FRAMES: usize = 64;
 
+/// Up to here (320x240) one thread decodes thousands of frames a second, and starting more takes longer than a short
+/// clip has to offer.
+const SMALL_PIXELS: u64 = 76_800;
+
 /// Pixels that are longer than this are not believed: anamorphic film has up to 2.
 const LONGEST_PIXEL: f64 = 4.0;
 
@@ -80,15 +84,19 @@ impl Reader {
         let name = parameters.id().name();
         let codec =
             codec::decoder::find(parameters.id()).ok_or_else(|| VideoError::NoDecoder(name.to_owned()))?;
-        // With its limit the decoder refuses a larger size, but does not name it: the header's is asked for
-        // without. Only the first frame knows where the header is silent.
-        let plain = open_decoder(parameters.clone(), codec, 1, Dictionary::new())?;
-        if (plain.width(), plain.height()) != (0, 0) {
-            check_size(plain.width(), plain.height())?;
+        // With its limit the decoder refuses a larger size, but does not name it: the header's is looked at before,
+        // through the one view of a context that shows it unopened. Only the first frame knows where the header is
+        // silent.
+        let header = codec::Context::from_parameters(parameters.clone()).map_err(VideoError::Decoder)?;
+        let header = header.encoder().video().map_err(VideoError::Decoder)?;
+        if (header.width(), header.height()) != (0, 0) {
+            check_size(header.width(), header.height())?;
         }
         let mut limit = Dictionary::new();
         limit.set("max_pixels", &MAX_PIXELS.to_string());
-        let decoder = open_decoder(parameters, codec, options.threads.unwrap_or(0), limit)?;
+        let is_small = (1..=SMALL_PIXELS).contains(&(u64::from(header.width()) * u64::from(header.height())));
+        let threads = options.threads.unwrap_or(if is_small { 1 } else { 0 });
+        let decoder = open_decoder(parameters, codec, threads, limit)?;
 
         let mut reader = Self {
             input,

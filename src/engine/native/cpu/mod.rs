@@ -196,11 +196,15 @@ impl Net {
         let pixels = batch * width * height;
         grow(&mut self.slots[0], pixels * self.input_channels.div_ceil(vector::WIDTH));
         planes.read_planes(inputs, self.input_channels, &mut self.slots[0]);
-        for step in &self.steps {
-            let mut out = mem::take(&mut self.slots[step.slot]);
-            step.run(&self.processor, &self.slots, batch, planes.at(step.stride), &mut out);
-            self.slots[step.slot] = out;
-        }
+        let Self { processor, steps, slots, .. } = self;
+        // On one of the threads: it goes from step to step without waking this one in between.
+        processor.install(|| {
+            for step in steps.iter() {
+                let mut out = mem::take(&mut slots[step.slot]);
+                step.run(processor, slots, batch, planes.at(step.stride), &mut out);
+                slots[step.slot] = out;
+            }
+        });
         let planes = planes.at(self.output_stride);
         outputs.resize(batch * self.output_channels * planes.width * planes.height, 0.0);
         planes.write_planes(&self.slots, &self.output, outputs);
