@@ -10,11 +10,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Need, names, trial};
+use common::{Need, names, short_sample, trial};
 use oppose::batch::journal;
 
 fn main() {
-    let needs = [Need::Models];
+    let needs = [Need::Models, Need::Program("ffmpeg")];
     common::run(vec![
         trial("workers make the same files as one process", &needs, workers_make_the_same_files),
         trial("killed workers lose nothing", &needs, killed_workers_lose_nothing),
@@ -34,12 +34,12 @@ fn program() -> Command {
     command
 }
 
-/// Copies of the sample, cut to some lengths.
+/// Copies of the short sample.
 fn videos(folder: &Path, count: usize) -> PathBuf {
     let videos = folder.join("videos");
     fs::create_dir(&videos).unwrap();
     for index in 0..count {
-        fs::copy(common::repository("assets/sample.mp4"), videos.join(format!("{index}.mp4"))).unwrap();
+        fs::copy(short_sample(), videos.join(format!("{index}.mp4"))).unwrap();
     }
     videos
 }
@@ -55,7 +55,7 @@ fn text(bytes: &[u8]) -> String {
 /// What one process makes of the sample.
 fn expected(folder: &Path) -> Vec<u8> {
     let output = folder.join("expected.pose");
-    assert!(run(&common::repository("assets/sample.mp4"), &output, &[]).status.success());
+    assert!(run(short_sample(), &output, &[]).status.success());
     fs::read(output).unwrap()
 }
 
@@ -105,7 +105,7 @@ fn killed_workers_lose_nothing() {
     let mut killed = 0;
     let started = Instant::now();
     while supervisor.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120) {
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_millis(100));
         if killed < 2
             && poses(&output).len() > killed
             && let Some(&worker) = workers_of(&supervisor).first()
@@ -188,7 +188,7 @@ fn trees_lists_and_the_journal() {
     let (tree, output) = (folder.path().join("tree"), folder.path().join("poses"));
     fs::create_dir_all(tree.join("deep/er")).unwrap();
     for name in ["a.mp4", "deep/b.MP4", "deep/er/a.mp4"] {
-        fs::copy(common::repository("assets/sample.mp4"), tree.join(name)).unwrap();
+        fs::copy(short_sample(), tree.join(name)).unwrap();
     }
     fs::write(tree.join("deep/notes.txt"), b"no video").unwrap();
     fs::write(tree.join("deep/bad.mov"), b"no video").unwrap();
@@ -212,7 +212,7 @@ fn trees_lists_and_the_journal() {
     let outcome =
         |name: &str| &entries.iter().find(|entry| entry.output == output.join(name)).unwrap().outcome;
     for name in ["a.pose", "deep/b.pose", "deep/er/a.pose"] {
-        let journal::Outcome::Done { frames: 90, present, .. } = outcome(name) else { panic!("{entries:?}") };
+        let journal::Outcome::Done { frames: 20, present, .. } = outcome(name) else { panic!("{entries:?}") };
         assert_eq!(present["FACE_LANDMARKS"], 1.0, "{entries:?}");
         assert!(present["LEFT_HAND_LANDMARKS"] < 1.0, "{entries:?}");
         assert!(fs::read(output.join(name)).unwrap() == expected(folder.path()), "{name} differs");
@@ -233,7 +233,7 @@ fn trees_lists_and_the_journal() {
     fs::write(&other, empty.to_bytes().unwrap()).unwrap();
     let again = run(&tree, &output, &["--recursive"]);
     let told = text(&again.stdout);
-    assert!(told.contains("deep/b.pose exists, with 90 frames"), "{told}");
+    assert!(told.contains("deep/b.pose exists, with 20 frames"), "{told}");
     assert_eq!(told.matches("\"event\":\"done\"").count(), 2, "{told}");
     assert!(told.contains("\"done\":2,\"skipped\":1,\"failed\":1,\"left\":0"), "{told}");
     for path in [&cut, &other] {

@@ -16,29 +16,31 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Need, names, output, repository, trial};
+use common::{Need, names, output, repository, short_sample, trial};
 use made_up_models::Size;
 use oppose::batch::journal::{self, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
 use small_disk::SmallDisk;
 use tempfile::TempDir;
 
+/// It makes the videos.
+const FFMPEG: [Need; 1] = [Need::Program("ffmpeg")];
+
 fn main() {
     let killed = |workers_too: bool| move || a_killed_run_goes_on_where_it_was(workers_too);
     let mut trials = vec![
-        trial("the supervisor is killed", &[], killed(false)),
-        trial("supervisor and workers are killed", &[], killed(true)),
-        trial("two runs on one folder", &[], two_runs_on_one_folder),
+        trial("the supervisor is killed", &FFMPEG, killed(false)),
+        trial("supervisor and workers are killed", &FFMPEG, killed(true)),
+        trial("two runs on one folder", &FFMPEG, two_runs_on_one_folder),
         trial(
             "a video that ends the engine",
             &[Need::Program("cc"), Need::Program("ffmpeg")],
             a_video_that_ends_the_engine,
         ),
     ];
-    // Five files of 90 frames, each twice while it is finished.
     let full = "the disk is full, and has room again";
     trials.push(match SmallDisk::mount(8 << 10) {
-        Some(disk) => trial(full, &[], move || the_disk_is_full_and_has_room_again(&disk)),
+        Some(disk) => trial(full, &FFMPEG, move || the_disk_is_full_and_has_room_again(&disk)),
         None => trial(full, &[Need::Mount], || {}),
     });
     common::run_in_turn(trials)
@@ -57,7 +59,7 @@ impl Scene {
         fs::create_dir(folder.path().join("videos")).unwrap();
         for number in 0..videos {
             let video = folder.path().join(format!("videos/{number}.mp4"));
-            fs::copy(repository("assets/sample.mp4"), video).unwrap();
+            fs::copy(short_sample(), video).unwrap();
         }
         Self { folder, videos }
     }
@@ -193,7 +195,7 @@ fn two_runs_on_one_folder() {
 }
 
 fn the_disk_is_full_and_has_room_again(disk: &SmallDisk) {
-    let scene = Scene::new(5);
+    let scene = Scene::new(12);
     let poses = disk.path().join("poses");
     let mut command = scene.program(&poses);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

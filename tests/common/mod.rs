@@ -4,6 +4,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -98,6 +99,21 @@ pub fn run_in_turn(trials: Vec<Trial>) -> ! {
 /// A path in this repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The first 20 frames of the sample: for tests of what lies around the frames, of which there are enough then.
+pub fn short_sample() -> &'static Path {
+    static SHORT: OnceLock<PathBuf> = OnceLock::new();
+    SHORT.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("short_sample.mp4");
+        // Another test program may be reading the one that is there.
+        let own = path.with_file_name(format!("short_sample-{}.mp4", std::process::id()));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-y", "-i"]).arg(repository("assets/sample.mp4"));
+        output(ffmpeg.args(["-frames:v", "20", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"]).arg(&own));
+        std::fs::rename(&own, &path).unwrap();
+        path
+    })
 }
 
 /// The Python to compare with.
