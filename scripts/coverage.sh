@@ -38,7 +38,8 @@ export LLVM_PROFILE_FILE=$work/%p-%m.profraw
 cargo test --locked --no-run 2>&1 | tee "$work/log"
 # A test that fails is told, and does not hide what the others run. The one that is left out runs full-size nets on the
 # processor, half an hour where each loop is counted; smaller nets go through the same lines.
-cargo test --locked --no-fail-fast "$@" -- --skip drawn_people_are_found || echo "coverage: tests failed; the figures are without what they left out" >&2
+cargo test --locked --no-fail-fast "$@" -- --skip drawn_people_are_found ||
+    echo "coverage: tests failed; the figures are without what they left out" >&2
 "$tools/llvm-profdata" merge --sparse --failure-mode=all "$work"/*.profraw -o "$work/all.profdata"
 objects=(target/debug/oppose-native)
 while read -r program; do objects+=(--object "$program"); done \

@@ -52,7 +52,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What one process makes of the sample.
+/// What one process makes of the short sample.
 fn expected(folder: &Path) -> Vec<u8> {
     let output = folder.join("expected.pose");
     assert!(run(short_sample(), &output, &[]).status.success());

@@ -24,23 +24,19 @@ use small_disk::SmallDisk;
 use tempfile::TempDir;
 
 /// It makes the videos.
-const FFMPEG: [Need; 1] = [Need::Program("ffmpeg")];
+const FFMPEG: Need = Need::Program("ffmpeg");
 
 fn main() {
     let killed = |workers_too: bool| move || a_killed_run_goes_on_where_it_was(workers_too);
     let mut trials = vec![
-        trial("the supervisor is killed", &FFMPEG, killed(false)),
-        trial("supervisor and workers are killed", &FFMPEG, killed(true)),
-        trial("two runs on one folder", &FFMPEG, two_runs_on_one_folder),
-        trial(
-            "a video that ends the engine",
-            &[Need::Program("cc"), Need::Program("ffmpeg")],
-            a_video_that_ends_the_engine,
-        ),
+        trial("the supervisor is killed", &[FFMPEG], killed(false)),
+        trial("supervisor and workers are killed", &[FFMPEG], killed(true)),
+        trial("two runs on one folder", &[FFMPEG], two_runs_on_one_folder),
+        trial("a video that ends the engine", &[Need::Program("cc"), FFMPEG], a_video_that_ends_the_engine),
     ];
     let full = "the disk is full, and has room again";
     trials.push(match SmallDisk::mount(8 << 10) {
-        Some(disk) => trial(full, &FFMPEG, move || the_disk_is_full_and_has_room_again(&disk)),
+        Some(disk) => trial(full, &[FFMPEG], move || the_disk_is_full_and_has_room_again(&disk)),
         None => trial(full, &[Need::Mount], || {}),
     });
     common::run_in_turn(trials)

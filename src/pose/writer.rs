@@ -14,9 +14,9 @@ use super::{FramePose, Header, PoseError, Skeleton};
 /// Writes a `.pose` file of any length in flat memory.
 ///
 /// The format holds all coordinates before all confidences, and the number of people in front, which is
-/// known only at the end. So frames are spooled, the first megabyte of them in memory and more into an unnamed file in
-/// the output's folder, and put in order by [`finish`](Self::finish). The output appears complete or not at all; a writer that is dropped,
-/// or a process that is killed, leaves nothing behind.
+/// known only at the end. So frames are spooled, into memory and from a megabyte on into an unnamed file in the
+/// output's folder, and put in order by [`finish`](Self::finish). The output appears complete or not at all;
+/// a writer that is dropped, or a process that is killed, leaves nothing behind.
 ///
 /// ```
 /// use oppose::pose::{FramePose, Pose, PoseWriter, openpose_137};
@@ -46,8 +46,8 @@ pub struct PoseWriter {
     people: usize,
 }
 
-/// Bytes of frames kept in memory: more than short clips have, for whom making one more file and removing it would
-/// take longer than all their frames, on the file systems of clusters above all.
+/// Bytes of frames kept in memory: more than short clips have. To make one more file and remove it takes file systems
+/// longer than a short clip's frames take.
 const SPOOLED_IN_MEMORY: usize = 1 << 20;
 
 /// How a file begins that is not finished yet: it tells which process makes it.
