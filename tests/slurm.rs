@@ -52,7 +52,9 @@ fn clips(folder: &Path, count: usize) -> PathBuf {
 fn submit(clips: &Path, poses: &Path) -> Command {
     let mut command = program(&["slurm", "submit"]);
     command.arg(clips).arg(poses).args(["--jobs", "4", "--mem", "2G", "--cpus", "1", "--time", "10", "--"]);
-    command.args(["--engine", "holistic", "--model-folder"]).arg(fs::canonicalize(common::models()).unwrap());
+    let models = fs::canonicalize(common::models()).unwrap();
+    command.args(["--engine", "holistic", "--model-folder"]).arg(models.file_name().unwrap());
+    command.current_dir(models.parent().unwrap());
     command
 }
 
@@ -185,7 +187,8 @@ fn preempted_cancelled_and_resumed() {
         "{status}"
     );
 
-    let resumed = slurm.call(program(&["slurm", "resume"]).arg(&poses));
+    // From another folder than the one from which the models' path starts.
+    let resumed = slurm.call(program(&["slurm", "resume"]).arg(&poses).current_dir(folder.path()));
     assert!(resumed.contains(&format!("{left} of 12 videos submitted")), "{resumed}");
     slurm.wait(&poses, CLIPS);
     let status = slurm.status(&poses);

@@ -32,6 +32,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// Further options of the program.
     pub options: Vec<String>,
+    /// The folder in which it runs, from which relative paths in the options start.
+    pub working_folder: PathBuf,
 }
 
 /// One submission.
@@ -201,6 +203,7 @@ fn script(folder: &Path, tasks: usize, settings: &Settings) -> String {
     ];
     lines.extend(settings.sbatch.iter().map(|option| format!("#SBATCH {option}")));
     lines.push(format!("folder={place}"));
+    lines.push(format!("cd {} || exit 2", quoted(settings.working_folder.as_os_str().as_bytes())));
     match &settings.image {
         None => lines.push(format!("program=({})", quoted(settings.program.as_os_str().as_bytes()))),
         Some(image) => lines.push(format!(
@@ -258,6 +261,7 @@ mod tests {
             image: None,
             program: "/opt/it's/oppose-native".into(),
             options: vec!["--engine".into(), "native".into()],
+            working_folder: "/home/it's me".into(),
         };
         let jobs = [(job("/v/a b.mp4"), 3), (job("/v/c.mp4"), 2)];
         let first = Run::prepare(folder.path(), &jobs, &settings).unwrap();
@@ -270,6 +274,7 @@ mod tests {
             "--array=0-1%1\n",
             "#SBATCH --gpus=V100:1\n",
             r"program=('/opt/it'\''s/oppose-native')",
+            "\ncd '/home/it'\\''s me' || exit 2\n",
             "'--engine' 'native' &",
         ] {
             assert!(script.contains(part), "{part}:\n{script}");

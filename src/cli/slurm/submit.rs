@@ -18,7 +18,7 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = &arguments.output;
     std::fs::create_dir_all(output).map_err(failed("create the folder", output))?;
     let output = output.canonicalize().map_err(failed("read", output))?;
-    // The tasks work in another folder. What does not exist is told of when it is planned.
+    // The lists have whole paths. What does not exist is told of when it is planned.
     let input = [arguments.input.canonicalize().unwrap_or_else(|_| arguments.input.clone())];
     let inputs = Inputs { paths: &input, list: None, recursive: arguments.recursive };
     let jobs = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
@@ -46,6 +46,7 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         image,
         program: env::current_exe().map_err(failed("find", Path::new("this program")))?,
         options: arguments.options.clone(),
+        working_folder: env::current_dir().map_err(failed("find", Path::new("this folder")))?,
     };
     submit_missing(&output, jobs, &settings, arguments.dry_run)
 }
