@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{Need, models, names, output, repository, trial};
 use oppose::pose::{FramePose, Pose, PoseWriter, openpose_137};
+use rustix::process::Signal;
 use serde_json::Value;
 use small_disk::SmallDisk;
 
@@ -277,12 +278,12 @@ fn a_signal_ends_the_run_between_two_frames() {
         &["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=600", "-preset", "ultrafast"],
         &folder.path().join("long.mp4"),
     );
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut command = program(folder.path());
         let child = command.args(["long.mp4"]).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_secs(2));
         let asked = Instant::now();
-        output(Command::new("kill").args([signal, &child.id().to_string()]));
+        assert!(common::signal(child.id(), signal));
         let (ended, text) = said(child.wait_with_output().unwrap());
         assert_eq!(ended, code, "{text}");
         assert!(text.contains("stopped before the end"), "{text}");

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use common::{Need, names, output, repository, trial};
 use made_up_models::Size;
 use oppose::pose::Pose;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 const CLIP: &str = "tests/clips/h264_25.mp4";
@@ -158,17 +159,17 @@ fn a_gpu_that_is_missing_is_named() {
 /// Its own process does not outlive the program, whether that is asked to end or killed.
 fn a_stalled_openpose_is_ended() {
     let scene = Scene::new();
-    for signal in ["TERM", "KILL"] {
+    for signal in [Signal::TERM, Signal::KILL] {
         let mut command = scene.program("stall:3");
         let mut program = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let child = wait_for(|| children(program.id()).first().copied());
         // Until it has pushed some frames, there is nothing to stall.
         thread::sleep(Duration::from_millis(500));
-        output(Command::new("kill").args([format!("-{signal}"), program.id().to_string()]));
-        if signal == "TERM" {
+        assert!(common::signal(program.id(), signal));
+        if signal == Signal::TERM {
             // A second one ends a program that waits for a library.
             thread::sleep(Duration::from_millis(300));
-            output(Command::new("kill").args(["-TERM".to_owned(), program.id().to_string()]));
+            assert!(common::signal(program.id(), signal));
         }
         program.wait().unwrap();
         wait_for(|| (!Path::new(&format!("/proc/{child}")).exists()).then_some(()));

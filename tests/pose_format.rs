@@ -11,21 +11,29 @@ use oppose::pose::{FramePose, Pose, PoseWriter, Skeleton, holistic_576, openpose
 use serde::Deserialize;
 
 /// Name, skeleton, frames per second, number of people in each frame: as in `tests/python/pose_files.py`.
-type Case = (&'static str, fn() -> &'static Skeleton, f32, &'static [usize]);
+type Case = (&'static str, &'static str, f32, &'static [usize]);
 
 const NTSC: f32 = (30000.0_f64 / 1001.0) as f32;
 const CASES: [Case; 6] = [
-    ("one", holistic_576, 25.0, &[1; 5]),
-    ("nobody", openpose_137, 24.0, &[0; 4]),
-    ("several", openpose_137, 50.0, &[3; 7]),
-    ("changing", openpose_137, NTSC, &[0, 2, 1, 5, 0, 3]),
-    ("no_frames", openpose_137, 29.97, &[]),
-    ("ntsc", holistic_576, NTSC, &[1, 0, 1]),
+    ("one", "holistic", 25.0, &[1; 5]),
+    ("nobody", "openpose", 24.0, &[0; 4]),
+    ("several", "openpose", 50.0, &[3; 7]),
+    ("changing", "openpose", NTSC, &[0, 2, 1, 5, 0, 3]),
+    ("no_frames", "openpose", 29.97, &[]),
+    ("ntsc", "holistic", NTSC, &[1, 0, 1]),
 ];
+
+fn cases(skeleton: &str) -> impl Iterator<Item = &'static Case> {
+    CASES.iter().filter(move |case| case.1 == skeleton)
+}
+
+fn skeleton_of(name: &str) -> &'static Skeleton {
+    if name == "openpose" { openpose_137() } else { holistic_576() }
+}
 
 /// The numbers of the Python side's `body`.
 fn frames(case: &Case) -> Vec<FramePose> {
-    let skeleton = case.1();
+    let skeleton = skeleton_of(case.1);
     let fill = |(index, &people): (usize, &usize)| {
         let mut frame = FramePose::new(people, skeleton.points(), skeleton.dimensions());
         for (i, value) in frame.coordinates_mut().iter_mut().enumerate() {
@@ -40,11 +48,11 @@ fn frames(case: &Case) -> Vec<FramePose> {
 }
 
 fn pose(case: &Case) -> Pose {
-    Pose::from_frames(case.1(), 640, 480, case.2, &frames(case)).unwrap()
+    Pose::from_frames(skeleton_of(case.1), 640, 480, case.2, &frames(case)).unwrap()
 }
 
 fn write(case: &Case, path: &Path) {
-    let mut writer = PoseWriter::create(path, case.1(), 640, 480, case.2, false).unwrap();
+    let mut writer = PoseWriter::create(path, skeleton_of(case.1), 640, 480, case.2, false).unwrap();
     for frame in frames(case) {
         writer.write(&frame).unwrap();
     }
@@ -67,14 +75,14 @@ fn numbers(path: &Path) -> Numbers {
     serde_json::from_str(&run_python("pose_files.py", [Path::new("numbers"), path])).unwrap()
 }
 
-fn package_files(folder: &Path) {
-    run_python("pose_files.py", [Path::new("write"), folder]);
+fn package_files(folder: &Path, skeleton: &str) {
+    run_python("pose_files.py", [Path::new("write"), folder, Path::new(skeleton)]);
 }
 
-fn ours_is_byte_for_byte_theirs() {
+fn ours_is_byte_for_byte_theirs(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
-    package_files(folder.path());
-    for case in &CASES {
+    package_files(folder.path(), skeleton);
+    for case in cases(skeleton) {
         let theirs = fs::read(folder.path().join(format!("{}.pose", case.0))).unwrap();
         assert!(pose(case).to_bytes().unwrap() == theirs, "{}: whole file", case.0);
         let ours = folder.path().join(format!("{}.ours.pose", case.0));
@@ -83,19 +91,19 @@ fn ours_is_byte_for_byte_theirs() {
     }
 }
 
-fn we_read_theirs() {
+fn we_read_theirs(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
-    package_files(folder.path());
-    for case in &CASES {
+    package_files(folder.path(), skeleton);
+    for case in cases(skeleton) {
         let read = Pose::read_file(&folder.path().join(format!("{}.pose", case.0))).unwrap();
         assert_eq!(read, pose(case), "{}", case.0);
     }
 }
 
-fn we_read_version_0_1() {
+fn we_read_version_0_1(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
-    package_files(folder.path());
-    for case in CASES.iter().filter(|case| ["one", "several"].contains(&case.0)) {
+    package_files(folder.path(), skeleton);
+    for case in cases(skeleton).filter(|case| ["one", "several"].contains(&case.0)) {
         let path = folder.path().join(format!("{}.v0_1.pose", case.0));
         let (ours, theirs) = (Pose::read_file(&path).unwrap(), numbers(&path));
         assert_eq!(ours.header.version, 0.1, "{}", case.0);
@@ -106,13 +114,13 @@ fn we_read_version_0_1() {
     }
 }
 
-fn they_read_ours() {
+fn they_read_ours(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
-    for case in CASES.iter().filter(|case| !case.3.is_empty()) {
+    for case in cases(skeleton).filter(|case| !case.3.is_empty()) {
         let path = folder.path().join(format!("{}.pose", case.0));
         write(case, &path);
         let (read, ours) = (numbers(&path), pose(case));
-        let skeleton = case.1();
+        let skeleton = skeleton_of(case.1);
         let shape = [ours.frames(), ours.people(), skeleton.points(), skeleton.dimensions()];
         assert_eq!((read.fps, read.width, read.height, read.shape), (case.2, 640, 480, shape), "{}", case.0);
         assert_eq!(read.coordinates, ours.coordinates(), "{}", case.0);
@@ -122,9 +130,9 @@ fn they_read_ours() {
     }
 }
 
-fn they_write_ours_again_unchanged() {
+fn they_write_ours_again_unchanged(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
-    for case in &CASES {
+    for case in cases(skeleton) {
         let (path, again) = (folder.path().join("ours.pose"), folder.path().join("again.pose"));
         fs::write(&path, pose(case).to_bytes().unwrap()).unwrap();
         run_python("pose_files.py", [Path::new("rewrite"), &path, &again]);
@@ -133,7 +141,7 @@ fn they_write_ours_again_unchanged() {
 }
 
 /// The package finds the shoulders in our header, and every person gets shoulders of width 1 around 0.
-fn they_normalize_ours() {
+fn they_normalize_ours(skeleton: &str) {
     #[derive(Deserialize)]
     struct Normalized {
         points: [String; 2],
@@ -141,28 +149,31 @@ fn they_normalize_ours() {
         middle: Vec<f64>,
     }
     let folder = tempfile::tempdir().unwrap();
-    for (name, skeleton, shoulders) in [
-        ("openpose", openpose_137(), ["pose_keypoints_2d.RShoulder", "pose_keypoints_2d.LShoulder"]),
-        ("holistic", holistic_576(), ["POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER"]),
-    ] {
-        let mut frame = FramePose::new(1, skeleton.points(), skeleton.dimensions());
-        for (index, value) in frame.coordinates_mut().iter_mut().enumerate() {
-            *value = (index % 97) as f32 * 5.0;
-        }
-        frame.confidences_mut().fill(0.5);
-        let pose = Pose::from_frames(skeleton, 640, 480, 25.0, &[frame]).unwrap();
-        let path = folder.path().join(format!("{name}.pose"));
-        fs::write(&path, pose.to_bytes().unwrap()).unwrap();
-        let printed = run_python("pose_files.py", [Path::new("normalize"), &path]);
-        let Normalized { points, distance, middle } = serde_json::from_str(&printed).unwrap();
-        assert_eq!(points, shoulders, "{name}");
-        assert!((distance - 1.0).abs() < 1e-5, "{name}: {distance}");
-        assert!(middle.iter().all(|axis| axis.abs() < 1e-5), "{name}: {middle:?}");
+    let shoulders = match skeleton {
+        "openpose" => ["pose_keypoints_2d.RShoulder", "pose_keypoints_2d.LShoulder"],
+        _ => ["POSE_LANDMARKS.RIGHT_SHOULDER", "POSE_LANDMARKS.LEFT_SHOULDER"],
+    };
+    let header = skeleton_of(skeleton);
+    let mut frame = FramePose::new(1, header.points(), header.dimensions());
+    for (index, value) in frame.coordinates_mut().iter_mut().enumerate() {
+        *value = (index % 97) as f32 * 5.0;
     }
+    frame.confidences_mut().fill(0.5);
+    let pose = Pose::from_frames(header, 640, 480, 25.0, &[frame]).unwrap();
+    let path = folder.path().join(format!("{skeleton}.pose"));
+    fs::write(&path, pose.to_bytes().unwrap()).unwrap();
+    let printed = run_python("pose_files.py", [Path::new("normalize"), &path]);
+    let Normalized { points, distance, middle } = serde_json::from_str(&printed).unwrap();
+    assert_eq!(points, shoulders, "{skeleton}");
+    assert!((distance - 1.0).abs() < 1e-5, "{skeleton}: {distance}");
+    assert!(middle.iter().all(|axis| axis.abs() < 1e-5), "{skeleton}: {middle:?}");
 }
 
+/// A name, and what is tested with a skeleton's cases.
+type Test = (&'static str, fn(&str));
+
 fn main() {
-    let tests: [(&str, fn()); 6] = [
+    let tests: [Test; 6] = [
         ("ours_is_byte_for_byte_theirs", ours_is_byte_for_byte_theirs),
         ("we_read_theirs", we_read_theirs),
         ("we_read_version_0_1", we_read_version_0_1),
@@ -170,6 +181,15 @@ fn main() {
         ("they_normalize_ours", they_normalize_ours),
         ("they_write_ours_again_unchanged", they_write_ours_again_unchanged),
     ];
-    let needs = [Need::Python("pose_format.utils.holistic")];
-    common::run(tests.into_iter().map(|(name, test)| trial(name, &needs, test)).collect());
+    // The package takes the points of holistic from MediaPipe.
+    let skeletons =
+        [("openpose", Need::Python("pose_format")), ("holistic", Need::Python("pose_format.utils.holistic"))];
+    let mut trials = Vec::new();
+    for (skeleton, need) in skeletons {
+        let needs = [need];
+        for (name, test) in tests {
+            trials.push(trial(&format!("{name}: {skeleton}"), &needs, move || test(skeleton)));
+        }
+    }
+    common::run(trials);
 }

@@ -12,6 +12,7 @@ use std::process::Command;
 use common::{Need, names, output, repository, run_python, shared, trial};
 use oppose::pose::{FramePose, Pose, holistic_576, openpose_137};
 use oppose::video::{self, Frame};
+use rustix::process::Signal;
 use tiny_skia::Pixmap;
 
 fn render(arguments: &[&str]) -> Command {
@@ -206,7 +207,7 @@ fn an_interrupted_render_leaves_nothing() {
         assert!(began.elapsed().as_secs() < 20, "nothing begins");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    output(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    assert!(common::signal(child.id(), Signal::INT));
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(folder.path()), ["long.pose"]);
 }

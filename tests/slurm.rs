@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::{Need, names, trial};
 use oppose::batch::journal;
 use oppose::batch::slurm::Run;
+use rustix::process::Signal;
 
 fn main() {
     let needs = [Need::Models, Need::Shared("slurm"), Need::Program("sinfo")];
@@ -291,8 +292,7 @@ fn killed_again_and_again() {
             is_cancelled = true;
         } else {
             let task = tasks[random(tasks.len() as u64) as usize];
-            let killed = Command::new("kill").args(["-KILL", &task.to_string()]).output().unwrap();
-            kills += usize::from(killed.status.success());
+            kills += usize::from(common::signal(task, Signal::KILL));
         }
     }
     println!(

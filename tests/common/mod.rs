@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Something from outside that a test cannot do without.
 pub enum Need {
@@ -40,7 +41,9 @@ impl Need {
             Self::Python(module) => {
                 let import = Command::new(python()).args(["-c", &format!("import {module}")]).output();
                 let can = import.is_ok_and(|output| output.status.success());
-                (!can).then(|| format!("no Python with {module}; scripts/test.sh installs it"))
+                (!can).then(|| {
+                    format!("no Python with {module}; scripts/test.sh installs it, MediaPipe for Python up to 3.12")
+                })
             }
             Self::Program(name) => {
                 let found =
@@ -164,6 +167,12 @@ pub fn run_python<I: AsRef<std::ffi::OsStr>>(script: &str, arguments: impl IntoI
 /// Runs a command that must succeed and gives what it prints.
 pub fn output(command: &mut Command) -> String {
     String::from_utf8(bytes(command)).expect("text")
+}
+
+/// Sends a signal to a process; false where it has ended before.
+pub fn signal(process: u32, signal: Signal) -> bool {
+    let process = Pid::from_raw(process.try_into().expect("a process number")).expect("not 0");
+    kill_process(process, signal).is_ok()
 }
 
 /// Runs a command that must succeed and gives what it writes.

@@ -1,9 +1,9 @@
 """The real pose-format package on the other side of tests/pose_format.rs.
 
-write FOLDER      writes every case as NAME.pose, and as version 0.1 where that can hold it
-rewrite IN OUT    reads a file and writes it again
-numbers FILE      prints what the package reads, as JSON
-normalize FILE    prints mean distance and middle of the shoulders after the package has normalised by them, as JSON
+write FOLDER SKELETON   writes every case of a skeleton as NAME.pose, and as version 0.1 where that can hold it
+rewrite IN OUT          reads a file and writes it again
+numbers FILE            prints what the package reads, as JSON
+normalize FILE          prints mean distance and middle of the shoulders after the package has normalised by them, as JSON
 """
 
 import json
@@ -16,10 +16,17 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 from pose_format.utils.generic import pose_normalization_info
-from pose_format.utils.holistic import holistic_components
 from pose_format.utils.openpose import OpenPose_Components
 
-SKELETONS = {"openpose": OpenPose_Components, "holistic": holistic_components()}
+
+def components_of(skeleton):
+    if skeleton == "openpose":
+        return OpenPose_Components
+    # Needs MediaPipe, which not every Python has.
+    from pose_format.utils.holistic import holistic_components
+
+    return holistic_components()
+
 
 # Name, skeleton, frames per second, number of people in each frame: as in tests/pose_format.rs.
 CASES = [
@@ -35,7 +42,7 @@ CASES = [
 def body(case):
     """Numbers that a formula gives and f32 holds exactly; absent people are all zeros."""
     _, skeleton, fps, counts = case
-    components = SKELETONS[skeleton]
+    components = components_of(skeleton)
     points = sum(len(component.points) for component in components)
     dimensions = len(components[0].format) - 1
     people = max(counts, default=0)
@@ -49,15 +56,16 @@ def body(case):
 
 
 def header(case):
-    return PoseHeader(0.2, PoseHeaderDimensions(640, 480), SKELETONS[case[1]])
+    return PoseHeader(0.2, PoseHeaderDimensions(640, 480), components_of(case[1]))
 
 
-def write(folder):
-    for case in CASES:
+def write(folder, skeleton):
+    cases = [case for case in CASES if case[1] == skeleton]
+    for case in cases:
         with open(folder / f"{case[0]}.pose", "wb") as file:
             Pose(header(case), body(case)).write(file)
     # The package reads version 0.1 and writes it no more: the head of the body differs, and the version.
-    for case in CASES:
+    for case in cases:
         if case[0] in ("one", "several"):
             written = (folder / f"{case[0]}.pose").read_bytes()
             of = body(case)
@@ -104,10 +112,10 @@ def normalize(path):
 
 
 def main():
-    command, *paths = sys.argv[1:]
-    paths = [Path(path) for path in paths]
+    command, *arguments = sys.argv[1:]
+    paths = [Path(argument) for argument in arguments]
     if command == "write":
-        write(*paths)
+        write(paths[0], arguments[1])
     elif command == "rewrite":
         pose = Pose.read(paths[0].read_bytes())
         with open(paths[1], "wb") as file:
