@@ -1,7 +1,7 @@
 //! A worker process as the supervisor has it: started, handed orders, listened to, ended.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use crate::engine::isolated::{LastWords, how};
 
 /// How often it is looked whether a process has ended.
 const INTERVAL: Duration = Duration::from_millis(10);
+/// Longer lines are no news.
+const LONGEST_LINE: u64 = 1 << 20;
 
 /// A worker process.
 pub struct Worker {
@@ -52,12 +54,16 @@ impl Worker {
             return Err(io::Error::other("it has no pipes"));
         };
         thread::Builder::new().name("hear".into()).spawn(move || {
-            for line in BufReader::new(news).lines().map_while(Result::ok) {
+            let mut news = BufReader::new(news);
+            let mut line = Vec::new();
+            while matches!(news.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {
                 // What is no news was printed by some library.
-                let Ok(news) = serde_json::from_str(&line) else { continue };
-                if sender.send((process, Some(news))).is_err() {
+                if let Ok(news) = serde_json::from_slice(&line)
+                    && sender.send((process, Some(news))).is_err()
+                {
                     return;
                 }
+                line.clear();
             }
             // Nobody listens any more where the run was cancelled.
             let _ = sender.send((process, None));
@@ -142,5 +148,25 @@ impl Worker {
         let words = self.words.quote();
         let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
         (ending, words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    #[test]
+    fn what_a_library_prints_between_two_news_is_passed_over() {
+        let script = r#"printf '\377\376 words\n'; head -c 3000000 /dev/zero; echo; echo '{"Note":"heard"}'"#;
+        let (sender, received) = bounded(8);
+        let mut worker = Worker::start(Command::new("sh").args(["-c", script]), 0, 7, sender).unwrap();
+        let news: Vec<_> = received.iter().collect();
+        assert!(
+            matches!(&news[..], [(7, Some(News::Note(words))), (7, None)] if words == "heard"),
+            "{news:?}"
+        );
+        assert_eq!(worker.ending().0, "ended by itself (exit status: 0)");
     }
 }
