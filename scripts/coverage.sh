@@ -22,7 +22,10 @@ done
     exit 2
 }
 
-work=$PWD/target/coverage
+# Built into a folder of its own (target/coverage), so that target/debug holds no instrumented programs.
+build=(--locked --profile coverage --config 'profile.coverage.inherits="dev"')
+built=$PWD/target/coverage
+work=$built/counts
 rm -rf "$work"
 mkdir -p "$work"
 # Instruments this crate alone: what it depends on stays as it was built. (sh drops the variables of programs to test,
@@ -35,13 +38,13 @@ chmod +x "$work/rustc"
 export RUSTC_WORKSPACE_WRAPPER=$work/rustc
 export LLVM_PROFILE_FILE=$work/%p-%m.profraw
 
-cargo test --locked --no-run 2>&1 | tee "$work/log"
+cargo test "${build[@]}" --no-run 2>&1 | tee "$work/log"
 # A test that fails is told, and does not hide what the others run. The one that is left out runs full-size nets on the
 # processor, half an hour where each loop is counted; smaller nets go through the same lines.
-cargo test --locked --no-fail-fast "$@" -- --skip drawn_people_are_found ||
+cargo test "${build[@]}" --no-fail-fast "$@" -- --skip drawn_people_are_found ||
     echo "coverage: tests failed; the figures are without what they left out" >&2
 "$tools/llvm-profdata" merge --sparse --failure-mode=all "$work"/*.profraw -o "$work/all.profdata"
-objects=(target/debug/oppose-native)
+objects=("$built/oppose-native")
 while read -r program; do objects+=(--object "$program"); done \
     < <(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/log")
 "$tools/llvm-cov" report --instr-profile="$work/all.profdata" --ignore-filename-regex='/(registry|rustc|tests|target)/' \
