@@ -116,7 +116,7 @@ fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
         let share = 100.0 * comparison.within(pixels);
         writeln!(
             out,
-            "{share:.2} % of the points are within {pixels} pixels; {} % were asked for",
+            "{share:.2} % of the points are within {pixels} px; {} % were asked for",
             arguments.share
         )?;
     }
