@@ -3,7 +3,7 @@
 use super::super::model::Convolution;
 use super::finish::Finish;
 use super::layout::{Planes, Source};
-use super::product::{Term, product};
+use super::product::{Ahead, Term, product};
 use super::vector::{Lanes, Vector, WIDTH};
 
 /// A convolution with a kernel of 1 × 1.
@@ -61,7 +61,8 @@ impl Pointwise {
             for first in (0..blocks).step_by(self.group) {
                 let in_group = self.group.min(blocks - first);
                 let weights = &self.weights[channels * first..];
-                product::<V>(slots, 0, terms, weights, in_group, width, &mut out[first * width..], width);
+                let (out, ahead) = (&mut out[first * width..], &mut Ahead::default());
+                product::<V>(slots, 0, terms, weights, in_group, width, out, width, ahead);
             }
             for (block, out) in out.chunks_exact_mut(width).enumerate() {
                 let finish = self.finish.block::<V>(block);

@@ -8,6 +8,9 @@ use super::vector::{Lanes, Vector, WIDTH};
 /// Height and width of a tile of results.
 pub const SIDE: usize = 4;
 
+/// The processor foresees no more than a few of the places' lines; those of so many tiles on are fetched beforehand.
+const TILES_AHEAD: usize = 4;
+
 /// Interpolation points at 0, ±near, ±far, at `single` where there are 7 places, and at infinity.
 struct Points {
     near: f32,
@@ -35,16 +38,34 @@ pub struct Patch<'a> {
     pub left: isize,
 }
 
+/// What is between the two directions of a transform, made once for many tiles.
+pub struct Room<V, const P: usize>([[V; P]; P]);
+
+impl<V: Vector, const P: usize> Room<V, P> {
+    /// Room for one tile at a time.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self([[V::splat(0.0); P]; P])
+    }
+}
+
 /// Transforms a tile; the values of place `i` go to `out[i * stride]`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
-pub fn forward<V: Vector, const P: usize>(patch: &Patch<'_>, out: &mut [Lanes], stride: usize) {
+pub fn forward<V: Vector, const P: usize>(
+    patch: &Patch<'_>,
+    Room(rows): &mut Room<V, P>,
+    out: &mut [Lanes],
+    stride: usize,
+) {
     let Planes { width, height } = patch.planes;
     let zero = V::splat(0.0);
-    let mut rows = [[zero; P]; P];
     let columns = patch.left.max(0) as usize..(patch.left + P as isize).clamp(0, width as isize) as usize;
     for (y, row) in rows.iter_mut().enumerate() {
-        let Some(y) = usize::try_from(patch.top + y as isize).ok().filter(|&y| y < height) else { continue };
+        let Some(y) = usize::try_from(patch.top + y as isize).ok().filter(|&y| y < height) else {
+            *row = [zero; P];
+            continue;
+        };
         let pixels = &patch.slot[patch.planes.row(patch.source, patch.image, y)..][..width];
         let mut line = [zero; P];
         if columns.len() == P {
@@ -69,7 +90,11 @@ pub fn forward<V: Vector, const P: usize>(patch: &Patch<'_>, out: &mut [Lanes], 
         }
         let column = forward_line(column);
         for y in 0..P {
-            column[y].store(&mut out[(y * P + x) * stride]);
+            let at = (y * P + x) * stride;
+            column[y].store(&mut out[at]);
+            if let Some(line) = out.get(at + TILES_AHEAD) {
+                V::fetch(line);
+            }
         }
     }
 }
@@ -138,31 +163,29 @@ pub struct Place {
 /// Transforms sums back, the values of place `i` from `sums[i * stride]`, and writes what they become.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
+#[allow(clippy::too_many_arguments)] // All are needed, and a structure would be taken apart here.
 pub fn backward<V: Vector, const P: usize>(
     sums: &[Lanes],
     stride: usize,
+    Room(rows): &mut Room<V, P>,
     finish: FinishBlock<V>,
     target: &Target,
     place: Place,
     out: &mut [Lanes],
 ) {
     let zero = V::splat(0.0);
-    let mut rows = [[zero; P]; SIDE];
     for x in 0..P {
         let mut column = [zero; P];
         for y in 0..P {
-            column[y] = V::load(&sums[(y * P + x) * stride]);
+            let at = (y * P + x) * stride;
+            column[y] = V::load(&sums[at]);
+            if let Some(line) = sums.get(at + TILES_AHEAD) {
+                V::fetch(line);
+            }
         }
         let column = backward_line(column);
         for y in 0..SIDE {
             rows[y][x] = column[y];
-        }
-    }
-    let mut tile = [[zero; SIDE]; SIDE];
-    for y in 0..SIDE {
-        let row = backward_line(rows[y]);
-        for x in 0..SIDE {
-            tile[y][x] = finish.apply(row[x]);
         }
     }
     let Target { width, height, blocks, pools } = *target;
@@ -171,19 +194,29 @@ pub fn backward<V: Vector, const P: usize>(
         let width = width / 2;
         for y in 0..(SIDE / 2).min(height / 2 - top / 2) {
             let row = &mut out[((top / 2 + y) * blocks + block) * width..][..width];
+            let (upper, lower) = (results(&rows[2 * y], finish), results(&rows[2 * y + 1], finish));
             for (x, pixel) in row[left / 2..].iter_mut().take(SIDE / 2).enumerate() {
-                let [upper, lower] = [tile[2 * y], tile[2 * y + 1]];
                 upper[2 * x].max(upper[2 * x + 1]).max(lower[2 * x].max(lower[2 * x + 1])).store(pixel);
             }
         }
     } else {
         for y in 0..SIDE.min(height - top) {
             let row = &mut out[((top + y) * blocks + block) * width..][..width];
-            for (x, pixel) in row[left..].iter_mut().take(SIDE).enumerate() {
-                tile[y][x].store(pixel);
+            for (value, pixel) in results(&rows[y], finish).iter().zip(&mut row[left..]) {
+                value.store(pixel);
             }
         }
     }
+}
+
+/// A row of the tile.
+#[inline(always)]
+fn results<V: Vector, const P: usize>(row: &[V; P], finish: FinishBlock<V>) -> [V; SIDE] {
+    let mut results = backward_line(*row);
+    for value in &mut results {
+        *value = finish.apply(*value);
+    }
+    results
 }
 
 /// One direction of the way back: result `i` is the sum over the points of value × point to the power `i`.

@@ -1,5 +1,7 @@
 //! Sixteen channels of a pixel at once, on whatever instructions there are.
 
+use super::instructions::Work;
+
 /// Channels that lie side by side in memory.
 pub const WIDTH: usize = 16;
 
@@ -16,8 +18,12 @@ pub trait Vector: Copy {
     /// ... so many times sixteen output channels.
     const BLOCKS: usize;
 
+    /// Does the work in a function of its own, whose registers the compiler gives out by themselves.
+    fn apart(work: impl Work);
     fn load(from: &Lanes) -> Self;
     fn store(self, to: &mut Lanes);
+    /// Brings a line into the cache, if the processor can do that on the way.
+    fn fetch(line: &Lanes);
     /// Sixteen times the same.
     fn splat(value: f32) -> Self;
     fn add(self, other: Self) -> Self;
@@ -44,6 +50,11 @@ impl Vector for Portable {
     const TILES: usize = 2;
     const BLOCKS: usize = 1;
 
+    #[inline(never)]
+    fn apart(work: impl Work) {
+        work.run::<Self>();
+    }
+
     #[inline(always)]
     fn load(from: &Lanes) -> Self {
         Self(from.0)
@@ -53,6 +64,9 @@ impl Vector for Portable {
     fn store(self, to: &mut Lanes) {
         to.0 = self.0;
     }
+
+    #[inline(always)]
+    fn fetch(_: &Lanes) {}
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

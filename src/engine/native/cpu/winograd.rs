@@ -13,7 +13,7 @@ use super::super::model::Convolution;
 use super::finish::Finish;
 use super::instructions::{Available, Work, dispatch};
 use super::layout::{Planes, Source};
-use super::product::{Term, product};
+use super::product::{Ahead, Term, product};
 use super::transform::{self, SIDE};
 use super::vector::{Lanes, Vector, WIDTH};
 
@@ -167,6 +167,14 @@ impl Winograd {
         Layout { columns, grid_columns, grid_rows, grid, tiles, place_in, place_out }
     }
 
+    /// The weights of a place for the output blocks done together from `group` on.
+    #[inline(always)]
+    fn weights_of<const P: usize>(&self, place: usize, group: usize) -> &[Lanes] {
+        let in_group = self.group.min(self.finish.blocks() - group);
+        let first = self.rows[P * P] * group + self.rows[place] * in_group;
+        &self.weights[first..][..(self.rows[place + 1] - self.rows[place]) * in_group]
+    }
+
     /// Does some rows of tiles, in memory that was prepared.
     #[inline(always)]
     pub fn run<V: Vector>(&self, item: Item<'_>) {
@@ -181,6 +189,7 @@ impl Winograd {
             self.layout(planes, rows);
         let blocks = self.finish.blocks();
 
+        let mut room = transform::Room::new();
         for grid_row in 0..grid_rows {
             for (block, source) in self.sources.iter().enumerate() {
                 let slot = &slots[source.slot];
@@ -189,7 +198,12 @@ impl Winograd {
                     let left = (column * SIDE) as isize - self.half as isize;
                     let patch = transform::Patch { slot, planes, image, source, top, left };
                     let to = block * grid + grid_row * grid_columns + column;
-                    transform::forward::<V, P>(&patch, &mut scratch.transformed[0][to..], place_in);
+                    transform::forward::<V, P>(
+                        &patch,
+                        &mut room,
+                        &mut scratch.transformed[0][to..],
+                        place_in,
+                    );
                 }
             }
         }
@@ -211,12 +225,22 @@ impl Winograd {
             let (down, right) = self.segments_at(place);
             let terms = &scratch.terms[2 * (self.segments - down) + (self.segments - right)];
             for group in (0..blocks).step_by(self.group) {
+                let weights = self.weights_of::<P>(place, group);
                 let in_group = self.group.min(blocks - group);
-                let weights = &self.weights[self.rows[P * P] * group + self.rows[place] * in_group..];
+                let is_last = group + in_group == blocks;
+                let next = if is_last { (place + 1, 0) } else { (place, group + in_group) };
+                let next = if next.0 < P * P { self.weights_of::<P>(next.0, next.1) } else { &[] };
+                let shares = terms.len() * runs * run.div_ceil(V::TILES);
+                let mut ahead = Ahead {
+                    weights: next,
+                    each: next.len().div_ceil(shares),
+                    tiles: if is_last { place_in } else { 0 },
+                };
                 for row in 0..runs {
                     let base = place * place_in + row * grid_columns;
                     let out = &mut scratch.sums[place * place_out + group * tiles + row * run..];
-                    product::<V>(&scratch.transformed, base, terms, weights, in_group, run, out, tiles);
+                    let from = &scratch.transformed;
+                    product::<V>(from, base, terms, weights, in_group, run, out, tiles, &mut ahead);
                 }
             }
         }
@@ -233,7 +257,7 @@ impl Winograd {
                 for column in 0..columns {
                     let from = &scratch.sums[block * tiles + row * columns + column..];
                     let place = transform::Place { block, top: row * SIDE, left: column * SIDE };
-                    transform::backward::<V, P>(from, place_out, finish, &target, place, out);
+                    transform::backward::<V, P>(from, place_out, &mut room, finish, &target, place, out);
                 }
             }
         }

@@ -38,6 +38,13 @@ struct Avx512(__m512);
 #[derive(Clone, Copy)]
 struct Avx2(__m256, __m256);
 
+/// Brings a line into the cache.
+#[inline(always)]
+fn fetch(line: &Lanes) {
+    // SAFETY: every x86-64 processor has the instruction, and it does nothing but fetch.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()) }
+}
+
 /// Implements methods of two vectors by an intrinsic for each of their registers.
 macro_rules! by_intrinsics {
     ($($name:ident = $intrinsic:ident of $($register:tt),+;)+) => {
@@ -57,6 +64,17 @@ impl Vector for Avx512 {
     const BLOCKS: usize = 2;
 
     #[inline(always)]
+    fn apart(work: impl Work) {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[inline(never)]
+        fn run(work: impl Work) {
+            work.run::<Avx512>();
+        }
+        // SAFETY: vectors are used only in `Work` run by `run_avx512` above.
+        unsafe { run(work) }
+    }
+
+    #[inline(always)]
     fn load(from: &Lanes) -> Self {
         // SAFETY: the instructions as below; `Lanes` are sixteen values at a multiple of 64 bytes.
         unsafe { Self(_mm512_load_ps(from.0.as_ptr())) }
@@ -66,6 +84,11 @@ impl Vector for Avx512 {
     fn store(self, to: &mut Lanes) {
         // SAFETY: the instructions as below; `Lanes` are sixteen values at a multiple of 64 bytes.
         unsafe { _mm512_store_ps(to.0.as_mut_ptr(), self.0) }
+    }
+
+    #[inline(always)]
+    fn fetch(line: &Lanes) {
+        fetch(line);
     }
 
     #[inline(always)]
@@ -95,6 +118,17 @@ impl Vector for Avx2 {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
+    fn apart(work: impl Work) {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn run(work: impl Work) {
+            work.run::<Avx2>();
+        }
+        // SAFETY: vectors are used only in `Work` run by `run_avx2` above.
+        unsafe { run(work) }
+    }
+
+    #[inline(always)]
     fn load(from: &Lanes) -> Self {
         let (low, high) = from.0.split_at(8);
         // SAFETY: the instructions as below; both halves are eight values at a multiple of 32 bytes.
@@ -109,6 +143,11 @@ impl Vector for Avx2 {
             _mm256_store_ps(low.as_mut_ptr(), self.0);
             _mm256_store_ps(high.as_mut_ptr(), self.1);
         }
+    }
+
+    #[inline(always)]
+    fn fetch(line: &Lanes) {
+        fetch(line);
     }
 
     #[inline(always)]
