@@ -13,16 +13,17 @@ use super::Outcome;
 /// What the columns mean.
 const COLUMNS: &str = "\
 Several files are a table, the worst first:
-  faults     shares of the frames without body, without face, without the hand that is seen less, with a
-             jump and with a swap, added up; 0 is best
-  body ...   share of the frames in which it was seen; of the hands the one seen less
-  jumps      frames into which something moved faster than people do: 12.5 widths of the shoulders a second
-  swaps      frames in which people changed rows
+  faults      shares of the frames without body, without face, without the hand that is seen less,
+              with a jump and with a swap, added up; 0 is best
+  body ...    share of the frames in which it was seen; of the hands the one seen less
+  jumps       frames into which something moved faster than people do: 12.5 widths of the
+              shoulders a second
+  swaps       frames in which people changed rows
 
 One file has a line a component:
-  confidence 10, 50 and 90 % of the points that were found stay below these
-  jitter     how much points tremble: their median acceleration, in pixels a frame², and in widths of the
-             shoulders";
+  confidence  10, 50 and 90 % of the points that were found stay below these
+  jitter      how much points tremble: their median acceleration, in pixels a frame², and in
+              widths of the shoulders";
 
 /// What `inspect` is told.
 #[derive(Args, Debug)]
