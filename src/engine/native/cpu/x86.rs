@@ -9,25 +9,29 @@ use super::vector::{Lanes, Vector};
 
 /// Does the work with AVX-512.
 pub fn run_avx512(available: Available, work: impl Work) {
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    fn run(work: impl Work) {
-        work.run::<Avx512>();
-    }
     assert_eq!(available.get(), Instructions::Avx512);
     // SAFETY: an `Available` exists only after the processor was found to have its instructions; every
     // processor with AVX-512 has AVX2 and FMA.
-    unsafe { run(work) }
+    unsafe { avx512(work) }
 }
 
 /// Does the work with AVX2 and FMA.
 pub fn run_avx2(available: Available, work: impl Work) {
-    #[target_feature(enable = "avx2,fma")]
-    fn run(work: impl Work) {
-        work.run::<Avx2>();
-    }
     assert_eq!(available.get(), Instructions::Avx2);
     // SAFETY: an `Available` exists only after the processor was found to have its instructions.
-    unsafe { run(work) }
+    unsafe { avx2(work) }
+}
+
+#[target_feature(enable = "avx512f,avx2,fma")]
+#[inline(never)] // `Vector::apart` wants a function of its own.
+fn avx512(work: impl Work) {
+    work.run::<Avx512>();
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)] // As above.
+fn avx2(work: impl Work) {
+    work.run::<Avx2>();
 }
 
 /// One register of sixteen.
@@ -65,13 +69,8 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     fn apart(work: impl Work) {
-        #[target_feature(enable = "avx512f,avx2,fma")]
-        #[inline(never)]
-        fn run(work: impl Work) {
-            work.run::<Avx512>();
-        }
         // SAFETY: vectors are used only in `Work` run by `run_avx512` above.
-        unsafe { run(work) }
+        unsafe { avx512(work) }
     }
 
     #[inline(always)]
@@ -119,13 +118,8 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn apart(work: impl Work) {
-        #[target_feature(enable = "avx2,fma")]
-        #[inline(never)]
-        fn run(work: impl Work) {
-            work.run::<Avx2>();
-        }
         // SAFETY: vectors are used only in `Work` run by `run_avx2` above.
-        unsafe { run(work) }
+        unsafe { avx2(work) }
     }
 
     #[inline(always)]
