@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::path::PathBuf;
 
-use oppose::engine::{Engine, EngineError};
+use oppose::engine::{Engine, EngineError, EngineInfo};
 use oppose::pipeline;
 use oppose::pose::{FramePose, Skeleton, openpose_137};
 use oppose::video::{self, Frame, VideoInfo};
@@ -19,8 +19,8 @@ struct Nobody {
 }
 
 impl Engine for Nobody {
-    fn name(&self) -> &'static str {
-        "nobody"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        Ok(EngineInfo::new("nobody", "cpu", "none", openpose_137().points()))
     }
 
     fn skeleton(&self) -> &'static Skeleton {

@@ -190,6 +190,12 @@ pub fn detect() -> Result<Driver, GpuError> {
     if gpus.is_empty() { Err(no_device()) } else { Ok(Driver { cuda, gpus }) }
 }
 
+/// `cuda:0` followed by the name of the GPU with this number, as journals record it.
+pub(crate) fn device_name(number: usize) -> String {
+    let name = detect().ok().and_then(|driver| driver.gpus.into_iter().nth(number)).map(|gpu| gpu.name);
+    format!("cuda:{number} {}", name.unwrap_or_default()).trim_end().to_owned()
+}
+
 /// Why the driver's library cannot be loaded: it is missing, or wants a newer C library than a container has.
 fn loader_says() -> String {
     // SAFETY: as in `detect`.

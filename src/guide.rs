@@ -49,10 +49,8 @@
 //! let paths = video::videos_below("assets".as_ref())?;
 //! let videos = paths.iter().map(|path| {
 //!     let opened = path.clone();
-//!     Video {
-//!         open: Box::new(move || video::open(&opened, &video::Options::default())),
-//!         output: output.join(path.file_stem().unwrap_or_default()).with_extension("pose"),
-//!     }
+//!     let output = output.join(path.file_stem().unwrap_or_default()).with_extension("pose");
+//!     Video::new(output, move || video::open(&opened, &video::Options::default()))
 //! });
 //! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
 //! let mut done = 0;
@@ -62,7 +60,7 @@
 //!         println!("{}: {} frames", paths[number].display(), report.frames);
 //!     }
 //!     Event::Failed(error) => eprintln!("{}: {error}", paths[number].display()),
-//!     Event::Started { .. } | Event::Progress(_) => {}
+//!     _ => {}
 //! });
 //! assert!(ended.is_ok() && done == paths.len());
 //! # Ok(())
@@ -88,10 +86,10 @@
 //! use std::sync::LazyLock;
 //! use std::time::Duration;
 //!
-//! use oppose::engine::{Engine, EngineError};
+//! use oppose::engine::{Engine, EngineError, EngineInfo};
 //! use oppose::pipeline;
 //! use oppose::pose::{Component, FramePose, Pose, Skeleton};
-//! use oppose::video::{DecodeSummary, Frame, FrameRate, Source, VideoError, VideoInfo};
+//! use oppose::video::{DecodeSummary, Frame, FrameRate, Source, SourceError, VideoInfo};
 //!
 //! struct Camera {
 //!     info: VideoInfo,
@@ -103,7 +101,7 @@
 //!         &self.info
 //!     }
 //!
-//!     fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+//!     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
 //!         if self.frames == 10 {
 //!             return Ok(None);
 //!         }
@@ -112,7 +110,7 @@
 //!         bgr[3 * pixel..][..3].fill(255);
 //!         let time = Duration::from_millis(40 * self.frames);
 //!         self.frames += 1;
-//!         Ok(Frame::new(self.frames - 1, Some(time), 64, 48, bgr))
+//!         Ok(Some(Frame::new(self.frames - 1, Some(time), 64, 48, bgr)?))
 //!     }
 //!
 //!     fn summary(&self) -> DecodeSummary {
@@ -136,8 +134,8 @@
 //! }
 //!
 //! impl Engine for Brightest {
-//!     fn name(&self) -> &'static str {
-//!         "brightest"
+//!     fn info(&mut self) -> Result<EngineInfo, EngineError> {
+//!         Ok(EngineInfo::new("brightest", "cpu", "u8", 1))
 //!     }
 //!
 //!     fn skeleton(&self) -> &'static Skeleton {

@@ -42,6 +42,7 @@ pub mod inspect;
 pub mod people;
 pub mod pipeline;
 pub mod pose;
+pub mod process;
 pub mod render;
 pub mod video;
 

@@ -2,11 +2,10 @@
 #![no_main]
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use oppose::engine::{Engine, EngineError, isolated};
+use oppose::engine::{Engine, EngineError, EngineInfo, isolated};
 use oppose::pose::{FramePose, Skeleton, openpose_137};
 use oppose::video::{Frame, VideoInfo};
 
@@ -17,8 +16,8 @@ struct OnePerson {
 }
 
 impl Engine for OnePerson {
-    fn name(&self) -> &'static str {
-        "one person"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        Ok(EngineInfo::new("one person", "cpu", "none", openpose_137().points()))
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -51,7 +50,7 @@ impl Engine for OnePerson {
 }
 
 fuzz_target!(|requests: &[u8]| {
-    let engine: Result<Box<dyn Engine>, Infallible> = Ok(Box::new(OnePerson::default()));
+    let engine: Result<Box<dyn Engine>, EngineError> = Ok(Box::new(OnePerson::default()));
     // An error is what those have to expect who do not keep to the protocol.
     let _ = isolated::serve(engine, requests, io::sink());
 });

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Description;
+use crate::engine::EngineInfo;
 use crate::pipeline::Report;
 use crate::video;
 
@@ -32,8 +32,11 @@ pub struct Entry {
     pub outcome: Outcome,
     /// Version of this program.
     pub version: String,
-    /// What estimated.
-    pub engine: Description,
+    /// The number of the worker process, where there were several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<usize>,
+    /// What computed it: the engine of that very worker. Empty where none was open yet.
+    pub engine: EngineInfo,
 }
 
 /// How a video ended.
@@ -62,11 +65,20 @@ pub enum Outcome {
         /// How long it took.
         seconds: f64,
     },
-    /// It did not work out.
+    /// It failed.
     Failed {
         /// Why.
         reason: String,
+        /// Whether it ended the engine or its process, twice. The next run leaves it alone unless told otherwise.
+        #[serde(default, skip_serializing_if = "is_false")]
+        crashed: bool,
     },
+    /// It was begun. Where no other outcome follows, the run was ended from outside while it was being processed.
+    Started,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Outcome {
@@ -96,7 +108,9 @@ fn shares(present: &[(String, u64)], of: u64) -> BTreeMap<String, f64> {
 #[derive(Debug)]
 pub struct Journal {
     file: File,
-    engine: Description,
+    /// The engine of each worker.
+    engines: BTreeMap<usize, EngineInfo>,
+    has_workers: bool,
     /// Whether the last line may have been written in part.
     is_cut_off: bool,
 }
@@ -108,19 +122,20 @@ impl Journal {
     /// It cannot be written.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { file, engine: Description::default(), is_cut_off: false })
+        Ok(Self { file, engines: BTreeMap::new(), has_workers: false, is_cut_off: false })
     }
 
-    /// Says what estimates from now on.
-    pub fn set_engine(&mut self, engine: Description) {
-        self.engine = engine;
+    /// Says which engine a worker has from now on.
+    pub fn set_engine(&mut self, worker: usize, engine: EngineInfo) {
+        self.engines.insert(worker, engine);
+        self.has_workers |= worker > 0;
     }
 
     /// Adds a line, whole: several processes may add to one journal.
     ///
     /// # Errors
     /// It cannot be written; the next one can, when there is room again.
-    pub fn add(&mut self, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
+    pub fn add(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let entry = Entry {
             time,
@@ -128,7 +143,8 @@ impl Journal {
             output: absolute(output),
             outcome,
             version: env!("CARGO_PKG_VERSION").into(),
-            engine: self.engine.clone(),
+            worker: self.has_workers.then_some(worker),
+            engine: self.engines.get(&worker).cloned().unwrap_or_default(),
         };
         let mut line = if self.is_cut_off { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, &entry)?;
@@ -198,13 +214,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         assert_eq!(read(&path).unwrap(), []);
-        let failed = Outcome::Failed { reason: "no \"video\"\nat all".into() };
+        let failed = Outcome::Failed { reason: "no \"video\"\nat all".into(), crashed: false };
         let mut journal = Journal::open(&path).unwrap();
-        journal.add(Path::new("a.mp4"), Path::new("a.pose"), failed.clone()).unwrap();
+        journal.add(0, Path::new("a.mp4"), Path::new("a.pose"), failed.clone()).unwrap();
         // The end of a line that was cut off, and what a broken disk may leave.
         let damage = b"{\"time\": 12, \"vid\n\xff\xfe\0\n";
         File::options().append(true).open(&path).unwrap().write_all(damage).unwrap();
-        Journal::open(&path).unwrap().add(Path::new("/b"), Path::new("/c"), failed.clone()).unwrap();
+        Journal::open(&path).unwrap().add(0, Path::new("/b"), Path::new("/c"), failed.clone()).unwrap();
         let entries = read(&path).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!((&entries[0].outcome, entries[1].video.as_path()), (&failed, Path::new("/b")));

@@ -1,26 +1,24 @@
-//! What supervisor and worker say to each other, a JSON object a line.
+//! What supervisor and worker say to each other.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Job;
-use crate::engine::Description;
+use crate::engine::EngineInfo;
 use crate::pipeline::{Progress, Report};
-use crate::video::{DecodeSummary, FrameRate};
 
 /// A job for a worker. Paths are bytes: not all are text.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Order {
+pub struct Assignment {
     number: usize,
     video: Vec<u8>,
     output: Vec<u8>,
 }
 
-impl Order {
+impl Assignment {
     /// The job of this number.
     pub fn new(number: usize, job: &Job) -> Self {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
@@ -36,113 +34,54 @@ impl Order {
 
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum News {
-    /// Its nets are loaded, and which they are.
-    Ready(Description),
-    /// Its nets cannot be loaded, and why.
+pub enum WorkerMessage {
+    /// Its engine is open, and which it is.
+    Ready(EngineInfo),
+    /// Its engine cannot be opened, and why.
     Unusable(String),
     /// A remark for the user.
     Note(String),
-    /// What became of a video.
-    Video {
-        /// The job's number.
-        number: usize,
-        /// What.
-        told: Told,
+    /// What became of a video, by the job's number.
+    Video(usize, VideoUpdate),
+    /// Its engine died, and why; the jobs that may have caused it. The worker ends.
+    EngineDied {
+        /// Why.
+        reason: String,
+        /// Numbers of jobs.
+        suspects: Vec<usize>,
     },
 }
 
-/// What is told of a video.
+/// What happens to a video of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Told {
-    /// It is open.
+#[non_exhaustive]
+pub enum VideoUpdate {
+    /// It is being opened.
+    Opening,
+    /// Its frames are being processed.
     Started {
         /// Frames its file announces.
         announced_frames: Option<u64>,
     },
     /// Frames are done.
-    Progress {
-        /// Frames so far.
-        frames: u64,
-        /// Frames its file announces.
-        announced_frames: Option<u64>,
-        /// Seconds so far.
-        seconds: f64,
-    },
-    /// It is complete.
-    Done(Summary),
-    /// Its file came into being meanwhile, made by somebody else.
+    Progress(Progress),
+    /// Its file is complete.
+    Done(Box<Report>),
+    /// Its file was written meanwhile by somebody else.
     Exists,
-    /// It did not work out, and why.
-    Failed(String),
-    /// The engine failed on it, and why. The worker ends, and another one tries the video once more.
-    EngineFailed(String),
+    /// It failed.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether it ended the engine or its process, twice, and should not be tried again without need.
+        is_crash: bool,
+    },
 }
 
-/// A [`Report`] in plain values.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
-    frames: u64,
-    announced_frames: Option<u64>,
-    frames_with_people: u64,
-    present: Vec<(String, u64)>,
-    people: usize,
-    frame_rate: (u32, u32),
-    decoded: u64,
-    damaged_packets: u64,
-    variable_rate: Option<(f64, f64)>,
-    seconds: f64,
-}
-
-impl From<&Report> for Summary {
-    fn from(report: &Report) -> Self {
-        let seconds = |(a, b): (Duration, Duration)| (a.as_secs_f64(), b.as_secs_f64());
-        Self {
-            frames: report.frames,
-            announced_frames: report.announced_frames,
-            frames_with_people: report.frames_with_people,
-            present: report.present.clone(),
-            people: report.people,
-            frame_rate: (report.frame_rate.numerator(), report.frame_rate.denominator()),
-            decoded: report.decoding.frames,
-            damaged_packets: report.decoding.damaged_packets,
-            variable_rate: report.decoding.variable_rate.map(seconds),
-            seconds: report.elapsed.as_secs_f64(),
-        }
-    }
-}
-
-impl Summary {
-    /// The report of a video that became `output`; `None` where a value cannot be.
-    pub fn report(&self, output: PathBuf) -> Option<Report> {
-        let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
-        let variable_rate = match self.variable_rate {
-            Some((shortest, longest)) => Some((duration(shortest)?, duration(longest)?)),
-            None => None,
-        };
-        Some(Report {
-            output,
-            frames: self.frames,
-            announced_frames: self.announced_frames,
-            frames_with_people: self.frames_with_people,
-            present: self.present.clone(),
-            people: self.people,
-            frame_rate: FrameRate::new(self.frame_rate.0, self.frame_rate.1)?,
-            decoding: DecodeSummary {
-                frames: self.decoded,
-                damaged_packets: self.damaged_packets,
-                variable_rate,
-            },
-            elapsed: duration(self.seconds)?,
-        })
-    }
-}
-
-impl Told {
-    /// The progress that is told, if it is one.
-    pub fn progress(&self) -> Option<Progress> {
-        let &Self::Progress { frames, announced_frames, seconds } = self else { return None };
-        Some(Progress { frames, announced_frames, elapsed: Duration::try_from_secs_f64(seconds).ok()? })
+impl VideoUpdate {
+    /// Whether nothing more will be heard of the video.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Exists | Self::Failed { .. })
     }
 }
 
@@ -154,9 +93,9 @@ mod tests {
     fn paths_that_are_no_text_travel() {
         let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
         let job = Job { video: path(b"a\xff\n.mp4"), output: path(b"b\xfe.pose") };
-        let line = serde_json::to_string(&Order::new(7, &job)).unwrap();
+        let line = serde_json::to_string(&Assignment::new(7, &job)).unwrap();
         assert!(!line.contains('\n'));
-        let order: Order = serde_json::from_str(&line).unwrap();
-        assert_eq!(order.job(), (7, job));
+        let assignment: Assignment = serde_json::from_str(&line).unwrap();
+        assert_eq!(assignment.job(), (7, job));
     }
 }

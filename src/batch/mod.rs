@@ -1,22 +1,28 @@
-//! Many videos, by several processes: one a GPU, or several on the processors.
+//! Many videos: none stops the others, whatever it does.
 //!
-//! A supervisor hands videos to worker processes and hears what becomes of them, as JSON lines through pipes. Each
-//! worker loads its nets once and goes from video to video without a pause. A worker that dies is started again;
-//! the video that it died on is tried once more, and then given up; all others go on.
+//! [`supervise`] hands videos to worker processes and hears what becomes of them, as JSON lines through pipes. Each
+//! worker opens its engine once and goes from video to video without a pause, by [`serve`]. A worker that dies is
+//! replaced; the videos that it was processing are tried once more, each alone, and one that ends its process again is
+//! given up; all others go on. [`run_in_process`] does the same for engines that die, without further processes.
 
 pub mod existing;
+mod in_process;
 pub mod journal;
 mod message;
-mod process;
+mod queue;
 pub mod slurm;
 mod supervisor;
 mod worker;
+mod worker_process;
 
 use std::path::PathBuf;
 
-pub use message::Told;
-pub use supervisor::{Limits, Supervised, SupervisorError, supervise};
+pub use in_process::run_in_process;
+pub use message::VideoUpdate;
+pub use supervisor::{Limits, SupervisorError, supervise};
 pub use worker::serve;
+
+use crate::engine::EngineInfo;
 
 /// A video and the file it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +31,51 @@ pub struct Job {
     pub video: PathBuf,
     /// The `.pose` file.
     pub output: PathBuf,
+}
+
+/// What happens in a batch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A worker has opened its engine.
+    Ready {
+        /// The number of the worker, from 0.
+        worker: usize,
+        /// Which engine it is.
+        engine: &'a EngineInfo,
+    },
+    /// Something happened to a video.
+    Video {
+        /// The number of the worker.
+        worker: usize,
+        /// The video, by its place among the jobs.
+        video: usize,
+        /// What happened.
+        update: &'a VideoUpdate,
+    },
+    /// A worker or its engine died. The suspects will be tried once more, each alone; it is replaced.
+    Died {
+        /// The number of the worker.
+        worker: usize,
+        /// How it died.
+        reason: &'a str,
+        /// The videos that may have caused it, by their places among the jobs.
+        suspects: &'a [usize],
+    },
+    /// A remark for the user.
+    Note {
+        /// The number of the worker.
+        worker: usize,
+        /// The remark.
+        text: &'a str,
+    },
+}
+
+/// How a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The end of every video was reported.
+    Completed,
+    /// The caller asked to stop.
+    Cancelled,
 }

@@ -1,34 +1,50 @@
-//! The supervisor: starts workers, hands them videos, hears of them, starts those anew that die.
+//! The supervisor: starts workers, hands them videos, hears from them, and replaces those that die.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::Job;
-use super::message::{News, Told};
-use super::process::Worker;
-use crate::engine::Description;
+use super::message::{VideoUpdate, WorkerMessage};
+use super::queue::Queue;
+use super::worker_process::WorkerProcess;
+use super::{Ended, Event, Job};
 use crate::pipeline::Cancel;
 use crate::pose::remove_unfinished;
 
-/// The least and the most videos that a worker has: the one it works on, the next, which it opens meanwhile, and,
-/// while there are many, more, because several short ones can be in flight.
+/// The fewest and the most videos that a worker has while many wait: the one it processes, the next, which it opens
+/// meanwhile, and more, because several short ones can be in flight.
 const VIDEOS_AHEAD: std::ops::RangeInclusive<usize> = 2..=16;
-/// How often a video is tried that a worker died on.
-const ATTEMPTS: u32 = 2;
-/// How often it is looked whether the run was cancelled, or a worker has stalled.
+/// How often to check whether the run was cancelled, or a worker has stalled.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// The same while a worker is about to end.
+const SHORT_INTERVAL: Duration = Duration::from_millis(5);
+/// The most that one round of the supervisor counts for its clock. A longer one means that the supervisor itself stood
+/// still, suspended together with its workers.
+const LONGEST_ROUND: Duration = Duration::from_secs(1);
 /// How long a worker may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often in a row a slot may fail to get a worker that works, and how long to wait before the first next attempt;
+/// each further wait is twice as long. A GPU whose last process was killed needs some seconds.
+const START_ATTEMPTS: u32 = 4;
+const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// What ends a worker from outside.
+/// Limits on the workers of a run.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Limits {
-    /// So long without a word, and a worker is ended; the video it works on counts as tried.
+    /// A worker that reports no progress for so long is killed, and its video counts as tried. The time in which the
+    /// supervisor itself was suspended does not count. No limit where absent.
     pub stall: Option<Duration>,
+}
+
+impl Limits {
+    /// Kills workers that report no progress for so long.
+    pub fn stall(limit: Duration) -> Self {
+        Self { stall: Some(limit) }
+    }
 }
 
 /// Why no worker could be started, or none is left.
@@ -37,142 +53,202 @@ pub struct Limits {
 pub enum SupervisorError {
     /// The process cannot be started.
     #[error("cannot start a worker process: {0}")]
-    Start(#[from] io::Error),
-    /// No worker can load its nets.
+    Start(#[source] io::Error),
+    /// No worker can open its engine.
     #[error("{0}")]
     Unusable(String),
 }
 
-/// What the supervisor tells its caller.
-#[derive(Debug)]
-pub enum Supervised<'a> {
-    /// A worker is ready, and what it estimates with.
-    Ready(&'a Description),
-    /// What became of a video, by its place among the jobs.
-    Video(usize, &'a Told),
-    /// A remark, with the number of the worker, from 0.
-    Note(usize, &'a str),
-}
-
-/// Works on all jobs with one process for each of `commands`, which are to call [`serve`](super::serve) on their
-/// standard input and output. `hear` is told what happens.
+/// Processes all jobs with one worker process for each of `commands`, which must call [`serve`](super::serve) on their
+/// standard input and output. Blocks until all are done; `events` is called on this thread.
 ///
-/// Returns `false` where the run was cancelled.
+/// A worker that dies is replaced. The videos that it was processing are tried once more, each alone; one that ends its
+/// process again fails, and all others go on.
 ///
 /// # Errors
-/// No worker could load its nets, or none could be started; what was done until then stays.
+/// No worker could open its engine, or none could be started; what was done until then stays.
 pub fn supervise(
     jobs: &[Job],
     commands: &mut [Command],
     limits: Limits,
     cancel: &Cancel,
-    hear: &mut dyn FnMut(Supervised<'_>),
-) -> Result<bool, SupervisorError> {
+    events: &mut dyn FnMut(Event<'_>),
+) -> Result<Ended, SupervisorError> {
     let (sender, receiver) = bounded(64);
+    let slots = commands.iter_mut().take(jobs.len()).map(Slot::new).collect();
     let mut supervisor = Supervisor {
         jobs,
-        queue: (0..jobs.len()).collect(),
-        attempts: vec![0; jobs.len()],
+        queue: Queue::new(jobs.len()),
+        slots,
         workers: Vec::new(),
-        started: 0,
+        processes: 0,
+        clock: Clock::default(),
         sender,
-        hear,
-        unusable: None,
+        cancel,
+        events,
+        error: None,
     };
-    for index in 0..commands.len().min(jobs.len()) {
-        supervisor.start(commands, index)?;
+    let ended = supervisor.run(&receiver, limits);
+    match (ended, supervisor.error) {
+        (Ended::Completed, Some(error)) if !supervisor.queue.is_empty() => Err(error),
+        (ended, _) => Ok(ended),
     }
-    let done = supervisor.run(&receiver, commands, limits, cancel)?;
-    match supervisor.unusable {
-        Some(reason) if !supervisor.queue.is_empty() && done => Err(SupervisorError::Unusable(reason)),
-        _ => Ok(done),
+}
+
+/// A clock that stands still while the supervisor does.
+struct Clock {
+    now: Duration,
+    last_round: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { now: Duration::ZERO, last_round: Instant::now() }
+    }
+}
+
+impl Clock {
+    fn tick(&mut self) {
+        let round = self.last_round.elapsed();
+        self.last_round = Instant::now();
+        self.now += round.min(LONGEST_ROUND);
+    }
+}
+
+/// What a worker is started with, again and again if need be.
+struct Slot<'a> {
+    command: &'a mut Command,
+    /// When to start the next process; never where absent.
+    start_at: Option<Instant>,
+    /// Whether a worker of this slot has opened its engine.
+    was_ready: bool,
+    /// Attempts in a row that came to nothing.
+    failures: u32,
+}
+
+impl<'a> Slot<'a> {
+    fn new(command: &'a mut Command) -> Self {
+        Self { command, start_at: Some(Instant::now()), was_ready: false, failures: 0 }
+    }
+
+    /// Another attempt after a while, unless there were too many.
+    fn retry_later(&mut self) {
+        self.failures += 1;
+        let delay = RESTART_DELAY * 2u32.pow(self.failures.min(START_ATTEMPTS) - 1);
+        self.start_at = (self.failures < START_ATTEMPTS).then(|| Instant::now() + delay);
     }
 }
 
 struct Supervisor<'a> {
     jobs: &'a [Job],
-    /// Numbers of jobs nobody has.
-    queue: VecDeque<usize>,
-    attempts: Vec<u32>,
-    workers: Vec<Worker>,
-    /// Processes started so far; tells the words of one from those of the one before it.
-    started: usize,
-    sender: Sender<(usize, Option<News>)>,
-    hear: &'a mut dyn FnMut(Supervised<'_>),
-    /// Why the last worker that could not load its nets could not.
-    unusable: Option<String>,
+    queue: Queue,
+    slots: Vec<Slot<'a>>,
+    workers: Vec<WorkerProcess>,
+    /// Processes started so far; tells the messages of one from those of its predecessor.
+    processes: usize,
+    clock: Clock,
+    sender: Sender<(usize, Option<WorkerMessage>)>,
+    cancel: &'a Cancel,
+    events: &'a mut dyn FnMut(Event<'_>),
+    /// Why the last slot that was given up was.
+    error: Option<SupervisorError>,
 }
 
 impl Supervisor<'_> {
-    fn start(&mut self, commands: &mut [Command], index: usize) -> Result<(), SupervisorError> {
-        let process = self.started;
-        self.started += 1;
-        self.workers.push(Worker::start(&mut commands[index], index, process, self.sender.clone())?);
-        Ok(())
+    fn run(&mut self, messages: &Receiver<(usize, Option<WorkerMessage>)>, limits: Limits) -> Ended {
+        loop {
+            if self.cancel.is_cancelled() {
+                self.end_all();
+                return Ended::Cancelled;
+            }
+            self.start_due();
+            let can_start = self.slots.iter().any(|slot| slot.start_at.is_some());
+            if self.workers.is_empty() && (self.queue.is_empty() || !can_start) {
+                return Ended::Completed;
+            }
+            let is_ending = self.workers.iter().any(WorkerProcess::is_closed);
+            let message = match messages.recv_timeout(if is_ending { SHORT_INTERVAL } else { INTERVAL }) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ended::Completed,
+            };
+            self.clock.tick();
+            match message {
+                Some((process, message)) => {
+                    let place = self.workers.iter().position(|worker| worker.process == process);
+                    if let Some(place) = place {
+                        self.handle(place, message);
+                    }
+                }
+                // Only when no message is waiting to be read.
+                None => {
+                    if let Some(limit) = limits.stall {
+                        let now = self.clock.now;
+                        self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
+                    }
+                }
+            }
+            while let Some(place) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
+                let worker = self.workers.remove(place);
+                self.bury(worker);
+            }
+        }
     }
 
-    fn run(
-        &mut self,
-        news: &Receiver<(usize, Option<News>)>,
-        commands: &mut [Command],
-        limits: Limits,
-        cancel: &Cancel,
-    ) -> Result<bool, SupervisorError> {
-        while !self.workers.is_empty() {
-            if cancel.is_cancelled() {
-                self.end_all();
-                return Ok(false);
-            }
-            let (process, news) = match news.recv_timeout(INTERVAL) {
-                Ok(news) => news,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.end_stalled(limits);
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let Some(place) = self.workers.iter().position(|worker| worker.process == process) else {
+    /// Starts the processes whose time has come.
+    fn start_due(&mut self) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            if self.queue.is_empty() || slot.start_at.is_none_or(|start| start > Instant::now()) {
                 continue;
-            };
-            match news {
-                Some(news) => self.heard(place, news),
-                None => {
-                    let worker = self.workers.remove(place);
-                    let (index, was_ready) = (worker.index, worker.is_ready);
-                    self.ended(worker);
-                    // One that cannot even load its nets would die again.
-                    if was_ready && !self.queue.is_empty() {
-                        self.start(commands, index)?;
+            }
+            slot.start_at = None;
+            let process = self.processes;
+            self.processes += 1;
+            match WorkerProcess::start(slot.command, index, process, self.clock.now, self.sender.clone()) {
+                Ok(worker) => self.workers.push(worker),
+                Err(error) => {
+                    // Too many processes or too little memory: that may pass, and the other workers go on.
+                    slot.retry_later();
+                    if slot.start_at.is_none() {
+                        self.error = Some(SupervisorError::Start(error));
                     }
                 }
             }
         }
-        Ok(true)
     }
 
-    fn heard(&mut self, place: usize, news: News) {
+    fn handle(&mut self, place: usize, message: Option<WorkerMessage>) {
         let worker = &mut self.workers[place];
-        worker.heard = Instant::now();
-        match news {
-            News::Ready(description) => {
+        worker.last_heard = self.clock.now;
+        let number = worker.slot;
+        match message {
+            None => worker.close(),
+            Some(WorkerMessage::Ready(engine)) => {
                 worker.is_ready = true;
-                (self.hear)(Supervised::Ready(&description));
+                self.slots[number].was_ready = true;
+                (self.events)(Event::Ready { worker: number, engine: &engine });
                 self.feed(place);
             }
-            News::Unusable(reason) => self.unusable = Some(reason),
-            News::Note(text) => (self.hear)(Supervised::Note(worker.index, &text)),
-            News::Video { number, told } => {
-                // Only of what it was given.
-                if !worker.has.contains(&number) {
-                    return;
+            Some(WorkerMessage::Unusable(reason)) => self.error = Some(SupervisorError::Unusable(reason)),
+            Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
+            Some(WorkerMessage::EngineDied { reason, suspects }) => {
+                worker.engine_died = Some((reason, suspects));
+            }
+            Some(WorkerMessage::Video(job, mut update)) => {
+                // Only about what it was given.
+                let Some(held) = worker.held.iter().position(|held| held.job == job) else { return };
+                worker.held[held].is_begun = true;
+                if let VideoUpdate::Done(report) = &mut update {
+                    report.output.clone_from(&self.jobs[job].output);
                 }
-                if let Told::EngineFailed(reason) = told {
-                    worker.failed = Some((number, reason));
-                    return;
+                let is_end = update.is_end();
+                if is_end {
+                    worker.held.remove(held);
+                    self.slots[number].failures = 0;
                 }
-                (self.hear)(Supervised::Video(number, &told));
-                if matches!(told, Told::Done(_) | Told::Exists | Told::Failed(_)) {
-                    worker.has.retain(|&other| other != number);
+                (self.events)(Event::Video { worker: number, video: job, update: &update });
+                if is_end {
                     self.feed(place);
                 }
             }
@@ -181,70 +257,102 @@ impl Supervisor<'_> {
 
     /// Hands a worker its next videos; tells it when there are no more.
     fn feed(&mut self, place: usize) {
-        // Of few and towards the end fewer, so that no worker keeps what another could do.
+        if self.cancel.is_cancelled() {
+            return;
+        }
+        // Fewer towards the end, so that no worker keeps what another could do.
         let share = self.queue.len() / (8 * self.workers.len());
         let ahead = share.clamp(*VIDEOS_AHEAD.start(), *VIDEOS_AHEAD.end());
+        let others = self.workers.iter().enumerate();
+        let waiting = others.filter(|&(other, worker)| other != place && worker.is_waiting()).count();
         let worker = &mut self.workers[place];
-        while worker.has.len() < ahead {
-            // A video that a worker died on has the next one for itself, so that it dies of nothing else.
-            let is_suspect = |number: &usize| self.attempts[*number] > 0;
-            let is_alone = worker.has.iter().any(is_suspect)
-                || !worker.has.is_empty() && self.queue.front().is_some_and(is_suspect);
-            if is_alone {
-                return;
+        while worker.takes_assignments() && worker.held.len() < ahead {
+            let is_idle = worker.held.is_empty();
+            // A suspect has its process for itself. And nothing is taken ahead that another worker waits for.
+            let has_suspect = worker.held.iter().any(|held| self.queue.is_suspect(held.job));
+            if has_suspect || (!is_idle && self.queue.len() <= waiting) {
+                break;
             }
-            if !worker.takes_orders() {
-                return;
-            }
-            let Some(number) = self.queue.pop_front() else { break };
-            worker.order(number, &self.jobs[number]);
+            let Some(job) = self.queue.next(is_idle) else { break };
+            worker.assign(job, &self.jobs[job], self.clock.now);
         }
         if self.queue.is_empty() {
             // It waits for the next video until it knows that there is none.
-            worker.no_more_orders();
+            worker.no_more_assignments();
         }
     }
 
-    /// What a worker that is gone had is given to others, but not again and again what it died on.
-    fn ended(&mut self, mut worker: Worker) {
-        let (ending, words) = worker.ending();
-        if !worker.is_ready && self.unusable.is_none() {
-            self.unusable = Some(format!("the worker process {ending} while it loaded its nets{words}"));
+    /// A worker has ended: what it had goes back to the queue, and its slot gets a new process if there is work.
+    fn bury(&mut self, mut worker: WorkerProcess) {
+        let obituary = worker.obituary();
+        if !worker.held.is_empty() {
+            self.take_back(&mut worker, obituary);
+        } else if !worker.is_ready {
+            let slot = &mut self.slots[worker.slot];
+            if slot.was_ready {
+                // It worked before; whatever is in the way may pass.
+                slot.retry_later();
+            }
+            // One that could not even open its engine the first time would not the next time either.
+            if slot.start_at.is_none() && self.error.is_none() {
+                let reason = format!("{obituary} (while it opened its engine)");
+                self.error = Some(SupervisorError::Unusable(reason));
+            }
+        } else if !self.queue.is_empty() {
+            // It had ended its work when that of another came back.
+            self.retry_slot(worker.slot, obituary);
         }
-        let folders: BTreeSet<_> =
-            worker.has.iter().filter_map(|&number| self.jobs[number].output.parent()).collect();
-        folders.into_iter().for_each(remove_unfinished);
-        let (suspect, reason) = match (worker.failed, worker.has.front()) {
-            (Some(failed), _) => failed,
-            (None, Some(&front)) => (front, format!("the worker process {ending}{words}")),
-            (None, None) => return,
+        // What it had, or would have had, may be waited for by others.
+        for place in 0..self.workers.len() {
+            if self.workers[place].takes_assignments() {
+                self.feed(place);
+            }
+        }
+    }
+
+    /// Takes back the videos of a worker that died, and finds out whether the guilty one is known.
+    fn take_back(&mut self, worker: &mut WorkerProcess, obituary: String) {
+        let outputs = worker.held.iter().filter_map(|held| self.jobs[held.job].output.parent());
+        outputs.collect::<BTreeSet<_>>().into_iter().for_each(remove_unfinished);
+        let begun = worker.held.iter().filter(|held| held.is_begun).map(|held| held.job);
+        let (reason, suspects): (String, Vec<usize>) = match worker.engine_died.take() {
+            Some((reason, suspects)) => (reason, begun.filter(|job| suspects.contains(job)).collect()),
+            None => (obituary, begun.collect()),
         };
-        worker.has.retain(|&number| number != suspect);
-        for number in worker.has.into_iter().rev() {
-            self.queue.push_front(number);
+        let held = worker.held.iter().map(|held| held.job);
+        let innocent: Vec<usize> = held.filter(|job| !suspects.contains(job)).collect();
+        self.queue.put_back(innocent.into_iter());
+        match suspects.is_empty() {
+            // It died of nothing that it was given.
+            true => self.retry_slot(worker.slot, reason.clone()),
+            false => self.slots[worker.slot].start_at = Some(Instant::now()),
         }
-        self.attempts[suspect] += 1;
-        if self.attempts[suspect] < ATTEMPTS {
-            self.queue.push_front(suspect);
-            return;
+        match self.queue.suspect(&suspects) {
+            Some(guilty) => {
+                let reason = format!("failed twice, the second time alone: {reason}");
+                let update = VideoUpdate::Failed { reason, is_crash: true };
+                (self.events)(Event::Video { worker: worker.slot, video: guilty, update: &update });
+            }
+            None => {
+                (self.events)(Event::Died { worker: worker.slot, reason: &reason, suspects: &suspects });
+            }
         }
-        let reason = format!("failed twice, the second time alone: {reason}");
-        (self.hear)(Supervised::Video(suspect, &Told::Failed(reason)));
     }
 
-    fn end_stalled(&mut self, limits: Limits) {
-        let Some(limit) = limits.stall else { return };
-        for worker in &mut self.workers {
-            worker.end_if_stalled(limit);
+    fn retry_slot(&mut self, slot: usize, reason: String) {
+        let slot = &mut self.slots[slot];
+        slot.retry_later();
+        if slot.start_at.is_none() {
+            self.error = Some(SupervisorError::Unusable(reason));
         }
     }
 
-    /// Asks all workers to end, and ends those that do not.
+    /// Asks all workers to end, and kills those that do not.
     fn end_all(&mut self) {
-        self.workers.iter_mut().for_each(Worker::ask_to_end);
-        let asked = Instant::now();
+        self.workers.iter_mut().for_each(WorkerProcess::ask_to_end);
+        let deadline = Instant::now() + PATIENCE;
         for worker in &mut self.workers {
-            worker.wait_until(asked + PATIENCE);
+            worker.wait_until(deadline);
         }
     }
 }

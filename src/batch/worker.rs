@@ -1,110 +1,183 @@
 //! A worker: one engine, and videos as they are handed to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 
-use super::message::{News, Order, Told};
-use crate::engine::{Description, Engine};
-use crate::pipeline::{self, Event, Next, PipelineError, Stop, Video};
+use super::message::{Assignment, VideoUpdate, WorkerMessage};
+use crate::engine::{Engine, EngineInfo};
+use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video, at};
 use crate::pose::PoseError;
+use crate::process::messages;
 use crate::video;
 
-/// How often progress is told.
+/// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Orders that wait.
-const ORDERS: usize = 64;
+/// Assignments that wait.
+const ASSIGNMENTS: usize = 64;
 
-/// Works on the videos that come in on `orders` until that ends, and tells what becomes of them on `news`. `open`
-/// loads the engine, says what it is, and may pass remarks for the user on.
+/// How often a worker without work checks whether it was asked to end.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Processes the videos that come in on `assignments` until that ends, and reports on `messages` what becomes of them.
+/// Blocks until then. `open` opens the engine and may pass remarks for the user on.
 ///
 /// # Errors
-/// Nobody listens any more. Whatever else goes wrong is told.
+/// Nobody listens any more. Whatever else goes wrong is reported as a message.
 pub fn serve<E: std::fmt::Display>(
-    open: impl FnOnce(&dyn Fn(&str)) -> Result<(Box<dyn Engine>, Description), E>,
+    open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
     options: &pipeline::Options,
     video_options: &video::Options,
-    orders: impl BufRead + Send + 'static,
-    news: impl Write,
+    assignments: impl BufRead + Send + 'static,
+    messages: impl Write,
 ) -> io::Result<Result<(), Stop>> {
-    let news = RefCell::new(news);
-    let deaf: RefCell<Option<io::Error>> = RefCell::new(None);
-    let tell = |words: News| {
-        let told = serde_json::to_vec(&words).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            let mut news = news.borrow_mut();
-            news.write_all(&line)?;
-            news.flush()
-        });
-        if let Err(error) = told {
-            // Without a supervisor there is nothing to work for.
-            options.cancel.cancel();
-            deaf.borrow_mut().get_or_insert(error);
+    let supervisor = SupervisorPipe::new(messages, options.cancel.clone());
+    let opened = open(&|text| supervisor.send(&WorkerMessage::Note(text.into())));
+    let mut engine = match with_info(opened) {
+        Ok((engine, info)) => {
+            supervisor.send(&WorkerMessage::Ready(info));
+            engine
+        }
+        Err(reason) => {
+            supervisor.send(&WorkerMessage::Unusable(reason));
+            return supervisor.error().map_or(Ok(Ok(())), Err);
         }
     };
-    let (mut engine, description) = match open(&|text| tell(News::Note(text.into()))) {
-        Ok(opened) => opened,
-        Err(error) => {
-            tell(News::Unusable(error.to_string()));
-            return Ok(Ok(()));
-        }
-    };
-    tell(News::Ready(description));
 
-    // Read on a thread of its own: while no order comes, the frames in flight are finished.
-    let (sender, received) = bounded(ORDERS);
-    thread::Builder::new().name("orders".into()).spawn(move || {
-        for line in orders.lines().map_while(Result::ok) {
-            let Ok(order) = serde_json::from_str::<Order>(&line) else { break };
-            if sender.send(order).is_err() {
-                break;
-            }
-        }
-    })?;
-    let video_options = &video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
+    let received = receive(assignments)?;
+    let video_options = video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
     let numbers = RefCell::new(Vec::new());
-    let mut next = |waits: bool| {
-        let order = match received.try_recv() {
-            Err(TryRecvError::Empty) if waits => received.recv().map_err(|_| TryRecvError::Disconnected),
-            other => other,
-        };
-        let (number, job) = match order {
-            Ok(order) => order.job(),
+    let mut next = |may_wait: bool| {
+        let (number, job) = match next_assignment(&received, may_wait, &options.cancel) {
+            Ok(assignment) => assignment.job(),
             Err(TryRecvError::Empty) => return Next::Later,
             Err(TryRecvError::Disconnected) => return Next::End,
         };
         numbers.borrow_mut().push(number);
-        let (video, video_options) = (job.video, video_options.clone());
-        Next::Video(Video { open: Box::new(move || video::open(&video, &video_options)), output: job.output })
+        // Said beforehand: if opening it ends this process, the supervisor knows the culprit.
+        supervisor.send(&WorkerMessage::Video(number, VideoUpdate::Opening));
+        let video_options = video_options.clone();
+        Next::Video(Video::new(job.output, move || video::open(&job.video, &video_options)))
     };
-    let mut last_progress = Instant::now();
+    let updates = Updates::default();
     let stopped = pipeline::run_as_they_come(&mut next, engine.as_mut(), options, &mut |index, event| {
-        let told = match event {
-            Event::Started { info } => Told::Started { announced_frames: info.announced_frames },
-            Event::Progress(progress) => {
-                if last_progress.elapsed() < PROGRESS_INTERVAL {
-                    return;
-                }
-                last_progress = Instant::now();
-                let pipeline::Progress { frames, announced_frames, elapsed } = progress;
-                Told::Progress { frames, announced_frames, seconds: elapsed.as_secs_f64() }
-            }
-            Event::Done(report) => Told::Done((&report).into()),
-            // Somebody else asked this process alone to end: another one goes on.
-            Event::Failed(PipelineError::Cancelled) => return,
-            Event::Failed(PipelineError::Write(PoseError::Exists(_))) => Told::Exists,
-            Event::Failed(error @ PipelineError::Engine { .. }) => Told::EngineFailed(error.to_string()),
-            Event::Failed(error) => Told::Failed(error.to_string()),
-        };
-        let number = numbers.borrow()[index];
-        tell(News::Video { number, told });
+        if let Some(update) = updates.of(event) {
+            supervisor.send(&WorkerMessage::Video(numbers.borrow()[index], update));
+        }
     });
-    match deaf.into_inner() {
-        Some(error) => Err(error),
-        None => Ok(stopped),
+    if let Err(Stop::Engine(death)) = &stopped {
+        let (reason, suspects) = suspicion(death);
+        let numbers = numbers.borrow();
+        let suspects = suspects.into_iter().map(|index| numbers[index]).collect();
+        supervisor.send(&WorkerMessage::EngineDied { reason, suspects });
+    }
+    supervisor.error().map_or(Ok(stopped), Err)
+}
+
+/// An engine and which it is, or why there is none.
+fn with_info<E: std::fmt::Display>(
+    opened: Result<Box<dyn Engine>, E>,
+) -> Result<(Box<dyn Engine>, EngineInfo), String> {
+    let mut engine = opened.map_err(|error| error.to_string())?;
+    let info = engine.info().map_err(|error| error.to_string())?;
+    Ok((engine, info))
+}
+
+/// Reads assignments on a thread of its own: while none comes, the frames in flight are finished.
+fn receive(mut assignments: impl BufRead + Send + 'static) -> io::Result<Receiver<Assignment>> {
+    let (sender, received) = bounded(ASSIGNMENTS);
+    thread::Builder::new().name("assignments".into()).spawn(move || {
+        while let Ok(Some(assignment)) = messages::read(&mut assignments) {
+            if sender.send(assignment).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(received)
+}
+
+fn next_assignment(
+    received: &Receiver<Assignment>,
+    may_wait: bool,
+    cancel: &Cancel,
+) -> Result<Assignment, TryRecvError> {
+    if !may_wait {
+        return received.try_recv();
+    }
+    loop {
+        match received.recv_timeout(CANCEL_INTERVAL) {
+            Ok(assignment) => return Ok(assignment),
+            Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
+            Err(_) => return Err(TryRecvError::Disconnected),
+        }
+    }
+}
+
+/// Why an engine died, and the numbers of the videos that may have caused it.
+pub(super) fn suspicion(death: &EngineDeath) -> (String, Vec<usize>) {
+    let oldest = death.suspects.first();
+    let kept = oldest.and_then(|suspect| suspect.partial.as_deref());
+    let kept =
+        kept.map(|path| format!("; the frames before it are in {}", path.display())).unwrap_or_default();
+    let place = at(oldest.map(|suspect| suspect.frame));
+    let reason = format!("the engine failed{place}: {}{kept}", death.error);
+    (reason, death.suspects.iter().map(|suspect| suspect.video).collect())
+}
+
+/// From the events of the pipeline to those of a batch.
+#[derive(Default)]
+pub(super) struct Updates {
+    last_progress: Cell<Option<Instant>>,
+}
+
+impl Updates {
+    /// What to report, if anything.
+    pub(super) fn of(&self, event: Event) -> Option<VideoUpdate> {
+        Some(match event {
+            Event::Started { info } => VideoUpdate::Started { announced_frames: info.announced_frames },
+            Event::Progress(progress) => {
+                if self.last_progress.get().is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
+                    return None;
+                }
+                self.last_progress.set(Some(Instant::now()));
+                VideoUpdate::Progress(progress)
+            }
+            Event::Done(report) => VideoUpdate::Done(Box::new(report)),
+            // The caller knows that it asked for the end.
+            Event::Failed(PipelineError::Cancelled) => return None,
+            Event::Failed(PipelineError::Write(PoseError::Exists(_))) => VideoUpdate::Exists,
+            Event::Failed(error) => VideoUpdate::Failed { reason: error.to_string(), is_crash: false },
+        })
+    }
+}
+
+/// The pipe to the supervisor. Without one there is nothing to work for: the run is cancelled when it breaks.
+struct SupervisorPipe<W> {
+    pipe: RefCell<W>,
+    error: RefCell<Option<io::Error>>,
+    cancel: Cancel,
+}
+
+impl<W: Write> SupervisorPipe<W> {
+    fn new(pipe: W, cancel: Cancel) -> Self {
+        Self { pipe: RefCell::new(pipe), error: RefCell::default(), cancel }
+    }
+
+    fn send(&self, message: &WorkerMessage) {
+        let mut pipe = self.pipe.borrow_mut();
+        let sent = messages::write(message, &mut *pipe).and_then(|()| pipe.flush());
+        if let Err(error) = sent {
+            self.cancel.cancel();
+            self.error.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Why it broke, if it did.
+    fn error(&self) -> Option<io::Error> {
+        self.error.borrow_mut().take()
     }
 }

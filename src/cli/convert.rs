@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
 use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
-use oppose::video::{self, FrameRate, Rotate, VideoError};
+use oppose::video::{self, FrameRate, Rotate, SourceError};
 
 use super::Outcome;
 
@@ -64,7 +64,7 @@ enum ConvertError {
     #[error(transparent)]
     Pose(#[from] PoseError),
     #[error(transparent)]
-    Video(#[from] VideoError),
+    Video(#[from] SourceError),
     #[error(
         "JSON files do not hold the frame rate and size: give --video VIDEO, or --fps RATE and --size WxH"
     )]
@@ -126,7 +126,7 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
 }
 
 /// Frame rate, size and number of frames, which only decoding tells for certain.
-fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64), VideoError> {
+fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64), SourceError> {
     let mut video = video::open(path, &video::Options { rotate, ..video::Options::default() })?;
     let info = video.info().clone();
     let mut frames = 0;

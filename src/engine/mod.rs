@@ -1,33 +1,41 @@
 //! Estimators: frames go in in order, people's keypoints come out in order.
 
-pub mod description;
+mod error;
 pub mod holistic;
+pub mod info;
 pub mod isolated;
 pub mod models;
 pub mod native;
 pub mod openpose;
 
-use std::error::Error;
-
-pub use description::Description;
+pub use error::{EngineError, EngineErrorKind};
+pub use info::EngineInfo;
 
 use crate::pose::{FramePose, Skeleton};
 use crate::video::{Frame, VideoInfo};
 
 /// An estimator of keypoints. Implement it to bring your own.
 ///
-/// Frames go in by [`push`](Engine::push) and results come out by [`pop`](Engine::pop), in the same order.
-/// Several frames may be in flight, so that an engine can work on some while others are decoded, or
-/// gather a batch. No engine knows about files. Dropping an engine gives up what is in flight and never
-/// blocks for ever.
+/// Frames go in by [`push`](Engine::push) and results come out by [`pop`](Engine::pop), in the same order. Several
+/// frames may be in flight, so that an engine can work on some while others are decoded, or gather a batch. No engine
+/// knows about files. Dropping an engine discards the frames in flight and returns within bounded time.
+///
+/// An engine is used by one thread at a time. `push` and `flush` return without waiting for results; `pop` blocks until
+/// the oldest frame is done.
+///
+/// Except where [`start_video`](Engine::start_video) finds a video [unsuitable](EngineErrorKind::Unsuitable), an error
+/// means that the engine is dead: frames in flight are lost, and every later call fails too.
 pub trait Engine: Send {
-    /// Short name, as on the command line: `holistic`.
-    fn name(&self) -> &'static str;
+    /// Which engine this is, where it runs and with which models. Hashing model files may take some tenths of a second.
+    ///
+    /// # Errors
+    /// The model files can no longer be read, or the engine is dead.
+    fn info(&mut self) -> Result<EngineInfo, EngineError>;
 
     /// The skeleton of every result.
     fn skeleton(&self) -> &'static Skeleton;
 
-    /// How many frames may be in flight: with so many, [`pop`](Engine::pop) comes before the next
+    /// How many frames may be in flight, at least 1. With that many, a [`pop`](Engine::pop) must come before the next
     /// [`push`](Engine::push).
     fn capacity(&self) -> usize;
 
@@ -41,46 +49,29 @@ pub trait Engine: Send {
     /// Frames in flight are not affected.
     ///
     /// # Errors
-    /// The engine cannot work on frames of this size.
+    /// [`EngineErrorKind::Unsuitable`]: the engine cannot work on frames of this size, and is as usable as before.
+    /// Any other kind: the engine is dead.
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError>;
 
-    /// Hands over the next frame. Returns before its result is ready.
+    /// Submits the next frame. Returns before its result is ready.
     ///
     /// # Errors
-    /// The engine has failed; nothing more comes out of it.
+    /// The engine is dead.
     fn push(&mut self, frame: Frame) -> Result<(), EngineError>;
 
-    /// No frame follows for now: what was pushed is to be finished without waiting for more.
+    /// No frame follows for now: processes what was pushed without waiting for a batch to fill.
     ///
     /// # Errors
-    /// The engine has failed; nothing more comes out of it.
+    /// The engine is dead.
     fn flush(&mut self) -> Result<(), EngineError>;
 
-    /// Waits for the oldest frame in flight and writes its people into `pose`, whose memory is reused.
-    /// `false` where nothing is in flight.
+    /// Waits for the oldest frame in flight and writes its people into `pose`, whose memory is reused. Returns `false`
+    /// where nothing is in flight.
+    ///
+    /// Never waits for frames that are yet to be pushed: an engine that gathers batches starts the last one as it is, as
+    /// after [`flush`](Engine::flush).
     ///
     /// # Errors
-    /// The engine has failed; nothing more comes out of it.
+    /// The engine is dead.
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError>;
-}
-
-/// Why an engine cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The engine `holistic` failed.
-    #[error(transparent)]
-    Holistic(#[from] holistic::HolisticError),
-    /// The engine `native` failed.
-    #[error(transparent)]
-    Native(#[from] native::NativeError),
-    /// The engine `openpose` failed.
-    #[error(transparent)]
-    OpenPose(#[from] openpose::OpenPoseError),
-    /// The engine in another process failed, or that process died.
-    #[error(transparent)]
-    Isolated(#[from] isolated::IsolatedError),
-    /// An engine from outside this library failed.
-    #[error(transparent)]
-    Other(#[from] Box<dyn Error + Send + Sync>),
 }

@@ -1,120 +1,155 @@
-//! The thread that reads ahead.
+//! The thread that decodes ahead of the engine.
 
+use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Cancel;
-use super::line::Open;
-use crate::video::{DecodeSummary, Frame, VideoError, VideoInfo};
+use super::scheduler::OpenVideo;
+use crate::video::{DecodeSummary, Frame, Source, SourceError, VideoInfo};
 
-/// Memory that decoded frames may take while they wait for the engine. Small frames wait in greater
-/// number, so that a slow key frame does not leave the engine without work.
+/// Memory that decoded frames may take while they wait for the engine. More small frames may wait than large ones, so
+/// that a slow key frame does not leave the engine without work.
 const READ_AHEAD_BYTES: u64 = 64 << 20;
 
-/// How long is waited for a frame before it is looked whether the run was cancelled.
+/// How long to wait for a frame before checking whether the run was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is waited for came, or the run was cancelled meanwhile.
-pub enum Waited<T> {
-    /// It came.
-    For(T),
-    /// The run was cancelled.
+/// What came of waiting.
+pub enum Poll<T> {
+    /// It is here.
+    Ready(T),
+    /// The run was cancelled meanwhile.
     Cancelled,
 }
 
-/// Opens a video and decodes it ahead, on a thread of its own.
+/// A video that is being opened, and then decoded, on a thread of its own.
 ///
-/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it for ever. It ends
-/// by itself at the next frame, when it finds the channel closed.
-pub struct Decoder {
-    opened: Receiver<Result<(VideoInfo, Frames), VideoError>>,
-    thread: thread::JoinHandle<DecodeSummary>,
+/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it for ever. It ends by
+/// itself at the next frame, when it finds the channel closed.
+pub struct PendingVideo {
+    opened: Receiver<Result<DecodeStream, SourceError>>,
 }
-
-/// Frames as they are decoded; the end of the channel is the end of the video.
-type Frames = Receiver<Result<Frame, VideoError>>;
 
 /// A video that is being decoded.
-pub struct Decoding {
-    /// What the video is.
+pub struct DecodeStream {
+    /// Size and rate of its frames.
     pub info: VideoInfo,
-    frames: Frames,
-    thread: thread::JoinHandle<DecodeSummary>,
+    items: Receiver<Item>,
 }
 
-impl Decoder {
+/// What a decoding thread delivers: frames, and then either end.
+pub enum Item {
+    /// The next frame.
+    Frame(Frame),
+    /// All frames were delivered.
+    End(DecodeSummary),
+    /// The video breaks here.
+    Failed(SourceError),
+}
+
+impl PendingVideo {
     /// Starts to open a video.
-    pub fn start(open: Open) -> io::Result<Self> {
-        let (opening, opened) = bounded(1);
-        let thread = thread::Builder::new().name("decode".into()).spawn(move || {
-            let mut source = match open() {
-                Ok(source) => source,
-                Err(error) => {
-                    // Nobody asks any more where the run was cancelled.
-                    let _ = opening.send(Err(error));
-                    return DecodeSummary::default();
-                }
-            };
-            let info = source.info().clone();
-            let frame_bytes = u64::from(info.width) * u64::from(info.height) * 3;
-            let queue = (READ_AHEAD_BYTES / frame_bytes.max(1)).clamp(2, 32) as usize;
-            let (sender, frames) = bounded(queue);
-            if opening.send(Ok((info, frames))).is_err() {
-                return source.summary();
-            }
-            while let Some(item) = source.next_frame().transpose() {
-                let failed = item.is_err();
-                if sender.send(item).is_err() || failed {
-                    break;
-                }
-            }
-            source.summary()
-        })?;
-        Ok(Self { opened, thread })
+    pub fn start(open: OpenVideo) -> io::Result<Self> {
+        let (sender, opened) = bounded(1);
+        thread::Builder::new().name("decode".into()).spawn(move || run(open, &sender))?;
+        Ok(Self { opened })
     }
 
     /// Waits until the video is open.
-    pub fn opened(self, cancel: &Cancel) -> Waited<Result<Decoding, VideoError>> {
-        match wait(&self.opened, cancel) {
-            Waited::Cancelled => Waited::Cancelled,
-            Waited::For(Some(Ok((info, frames)))) => {
-                Waited::For(Ok(Decoding { info, frames, thread: self.thread }))
-            }
-            Waited::For(Some(Err(error))) => Waited::For(Err(error)),
-            // It ended without a word.
-            Waited::For(None) => match self.thread.join() {
-                Ok(_) => Waited::Cancelled,
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
+    pub fn opened(self, cancel: &Cancel) -> Poll<Result<DecodeStream, SourceError>> {
+        wait(&self.opened, cancel, || Err(ended()))
+    }
+}
+
+impl DecodeStream {
+    /// Waits for the next item.
+    pub fn next(&self, cancel: &Cancel) -> Poll<Item> {
+        wait(&self.items, cancel, || Item::Failed(ended()))
+    }
+}
+
+/// Opens and decodes a video. Hostile files meet much code here: where it panics, that is this video's failure and
+/// nobody else's. Nobody asks for results any more where the run was cancelled, so that failing to send them is no error.
+fn run(open: OpenVideo, opened: &Sender<Result<DecodeStream, SourceError>>) {
+    let source = caught(|| open().map(|source| (source.info().clone(), source)));
+    let (info, mut source) = match source {
+        Ok(source) => source,
+        Err(error) => {
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    let size = (info.width, info.height);
+    let frame_bytes = u64::from(info.width) * u64::from(info.height) * 3;
+    let queue = (READ_AHEAD_BYTES / frame_bytes.max(1)).clamp(2, 32) as usize;
+    let (sender, items) = bounded(queue);
+    if opened.send(Ok(DecodeStream { info, items })).is_err() {
+        return;
+    }
+    let last = match caught(|| decode(source.as_mut(), size, &sender)) {
+        Ok(Some(summary)) => Item::End(summary),
+        Ok(None) => return,
+        Err(error) => Item::Failed(error),
+    };
+    let _ = sender.send(last);
+}
+
+/// Sends all frames; `None` where nobody wants them any more.
+fn decode(
+    source: &mut dyn Source,
+    size: (u32, u32),
+    items: &Sender<Item>,
+) -> Result<Option<DecodeSummary>, SourceError> {
+    while let Some(frame) = source.next_frame()? {
+        if (frame.width(), frame.height()) != size {
+            let (width, height) = (frame.width(), frame.height());
+            let error = format!(
+                "frame {} is {width}x{height} pixels, but the video was announced as {}x{}",
+                frame.index(),
+                size.0,
+                size.1
+            );
+            return Err(error.into());
+        }
+        if items.send(Item::Frame(frame)).is_err() {
+            return Ok(None);
         }
     }
+    Ok(Some(source.summary()))
 }
 
-impl Decoding {
-    /// The next frame; `None` at the end.
-    pub fn next_frame(&self, cancel: &Cancel) -> Waited<Option<Result<Frame, VideoError>>> {
-        wait(&self.frames, cancel)
-    }
-
-    /// What decoding has shown; called after the last frame.
-    pub fn finish(self) -> DecodeSummary {
-        // A panic there looked like the end of the video from here: it must not pass for a complete one.
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
+/// The result of `work`, or an error where it panics.
+fn caught<T>(work: impl FnOnce() -> Result<T, SourceError>) -> Result<T, SourceError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(defect(&*panic)))
 }
 
-fn wait<T>(channel: &Receiver<T>, cancel: &Cancel) -> Waited<Option<T>> {
+/// The error of a video whose decoding panicked.
+fn defect(panic: &(dyn Any + Send)) -> SourceError {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text =
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+    format!("decoding panicked ({text}); this is a defect of this program, please report it").into()
+}
+
+/// The error of a video whose thread is gone without a word, which it should never be.
+fn ended() -> SourceError {
+    "the decoding thread ended unexpectedly".into()
+}
+
+fn wait<T>(channel: &Receiver<T>, cancel: &Cancel, disconnected: impl FnOnce() -> T) -> Poll<T> {
     loop {
         if cancel.is_cancelled() {
-            return Waited::Cancelled;
+            return Poll::Cancelled;
         }
         match channel.recv_timeout(CANCEL_INTERVAL) {
-            Ok(item) => return Waited::For(Some(item)),
+            Ok(item) => return Poll::Ready(item),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Waited::For(None),
+            Err(RecvTimeoutError::Disconnected) => return Poll::Ready(disconnected()),
         }
     }
 }

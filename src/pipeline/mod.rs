@@ -5,8 +5,8 @@
 //! length. Where there are several videos, the engine does not pause between them.
 
 mod decoder;
-mod line;
 mod presence;
+mod scheduler;
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,12 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use line::{Event, Next, Stop, Video, run_all, run_as_they_come};
+use serde::{Deserialize, Serialize};
+
+pub use scheduler::{EngineDeath, Event, Next, Stop, Suspect, Video, run_all, run_as_they_come};
 
 use crate::engine::{Engine, EngineError};
 use crate::people;
 use crate::pose::PoseError;
-use crate::video::{DecodeSummary, FrameRate, Source, VideoError};
+use crate::video::{DecodeSummary, FrameRate, Source, SourceError};
 
 /// Asks a running pipeline to stop between two frames. Clones share one flag.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +57,7 @@ pub struct Options {
 }
 
 /// How far a video is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Progress {
     /// Frames estimated and written.
     pub frames: u64,
@@ -79,9 +81,10 @@ impl Progress {
 }
 
 /// What became of a video.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// The file that was written.
+    /// The file that was written. Left out where a report is serialised: not all paths are text.
+    #[serde(skip)]
     pub output: PathBuf,
     /// Frames written, one for every frame of the video.
     pub frames: u64,
@@ -109,18 +112,20 @@ pub enum PipelineError {
     #[error("{error}{}", kept(.partial))]
     Video {
         /// What the decoder says.
-        error: VideoError,
+        error: SourceError,
         /// The file that holds what came before, if anything did.
         partial: Option<PathBuf>,
     },
     /// The engine cannot work on this video; it is as usable as before.
     #[error(transparent)]
     Unsuitable(EngineError),
-    /// The engine failed.
-    #[error("{error}{}", kept(.partial))]
+    /// The engine died.
+    #[error("the engine failed{}: {error}{}", at(*.frame), kept(.partial))]
     Engine {
-        /// What the engine says.
+        /// What the engine said.
         error: EngineError,
+        /// The oldest frame in flight at that time, from 0.
+        frame: Option<u64>,
         /// The file that holds what came before, if anything did.
         partial: Option<PathBuf>,
     },
@@ -136,6 +141,11 @@ pub enum PipelineError {
     /// The decoding thread could not be started.
     #[error("cannot start the decoding thread: {0}")]
     Thread(#[source] io::Error),
+}
+
+/// Where in the video the engine failed, as part of a sentence.
+pub(crate) fn at(frame: Option<u64>) -> String {
+    frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default()
 }
 
 fn kept(partial: &Option<PathBuf>) -> String {
@@ -160,16 +170,24 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, PipelineError> {
-    let video = Video { open: Box::new(move || Ok(source)), output: output.to_owned() };
+    let video = Video::new(output, move || Ok::<_, SourceError>(source));
     let mut outcome = Err(PipelineError::Cancelled);
-    // Whatever stops the line has become the video's own error.
-    let _ = run_all([video], engine, options, &mut |_, event| match event {
+    let ended = run_all([video], engine, options, &mut |_, event| match event {
         Event::Started { .. } => {}
         Event::Progress(now) => progress(now),
         Event::Done(report) => outcome = Ok(report),
         Event::Failed(error) => outcome = Err(error),
     });
-    outcome
+    match ended {
+        Err(Stop::Engine(EngineDeath { error, suspects })) => {
+            let suspect = suspects.into_iter().next();
+            let (frame, partial) =
+                suspect.map_or((None, None), |suspect| (Some(suspect.frame), suspect.partial));
+            Err(PipelineError::Engine { error, frame, partial })
+        }
+        // A cancelled run has become the video's own error.
+        Ok(()) | Err(Stop::Cancelled) => outcome,
+    }
 }
 
 /// `video.partial.pose` for `video.pose`.

@@ -13,7 +13,7 @@ pub use draw::draw_people;
 pub use overlay::{Overlay, OverlayOptions, overlay};
 pub use sheet::{Sheet, contact_sheet};
 
-use crate::video::{EncodeError, VideoError};
+use crate::video::{EncodeError, SourceError};
 
 /// Why a picture cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ use crate::video::{EncodeError, VideoError};
 pub enum RenderError {
     /// The video cannot be read.
     #[error(transparent)]
-    Video(#[from] VideoError),
+    Video(#[from] SourceError),
     /// The overlay cannot be written as a video.
     #[error(transparent)]
     Encoder(#[from] EncodeError),

@@ -7,6 +7,21 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::planes::{self, ColorMatrix, Planes};
 
+/// A buffer of pixels does not have the length that its frame's size asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {width}x{height} pixels has {expected} bytes of BGR, but the buffer has {found}")]
+#[non_exhaustive]
+pub struct FrameSizeError {
+    /// Width of the frame in pixels.
+    pub width: u32,
+    /// Height of the frame in pixels.
+    pub height: u32,
+    /// Bytes that a frame of this size has.
+    pub expected: u64,
+    /// Bytes in the buffer.
+    pub found: usize,
+}
+
 /// One picture of a video: 8-bit BGR, upright, rows packed without padding.
 ///
 /// Packed rows cost one copy for odd widths and spare every engine a stride: OpenPose's own matrix type
@@ -31,16 +46,21 @@ impl Frame {
     /// A frame from memory that belongs to no pool.
     ///
     /// `pixels` are blue, green, red; row by row from the top left; `width * height * 3` bytes.
-    /// Returns `None` where the length does not fit the size.
+    ///
+    /// # Errors
+    /// The length of `pixels` does not fit the size.
     pub fn new(
         index: u64,
         timestamp: Option<Duration>,
         width: u32,
         height: u32,
         pixels: Vec<u8>,
-    ) -> Option<Self> {
+    ) -> Result<Self, FrameSizeError> {
         let expected = u64::from(width) * u64::from(height) * 3;
-        (pixels.len() as u64 == expected).then_some(Self {
+        if pixels.len() as u64 != expected {
+            return Err(FrameSizeError { width, height, expected, found: pixels.len() });
+        }
+        Ok(Self {
             index,
             timestamp,
             width,

@@ -4,7 +4,7 @@
 //! ```no_run
 //! use oppose::video;
 //!
-//! # fn main() -> Result<(), video::VideoError> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let mut video = video::open("video.mp4".as_ref(), &video::Options::default())?;
 //! while let Some(frame) = video.next_frame()? {
 //!     println!("{}: {}x{}", frame.index(), frame.width(), frame.height());
@@ -26,12 +26,15 @@ mod rotation;
 mod scaler;
 mod timing;
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
-pub use frame::{Frame, FramePool};
+pub use frame::{Frame, FramePool, FrameSizeError};
 pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
 pub use planes::{ColorMatrix, Planes};
 pub use rate::FrameRate;
@@ -84,7 +87,7 @@ pub struct VideoInfo {
 }
 
 /// What decoding a video to its end has shown.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecodeSummary {
     /// Frames delivered.
     pub frames: u64,
@@ -95,16 +98,21 @@ pub struct DecodeSummary {
     pub variable_rate: Option<(Duration, Duration)>,
 }
 
+/// Why a [`Source`] gives no further frame; each source has its own reasons. Those of [`open`] are [`VideoError`]s.
+pub type SourceError = Box<dyn Error + Send + Sync>;
+
 /// Where frames come from. Implement it to feed frames of your own.
+///
+/// A source is used by one thread, which may wait in [`next_frame`](Source::next_frame) as long as the source wants.
 pub trait Source: Send {
     /// Size and rate of the frames to come.
     fn info(&self) -> &VideoInfo;
 
-    /// The next frame in order of time, or `None` after the last.
+    /// The next frame in order of time, of the size that [`info`](Source::info) gives, or `None` after the last.
     ///
     /// # Errors
     /// The video breaks here: what was delivered so far is all there is.
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError>;
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError>;
 
     /// What was found on the way; complete after the last frame.
     fn summary(&self) -> DecodeSummary;

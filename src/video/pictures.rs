@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::input::{PICTURE_SUFFIXES, files};
 use super::reader::Reader;
-use super::{DecodeSummary, Frame, Options, Source, VideoError, VideoInfo};
+use super::{DecodeSummary, Frame, Options, Source, SourceError, VideoError, VideoInfo};
 
 /// The pictures of a folder in natural order, one frame each.
 pub(super) struct Pictures {
@@ -23,14 +23,9 @@ impl Pictures {
         info.announced_frames = Some(paths.len() as u64);
         Ok(Self { paths, options: options.clone(), info, frames: 0 })
     }
-}
 
-impl Source for Pictures {
-    fn info(&self) -> &VideoInfo {
-        &self.info
-    }
-
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+    /// The next picture, or `None` after the last.
+    fn picture(&mut self) -> Result<Option<Frame>, VideoError> {
         let index = self.frames;
         let Some(path) = self.paths.get(index as usize) else { return Ok(None) };
         let in_picture = |error| VideoError::Picture { path: path.clone(), error: Box::new(error) };
@@ -45,6 +40,16 @@ impl Source for Pictures {
         self.frames += 1;
         let rate = self.info.frame_rate;
         Ok(Some(frame.renumbered(index, Duration::from_secs_f64(index as f64 / rate.as_f64()))))
+    }
+}
+
+impl Source for Pictures {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        Ok(self.picture()?)
     }
 
     fn summary(&self) -> DecodeSummary {

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::VideoError;
 
 /// Frames per second as the exact fraction of the file, for example 30000/1001.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct FrameRate {
     numerator: u32,
     denominator: u32,
@@ -64,6 +67,20 @@ impl fmt::Display for FrameRate {
             1 => write!(f, "{}", self.numerator),
             _ => write!(f, "{}/{}", self.numerator, self.denominator),
         }
+    }
+}
+
+impl From<FrameRate> for String {
+    fn from(rate: FrameRate) -> Self {
+        rate.to_string()
+    }
+}
+
+impl TryFrom<String> for FrameRate {
+    type Error = VideoError;
+
+    fn try_from(text: String) -> Result<Self, VideoError> {
+        text.parse()
     }
 }
 

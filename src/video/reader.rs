@@ -17,8 +17,8 @@ use super::rotation::Orientation;
 use super::scaler::{self, Scaler};
 use super::timing::Timing;
 use super::{
-    DecodeSummary, Frame, FramePool, FrameRate, MAX_PIXELS, Options, STDIN, Source, VideoError, VideoInfo,
-    check_size,
+    DecodeSummary, Frame, FramePool, FrameRate, MAX_PIXELS, Options, STDIN, Source, SourceError, VideoError,
+    VideoInfo, check_size,
 };
 
 /// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
@@ -290,7 +290,22 @@ impl Source for Reader {
         &self.info
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        Ok(Reader::next_frame(self)?)
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        Reader::summary(self)
+    }
+
+    fn pixel_aspect(&self) -> f64 {
+        self.pixel_aspect
+    }
+}
+
+impl Reader {
+    /// The next frame, or `None` after the last.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
         if std::mem::take(&mut self.pending) || self.decode()? {
             return self.deliver().map(Some);
         }
@@ -308,10 +323,6 @@ impl Source for Reader {
             damaged_packets: self.damaged_packets,
             variable_rate: self.timing.variable(self.info.frame_rate, tick),
         }
-    }
-
-    fn pixel_aspect(&self) -> f64 {
-        self.pixel_aspect
     }
 }
 

@@ -55,7 +55,8 @@ pub use self::models::FOLDER;
 use self::models::{LoadError, Models};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
-use super::{Engine, EngineError};
+use super::info::{CPU, holistic_models};
+use super::{Engine, EngineError, EngineInfo};
 use crate::pose::{FramePose, Skeleton};
 use crate::video::{Frame, VideoInfo};
 
@@ -104,6 +105,12 @@ impl From<Failure<LiteRtError>> for HolisticError {
             Failure::Panic(message) => Self::Panic(message),
             Failure::Stopped => Self::Stopped,
         }
+    }
+}
+
+impl From<HolisticError> for EngineError {
+    fn from(error: HolisticError) -> Self {
+        Self::failed(error)
     }
 }
 
@@ -204,8 +211,9 @@ fn joined<T>(
 }
 
 impl Engine for Holistic {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        let points = self.skeleton().points();
+        Ok(EngineInfo::new(NAME, CPU, "fp32", points).with_models(holistic_models()))
     }
 
     fn skeleton(&self) -> &'static Skeleton {

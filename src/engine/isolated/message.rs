@@ -1,16 +1,16 @@
-//! What the two processes say to each other: a line of JSON, after some of them raw bytes.
+//! What the two processes say to each other.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Longer lines are not ours.
-const LONGEST_LINE: u64 = 1 << 16;
+use crate::engine::{EngineError, EngineErrorKind, EngineInfo};
 
 /// From the process that has the video.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
+    /// Answered by `Info`.
+    Info,
     /// Answered by `Started` or `Unsuitable`.
     StartVideo { width: u32, height: u32, frame_rate: (u32, u32), announced_frames: Option<u64> },
     /// Followed by the frame's pixels. Not answered.
@@ -24,8 +24,10 @@ pub(super) enum Request {
 /// From the process that has the engine.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// The first: the engine is there.
+    /// The first: the engine is open.
     Ready { capacity: usize, points: usize, dimensions: usize },
+    /// Which engine it is.
+    Info(EngineInfo),
     /// The engine takes frames of this video.
     Started,
     /// It does not; it is as usable as before.
@@ -34,24 +36,15 @@ pub(super) enum Reply {
     Pose { people: usize },
     /// Nothing is in flight.
     Empty,
-    /// The engine has failed or could not be had; the last.
-    Failed(String),
+    /// The engine has failed or could not be opened; the last.
+    Failed { reason: String, is_device: bool },
 }
 
-/// Writes a message; the caller flushes.
-pub(super) fn write(message: &impl Serialize, output: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *output, message)?;
-    output.write_all(b"\n")
-}
-
-/// Reads a message; `None` where the other side has ended.
-pub(super) fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> io::Result<Option<T>> {
-    let mut line = Vec::new();
-    input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-    if line.pop() != Some(b'\n') {
-        return Ok(None);
+impl Reply {
+    /// That the engine has failed, or could not be opened.
+    pub(super) fn failed(error: &EngineError) -> Self {
+        Self::Failed { reason: error.to_string(), is_device: error.kind() == EngineErrorKind::Device }
     }
-    Ok(Some(serde_json::from_slice(&line)?))
 }
 
 pub(super) fn write_numbers(numbers: &[f32], output: &mut impl Write) -> io::Result<()> {

@@ -1,113 +1,106 @@
 //! An engine in a process of its own, for libraries that end the process they are in where something is wrong.
 //!
-//! The process that has the video starts the other one and hands it frames through pipes; what comes back are
-//! people. When the other process dies, this one has an error that says how, at which frame, and what the last
-//! words were; the results that came before it stay. Copying a frame through a pipe takes about a millisecond.
+//! The process that has the video starts the other one and hands it frames through pipes; what comes back are people.
+//! When the other process dies, this one has an error that says how and with which last words; the results that came
+//! before it stay. Copying a frame through a pipe takes about a millisecond.
 
-mod last_words;
 mod message;
 mod serve;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command};
 use std::time::Duration;
 
 pub use serve::serve;
 
-pub(crate) use self::last_words::LastWords;
 use self::message::{Reply, Request, read_numbers};
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::pose::{FramePose, Skeleton};
+use crate::process::{ChildProcess, messages};
 use crate::video::{Frame, VideoInfo};
 
 /// A `.pose` file counts people in 16 bits.
 const MAX_PEOPLE: usize = u16::MAX as usize;
 
-/// A frame goes through the pipe in pieces of this size; the system's own is 64 KB. Users may have so much.
+/// A frame goes through the pipe in pieces of this size; the system's default is 64 KB. Ordinary users may have so much.
 const PIPE_BYTES: usize = 1 << 20;
+
+/// How long the process may take to end once it has closed its pipes. Leaving a GPU takes seconds.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the engine in the other process cannot be used, or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IsolatedError {
     /// The process cannot be started.
-    #[error("cannot start the process of the engine {engine}: {source}")]
+    #[error("cannot start the {engine} process: {source}")]
     Start {
         /// The engine's name.
         engine: &'static str,
-        /// What the system says.
+        /// The system's reason.
         source: io::Error,
     },
     /// The engine failed and said why.
-    #[error("{0}")]
-    Reported(String),
-    /// The engine cannot be talked to.
-    #[error("the process of the engine {engine} says something else than was asked: {found}")]
+    #[error("{reason}")]
+    Reported {
+        /// Its own words.
+        reason: String,
+        /// What follows from it.
+        kind: EngineErrorKind,
+    },
+    /// The process sent something that is no reply to what was asked.
+    #[error("unexpected reply from the {engine} process: {found}")]
     Protocol {
         /// The engine's name.
         engine: &'static str,
-        /// What came.
+        /// The reply.
         found: String,
     },
     /// The process died.
-    #[error(
-        "the process of the engine {engine} ended {}{}{}",
-        how(*status), at(*frame), words_after(words)
-    )]
+    #[error("the {engine} process {ending}{words}")]
     Ended {
         /// The engine's name.
         engine: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// The oldest frame it had, counted in its video from 0.
-        frame: Option<u64>,
-        /// What it printed last.
+        /// How it ended, as part of a sentence: `was ended by SIGABRT`.
+        ending: String,
+        /// What it printed last, as the end of the sentence; empty where it printed nothing.
         words: String,
     },
 }
 
-/// How a process ended, as part of a sentence.
-pub(crate) fn how(status: ExitStatus) -> String {
-    match status.signal() {
-        Some(signal) => match signal_hook::low_level::signal_name(signal) {
-            Some(name) => format!("by {name}"),
-            None => format!("by signal {signal}"),
-        },
-        None => format!("by itself ({status})"),
+impl From<IsolatedError> for EngineError {
+    fn from(error: IsolatedError) -> Self {
+        let kind = match &error {
+            IsolatedError::Reported { kind, .. } => *kind,
+            _ => EngineErrorKind::Failed,
+        };
+        Self::new(kind, error)
     }
 }
 
-fn at(frame: Option<u64>) -> String {
-    frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default()
-}
-
-fn words_after(words: &str) -> String {
-    if words.is_empty() { String::new() } else { format!("; its last words: {words}") }
-}
-
-/// An engine in another process.
+/// An engine in another process. Dropping it ends the process.
 pub struct Isolated {
     name: &'static str,
     skeleton: &'static Skeleton,
     capacity: usize,
-    child: Child,
+    /// Which engine it is, once it was asked.
+    info: Option<EngineInfo>,
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
-    last_words: LastWords,
-    /// Numbers of the frames in flight.
-    in_flight: VecDeque<u64>,
+    /// Frames in flight.
+    in_flight: usize,
+    process: ChildProcess,
 }
 
 impl Isolated {
-    /// Starts `command`, which is to call [`serve`] on its standard input and output, with an engine of this name
-    /// and skeleton. What it prints on standard error is kept for the case that it dies, and written into `log`.
+    /// Starts `command`, which must call [`serve`] on its standard input and output, with an engine of this name and
+    /// skeleton. Blocks until the engine is open. What the process prints on standard error is appended to `log`, and
+    /// its last lines are kept in case it dies.
     ///
     /// # Errors
-    /// The process cannot be started, or has no engine to offer.
+    /// The process cannot be started, or has no such engine to offer.
     pub fn start(
         mut command: Command,
         name: &'static str,
@@ -115,24 +108,20 @@ impl Isolated {
         log: Option<File>,
     ) -> Result<Self, IsolatedError> {
         let failed = |source| IsolatedError::Start { engine: name, source };
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
-        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(requests), Some(replies), Some(words)) = taken else {
-            return Err(failed(io::Error::other("it has no pipes")));
-        };
+        let mut process = ChildProcess::spawn(&mut command, log).map_err(failed)?;
+        let requests = process.take_input().map_err(failed)?;
+        let replies = process.take_output().map_err(failed)?;
         // A narrower pipe works as well, only slower.
         let _ = rustix::pipe::fcntl_setpipe_size(&requests, PIPE_BYTES);
-        let last_words = LastWords::listen(words, log).map_err(failed)?;
         let mut isolated = Self {
             name,
             skeleton,
             capacity: 0,
-            child,
+            info: None,
             requests: Some(requests),
             replies: BufReader::new(replies),
-            last_words,
-            in_flight: VecDeque::new(),
+            in_flight: 0,
+            process,
         };
         match isolated.reply()? {
             Reply::Ready { capacity, points, dimensions }
@@ -147,13 +136,16 @@ impl Isolated {
 
     fn ask(&mut self, request: &Request, pixels: &[u8]) -> Result<(), IsolatedError> {
         let Some(requests) = &mut self.requests else { return Err(self.broken()) };
-        let sent = message::write(request, requests).and_then(|()| requests.write_all(pixels));
+        let sent = messages::write(request, requests).and_then(|()| requests.write_all(pixels));
         sent.map_err(|_| self.broken())
     }
 
     fn reply(&mut self) -> Result<Reply, IsolatedError> {
-        match message::read(&mut self.replies) {
-            Ok(Some(Reply::Failed(reason))) => Err(IsolatedError::Reported(reason)),
+        match messages::read(&mut self.replies) {
+            Ok(Some(Reply::Failed { reason, is_device })) => {
+                let kind = if is_device { EngineErrorKind::Device } else { EngineErrorKind::Failed };
+                Err(IsolatedError::Reported { reason, kind })
+            }
             Ok(Some(reply)) => Ok(reply),
             Ok(None) => Err(self.ended()),
             Err(error) => Err(self.unexpected(&error)),
@@ -164,6 +156,12 @@ impl Isolated {
     fn broken(&mut self) -> IsolatedError {
         loop {
             match self.reply() {
+                // The result of a request before: lost, for the engine is dead.
+                Ok(Reply::Pose { people }) => {
+                    if let Err(error) = self.read_pose(people, &mut FramePose::default()) {
+                        return error;
+                    }
+                }
                 Ok(_) => {}
                 Err(error) => return error,
             }
@@ -171,17 +169,10 @@ impl Isolated {
     }
 
     fn ended(&mut self) -> IsolatedError {
-        // It has closed its output: if it has not ended yet, it is to.
+        // It has closed its output: if it has not ended yet, it is about to.
         self.requests = None;
-        match self.child.wait() {
-            Ok(status) => IsolatedError::Ended {
-                engine: self.name,
-                status,
-                frame: self.in_flight.front().copied(),
-                words: self.last_words.quote(),
-            },
-            Err(source) => IsolatedError::Start { engine: self.name, source },
-        }
+        let ending = self.process.wait(EXIT_PATIENCE).to_string();
+        IsolatedError::Ended { engine: self.name, ending, words: self.process.last_words() }
     }
 
     fn unexpected(&self, found: &impl fmt::Debug) -> IsolatedError {
@@ -203,14 +194,21 @@ impl fmt::Debug for Isolated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Isolated")
             .field("name", &self.name)
-            .field("process", &self.child.id())
+            .field("process", &self.process.id())
             .finish_non_exhaustive()
     }
 }
 
 impl Engine for Isolated {
-    fn name(&self) -> &'static str {
-        self.name
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        if let Some(info) = &self.info {
+            return Ok(info.clone());
+        }
+        self.ask(&Request::Info, &[])?;
+        match self.reply()? {
+            Reply::Info(info) => Ok(self.info.insert(info).clone()),
+            other => Err(self.unexpected(&other).into()),
+        }
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -231,7 +229,7 @@ impl Engine for Isolated {
         self.ask(&request, &[])?;
         match self.reply()? {
             Reply::Started => Ok(()),
-            Reply::Unsuitable(reason) => Err(IsolatedError::Reported(reason).into()),
+            Reply::Unsuitable(reason) => Err(EngineError::unsuitable(reason)),
             other => Err(self.unexpected(&other).into()),
         }
     }
@@ -247,7 +245,7 @@ impl Engine for Isolated {
             width: frame.width(),
             height: frame.height(),
         };
-        self.in_flight.push_back(frame.index());
+        self.in_flight += 1;
         Ok(self.ask(&request, frame.pixels())?)
     }
 
@@ -256,25 +254,17 @@ impl Engine for Isolated {
     }
 
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
-        if self.in_flight.is_empty() {
+        if self.in_flight == 0 {
             return Ok(false);
         }
         self.ask(&Request::Pop, &[])?;
         match self.reply()? {
             Reply::Pose { people } => {
                 self.read_pose(people, pose)?;
-                self.in_flight.pop_front();
+                self.in_flight -= 1;
                 Ok(true)
             }
             other => Err(self.unexpected(&other).into()),
         }
-    }
-}
-
-impl Drop for Isolated {
-    fn drop(&mut self) {
-        // It has nothing to lose, and it may hang. That it has ended already is no error.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -1,22 +1,22 @@
 //! The process that has the engine.
 
-use std::fmt::Display;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::time::Duration;
 
 use super::message::{self, Reply, Request};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::pose::FramePose;
+use crate::process::messages;
 use crate::video::{Frame, FrameRate, MAX_PIXELS, VideoInfo};
 
-/// Serves an engine to the process at the other end, until that one ends or the engine fails.
+/// Serves an engine to the process at the other end, until that one ends or the engine dies. Blocks until then.
 ///
-/// `engine` is what came of opening it: a failure is told as well.
+/// `engine` is the result of opening it: a failure is passed on too.
 ///
 /// # Errors
-/// The other end has gone away in the middle of something, or does not keep to the protocol.
+/// The other end has gone away in the middle of a message, or violates the protocol.
 pub fn serve(
-    engine: Result<Box<dyn Engine>, impl Display>,
+    engine: Result<Box<dyn Engine>, EngineError>,
     input: impl BufRead,
     output: impl Write,
 ) -> io::Result<()> {
@@ -24,7 +24,7 @@ pub fn serve(
     match engine {
         Ok(engine) => Server { engine, input, output, pose: FramePose::default() }.run(),
         Err(error) => {
-            message::write(&Reply::Failed(error.to_string()), &mut output)?;
+            messages::write(&Reply::failed(&error), &mut output)?;
             output.flush()
         }
     }
@@ -42,26 +42,34 @@ impl<I: BufRead, O: Write> Server<I, O> {
         let skeleton = self.engine.skeleton();
         let (points, dimensions) = (skeleton.points(), skeleton.dimensions());
         self.reply(&Reply::Ready { capacity: self.engine.capacity(), points, dimensions })?;
-        while let Some(request) = message::read(&mut self.input)? {
+        while let Some(request) = messages::read(&mut self.input)? {
             if let Some(failure) = self.answer(request)? {
-                return self.reply(&Reply::Failed(failure));
+                return self.reply(&failure);
             }
         }
         Ok(())
     }
 
-    /// Does what is asked; gives the reason where the engine has failed.
-    fn answer(&mut self, request: Request) -> io::Result<Option<String>> {
+    /// Answers a request; returns the last reply where the engine has died of it.
+    fn answer(&mut self, request: Request) -> io::Result<Option<Reply>> {
         let done = match request {
+            Request::Info => match self.engine.info() {
+                Ok(info) => {
+                    self.reply(&Reply::Info(info))?;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
             Request::StartVideo { width, height, frame_rate, announced_frames } => {
                 let frame_rate = FrameRate::new(frame_rate.0, frame_rate.1).ok_or_else(invalid)?;
                 let info = VideoInfo { width, height, frame_rate, announced_frames };
-                let reply = match self.engine.start_video(&info) {
-                    Ok(()) => Reply::Started,
-                    Err(error) => Reply::Unsuitable(error.to_string()),
-                };
-                self.reply(&reply)?;
-                Ok(())
+                match self.engine.start_video(&info) {
+                    Ok(()) => self.reply(&Reply::Started).map(Ok)?,
+                    Err(error) if error.kind() == EngineErrorKind::Unsuitable => {
+                        self.reply(&Reply::Unsuitable(error.to_string())).map(Ok)?
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Request::Push { index, nanoseconds, width, height } => {
                 let frame = self.frame(index, nanoseconds, width, height)?;
@@ -76,7 +84,7 @@ impl<I: BufRead, O: Write> Server<I, O> {
                 Err(error) => Err(error),
             },
         };
-        Ok(done.err().map(|error| error.to_string()))
+        Ok(done.err().map(|error| Reply::failed(&error)))
     }
 
     fn frame(&mut self, index: u64, nanoseconds: Option<u64>, width: u32, height: u32) -> io::Result<Frame> {
@@ -86,25 +94,25 @@ impl<I: BufRead, O: Write> Server<I, O> {
         }
         let mut pixels = vec![0; area as usize * 3];
         self.input.read_exact(&mut pixels)?;
-        Frame::new(index, nanoseconds.map(Duration::from_nanos), width, height, pixels).ok_or_else(invalid)
+        Frame::new(index, nanoseconds.map(Duration::from_nanos), width, height, pixels).map_err(|_| invalid())
     }
 
     fn reply_pose(&mut self, is_there: bool) -> io::Result<()> {
         if !is_there {
             return self.reply(&Reply::Empty);
         }
-        message::write(&Reply::Pose { people: self.pose.people() }, &mut self.output)?;
+        messages::write(&Reply::Pose { people: self.pose.people() }, &mut self.output)?;
         message::write_numbers(self.pose.coordinates(), &mut self.output)?;
         message::write_numbers(self.pose.confidences(), &mut self.output)?;
         self.output.flush()
     }
 
     fn reply(&mut self, reply: &Reply) -> io::Result<()> {
-        message::write(reply, &mut self.output)?;
+        messages::write(reply, &mut self.output)?;
         self.output.flush()
     }
 }
 
 fn invalid() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the other process does not keep to the protocol")
+    io::Error::new(io::ErrorKind::InvalidData, "the other process violates the protocol")
 }

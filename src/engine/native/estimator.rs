@@ -51,6 +51,11 @@ impl<B: Backend> Estimator<B> {
         })
     }
 
+    /// What runs the nets.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// Finds the people of a frame and writes them into `pose`: 137 points each, body, face, left hand,
     /// right hand.
     ///

@@ -16,12 +16,12 @@ mod points;
 use std::collections::VecDeque;
 use std::fmt;
 
-pub use backend::{Backend, BackendError};
+pub use backend::{Backend, BackendError, BackendInfo};
 pub use estimator::Estimator;
 pub use options::{CropResolution, OptionError, Options};
 
 use self::assemble::size::SizeError;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
 
@@ -52,6 +52,22 @@ pub enum NativeError {
     Full(usize),
 }
 
+impl From<NativeError> for EngineError {
+    fn from(error: NativeError) -> Self {
+        let kind = match &error {
+            NativeError::Size(_) | NativeError::Cuda(cuda::CudaError::Batch { .. }) => {
+                EngineErrorKind::Unsuitable
+            }
+            NativeError::Cuda(cuda::CudaError::Model(_) | cuda::CudaError::Option(_)) => {
+                EngineErrorKind::Failed
+            }
+            NativeError::Cuda(_) => EngineErrorKind::Device,
+            _ => EngineErrorKind::Failed,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// The engine: one frame after the other, each net on all cores.
 pub struct Native<B> {
     estimator: Estimator<B>,
@@ -77,8 +93,8 @@ impl<B> fmt::Debug for Native<B> {
 }
 
 impl<B: Backend> Engine for Native<B> {
-    fn name(&self) -> &'static str {
-        "native"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        self.options.describe("native", &self.estimator.backend().info())
     }
 
     fn skeleton(&self) -> &'static Skeleton {

@@ -7,6 +7,10 @@ use super::assemble::Parity;
 use super::assemble::heat_maps::MAX_SCALES;
 use super::assemble::keypoint_scale::KeypointScale;
 use super::assemble::size::{NetResolution, Size, SizeError, net_size, scales};
+use super::backend::BackendInfo;
+use crate::engine::info::openpose_models;
+use crate::engine::{EngineError, EngineInfo};
+use crate::pose::openpose_137;
 
 /// Settings of the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +102,45 @@ pub struct OptionError {
 const MAX_HAND_SCALES: u32 = 64;
 
 impl Options {
+    /// An engine of this name with these options, for the provenance of results.
+    ///
+    /// # Errors
+    /// The model files can no longer be read.
+    pub(crate) fn describe(&self, name: &str, backend: &BackendInfo) -> Result<EngineInfo, EngineError> {
+        let points = openpose_137().points();
+        let mut info = EngineInfo::new(name, &backend.device, &backend.precision, points);
+        if let Some(folder) = &backend.model_folder {
+            let models = openpose_models(folder).map_err(|error| {
+                EngineError::failed(format!("cannot read the models in {}: {error}", folder.display()))
+            })?;
+            info = info.with_models(models);
+        }
+        for ((name, value), (_, default)) in self.settings().into_iter().zip(Self::default().settings()) {
+            if value != default {
+                info = info.with_setting(name, value);
+            }
+        }
+        Ok(info)
+    }
+
+    /// What changes the keypoints, under OpenPose's names.
+    fn settings(&self) -> [(&'static str, String); 12] {
+        [
+            ("net_resolution", self.net_resolution.to_string()),
+            ("face_net_resolution", self.face_net_resolution.to_string()),
+            ("hand_net_resolution", self.hand_net_resolution.to_string()),
+            ("scale_number", self.scale_number.to_string()),
+            ("scale_gap", self.scale_gap.to_string()),
+            ("hand_scale_number", self.hand_scale_number.to_string()),
+            ("hand_scale_range", self.hand_scale_range.to_string()),
+            ("face", self.faces.to_string()),
+            ("hand", self.hands.to_string()),
+            ("maximize_positives", self.maximize_positives.to_string()),
+            ("keypoint_scale", self.keypoint_scale.to_string()),
+            ("parity", self.parity.to_string()),
+        ]
+    }
+
     /// Whether frames of this size, in pixels, can be used with these options.
     ///
     /// # Errors

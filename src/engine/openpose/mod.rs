@@ -17,14 +17,18 @@ pub use preflight::unpublished;
 pub use shim::SHIM_VARIABLE;
 
 use self::shim::{POINTS, Running, Shim};
+use super::info::CPU;
 use super::models::places;
 use super::native::assemble::size::SizeError;
 use super::native::model::ModelError;
-use super::native::{self, OptionError};
-use super::{Engine, EngineError};
+use super::native::{self, BackendInfo, OptionError};
+use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::gpu::{self, ComputeCapability, GpuError};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
+
+/// The engine's name.
+pub const NAME: &str = "openpose";
 
 /// Frames that each of OpenPose's queues holds. It has at least three on the way of a frame.
 const QUEUE_SIZE: i32 = 2;
@@ -145,11 +149,25 @@ pub struct Installed {
     pub gpu_code: Option<GpuCode>,
 }
 
+impl From<OpenPoseError> for EngineError {
+    fn from(error: OpenPoseError) -> Self {
+        let kind = match &error {
+            OpenPoseError::Size(_) => EngineErrorKind::Unsuitable,
+            OpenPoseError::Gpu(_) | OpenPoseError::NoSuchGpu { .. } | OpenPoseError::NoCode { .. } => {
+                EngineErrorKind::Device
+            }
+            _ => EngineErrorKind::Failed,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// OpenPose, running.
 pub struct OpenPose {
     running: Running,
     options: Options,
     build: String,
+    info: BackendInfo,
 }
 
 impl OpenPose {
@@ -162,11 +180,15 @@ impl OpenPose {
         options.keypoints.check()?;
         preflight::models(model_folder)?;
         let shim = Shim::load()?;
+        let mut device = CPU.to_owned();
         if shim.needs_gpu() {
             preflight::gpu(&gpu::detect()?, options.gpu)?;
+            device = gpu::device_name(options.gpu);
         }
         let build = shim.openpose();
-        Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build })
+        let info =
+            BackendInfo { device, precision: "fp32".into(), model_folder: Some(model_folder.to_owned()) };
+        Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build, info })
     }
 
     /// Whether there is an OpenPose here that works on a GPU, and this GPU for it.
@@ -202,8 +224,8 @@ impl fmt::Debug for OpenPose {
 }
 
 impl Engine for OpenPose {
-    fn name(&self) -> &'static str {
-        "openpose"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        self.options.keypoints.describe(NAME, &self.info)
     }
 
     fn skeleton(&self) -> &'static Skeleton {

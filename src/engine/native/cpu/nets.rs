@@ -1,13 +1,14 @@
 //! OpenPose's three nets as one back end.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CpuError, Net, Processor};
+use crate::engine::info::CPU;
 use crate::engine::native::assemble::size::Size;
 use crate::engine::native::model;
-use crate::engine::native::{Backend, BackendError, NativeError};
+use crate::engine::native::{Backend, BackendError, BackendInfo, NativeError};
 
 /// Crops given at once: the faces or hands of several people share the weights while those are in the cache.
 const BATCH: usize = 4;
@@ -18,6 +19,7 @@ pub struct Cpu {
     body: Net,
     face: Net,
     hand: Net,
+    model_folder: PathBuf,
 }
 
 impl Cpu {
@@ -36,6 +38,7 @@ impl Cpu {
             body: read(model::Net::Body25)?,
             face: read(model::Net::Face)?,
             hand: read(model::Net::Hand)?,
+            model_folder: model_folder.to_owned(),
         })
     }
 }
@@ -59,5 +62,10 @@ impl Backend for Cpu {
 
     fn batch(&self) -> usize {
         BATCH
+    }
+
+    fn info(&self) -> BackendInfo {
+        let model_folder = Some(self.model_folder.clone());
+        BackendInfo { device: CPU.into(), precision: "fp32".into(), model_folder }
     }
 }

@@ -8,9 +8,9 @@ use half::f16;
 use super::driver::{Context, Element, Memory, Pinned, Stream};
 use super::measure::Job;
 use super::net::Net;
-use super::{CudaError, CudaOptions, open};
+use super::{CudaError, CudaOptions, info, open};
 use crate::engine::native::assemble::size::Size;
-use crate::engine::native::{Backend, BackendError, model};
+use crate::engine::native::{Backend, BackendError, BackendInfo, model};
 
 /// The nets for body, face and hands. For those who need the heat maps; what needs people only runs on the GPU
 /// from end to end in [`Cuda`](super::Cuda).
@@ -24,6 +24,7 @@ pub struct CudaNets {
     input: Pinned<u8>,
     result: Memory,
     output: Pinned<f32>,
+    info: BackendInfo,
 }
 
 impl CudaNets {
@@ -43,6 +44,7 @@ impl CudaNets {
             input: Pinned::new(&gpu.context, 0)?,
             result: Memory::new(&gpu.context, 0)?,
             output: Pinned::new(&gpu.context, 0)?,
+            info: info(model_folder, options),
         })
     }
 
@@ -142,5 +144,9 @@ impl Backend for CudaNets {
 
     fn batch(&self) -> usize {
         self.batch
+    }
+
+    fn info(&self) -> BackendInfo {
+        self.info.clone()
     }
 }

@@ -16,7 +16,7 @@ use super::bodies::{Bodies, BodyBatch, kind};
 use super::crops::{CropBatch, Crops};
 use super::driver::Context;
 use super::net::Footprint;
-use super::{CudaError, CudaOptions, open};
+use super::{CudaError, CudaOptions, info, open};
 use crate::engine::native::assemble::Keypoint;
 use crate::engine::native::assemble::body::{BODY_25, Thresholds};
 use crate::engine::native::assemble::people::{Assembly, People};
@@ -24,8 +24,8 @@ use crate::engine::native::assemble::size::{Size, net_size};
 use crate::engine::native::assemble::top;
 use crate::engine::native::model::Net;
 use crate::engine::native::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
-use crate::engine::native::{NativeError, OptionError, Options};
-use crate::engine::{Engine, EngineError};
+use crate::engine::native::{BackendInfo, NativeError, OptionError, Options};
+use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
 
@@ -45,6 +45,9 @@ pub struct Cuda {
     spares: Sender<FramePose>,
     thread: Option<JoinHandle<()>>,
     memory: FrameMemory,
+    /// Whether the frames in flight are processed without waiting for a batch to fill.
+    is_flushed: bool,
+    backend: BackendInfo,
 }
 
 impl fmt::Debug for Cuda {
@@ -153,6 +156,8 @@ impl Cuda {
             options,
             capacity,
             in_flight: 0,
+            is_flushed: true,
+            backend: info(model_folder, cuda),
             messages: Some(messages),
             results,
             spares,
@@ -184,8 +189,8 @@ impl Cuda {
 }
 
 impl Engine for Cuda {
-    fn name(&self) -> &'static str {
-        "native"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        self.options.describe("native", &self.backend)
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -214,10 +219,12 @@ impl Engine for Cuda {
         }
         self.send(Message::Frame(frame))?;
         self.in_flight += 1;
+        self.is_flushed = false;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), EngineError> {
+        self.is_flushed = true;
         Ok(self.send(Message::Flush)?)
     }
 
@@ -225,7 +232,16 @@ impl Engine for Cuda {
         if self.in_flight == 0 {
             return Ok(false);
         }
-        let result = self.results.recv().unwrap_or(Err(CudaError::Ended.into()))?;
+        let result = match self.results.try_recv() {
+            Ok(result) => result,
+            Err(_) => {
+                // With as many in flight as there may be, a batch is full. With fewer, the thread waits for more.
+                if !self.is_flushed && self.in_flight < self.capacity {
+                    self.flush()?;
+                }
+                self.results.recv().unwrap_or(Err(CudaError::Ended.into()))
+            }
+        }?;
         self.in_flight -= 1;
         // Its memory is used again. That nobody needs it is no error.
         let _ = self.spares.try_send(mem::replace(pose, result));

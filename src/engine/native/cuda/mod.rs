@@ -32,6 +32,7 @@ mod plan;
 mod weights;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -45,8 +46,8 @@ pub use nvrtc::{Nvrtc, NvrtcError};
 use self::driver::Context;
 use self::kernels::Kernels;
 use self::net::Gpu;
-use super::OptionError;
 use super::model::ModelError;
+use super::{BackendInfo, OptionError};
 use crate::gpu::{self, ComputeCapability, GpuError};
 
 /// In which numbers the nets are computed.
@@ -214,4 +215,13 @@ fn open(options: CudaOptions) -> Result<Arc<Gpu>, CudaError> {
     let context = Context::new(found, driver.cuda)?;
     let kernels = Kernels::new(&context, options.precision, options.is_portable)?;
     Ok(Arc::new(Gpu { context, kernels, precision: options.precision }))
+}
+
+/// What computes, for the provenance of results.
+fn info(model_folder: &Path, options: CudaOptions) -> BackendInfo {
+    BackendInfo {
+        device: gpu::device_name(options.gpu),
+        precision: options.precision.to_string(),
+        model_folder: Some(model_folder.to_owned()),
+    }
 }

@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Listens to a process.
 #[derive(Debug)]
-pub(crate) struct LastWords {
+pub struct LastWords {
     lines: Arc<Mutex<VecDeque<String>>>,
     listener: JoinHandle<()>,
 }
 
 impl LastWords {
     /// Reads all that comes out of `stream`, and writes it into `log`, if there is one.
-    pub(crate) fn listen(stream: impl Read + Send + 'static, mut log: Option<File>) -> std::io::Result<Self> {
+    pub fn listen(stream: impl Read + Send + 'static, mut log: Option<File>) -> std::io::Result<Self> {
         let lines: Arc<Mutex<VecDeque<String>>> = Arc::default();
         let kept = Arc::clone(&lines);
         let listener = thread::Builder::new().name("listen".into()).spawn(move || {
@@ -51,7 +51,7 @@ impl LastWords {
     }
 
     /// The last lines that say something, once the process has ended.
-    pub(crate) fn quote(&self) -> String {
+    pub fn quote(&self) -> String {
         let started = Instant::now();
         while !self.listener.is_finished() && started.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));

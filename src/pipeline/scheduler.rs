@@ -1,5 +1,5 @@
-//! Videos one behind the other through one engine. While the last frames of one are in flight, the first of the next
-//! go in, and the one after that is opened: the engine never waits for a video to end.
+//! Several videos, one after another, through one engine. While the last frames of one are in flight, the first of the
+//! next are submitted, and the one after that is opened: the engine never waits for a video to end.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -7,51 +7,85 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::decoder::{Decoder, Decoding, Waited};
+use super::decoder::{DecodeStream, Item, PendingVideo, Poll};
 use super::presence::Presence;
 use super::{Options, PipelineError, Progress, Report, partial_path};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::people::Arrangement;
 use crate::pose::{FramePose, PoseError, PoseWriter};
-use crate::video::{DecodeSummary, Source, VideoError, VideoInfo};
+use crate::video::{DecodeSummary, Source, SourceError, VideoInfo};
 
-/// Opens a video, on the thread that decodes it.
-pub type Open = Box<dyn FnOnce() -> Result<Box<dyn Source>, VideoError> + Send>;
+/// Opens a video; called on the thread that decodes it.
+pub type OpenVideo = Box<dyn FnOnce() -> Result<Box<dyn Source>, SourceError> + Send>;
 
-/// A video and what it is to become.
+/// A video to process.
 pub struct Video {
-    /// Opens it.
-    pub open: Open,
-    /// The `.pose` file.
-    pub output: PathBuf,
+    open: OpenVideo,
+    output: PathBuf,
+}
+
+impl Video {
+    /// The video that `open` opens, to be written to the `.pose` file `output`. `open` is called on the thread that
+    /// decodes the video.
+    pub fn new<E: Into<SourceError>>(
+        output: impl Into<PathBuf>,
+        open: impl FnOnce() -> Result<Box<dyn Source>, E> + Send + 'static,
+    ) -> Self {
+        Self { open: Box::new(|| open().map_err(Into::into)), output: output.into() }
+    }
 }
 
 /// What happens to a video.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
-    /// It is open.
+    /// Its frames are being processed.
     Started {
-        /// What it is.
+        /// Size and rate of its frames.
         info: VideoInfo,
     },
     /// A frame is done.
     Progress(Progress),
-    /// It is complete.
+    /// Its file is complete.
     Done(Report),
-    /// It did not work out.
+    /// It failed, through no fault of the engine.
     Failed(PipelineError),
 }
 
-/// Why not all videos were worked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why not all videos were processed.
+#[derive(Debug)]
+#[non_exhaustive]
 pub enum Stop {
     /// The caller asked to stop.
     Cancelled,
-    /// The engine failed, which was told of the video whose result was awaited.
-    Engine,
+    /// The engine died. Open another one for the videos that are left.
+    Engine(EngineDeath),
 }
 
-/// Where videos come from, while those before are worked on.
+/// The end of an engine, and the videos that may have caused it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EngineDeath {
+    /// What the engine said.
+    pub error: EngineError,
+    /// The videos of which frames were in flight, the oldest first: one of them caused the death, unless the engine died
+    /// of something else. The end of none of them was reported. Empty where nothing was in flight.
+    pub suspects: Vec<Suspect>,
+}
+
+/// A video that was in flight when the engine died.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Suspect {
+    /// The number of the video, from 0.
+    pub video: usize,
+    /// Its oldest frame in flight, from 0.
+    pub frame: u64,
+    /// The file with the frames before, kept where this video was the only one in flight.
+    pub partial: Option<PathBuf>,
+}
+
+/// Where videos come from while those before are being processed.
 pub enum Next {
     /// Here is one.
     Video(Video),
@@ -61,11 +95,12 @@ pub enum Next {
     End,
 }
 
-/// Estimates the frames of all videos, as [`run`](super::run) does those of one. `events` is told what happens, with
-/// the number of the video, from 0.
+/// Estimates the frames of all videos, as [`run`](super::run) does for one. Blocks until all are done. `events` is
+/// called on this thread with the number of the video, from 0, and what happens to it.
 ///
 /// # Errors
-/// Not all videos were worked on: those of which neither the end nor a failure was told can be given to another run.
+/// Not all videos were processed. Those for which neither [`Event::Done`] nor [`Event::Failed`] was reported can be
+/// given to another run.
 pub fn run_all(
     videos: impl IntoIterator<Item = Video>,
     engine: &mut dyn Engine,
@@ -76,8 +111,8 @@ pub fn run_all(
     run_as_they_come(&mut |_| videos.next().map_or(Next::End, Next::Video), engine, options, events)
 }
 
-/// As [`run_all`], of videos that are handed over one by one. `next` is asked for the next one before the last is
-/// done; only where it is passed `true` may it wait for it.
+/// Like [`run_all`], for videos that are handed over one by one. `next` is asked for the next one before the last is
+/// done; it may block only where it is passed `true`.
 ///
 /// # Errors
 /// As [`run_all`].
@@ -87,7 +122,7 @@ pub fn run_as_they_come(
     options: &Options,
     events: &mut dyn FnMut(usize, Event),
 ) -> Result<(), Stop> {
-    let mut line = Line {
+    let mut scheduler = Scheduler {
         engine,
         options,
         events,
@@ -96,20 +131,20 @@ pub fn run_as_they_come(
         pose: FramePose::default(),
         folders: BTreeSet::new(),
     };
-    line.discard_in_flight();
-    let mut opening = None;
+    scheduler.discard_in_flight()?;
+    let mut prefetched = None;
     for number in 0.. {
-        let Opening { output, decoder } = match opening.take() {
+        let Opening { output, decoder } = match prefetched.take() {
             Some(opening) => opening,
-            None => match Opening::of(next(false)) {
-                Asked::For(opening) => opening,
-                Asked::End => break,
-                Asked::Later => {
+            None => match NextOpening::of(next(false)) {
+                NextOpening::Ready(opening) => opening,
+                NextOpening::End => break,
+                NextOpening::Later => {
                     // Nobody knows how long it takes: what is in flight is finished first.
-                    line.finish()?;
-                    match Opening::of(next(true)) {
-                        Asked::For(opening) => opening,
-                        Asked::End | Asked::Later => break,
+                    scheduler.finish()?;
+                    match NextOpening::of(next(true)) {
+                        NextOpening::Ready(opening) => opening,
+                        NextOpening::End | NextOpening::Later => break,
                     }
                 }
             },
@@ -117,53 +152,57 @@ pub fn run_as_they_come(
         let opened = match decoder {
             Ok(decoder) => decoder.opened(&options.cancel),
             Err(error) => {
-                line.failed(number, PipelineError::Thread(error));
+                scheduler.failed(number, PipelineError::Thread(error));
                 continue;
             }
         };
-        if let Asked::For(following) = Opening::of(next(false)) {
-            opening = Some(following);
+        if let NextOpening::Ready(following) = NextOpening::of(next(false)) {
+            prefetched = Some(following);
         }
         match opened {
-            Waited::Cancelled => return line.cancelled(number),
-            Waited::For(Err(error)) => line.failed(number, PipelineError::Video { error, partial: None }),
-            Waited::For(Ok(decoding)) => line.work_on(number, output, decoding)?,
+            Poll::Cancelled => return Err(scheduler.cancelled(number)),
+            Poll::Ready(Err(error)) => {
+                scheduler.failed(number, PipelineError::Video { error, partial: None });
+            }
+            Poll::Ready(Ok(stream)) => scheduler.process(number, output, &stream)?,
         }
     }
-    line.finish()
+    scheduler.finish()
 }
 
 /// A video that is being opened.
 struct Opening {
     output: PathBuf,
-    decoder: io::Result<Decoder>,
+    decoder: io::Result<PendingVideo>,
 }
 
-enum Asked {
-    For(Opening),
+enum NextOpening {
+    Ready(Opening),
     Later,
     End,
 }
 
-impl Opening {
-    fn of(next: Next) -> Asked {
+impl NextOpening {
+    fn of(next: Next) -> Self {
         match next {
-            Next::Video(Video { open, output }) => Asked::For(Self { output, decoder: Decoder::start(open) }),
-            Next::Later => Asked::Later,
-            Next::End => Asked::End,
+            Next::Video(Video { open, output }) => {
+                Self::Ready(Opening { output, decoder: PendingVideo::start(open) })
+            }
+            Next::Later => Self::Later,
+            Next::End => Self::End,
         }
     }
 }
 
 /// The engine and the videos whose frames are in it, the oldest first.
-struct Line<'a> {
+struct Scheduler<'a> {
     engine: &'a mut dyn Engine,
     options: &'a Options,
     events: &'a mut dyn FnMut(usize, Event),
     running: VecDeque<Running>,
     in_flight: usize,
     pose: FramePose,
-    /// Folders of files whose names a power cut could still take away.
+    /// Folders of new files whose directory entries are not yet synchronised to disk.
     folders: BTreeSet<PathBuf>,
 }
 
@@ -173,7 +212,7 @@ struct Running {
     output: PathBuf,
     info: VideoInfo,
     started: Instant,
-    /// Frames handed to the engine.
+    /// Frames submitted to the engine.
     pushed: u64,
     /// Frames that came back.
     popped: u64,
@@ -181,27 +220,31 @@ struct Running {
     people: usize,
     presence: Presence,
     arrangement: Arrangement,
-    /// Gone where a result could not be written, and the reason was told.
+    /// Gone where a result could not be written, which was reported.
     writer: Option<PoseWriter>,
     /// How decoding ended, once it has.
-    end: Option<Result<DecodeSummary, VideoError>>,
-    /// Whether its start was told: when it becomes the oldest, so that one video at a time makes progress.
-    is_told: bool,
+    end: Option<Result<DecodeSummary, SourceError>>,
+    /// Whether its start was reported: when it becomes the oldest, so that one video at a time reports progress.
+    is_announced: bool,
 }
 
-impl Line<'_> {
-    /// Takes out what a run that was broken off has left in the engine: it belongs to another video. That the engine
-    /// fails here is told of the first video that asks it for something.
-    fn discard_in_flight(&mut self) {
-        if self.engine.flush().is_ok() {
-            while let Ok(true) = self.engine.pop(&mut self.pose) {}
+impl Scheduler<'_> {
+    /// Drains results left by an aborted run: they belong to another video.
+    fn discard_in_flight(&mut self) -> Result<(), Stop> {
+        self.engine.flush().map_err(|error| self.died(error))?;
+        loop {
+            match self.engine.pop(&mut self.pose) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => return Err(self.died(error)),
+            }
         }
     }
 
-    /// Hands all frames of a video to the engine. Its last results are still to come.
-    fn work_on(&mut self, number: usize, output: PathBuf, decoding: Decoding) -> Result<(), Stop> {
+    /// Submits all frames of a video to the engine. Its last results are still to come.
+    fn process(&mut self, number: usize, output: PathBuf, stream: &DecodeStream) -> Result<(), Stop> {
         let started = Instant::now();
-        let info = decoding.info.clone();
+        let info = stream.info.clone();
         let rate = info.frame_rate.as_f32();
         let skeleton = self.engine.skeleton();
         let arrangement = Arrangement::new(self.options.people, skeleton, &info);
@@ -214,8 +257,7 @@ impl Line<'_> {
             }
         };
         if let Err(error) = self.engine.start_video(&info) {
-            self.failed(number, PipelineError::Unsuitable(error));
-            return Ok(());
+            return self.refused(number, error);
         }
         self.running.push_back(Running {
             number,
@@ -230,29 +272,28 @@ impl Line<'_> {
             arrangement,
             writer: Some(writer),
             end: None,
-            is_told: false,
+            is_announced: false,
         });
-        self.tell_of_oldest();
+        self.announce_oldest();
         let end = loop {
-            let frame = match decoding.next_frame(&self.options.cancel) {
-                Waited::Cancelled => return self.cancelled(number),
-                Waited::For(None) => break Ok(decoding.finish()),
-                Waited::For(Some(Err(error))) => break Err(error),
-                Waited::For(Some(Ok(frame))) => frame,
+            let frame = match stream.next(&self.options.cancel) {
+                Poll::Cancelled => return Err(self.cancelled(number)),
+                Poll::Ready(Item::Frame(frame)) => frame,
+                Poll::Ready(Item::End(summary)) => break Ok(summary),
+                Poll::Ready(Item::Failed(error)) => break Err(error),
             };
             if self.in_flight >= self.engine.capacity() {
                 self.take()?;
             }
-            if let Err(error) = self.engine.push(frame) {
-                return self.engine_failed(error);
-            }
-            self.in_flight += 1;
             let Some(running) = self.running.back_mut() else { break Ok(DecodeSummary::default()) };
-            running.pushed += 1;
             if running.writer.is_none() {
                 // Its results are of no use to anybody.
                 break Ok(DecodeSummary::default());
             }
+            // Counted before it is submitted: a frame that ends the engine belongs to a suspect.
+            running.pushed += 1;
+            self.in_flight += 1;
+            self.engine.push(frame).map_err(|error| self.died(error))?;
         };
         if let Some(running) = self.running.back_mut() {
             running.end = Some(end);
@@ -261,17 +302,30 @@ impl Line<'_> {
         Ok(())
     }
 
+    /// The engine does not start a video: because it does not suit, or because it has died.
+    fn refused(&mut self, number: usize, error: EngineError) -> Result<(), Stop> {
+        if error.kind() == EngineErrorKind::Unsuitable {
+            self.failed(number, PipelineError::Unsuitable(error));
+            return Ok(());
+        }
+        let is_alone = self.in_flight == 0;
+        let mut death = self.death(error);
+        if is_alone {
+            // Nothing else was in the engine: this video may have ended it.
+            death.suspects.push(Suspect { video: number, frame: 0, partial: None });
+        }
+        Err(Stop::Engine(death))
+    }
+
     /// Waits for all results.
     fn finish(&mut self) -> Result<(), Stop> {
-        if self.in_flight > 0
-            && let Err(error) = self.engine.flush()
-        {
-            return self.engine_failed(error);
+        if self.in_flight > 0 {
+            self.engine.flush().map_err(|error| self.died(error))?;
         }
         while self.in_flight > 0 {
             if self.options.cancel.is_cancelled() {
                 let number = self.running.front().map_or(0, |running| running.number);
-                return self.cancelled(number);
+                return Err(self.cancelled(number));
             }
             self.take()?;
         }
@@ -286,12 +340,12 @@ impl Line<'_> {
     fn take(&mut self) -> Result<(), Stop> {
         match self.engine.pop(&mut self.pose) {
             Ok(true) => self.in_flight -= 1,
-            // The engine knows better how many there are.
+            // The engine's count is the right one.
             Ok(false) => {
                 self.in_flight = 0;
                 return Ok(());
             }
-            Err(error) => return self.engine_failed(error),
+            Err(error) => return Err(self.died(error)),
         }
         let Some(running) = self.running.iter_mut().find(|running| running.popped < running.pushed) else {
             return Ok(());
@@ -331,13 +385,13 @@ impl Line<'_> {
                 }
                 Some(Err(error)) => self.failed(number, error),
             }
-            self.tell_of_oldest();
+            self.announce_oldest();
         }
     }
 
-    fn tell_of_oldest(&mut self) {
-        if let Some(running) = self.running.front_mut().filter(|running| !running.is_told) {
-            running.is_told = true;
+    fn announce_oldest(&mut self) {
+        if let Some(running) = self.running.front_mut().filter(|running| !running.is_announced) {
+            running.is_announced = true;
             (self.events)(running.number, Event::Started { info: running.info.clone() });
         }
     }
@@ -346,28 +400,39 @@ impl Line<'_> {
         (self.events)(number, Event::Failed(error));
     }
 
-    /// Tells it of the video whose result was awaited, and keeps what that has.
-    fn engine_failed(&mut self, error: EngineError) -> Result<(), Stop> {
-        let running = self.running.drain(..).next();
-        if let Some(Running { number, output, writer: Some(writer), .. }) = running {
-            let error = match keep(writer, &output) {
-                Ok(partial) => PipelineError::Engine { error, partial },
-                Err(error) => error.into(),
-            };
-            self.failed(number, error);
-        }
-        Err(Stop::Engine)
+    fn died(&mut self, error: EngineError) -> Stop {
+        Stop::Engine(self.death(error))
     }
 
-    fn cancelled(&mut self, number: usize) -> Result<(), Stop> {
+    /// Gives up the videos that have frames in the engine. Those without, and those that failed before, are no suspects.
+    fn death(&mut self, error: EngineError) -> EngineDeath {
+        let is_suspect = |running: &Running| running.popped < running.pushed && running.writer.is_some();
+        let mut running: Vec<Running> = self.running.drain(..).filter(is_suspect).collect();
+        self.in_flight = 0;
+        let mut partial = None;
+        if let [alone] = &mut running[..]
+            && let Some(writer) = alone.writer.take()
+        {
+            // What cannot be kept is lost; the death is what has to be reported.
+            partial = keep(writer, &alone.output).unwrap_or_default();
+        }
+        let suspect = |running: Running| Suspect {
+            video: running.number,
+            frame: running.popped,
+            partial: partial.take(),
+        };
+        EngineDeath { error, suspects: running.into_iter().map(suspect).collect() }
+    }
+
+    fn cancelled(&mut self, number: usize) -> Stop {
         let number = self.running.front().map_or(number, |running| running.number);
         self.failed(number, PipelineError::Cancelled);
-        Err(Stop::Cancelled)
+        Stop::Cancelled
     }
 }
 
 impl Running {
-    /// Finishes the file; `None` where a failure was told before.
+    /// Finishes the file; `None` where a failure was reported before.
     fn complete(self) -> Option<Result<Report, PipelineError>> {
         let writer = self.writer?;
         let decoding = match self.end? {
@@ -401,7 +466,7 @@ impl Running {
     }
 }
 
-/// Keeps what was written, under another name; gives that, if there was anything.
+/// Keeps what was written under another name, and returns that, if there was anything.
 fn keep(writer: PoseWriter, output: &Path) -> Result<Option<PathBuf>, PoseError> {
     if writer.frames() == 0 {
         return Ok(None);

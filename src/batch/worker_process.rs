@@ -1,0 +1,166 @@
+//! A worker process as the supervisor sees it: started, given assignments, listened to, ended.
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader};
+use std::process::{ChildStdin, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::Job;
+use super::message::{Assignment, WorkerMessage};
+use crate::process::{ChildProcess, messages};
+
+/// How long a worker may take to end once it has closed its output. Leaving a GPU takes seconds.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A job that a worker has.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// The job's number.
+    pub job: usize,
+    /// Whether the worker has begun to open its video.
+    pub is_begun: bool,
+}
+
+/// A worker process.
+pub struct WorkerProcess {
+    /// The slot it was started for.
+    pub slot: usize,
+    /// The number of the process, among all that were started.
+    pub process: usize,
+    /// Whether its engine is open.
+    pub is_ready: bool,
+    /// The jobs it has, the oldest first.
+    pub held: VecDeque<Held>,
+    /// When it said something last, by the supervisor's clock.
+    pub last_heard: Duration,
+    /// Why its engine died, and the jobs that may have caused it.
+    pub engine_died: Option<(String, Vec<usize>)>,
+    /// When it closed its output.
+    closed: Option<Instant>,
+    child: ChildProcess,
+    assignments: Option<ChildStdin>,
+    /// Killed because it reported no progress for so long.
+    stalled: Option<Duration>,
+}
+
+impl WorkerProcess {
+    /// Starts a worker; `sender` gets its number and its messages, and `None` when no more will come.
+    pub fn start(
+        command: &mut Command,
+        slot: usize,
+        process: usize,
+        now: Duration,
+        sender: Sender<(usize, Option<WorkerMessage>)>,
+    ) -> io::Result<Self> {
+        let mut child = ChildProcess::spawn(command, None)?;
+        let assignments = Some(child.take_input()?);
+        let mut output = BufReader::new(child.take_output()?);
+        thread::Builder::new().name("worker messages".into()).spawn(move || {
+            while let Some(message) = messages::read_among_others(&mut output) {
+                if sender.send((process, Some(message))).is_err() {
+                    return;
+                }
+            }
+            // Nobody listens any more where the run was cancelled.
+            let _ = sender.send((process, None));
+        })?;
+        Ok(Self {
+            slot,
+            process,
+            is_ready: false,
+            held: VecDeque::new(),
+            last_heard: now,
+            engine_died: None,
+            closed: None,
+            child,
+            assignments,
+            stalled: None,
+        })
+    }
+
+    /// Whether it can be given another job.
+    pub fn takes_assignments(&self) -> bool {
+        self.is_ready && self.assignments.is_some()
+    }
+
+    /// Whether it works on nothing, now or once its engine is open.
+    pub fn is_waiting(&self) -> bool {
+        self.held.is_empty() && self.assignments.is_some()
+    }
+
+    /// Gives it a job.
+    pub fn assign(&mut self, number: usize, job: &Job, now: Duration) {
+        if self.held.is_empty() {
+            self.last_heard = now;
+        }
+        self.held.push_back(Held { job: number, is_begun: false });
+        let Some(assignments) = &mut self.assignments else { return };
+        if messages::write(&Assignment::new(number, job), assignments).is_err() {
+            // It has died, which the end of its messages will say.
+            self.assignments = None;
+        }
+    }
+
+    /// No further job will come: it ends when it is done with those it has.
+    pub fn no_more_assignments(&mut self) {
+        self.assignments = None;
+    }
+
+    /// Kills it if it owes a sign of life and has given none for `limit`.
+    pub fn kill_if_stalled(&mut self, now: Duration, limit: Duration) {
+        let owes = !self.held.is_empty() || !self.is_ready;
+        if owes && self.stalled.is_none() && now.saturating_sub(self.last_heard) > limit {
+            self.stalled = Some(limit);
+            self.child.kill();
+        }
+    }
+
+    /// It has closed its output: it has ended, or is about to.
+    pub fn close(&mut self) {
+        self.assignments = None;
+        self.closed = Some(Instant::now());
+    }
+
+    /// Whether it has closed its output.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether it has ended after it closed its output. One that hangs on the way is killed, and given up if it does not
+    /// disappear even then.
+    pub fn has_ended(&mut self) -> bool {
+        let Some(closed) = self.closed else { return false };
+        if self.child.ending().is_some() {
+            return true;
+        }
+        if closed.elapsed() > EXIT_PATIENCE {
+            self.child.wait(Duration::ZERO);
+            return true;
+        }
+        false
+    }
+
+    /// Asks it to end between two frames.
+    pub fn ask_to_end(&mut self) {
+        self.assignments = None;
+        self.child.terminate();
+    }
+
+    /// Waits for its end until `deadline`, then kills it.
+    pub fn wait_until(&mut self, deadline: Instant) {
+        self.child.wait(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// How a worker that has ended did so, as a sentence.
+    pub fn obituary(&mut self) -> String {
+        let ending = match (self.stalled, self.child.ending()) {
+            (Some(limit), _) => format!("reported no progress for {} s and was killed", limit.as_secs()),
+            (None, Some(ending)) => ending.to_string(),
+            (None, None) => "was lost".into(),
+        };
+        format!("the worker process {ending}{}", self.child.last_words())
+    }
+}

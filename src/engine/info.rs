@@ -1,0 +1,109 @@
+//! What computed a result: the provenance that journals keep.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+use super::holistic::models::published;
+use super::native::model::Net;
+
+/// The device of an engine that uses no GPU.
+pub const CPU: &str = "cpu";
+
+/// Which engine computed a result, on which device, in which precision and with which models and settings.
+///
+/// Results of different engines must not be mixed in one corpus: [`differences`](Self::differences) says whether two
+/// descriptions belong together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// The engine's name, as on the command line: `holistic`.
+    pub name: String,
+    /// `cpu`, or `cuda:0` followed by the GPU's name.
+    pub device: String,
+    /// The floating-point format it computes in: `fp16`.
+    pub precision: String,
+    /// The hash of each model file, by its name below the models folder: `md5:` or `sha256:`, whichever it was
+    /// published with, followed by lower-case hexadecimal digits.
+    pub models: BTreeMap<String, String>,
+    /// Settings that change the keypoints and differ from their defaults, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Keypoints per person. 0 in journals of earlier versions, which did not record it.
+    #[serde(default)]
+    pub points: usize,
+}
+
+impl EngineInfo {
+    /// An engine without model files, with its default settings.
+    pub fn new(
+        name: impl Into<String>,
+        device: impl Into<String>,
+        precision: impl Into<String>,
+        points: usize,
+    ) -> Self {
+        let (name, device, precision) = (name.into(), device.into(), precision.into());
+        Self { name, device, precision, points, ..Self::default() }
+    }
+
+    /// The same engine with the hashes of its model files.
+    #[must_use]
+    pub fn with_models(mut self, models: BTreeMap<String, String>) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// The same engine with a setting that differs from its default.
+    #[must_use]
+    pub fn with_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// Why results of this engine and of `earlier` must not be mixed, if they must not: the engine, its models or its
+    /// settings differ. The device and the precision do not count: they move keypoints by less than a pixel.
+    pub fn differences(&self, earlier: &Self) -> Option<String> {
+        if self.name != earlier.name {
+            return Some(format!("the engine was {} and is {} now", earlier.name, self.name));
+        }
+        if self.models != earlier.models {
+            let mut changed =
+                self.models.iter().filter(|(name, hash)| earlier.models.get(*name) != Some(hash));
+            let file = changed.next().map(|(name, _)| name).or(earlier.models.keys().next());
+            return Some(format!("the model {} was another one", file.map_or("", String::as_str)));
+        }
+        // Journals of earlier versions have neither settings nor the number of points.
+        if earlier.points > 0 {
+            let mut names = self.settings.keys().chain(earlier.settings.keys());
+            let changed = names.find(|name| self.settings.get(*name) != earlier.settings.get(*name))?;
+            let value =
+                |info: &Self| info.settings.get(changed).map_or("its default", String::as_str).to_owned();
+            return Some(format!("{changed} was {} and is {} now", value(earlier), value(self)));
+        }
+        None
+    }
+}
+
+/// The hashes of OpenPose's nets in its model folder. Takes some tenths of a second.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn openpose_models(folder: &Path) -> io::Result<BTreeMap<String, String>> {
+    thread::scope(|scope| {
+        let hash = |net: Net| (net, scope.spawn(move || net.md5(folder)));
+        let threads = Net::OF_A_PERSON.map(hash);
+        let hashes = threads.into_iter().map(|(net, thread)| {
+            let (_, md5) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((net.caffemodel().to_owned(), format!("md5:{md5}")))
+        });
+        hashes.collect()
+    })
+}
+
+/// The hashes of the files of the engine `holistic`, which it checks when it loads them.
+pub(crate) fn holistic_models() -> BTreeMap<String, String> {
+    published().map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
+}

@@ -1,0 +1,32 @@
+//! Child processes: starting this program again, messages through pipes, the last words and the death of a child.
+//!
+//! The [isolated engine](crate::engine::isolated) and the [workers](crate::batch) of a run stand on it. Every wait on a
+//! child is bounded, and no child is left behind.
+
+mod child;
+mod last_words;
+pub(crate) mod messages;
+
+use std::env;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) use child::ChildProcess;
+
+/// The running program, to be started again. It is found even where its file was replaced or removed meanwhile.
+///
+/// # Errors
+/// The system does not say which file it is.
+pub fn this_program() -> io::Result<Command> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        let mut command = Command::new(running);
+        if let Some(name) = env::args_os().next() {
+            command.arg0(name);
+        }
+        return Ok(command);
+    }
+    env::current_exe().map(Command::new)
+}
