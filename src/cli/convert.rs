@@ -11,6 +11,7 @@ use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_13
 use oppose::video::{self, FrameRate, Rotate, VideoError};
 
 use super::Outcome;
+use super::terminal::{printable, say};
 
 /// What `convert` is told.
 #[derive(Args, Debug)]
@@ -70,12 +71,13 @@ enum ConvertError {
     )]
     NoSize,
     #[error(
-        "{} has the components {found}; only OpenPose's 137 points can be written as its JSON", path.display()
+        "{} has the components {found}; only OpenPose's 137 points can be written as its JSON",
+        printable(path)
     )]
     NotOpenPose { path: PathBuf, found: String },
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", printable(path))]
     Write { path: PathBuf, source: io::Error },
-    #[error("{} exists already; --overwrite replaces it", .0.display())]
+    #[error("{} exists already; --overwrite replaces it", printable(.0))]
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
@@ -94,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }
@@ -121,7 +123,7 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     writer.finish()?;
     let missing = frames - folder.files() as u64;
     let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
-    eprintln!("{}: {frames} frames at {frame_rate} a second{missing}", arguments.output.display());
+    say(format_args!("{}: {frames} frames at {frame_rate} a second{missing}", printable(&arguments.output)));
     Ok(())
 }
 
@@ -155,7 +157,7 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
         writer.write(&frame)?;
     }
     writer.finish()?;
-    eprintln!("{}: {} frames, version 0.2", arguments.output.display(), pose.frames());
+    say(format_args!("{}: {} frames, version 0.2", printable(&arguments.output), pose.frames()));
     Ok(())
 }
 
@@ -183,7 +185,7 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
         let digits = arguments.json_precision.unwrap_or(openpose_json::DIGITS);
         fs::write(&path, openpose_json::to_json_with(&frame, digits)).map_err(failed(&path))?;
     }
-    eprintln!("{}: {} files", folder.display(), pose.frames());
+    say(format_args!("{}: {} files", printable(folder), pose.frames()));
     Ok(())
 }
 
@@ -203,7 +205,7 @@ fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
         .map_err(failed)?;
     let lines = pose.write_csv(&mut file).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
-    eprintln!("{}: {lines} points in {} frames", path.display(), pose.frames());
+    say(format_args!("{}: {lines} points in {} frames", printable(path), pose.frames()));
     Ok(())
 }
 

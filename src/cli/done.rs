@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use oppose::batch::Job;
 use oppose::batch::existing::{self, Existing};
 
+use super::terminal::printable;
+
 /// Videos, by what stands at the places of their outputs.
 #[derive(Debug, Default)]
 pub struct Sorted {
@@ -27,7 +29,7 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, u64>) -> Sorted {
         match existing::look(&job.output, known) {
             Existing::Nothing => sorted.left.push(job),
             Existing::Complete { frames } => {
-                let found = job.output.display();
+                let found = printable(&job.output);
                 let found = format!("{found} exists, with {frames} frames; --overwrite makes it anew");
                 sorted.done.push((job, found));
             }
@@ -49,12 +51,12 @@ impl Sorted {
                 Ok(aside) => {
                     note(&format!(
                         "{} {reason}: it is now {}, and made anew",
-                        output.display(),
-                        aside.display()
+                        printable(&output),
+                        printable(&aside)
                     ));
                 }
                 Err(error) => {
-                    let reason = format!("{} {reason}, and cannot be moved: {error}", output.display());
+                    let reason = format!("{} {reason}, and cannot be moved: {error}", printable(&output));
                     let stuck = self.left.extract_if(.., |job| job.output == output);
                     self.unknown.extend(stuck.map(|job| (job, reason.clone())));
                 }

@@ -6,6 +6,7 @@ use std::{fs, io};
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 
+use super::terminal::{printable, say};
 use super::{Cli, Outcome};
 
 /// What `generate` is told.
@@ -45,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
             let place = output.unwrap_or(Path::new("standard output"));
-            eprintln!("cannot write {}: {error}", place.display());
+            say(format_args!("cannot write {}: {error}", printable(place)));
             Outcome::NothingRan
         }
     }

@@ -21,6 +21,7 @@ mod render;
 mod signals;
 mod slurm;
 mod tally;
+mod terminal;
 mod workers;
 
 use std::process::ExitCode;
@@ -122,6 +123,7 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the program as it was called.
 pub fn run() -> ExitCode {
+    signals::survive_file_size_limit();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),

@@ -11,6 +11,8 @@ use oppose::batch::Job;
 use oppose::pose::remove_unfinished;
 use oppose::video::{self, Input, VideoError};
 
+use super::terminal::printable;
+
 /// A list of a million long paths has less.
 const MAX_LIST_BYTES: u64 = 1 << 29;
 
@@ -19,22 +21,22 @@ const MAX_LIST_BYTES: u64 = 1 << 29;
 pub enum PlanError {
     #[error(transparent)]
     Input(#[from] VideoError),
-    #[error("--output {} names one file, but there are {videos} videos: give a folder", .output.display())]
+    #[error("--output {} names one file, but there are {videos} videos: give a folder", printable(.output))]
     OneFileForMany { output: PathBuf, videos: usize },
     #[error("a video on standard input has no name: give --output FILE.pose")]
     NamelessInput,
     #[error(
         "{} and {} would both become {}: give --keep-suffix, or work on them apart",
-        .first.display(), .second.display(), .output.display()
+        printable(.first), printable(.second), printable(.output)
     )]
     Clash { first: PathBuf, second: PathBuf, output: PathBuf },
-    #[error("cannot read the list {}: {source}", .list.display())]
+    #[error("cannot read the list {}: {source}", printable(.list))]
     List { list: PathBuf, source: io::Error },
-    #[error("the list {} has more than {limit} bytes: a path a line was expected", .list.display())]
+    #[error("the list {} has more than {limit} bytes: a path a line was expected", printable(.list))]
     ListTooLong { list: PathBuf, limit: u64 },
-    #[error("cannot create the folder {}: {source}", .folder.display())]
+    #[error("cannot create the folder {}: {source}", printable(.folder))]
     CreateFolder { folder: PathBuf, source: io::Error },
-    #[error("cannot write into the folder {}: {source}; name another with --output", .folder.display())]
+    #[error("cannot write into the folder {}: {source}; name another with --output", printable(.folder))]
     NotWritable { folder: PathBuf, source: io::Error },
 }
 

@@ -1,12 +1,19 @@
 //! What SIGINT and SIGTERM do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use oppose::pipeline::Cancel;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 use super::Outcome;
+
+/// Makes a file that grows beyond the limit of `ulimit -f` an error of the write (EFBIG), not the end of the process:
+/// one video fails and leaves no temporary file. A handler and not SIG_IGN, so that child programs get the default.
+pub fn survive_file_size_limit() {
+    // Without the handler everything else still works.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
 
 /// SIGINT and SIGTERM end the run between two frames; a second one ends it at once.
 pub struct Signals {

@@ -12,6 +12,7 @@ use oppose::pipeline::{Progress, Report};
 use serde::Serialize;
 
 use super::plan;
+use super::terminal::printable;
 
 /// Counts videos as they end.
 #[derive(Debug, Default)]
@@ -213,12 +214,12 @@ impl Summary {
         lines.extend(
             self.failures
                 .iter()
-                .map(|Failure { video, reason, .. }| format!("failed: {}: {reason}", video.display())),
+                .map(|Failure { video, reason, .. }| format!("failed: {}: {reason}", printable(video))),
         );
         if let Some(list) = &self.failed_list {
             lines.push(format!(
                 "to try the failed ones again, give --list {} in place of the videos",
-                list.display()
+                printable(list)
             ));
         }
         lines

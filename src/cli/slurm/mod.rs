@@ -17,6 +17,7 @@ use self::status::status;
 use self::submit::{resume, submit};
 use super::Outcome;
 use super::plan::PlanError;
+use super::terminal::{printable, say};
 
 /// What `slurm` is told.
 #[derive(Args, Debug)]
@@ -117,11 +118,11 @@ struct ResumeArguments {
 enum SlurmError {
     #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}: {source}", printable(path))]
     Io { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("no submission in {}: `oppose-native slurm submit` makes one", .0.display())]
+    #[error("no submission in {}: `oppose-native slurm submit` makes one", printable(.0))]
     NoRun(PathBuf),
-    #[error("{} has a tab or a line break in its name, which the lists of the tasks cannot hold: rename it", .0.display())]
+    #[error("{} has a tab or a line break in its name, which the lists of the tasks cannot hold: rename it", printable(.0))]
     Unlistable(PathBuf),
     #[error("{0}")]
     Unknown(String),
@@ -141,7 +142,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(outcome) => outcome,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }

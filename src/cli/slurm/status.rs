@@ -9,6 +9,7 @@ use oppose::batch::Job;
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
 
+use super::super::terminal::{print, printable};
 use super::super::{Outcome, done, plan};
 use super::{SlurmError, Task, all_jobs, failed, journals, queued, recorded};
 
@@ -37,13 +38,13 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
             _ => left.push(job),
         }
     }
-    println!("{done} of {of} videos done, {} failed, {} left", failures.len(), left.len());
+    print(format_args!("{done} of {of} videos done, {} failed, {} left", failures.len(), left.len()));
     let tasks: Option<Vec<Task>> =
         runs.iter().map(queued).collect::<Option<Vec<_>>>().map(|tasks| tasks.concat());
     let running = tasks.iter().flatten().filter(|task| task.is_running).count();
     match &tasks {
-        Some(tasks) => println!("{running} tasks running, {} waiting", tasks.len() - running),
-        None => println!("squeue cannot be asked here"),
+        Some(tasks) => print(format_args!("{running} tasks running, {} waiting", tasks.len() - running)),
+        None => print("squeue cannot be asked here"),
     }
     // What a task does in a second, by the videos that are done.
     let (mut frames, mut bytes, mut seconds) = (0, 0, 0.0);
@@ -55,20 +56,20 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
         }
     }
     if seconds > 0.0 {
-        println!("{:.1} frames a second and task", frames as f64 / seconds);
+        print(format_args!("{:.1} frames a second and task", frames as f64 / seconds));
         let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
             if let Ok(left) = Duration::try_from_secs_f64(left) {
-                println!("about {} left with {running} tasks", HumanDuration(left));
+                print(format_args!("about {} left with {running} tasks", HumanDuration(left)));
             }
         }
     }
     for (job, reason) in failures {
-        println!("failed: {}: {reason}", job.video.display());
+        print(format_args!("failed: {}: {reason}", printable(&job.video)));
     }
     if done < of && tasks.is_some_and(|tasks| tasks.is_empty()) {
-        println!("nothing is running: oppose-native slurm resume {}", output.display());
+        print(format_args!("nothing is running: oppose-native slurm resume {}", printable(&output)));
     }
     Ok(if done == of { Outcome::AllDone } else { Outcome::SomeFailed })
 }

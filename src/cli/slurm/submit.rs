@@ -11,6 +11,7 @@ use oppose::video;
 use rayon::prelude::*;
 
 use super::super::plan::{self, Inputs};
+use super::super::terminal::{print, printable};
 use super::super::{Outcome, done};
 use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, failed, queued, recorded};
 
@@ -88,15 +89,18 @@ fn submit_missing(
     sorted.left.retain(|job| !taken.contains(&job.output));
     sorted.in_the_way.retain(|(output, _)| !taken.contains(output));
     if sorted.left.len() < before {
-        println!("{} videos are being worked on by an earlier submission", before - sorted.left.len());
+        print(format_args!(
+            "{} videos are being worked on by an earlier submission",
+            before - sorted.left.len()
+        ));
     }
     if !dry_run {
-        sorted.set_aside(&|text| println!("{text}"));
+        sorted.set_aside(&|text| print(format_args!("{text}")));
     }
     let missing = sorted.left;
     if missing.is_empty() {
         if before == 0 {
-            println!("all {of} videos are done");
+            print(format_args!("all {of} videos are done"));
         }
         return Ok(Outcome::AllDone);
     }
@@ -118,11 +122,11 @@ fn submit_missing(
     let array = call("sbatch", Command::new("sbatch").arg("--parsable").arg(&script))?;
     let array = array.trim().split(';').next().unwrap_or_default().to_owned();
     run.keep_array(&array).map_err(failed("write into", &run.folder))?;
-    println!(
+    print(format_args!(
         "{count} of {of} videos submitted as array {array}; logs in {}",
-        run.folder.join("logs").display()
-    );
-    println!("oppose-native slurm status {}", output.display());
+        printable(&run.folder.join("logs"))
+    ));
+    print(format_args!("oppose-native slurm status {}", printable(output)));
     Ok(Outcome::AllDone)
 }
 
