@@ -6,6 +6,7 @@
 
 pub mod existing;
 pub mod journal;
+pub mod list;
 mod message;
 mod process;
 pub mod slurm;

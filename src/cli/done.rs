@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use oppose::batch::Job;
 use oppose::batch::existing::{self, Existing};
+use oppose::batch::journal::{Recorded, VideoState};
 
 use super::terminal::printable;
 
@@ -21,16 +22,19 @@ pub struct Sorted {
     pub unknown: Vec<(Job, String)>,
 }
 
-/// Looks at the outputs of all jobs; `recorded` are the frames that they have by the journals' word.
-pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, u64>) -> Sorted {
+/// Looks at the outputs of all jobs; `recorded` is what the journals know of them.
+pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>) -> Sorted {
     let mut sorted = Sorted::default();
     for job in jobs {
-        let known = std::path::absolute(&job.output).ok().and_then(|output| recorded.get(&output).copied());
-        match existing::look(&job.output, known) {
+        let output = std::path::absolute(&job.output).ok();
+        let known = output.and_then(|output| recorded.get(&output));
+        // Not asked where nobody knows what it was: on network file systems that takes long.
+        let video = known.and_then(|known| known.source).and_then(|_| VideoState::of(&job.video));
+        match existing::look(&job.output, known, video.as_ref()) {
             Existing::Nothing => sorted.left.push(job),
             Existing::Complete { frames } => {
                 let found = printable(&job.output);
-                let found = format!("{found} exists, with {frames} frames; --overwrite makes it anew");
+                let found = format!("{found} exists, with {frames} frames; --overwrite makes it again");
                 sorted.done.push((job, found));
             }
             Existing::Other(reason) => {
@@ -50,7 +54,7 @@ impl Sorted {
             match existing::set_aside(&output) {
                 Ok(aside) => {
                     note(&format!(
-                        "{} {reason}: it is now {}, and made anew",
+                        "{} {reason}; renamed to {} and will be made again",
                         printable(&output),
                         printable(&aside)
                     ));

@@ -189,7 +189,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let mut sorted = match arguments.overwrite {
         true => Sorted { left: jobs, ..Sorted::default() },
         false => {
-            let recorded = journal::recorded_frames(journal.as_slice());
+            let recorded = journal::recorded(journal.as_slice());
             done::sort(jobs, &recorded.map_err(|source| StartError::ReadJournal { source })?)
         }
     };

@@ -57,6 +57,9 @@ impl Reporter {
     pub fn expect(&mut self, jobs: &[Job], journal: Option<Journal>) {
         self.tally.expect(jobs);
         self.journal = journal;
+        if let Some(journal) = &mut self.journal {
+            journal.expect(jobs.iter().map(|job| job.video.as_path()));
+        }
     }
 
     /// Whether there is a journal.

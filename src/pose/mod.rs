@@ -33,4 +33,6 @@ pub use frame_pose::FramePose;
 pub use header::Header;
 pub use pose_file::{Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
-pub use writer::{PoseWriter, remove_unfinished};
+pub use writer::PoseWriter;
+
+pub use crate::output_file::remove_unfinished;

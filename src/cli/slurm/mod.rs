@@ -10,7 +10,7 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 use oppose::batch::Job;
-use oppose::batch::journal;
+use oppose::batch::journal::{self, Recorded};
 use oppose::batch::slurm::Run;
 
 use self::status::status;
@@ -175,9 +175,9 @@ fn journals(output: &Path, runs: &[Run]) -> Result<Vec<PathBuf>, SlurmError> {
     Ok(journals)
 }
 
-/// How many frames the outputs have by the word of the journals.
-fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, u64>, SlurmError> {
-    journal::recorded_frames(&journals(output, runs)?).map_err(failed("read the journals in", output))
+/// What the journals know of the outputs.
+fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, Recorded>, SlurmError> {
+    journal::recorded(&journals(output, runs)?).map_err(failed("read the journals in", output))
 }
 
 fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmError> {
