@@ -176,7 +176,7 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
         let path = folder.join(openpose_json::file_name(&stem, index as u64));
         pose.copy_frame(index, &mut frame);
         let digits = arguments.json_precision.unwrap_or(openpose_json::DIGITS);
-        let text = openpose_json::to_json_with(&frame, digits);
+        let text = openpose_json::to_json_with(&frame, digits)?;
         write_file(&path, text.as_bytes(), arguments.overwrite).map_err(written(&path))?;
     }
     say(format_args!("{}: {} files", printable(folder), pose.frames()));

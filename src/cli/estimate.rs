@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use oppose::batch::Job;
 use oppose::batch::journal::{self, Journal};
+use oppose::batch::{Job, list};
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
 use oppose::pose::PoseError;
@@ -19,7 +20,7 @@ use super::engine::{EngineArguments, OpenError};
 use super::opened::Opened;
 use super::overlays;
 use super::people::PeopleArguments;
-use super::plan::{self, Inputs, PlanError};
+use super::plan::{self, Inputs, Plan, PlanError};
 use super::progress::{Reporter, Style};
 use super::signals::Signals;
 use super::workers::{self, Place, WorkerArguments, WorkersError};
@@ -177,7 +178,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let inputs =
         Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
-    let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
+    let Plan { jobs, problems } = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
     if arguments.render && jobs.iter().any(|job| job.video.as_os_str() == video::STDIN) {
         return Err(StartError::RenderStandardInput);
     }
@@ -194,10 +195,17 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
         }
     };
     if arguments.dry_run {
+        // A list that --list takes.
+        let mut lines = Vec::new();
         for job in &sorted.left {
-            println!("{}\t{}", job.video.display(), job.output.display());
+            list::add_line(&mut lines, &job.video, &job.output, None);
         }
+        // A reader that has gone away has read enough.
+        let _ = std::io::stdout().write_all(&lines);
         reporter.skipped(&sorted.done);
+        for (path, reason) in &problems {
+            reporter.unreadable(path, reason);
+        }
         return Ok(Outcome::AllDone);
     }
     sorted.set_aside(&|text| reporter.note(text));
@@ -211,6 +219,9 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     };
     reporter.skipped(&done);
     reporter.expect(&left, opened);
+    for (path, reason) in &problems {
+        reporter.unreadable(path, reason);
+    }
     for (job, reason) in &unknown {
         reporter.failed(&job.video, &job.output, reason);
     }
@@ -230,7 +241,9 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     };
     reporter.finish(journal.map(|journal| journal.with_extension("failed.list")));
     match outcome {
-        Outcome::AllDone if !unknown.is_empty() || !all_drawn => Ok(Outcome::SomeFailed),
+        Outcome::AllDone if !unknown.is_empty() || !problems.is_empty() || !all_drawn => {
+            Ok(Outcome::SomeFailed)
+        }
         outcome => Ok(outcome),
     }
 }

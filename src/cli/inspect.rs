@@ -53,8 +53,8 @@ struct Line<'a> {
 
 /// Prints what was asked for. Files that cannot be read are told of, and the others inspected.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let files = match files(&arguments.inputs) {
-        Ok(files) => files,
+    let (files, problems) = match files(&arguments.inputs) {
+        Ok(found) => found,
         Err(error) => {
             say(error);
             return Outcome::NothingRan;
@@ -64,6 +64,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         say(format_args!("--plot draws one file; found {count}"));
         return Outcome::NothingRan;
     }
+    problems.iter().for_each(say);
     let mut inspected = Vec::new();
     for file in &files {
         match look_at(file, arguments.plot.as_deref()) {
@@ -78,18 +79,25 @@ pub fn run(arguments: &Arguments) -> Outcome {
             say(format_args!("cannot write to standard output: {error}"));
             Outcome::SomeFailed
         }
-        _ if inspected.len() == files.len() => Outcome::AllDone,
+        _ if inspected.len() == files.len() && problems.is_empty() => Outcome::AllDone,
         _ if inspected.is_empty() => Outcome::NothingRan,
         _ => Outcome::SomeFailed,
     }
 }
 
-fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, PoseError> {
-    let mut files = Vec::new();
+/// The files, and what could not be looked at.
+fn files(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PoseError>), PoseError> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
-        if input.is_dir() { files.extend(files_below(input)?) } else { files.push(input.clone()) }
+        if input.is_dir() {
+            let below = files_below(input)?;
+            files.extend(below.files);
+            problems.extend(below.problems);
+        } else {
+            files.push(input.clone());
+        }
     }
-    Ok(files)
+    Ok((files, problems))
 }
 
 fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {

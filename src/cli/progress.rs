@@ -13,6 +13,7 @@ use oppose::pipeline::{Progress, Report};
 
 use super::events::Event;
 use super::tally::Tally;
+use super::terminal::{self, printable};
 
 /// How often a plain or JSON line is written.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ impl Reporter {
         if let Some(Err(error)) = written {
             self.note(&format!(
                 "{} is missing in the journal, which cannot be written: {error}",
-                video.display()
+                printable(video)
             ));
         }
     }
@@ -108,7 +109,7 @@ impl Reporter {
                 };
                 // The templates are constants; the default style stands in were one mistyped.
                 bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
-                bar.set_prefix(video.display().to_string());
+                bar.set_prefix(printable(video).to_string());
                 self.bar = Some(bar);
             }
             Style::Json => Event::Started { video, announced_frames }.emit(),
@@ -142,7 +143,7 @@ impl Reporter {
         let left = seconds_left.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
         let fps = progress.frames_per_second();
         let all = self.of_all("; ");
-        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", video.display(), progress.frames));
+        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", printable(video), progress.frames));
     }
 
     /// How far all videos are, behind `separator`; nothing where there is one.
@@ -199,7 +200,7 @@ impl Reporter {
         }
         self.say(&format!(
             "{}: {} frames at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
-            report.output.display(),
+            printable(&report.output),
             report.frames,
             report.frame_rate,
             report.frames_with_people,
@@ -210,7 +211,7 @@ impl Reporter {
             self.say(&format!(
                 "{}: variable frame rate, {:.1} to {:.1} ms between frames; the .pose file holds every frame and the \
                  average rate",
-                video.display(),
+                printable(video),
                 shortest.as_secs_f64() * 1e3,
                 longest.as_secs_f64() * 1e3,
             ));
@@ -220,14 +221,14 @@ impl Reporter {
         {
             self.say(&format!(
                 "{}: its header announces {announced} frames, it holds {}; is it whole?",
-                video.display(),
+                printable(video),
                 report.frames
             ));
         }
         if report.decoding.damaged_packets > 0 {
             self.say(&format!(
                 "{}: {} pieces are damaged; frames may be missing or spoilt there",
-                video.display(),
+                printable(video),
                 report.decoding.damaged_packets
             ));
         }
@@ -235,8 +236,8 @@ impl Reporter {
 
     /// Videos need no work.
     pub fn skipped(&mut self, videos: &[(Job, String)]) {
-        for (Job { video, .. }, reason) in videos {
-            self.tally.skipped();
+        for (Job { video, output }, reason) in videos {
+            self.tally.skipped(output);
             if self.style == Style::Json || videos.len() <= SCREEN {
                 self.say_skipped(video, reason);
             }
@@ -248,14 +249,14 @@ impl Reporter {
 
     /// A video needs no work any more.
     pub fn exists(&mut self, video: &Path, output: &Path) {
-        self.tally.exists(video);
-        self.say_skipped(video, &format!("{} exists by now", output.display()));
+        self.tally.exists(video, output);
+        self.say_skipped(video, &format!("{} exists by now", printable(output)));
     }
 
     fn say_skipped(&self, video: &Path, reason: &str) {
         match self.style {
             Style::Json => Event::Skipped { video, reason }.emit(),
-            _ => self.say(&format!("{}: skipped: {reason}", video.display())),
+            _ => self.say(&format!("{}: skipped: {reason}", printable(video))),
         }
     }
 
@@ -266,12 +267,18 @@ impl Reporter {
         self.trouble(video, reason);
     }
 
+    /// Something that may hold videos cannot be looked at.
+    pub fn unreadable(&mut self, path: &Path, reason: &str) {
+        self.tally.unreadable(path, reason);
+        self.trouble(path, reason);
+    }
+
     /// Something went wrong with a video that is done, or will be.
     pub fn trouble(&mut self, video: &Path, reason: &str) {
         self.clear();
         match self.style {
             Style::Json => Event::Failed { video, reason }.emit(),
-            _ => self.say(&format!("{}: {reason}", video.display())),
+            _ => self.say(&format!("{}: {reason}", printable(video))),
         }
     }
 
@@ -281,7 +288,7 @@ impl Reporter {
         self.clear();
         let written = failed_list.as_ref().map(|list| self.tally.write_failed(list));
         if let (Some(Err(error)), Some(list)) = (&written, &failed_list) {
-            self.note(&format!("cannot write the list of failed videos {}: {error}", list.display()));
+            self.note(&format!("cannot write the list of failed videos {}: {error}", printable(list)));
         }
         if !self.tally.has_several() {
             return;
@@ -301,7 +308,7 @@ impl Reporter {
     }
 
     fn say(&self, text: &str) {
-        eprintln!("{text}");
+        terminal::say(text);
     }
 }
 

@@ -122,8 +122,8 @@ enum SlurmError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("no submission in {}: `oppose-native slurm submit` makes one", printable(.0))]
     NoRun(PathBuf),
-    #[error("{} has a tab or a line break in its name, which the lists of the tasks cannot hold: rename it", printable(.0))]
-    Unlistable(PathBuf),
+    #[error("the option {0:?} has a line break in it, which a line of #SBATCH cannot hold")]
+    LineBreak(String),
     #[error("{0}")]
     Unknown(String),
     #[error("cannot start {program}: {source}; is this a node from which jobs are submitted?")]

@@ -2,29 +2,37 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::path::Path;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oppose::batch::Job;
 use oppose::batch::slurm::{Run, Settings};
-use oppose::video;
-use rayon::prelude::*;
 
-use super::super::plan::{self, Inputs};
-use super::super::terminal::{print, printable};
+use super::super::plan::{self, Inputs, Plan};
+use super::super::terminal::{print, printable, say};
 use super::super::{Outcome, done};
 use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, failed, queued, recorded};
 
 pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = &arguments.output;
-    std::fs::create_dir_all(output).map_err(failed("create the folder", output))?;
-    let output = output.canonicalize().map_err(failed("read", output))?;
-    // The lists have whole paths. What does not exist is told of when it is planned.
+    if !arguments.dry_run {
+        fs::create_dir_all(output).map_err(failed("create the folder", output))?;
+        say(format_args!("looking for videos in {}", printable(&arguments.input)));
+    }
+    let output = whole_path(output).map_err(failed("read", output))?;
+    // The lists have whole paths. What does not exist is reported when it is planned.
     let input = [arguments.input.canonicalize().unwrap_or_else(|_| arguments.input.clone())];
     let inputs = Inputs { paths: &input, list: None, recursive: arguments.recursive };
-    let jobs = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
-    plan::sweep(&jobs);
-    plan::check_outputs(&jobs)?;
+    let Plan { jobs, problems } = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
+    for (path, reason) in &problems {
+        say(format_args!("{}: {reason}", printable(path)));
+    }
+    if !arguments.dry_run {
+        plan::sweep(&jobs);
+        plan::check_outputs(&jobs)?;
+    }
 
     let mut sbatch = vec![
         format!("--partition={}", arguments.partition),
@@ -36,9 +44,17 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         sbatch.push(format!("--gpus={}", arguments.gpus));
     }
     sbatch.extend(arguments.sbatch.iter().cloned());
+    if let Some(option) = sbatch.iter().find(|option| option.contains(['\n', '\r'])) {
+        return Err(SlurmError::LineBreak(option.clone()));
+    }
     let image = match &arguments.sif {
         Some(image) => Some(image.canonicalize().map_err(failed("find the image", image))?),
         None => None,
+    };
+    let working_folder = env::current_dir().map_err(failed("find", Path::new("this folder")))?;
+    let folders = match &image {
+        Some(_) => folders_of(&input[0], &jobs, &arguments.options, &working_folder),
+        None => Vec::new(),
     };
     let settings = Settings {
         jobs: arguments.jobs as usize,
@@ -47,9 +63,50 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         image,
         program: env::current_exe().map_err(failed("find", Path::new("this program")))?,
         options: arguments.options.clone(),
-        working_folder: env::current_dir().map_err(failed("find", Path::new("this folder")))?,
+        working_folder,
+        folders,
     };
-    submit_missing(&output, jobs, &settings, arguments.dry_run)
+    let outcome = submit_missing(&output, jobs, &settings, arguments.dry_run)?;
+    Ok(if problems.is_empty() { outcome } else { Outcome::SomeFailed })
+}
+
+/// A path that is the same from every folder, of what may not be there yet.
+fn whole_path(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
+        other => other,
+    }
+}
+
+/// The folders that a container has to see: of the videos, wherever links lead, of the models, and of what else the
+/// options name.
+fn folders_of(input: &Path, jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
+    let folder_of =
+        |path: PathBuf| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) };
+    let mut folders: Vec<PathBuf> = folder_of(input.to_owned()).into_iter().collect();
+    for job in jobs {
+        let Ok(real) = job.video.canonicalize() else { continue };
+        if !folders.iter().any(|folder| real.starts_with(folder)) {
+            folders.extend(folder_of(real));
+        }
+    }
+    let values =
+        options.iter().map(|option| option.split_once('=').map_or(option.as_str(), |(_, value)| value));
+    let is_given = |name: &str| options.iter().any(|option| option.split('=').next() == Some(name));
+    let models = match is_given("--model-folder") || is_given("--model_folder") {
+        true => None,
+        false => env::var_os("OPPOSE_MODELS").map(PathBuf::from),
+    };
+    let named = values.map(PathBuf::from).chain(models);
+    for path in
+        named.map(|path| working_folder.join(path)).filter(|path| path.exists() && path != working_folder)
+    {
+        let real = path.canonicalize().ok();
+        folders.extend([Some(path), real].into_iter().flatten().filter_map(folder_of));
+    }
+    folders.sort();
+    folders.dedup();
+    folders
 }
 
 pub fn resume(arguments: &ResumeArguments) -> Result<Outcome, SlurmError> {
@@ -67,12 +124,10 @@ fn submit_missing(
     dry_run: bool,
 ) -> Result<Outcome, SlurmError> {
     let of = jobs.len();
-    if let Some(job) =
-        jobs.iter().find(|job| !plan::is_listable(&job.video) || !plan::is_listable(&job.output))
-    {
-        return Err(SlurmError::Unlistable(job.video.clone()));
-    }
     let runs = Run::all(output).map_err(failed("read", output))?;
+    if !dry_run {
+        say(format_args!("{of} videos found; looking which of them are done"));
+    }
     let mut sorted = done::sort(jobs, &recorded(output, &runs)?);
     if let Some((_, reason)) = sorted.unknown.first() {
         return Err(SlurmError::Unknown(reason.clone()));
@@ -105,20 +160,23 @@ fn submit_missing(
         return Ok(Outcome::AllDone);
     }
     let count = missing.len();
+    // By the sizes of the files: to open all videos would keep the login node busy.
     let jobs: Vec<(Job, u64)> = missing
-        .into_par_iter()
+        .into_iter()
         .map(|job| {
-            let work = length(&job.video);
+            let work = plan::work(&job.video);
             (job, work)
         })
         .collect();
-    let run = Run::prepare(output, &jobs, settings).map_err(failed("write the submission into", output))?;
-    let script = run.script();
     if dry_run {
-        print!("{}", std::fs::read_to_string(&script).map_err(failed("read", &script))?);
-        std::fs::remove_dir_all(&run.folder).map_err(failed("remove", &run.folder))?;
+        let script = Run::preview(output, &jobs, settings).map_err(failed("read", output))?;
+        // A reader that has gone away has read enough.
+        let _ = io::stdout().write_all(&script);
         return Ok(Outcome::AllDone);
     }
+    say(format_args!("submitting {count} videos"));
+    let run = Run::prepare(output, &jobs, settings).map_err(failed("write the submission into", output))?;
+    let script = run.script();
     let array = call("sbatch", Command::new("sbatch").arg("--parsable").arg(&script))?;
     let array = array.trim().split(';').next().unwrap_or_default().to_owned();
     run.keep_array(&array).map_err(failed("write into", &run.folder))?;
@@ -128,12 +186,4 @@ fn submit_missing(
     ));
     print(format_args!("oppose-native slurm status {}", printable(output)));
     Ok(Outcome::AllDone)
-}
-
-/// How much there is to do: frames where the file announces them, else its size in what a frame may take.
-fn length(path: &Path) -> u64 {
-    const BYTES_OF_A_FRAME: u64 = 10_000;
-    let announced =
-        video::open(path, &video::Options::default()).ok().and_then(|video| video.info().announced_frames);
-    announced.unwrap_or_else(|| path.metadata().map_or(1, |file| file.len() / BYTES_OF_A_FRAME))
 }
