@@ -46,7 +46,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let output = folder.path();
-//! let paths = video::videos_below("assets".as_ref())?;
+//! let paths = video::videos_below("assets".as_ref())?.videos;
 //! let videos = paths.iter().map(|path| {
 //!     let opened = path.clone();
 //!     let output = output.join(path.file_stem().unwrap_or_default()).with_extension("pose");

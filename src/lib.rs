@@ -31,6 +31,7 @@
 //! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
 //! * [`inspect`] says how good a `.pose` file is, and how far two are apart.
+//! * [`output_file`] writes files that appear whole or not at all.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
 pub mod batch;
@@ -39,6 +40,7 @@ pub mod engine;
 pub mod gpu;
 pub mod guide;
 pub mod inspect;
+pub mod output_file;
 pub mod people;
 pub mod pipeline;
 pub mod pose;

@@ -49,7 +49,7 @@ fn write_folder(folder: &Path) {
         for index in (0..people * 137).filter(|index| index % 11 == 0) {
             pose.coordinates_mut()[2 * index..][..2].fill(0.0);
         }
-        fs::write(folder.join(file_name("clip", frame)), to_json(&pose)).unwrap();
+        fs::write(folder.join(file_name("clip", frame)), to_json(&pose).unwrap()).unwrap();
     }
 }
 

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::names;
-use oppose::engine::{Engine, EngineError};
+use oppose::engine::{Engine, EngineError, EngineInfo};
 use oppose::pipeline::{self, Cancel, Event, Options, PipelineError, Stop, Video};
 use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
-use oppose::video::{DecodeSummary, Frame, FrameRate, Source, VideoError, VideoInfo};
+use oppose::video::{DecodeSummary, Frame, FrameRate, Source, SourceError, VideoError, VideoInfo};
 
 /// Frames whose first pixel counts them; breaks after `breaks_after`.
 struct Counting {
@@ -33,15 +33,15 @@ impl Source for Counting {
         &self.info
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         if self.next == self.frames {
             let error = VideoError::Truncated { frames: self.frames, announced: 2 * self.frames };
-            return if self.breaks { Err(error) } else { Ok(None) };
+            return if self.breaks { Err(error.into()) } else { Ok(None) };
         }
         let mut pixels = vec![0; 32 * 16 * 3];
         pixels[..8].copy_from_slice(&self.next.to_le_bytes());
         self.next += 1;
-        Ok(Frame::new(self.next - 1, None, 32, 16, pixels))
+        Ok(Some(Frame::new(self.next - 1, None, 32, 16, pixels)?))
     }
 
     fn summary(&self) -> DecodeSummary {
@@ -72,8 +72,8 @@ fn gathering(batch: usize) -> Gathering {
 }
 
 impl Engine for Gathering {
-    fn name(&self) -> &'static str {
-        "gathering"
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        Ok(EngineInfo::new("gathering", "cpu", "none", 137))
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -93,7 +93,7 @@ impl Engine for Gathering {
         let in_flight = self.waiting.len() + self.ready.len();
         assert!(in_flight < self.capacity(), "{in_flight} frames are in flight already");
         if self.fails_at == Some(frame.index()) {
-            return Err(EngineError::Other("out of order".into()));
+            return Err(EngineError::failed("out of order"));
         }
         self.waiting.push_back(frame);
         if self.waiting.len() == self.batch {
@@ -109,6 +109,9 @@ impl Engine for Gathering {
     }
 
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        if self.ready.is_empty() {
+            self.ready.append(&mut self.waiting);
+        }
         let Some(frame) = self.ready.pop_front() else { return Ok(false) };
         let number = u64::from_le_bytes(frame.pixels()[..8].try_into().unwrap());
         pose.reset(number as usize % 4, 137, 2);
@@ -241,9 +244,8 @@ fn run_all(
     engine: &mut Gathering,
     folder: &Path,
 ) -> (Vec<String>, Result<(), Stop>) {
-    let videos = sources.into_iter().enumerate().map(|(number, source)| Video {
-        open: Box::new(move || Ok(source)),
-        output: folder.join(format!("{number}.pose")),
+    let videos = sources.into_iter().enumerate().map(|(number, source)| {
+        Video::new(folder.join(format!("{number}.pose")), move || Ok::<_, SourceError>(source))
     });
     let mut told = Vec::new();
     let stopped = pipeline::run_all(videos, engine, &Options::default(), &mut |number, event| match event {
@@ -251,6 +253,7 @@ fn run_all(
         Event::Started { .. } => told.push(format!("{number} starts")),
         Event::Done(report) => told.push(format!("{number} has {}", report.frames)),
         Event::Failed(error) => told.push(format!("{number}: {error}")),
+        other => panic!("{other:?}"),
     });
     (told, stopped)
 }
@@ -262,7 +265,7 @@ fn videos_follow_each_other_without_a_pause() {
     let lengths = [3, 0, 20, 2, 6];
     let (told, stopped) =
         run_all(lengths.map(|frames| counting(frames, false)).into(), &mut engine, folder.path());
-    assert_eq!(stopped, Ok(()));
+    assert!(stopped.is_ok(), "{stopped:?}");
     let starts = (0..5).map(|number| format!("{number} starts"));
     let ends = ["0 has 3", "1: no frame", "2 has 20", "3 has 2", "4 has 6"];
     for (pair, (start, end)) in told.chunks(2).zip(starts.zip(ends)) {
@@ -283,7 +286,7 @@ fn a_broken_video_does_not_disturb_its_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let sources = vec![counting(10, false), counting(5, true), counting(9, false)];
     let (told, stopped) = run_all(sources, &mut gathering(4), folder.path());
-    assert_eq!(stopped, Ok(()));
+    assert!(stopped.is_ok(), "{stopped:?}");
     assert!(told[3].starts_with("1: ") && told[3].contains("1.partial.pose"), "{told:?}");
     assert_eq!(names(folder.path()), ["0.pose", "1.partial.pose", "2.pose"]);
     let kept = Pose::read_file(&folder.path().join("1.partial.pose")).unwrap();
@@ -296,12 +299,154 @@ fn where_the_engine_fails_the_videos_that_are_left_are_known() {
     let mut engine = Gathering { fails_at: Some(12), ..gathering(4) };
     let sources = vec![counting(6, false), counting(11, false), counting(30, false), counting(3, false)];
     let (told, stopped) = run_all(sources, &mut engine, folder.path());
-    assert_eq!(stopped, Err(Stop::Engine));
-    // The third's frames were going in, but results of the second were awaited, or those of the third.
-    let last = told.last().unwrap();
-    assert!(last.contains("out of order") && last.contains("partial.pose"), "{told:?}");
+    let Err(Stop::Engine(death)) = stopped else { panic!("{stopped:?}") };
+    assert_eq!(death.error.to_string(), "out of order");
+    // The third video's frames were going in; results of the second may still have been awaited.
+    let suspects: Vec<usize> = death.suspects.iter().map(|suspect| suspect.video).collect();
+    assert!(suspects.contains(&2) && !suspects.contains(&0) && !suspects.contains(&3), "{suspects:?}");
     assert!(told.contains(&"0 has 6".into()) && !told.iter().any(|told| told.starts_with('3')), "{told:?}");
     assert!(!folder.path().join("2.pose").exists() && !folder.path().join("3.pose").exists());
+}
+
+/// A buffer of the wrong length is an error of the video, not its end.
+#[test]
+fn a_wrong_buffer_is_not_the_end_of_the_video() {
+    struct Wrong(Box<dyn Source>);
+    impl Source for Wrong {
+        fn info(&self) -> &VideoInfo {
+            self.0.info()
+        }
+        fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+            match self.0.next_frame()? {
+                Some(frame) if frame.index() == 3 => Ok(Some(Frame::new(3, None, 32, 16, vec![0; 5])?)),
+                // Of a size that the video did not announce.
+                Some(frame) if frame.index() == 7 => Ok(Some(Frame::new(7, None, 16, 32, vec![0; 1536])?)),
+                frame => Ok(frame),
+            }
+        }
+        fn summary(&self) -> DecodeSummary {
+            self.0.summary()
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.pose");
+    let wrong = Box::new(Wrong(counting(100, false)));
+    let error = run(wrong, &mut gathering(2), &path, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("a frame of 32x16 pixels has 1536 bytes of BGR, but the buffer has 5"), "{error}");
+    let mut late = Wrong(counting(100, false));
+    for _ in 0..4 {
+        let _ = late.next_frame();
+    }
+    let error = run(Box::new(late), &mut gathering(2), &path, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("frame 7 is 16x32 pixels, but the video was announced as 32x16"), "{error}");
+    assert!(!path.exists());
+}
+
+/// A defect in a decoder costs one video.
+#[test]
+fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
+    struct Panicking(Box<dyn Source>);
+    impl Source for Panicking {
+        fn info(&self) -> &VideoInfo {
+            self.0.info()
+        }
+        fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+            match self.0.next_frame()? {
+                Some(frame) if frame.index() == 3 => panic!("a defect of the decoder"),
+                frame => Ok(frame),
+            }
+        }
+        fn summary(&self) -> DecodeSummary {
+            self.0.summary()
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let video = |number: usize| {
+        Video::new(
+            folder.path().join(format!("{number}.pose")),
+            move || -> Result<Box<dyn Source>, SourceError> {
+                match number {
+                    1 => Ok(Box::new(Panicking(counting(30, false)))),
+                    2 => panic!("a defect in opening"),
+                    _ => Ok(counting(30, false)),
+                }
+            },
+        )
+    };
+    let mut failed = Vec::new();
+    let mut done = Vec::new();
+    let videos = (0..4).map(video);
+    let stopped =
+        pipeline::run_all(videos, &mut gathering(2), &Options::default(), &mut |number, event| match event {
+            Event::Failed(error) => failed.push((number, error.to_string())),
+            Event::Done(report) => done.push((number, report.frames)),
+            _ => {}
+        });
+    assert!(stopped.is_ok(), "{stopped:?}");
+    assert_eq!(done, [(0, 30), (3, 30)]);
+    assert!(
+        matches!(&failed[..], [(1, first), (2, second)]
+        if first.contains("a defect of the decoder") && first.contains("1.partial.pose") && second.contains("a defect in opening")),
+        "{failed:?}"
+    );
+}
+
+/// An engine that dies between two videos is not blamed on the second, and is never taken for unsuitable.
+#[test]
+fn a_death_before_the_next_video_is_blamed_on_the_one_in_flight() {
+    struct Dying {
+        engine: Gathering,
+        pushed: u64,
+        dies_after: u64,
+    }
+    impl Dying {
+        fn check(&self) -> Result<(), EngineError> {
+            (self.pushed < self.dies_after).then_some(()).ok_or_else(|| EngineError::failed("it died"))
+        }
+    }
+    impl Engine for Dying {
+        fn info(&mut self) -> Result<EngineInfo, EngineError> {
+            self.engine.info()
+        }
+        fn skeleton(&self) -> &'static Skeleton {
+            self.engine.skeleton()
+        }
+        fn capacity(&self) -> usize {
+            8
+        }
+        fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
+            self.check()?;
+            self.engine.start_video(info)
+        }
+        fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+            self.check()?;
+            self.pushed += 1;
+            self.engine.push(frame)
+        }
+        fn flush(&mut self) -> Result<(), EngineError> {
+            self.check()?;
+            self.engine.flush()
+        }
+        fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+            self.check()?;
+            self.engine.pop(pose)
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = Dying { engine: gathering(8), pushed: 0, dies_after: 5 };
+    let videos = [5, 30, 30].into_iter().enumerate().map(|(number, frames)| {
+        Video::new(folder.path().join(format!("{number}.pose")), move || {
+            Ok::<_, SourceError>(counting(frames, false))
+        })
+    });
+    let stopped = pipeline::run_all(videos, &mut engine, &Options::default(), &mut |number, event| {
+        assert!(!matches!(event, Event::Failed(_) | Event::Done(_)), "{number}: {event:?}");
+    });
+    let Err(Stop::Engine(death)) = stopped else { panic!("{stopped:?}") };
+    assert!(
+        matches!(&death.suspects[..], [suspect] if suspect.video == 0 && suspect.frame == 0),
+        "{death:?}"
+    );
 }
 
 /// A source that never gives a frame, as a silent pipe.
@@ -312,7 +457,7 @@ impl Source for Silent {
         &self.0
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         loop {
             std::thread::sleep(Duration::from_secs(60));
         }

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Need, bytes, output, repository, trial};
-use oppose::video::{self, Options, Rotate, Source, VideoError};
+use oppose::video::{self, Options, Rotate, Source, SourceError, VideoError};
 
 /// Name, frames, frames per second, width, height.
 type Clip = (&'static str, u64, &'static str, u32, u32);
@@ -53,7 +53,7 @@ fn open(path: &Path) -> Result<Box<dyn Source>, VideoError> {
 
 /// The message of the error that reading this file to its end gives.
 fn failure(path: &Path) -> String {
-    let read = || -> Result<(), VideoError> {
+    let read = || -> Result<(), SourceError> {
         let mut video = open(path)?;
         while video.next_frame()?.is_some() {}
         Ok(())
@@ -365,7 +365,9 @@ fn cut_off(name: &str, options: &[&str]) {
         }
     };
     assert!((1..50).contains(&frames), "{frames} frames");
-    let VideoError::Truncated { frames: held, announced } = error else { panic!("{name}: {error}") };
+    let Some(&VideoError::Truncated { frames: held, announced }) = error.downcast_ref() else {
+        panic!("{name}: {error}")
+    };
     // Where the header tells the length only, the number of frames is taken from it.
     assert!(held == frames && (50..=53).contains(&announced), "{name}: {error}");
 }
@@ -448,7 +450,7 @@ const READ_STDIN: &str = "OPPOSE_TEST_READ_STDIN";
 
 /// What standard input holds, in words.
 fn describe_stdin() -> String {
-    let read = || -> Result<u64, VideoError> {
+    let read = || -> Result<u64, SourceError> {
         let mut video = open(Path::new(video::STDIN))?;
         while video.next_frame()?.is_some() {}
         Ok(video.summary().frames)

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::journal::{RecordedDone, VideoState};
 use crate::pose::{Pose, PoseError};
 
 /// What was found there.
@@ -22,14 +23,18 @@ pub enum Existing {
     Unknown(PoseError),
 }
 
-/// Looks at the place of an output; `recorded` are the frames it has by the journal's word.
-pub fn look(output: &Path, recorded: Option<u64>) -> Existing {
+/// Looks at the place of an output. `recorded` is what the journal knows of it, `video` what the video is like now.
+pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&VideoState>) -> Existing {
+    let change = || video?.change_since(recorded?.source.as_ref()?);
     match Pose::check_file(output) {
-        Ok(frames) if recorded.is_some_and(|recorded| recorded != frames) => Existing::Other(format!(
-            "has {frames} frames, but {} by the journal",
-            recorded.unwrap_or_default()
+        Ok(frames) if recorded.is_some_and(|recorded| recorded.frames != frames) => Existing::Other(format!(
+            "has {frames} frames, but the journal recorded {}",
+            recorded.map_or(0, |recorded| recorded.frames)
         )),
-        Ok(frames) => Existing::Complete { frames },
+        Ok(frames) => match change() {
+            Some(change) => Existing::Other(change),
+            None => Existing::Complete { frames },
+        },
         Err(PoseError::Io { source, .. })
             if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {

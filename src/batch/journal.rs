@@ -1,11 +1,14 @@
 //! The journal: a line of JSON for each video that was worked on, in the folder of the outputs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineInfo;
@@ -27,6 +30,9 @@ pub struct Entry {
     pub video: PathBuf,
     /// The `.pose` file; an absolute path, as far as it is text.
     pub output: PathBuf,
+    /// What the video was like when it was given to be worked on; not in the journals of earlier versions.
+    #[serde(flatten)]
+    pub source: Option<VideoState>,
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -37,6 +43,56 @@ pub struct Entry {
     pub worker: Option<usize>,
     /// What computed it: the engine of that very worker. Empty where none was open yet.
     pub engine: EngineInfo,
+}
+
+/// Size and age of a video's file, or of all files of a folder of pictures: what tells whether it is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoState {
+    /// Bytes.
+    pub video_bytes: u64,
+    /// When it was changed last, in whole seconds since 1970: file systems differ in what they keep beyond.
+    pub video_modified: u64,
+}
+
+impl VideoState {
+    /// That of a video now; `None` for standard input, and where the system does not say.
+    pub fn of(video: &Path) -> Option<Self> {
+        if video == Path::new(video::STDIN) {
+            return None;
+        }
+        let found = fs::metadata(video).ok()?;
+        if !found.is_dir() {
+            return Some(Self { video_bytes: found.len(), video_modified: modified(&found) });
+        }
+        let mut state = Self { video_bytes: 0, video_modified: 0 };
+        for entry in fs::read_dir(video).ok()?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            if let Ok(found) = fs::metadata(entry.path())
+                && found.is_file()
+            {
+                state.video_bytes += found.len();
+                state.video_modified = state.video_modified.max(modified(&found));
+            }
+        }
+        Some(state)
+    }
+
+    /// What has changed since `earlier`, as the end of a sentence that begins with the output's name.
+    pub fn change_since(&self, earlier: &Self) -> Option<String> {
+        if self.video_bytes != earlier.video_bytes {
+            let (now, then) = (self.video_bytes, earlier.video_bytes);
+            return Some(format!("was made when its video had {then} bytes; it now has {now}"));
+        }
+        (self.video_modified > earlier.video_modified)
+            .then(|| "was made before its video was last changed".to_owned())
+    }
+}
+
+fn modified(found: &Metadata) -> u64 {
+    let since = found.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// How a video ended.
@@ -75,6 +131,8 @@ pub enum Outcome {
     },
     /// It was begun. Where no other outcome follows, the run was ended from outside while it was being processed.
     Started,
+    /// The user stopped the run before its end.
+    Stopped,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -113,16 +171,39 @@ pub struct Journal {
     has_workers: bool,
     /// Whether the last line may have been written in part.
     is_cut_off: bool,
+    /// The videos as they were before they were opened: one that grows meanwhile must not pass for a whole one.
+    states: HashMap<PathBuf, VideoState>,
 }
 
 impl Journal {
     /// Opens a journal to add to, or begins one.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be written, or what is there is no journal: a symbolic link, no regular file, or a file of other
+    /// contents, such as a video.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { file, engines: BTreeMap::new(), has_workers: false, is_cut_off: false })
+        let mut options = File::options();
+        let mut file = open_regular(options.create(true).append(true).read(true), path)?;
+        if !is_journal(&file)? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is there already and is no journal, and is left as it is",
+            ));
+        }
+        let mut last = [b'\n'];
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let is_cut_off = last != [b'\n'];
+        let (engines, states) = (BTreeMap::new(), HashMap::new());
+        Ok(Self { file, engines, has_workers: false, is_cut_off, states })
+    }
+
+    /// Notes what these videos are like, before they are worked on.
+    pub fn expect<'a>(&mut self, videos: impl IntoIterator<Item = &'a Path>) {
+        let states = videos.into_iter().filter_map(|video| Some((video.to_owned(), VideoState::of(video)?)));
+        self.states.extend(states);
     }
 
     /// Says which engine a worker has from now on.
@@ -141,6 +222,7 @@ impl Journal {
             time,
             video: absolute(video),
             output: absolute(output),
+            source: self.states.get(video).copied(),
             outcome,
             version: env!("CARGO_PKG_VERSION").into(),
             worker: self.has_workers.then_some(worker),
@@ -163,16 +245,110 @@ fn absolute(path: &Path) -> PathBuf {
     PathBuf::from(whole.as_deref().unwrap_or(path).to_string_lossy().into_owned())
 }
 
-/// How many frames the outputs have by the word of journals, each by its last one.
+/// Opens a file that has to be a regular one, without following a link in its last place and without waiting for
+/// anybody, as opening a pipe does.
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = options.custom_flags(flags.bits() as i32).open(path).map_err(|error| {
+        match error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+            true => {
+                io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link, which is not followed")
+            }
+            false => error,
+        }
+    })?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
+/// Whether a file is a journal, judged by its beginning: it is empty, or an entry is among its first lines. A journal
+/// whose only line was cut off counts too.
+fn is_journal(file: &File) -> io::Result<bool> {
+    let mut beginning = Vec::new();
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(0))?;
+    reader.take(LONGEST_LINE).read_to_end(&mut beginning)?;
+    let mut lines = beginning.split(|&byte| byte == b'\n');
+    Ok(beginning.iter().all(u8::is_ascii_whitespace)
+        || ENTRY_BEGINNING.starts_with(&beginning)
+        || lines
+            .any(|line| line.starts_with(ENTRY_BEGINNING) || serde_json::from_slice::<Entry>(line).is_ok()))
+}
+
+/// How every entry begins.
+const ENTRY_BEGINNING: &[u8] = b"{\"time\":";
+
+/// What journals know of an output.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The last time that it was completed.
+    pub done: Option<RecordedDone>,
+    /// Where nothing else came of its video since: the crash.
+    pub crash: Option<RecordedCrash>,
+    /// How often a run was ended from outside while its video was being processed, since the last outcome.
+    pub interruptions: u32,
+}
+
+/// A completed output, as recorded.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RecordedDone {
+    /// Frames in it.
+    pub frames: u64,
+    /// The video that it was made of.
+    pub source: Option<VideoState>,
+    /// What computed it.
+    pub engine: Arc<EngineInfo>,
+}
+
+/// A video that ended the engine or its process, twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedCrash {
+    /// How.
+    pub reason: String,
+    /// The video that did it.
+    pub source: Option<VideoState>,
+    /// The version of the program that it happened to.
+    pub version: String,
+}
+
+/// What journals know of the outputs, by the order of time.
 ///
 /// # Errors
 /// A journal is there and cannot be read.
-pub fn recorded_frames(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, u64>> {
-    let mut recorded = HashMap::new();
+pub fn recorded(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, Recorded>> {
+    let mut entries = Vec::new();
     for journal in journals {
-        for entry in read(journal)? {
-            if let Outcome::Done { frames, .. } = entry.outcome {
-                recorded.insert(entry.output, frames);
+        entries.extend(read(journal)?);
+    }
+    // Within a second, the order of the lines.
+    entries.sort_by_key(|entry| entry.time);
+    let mut engines: Vec<Arc<EngineInfo>> = Vec::new();
+    let mut recorded: HashMap<PathBuf, Recorded> = HashMap::new();
+    for Entry { output, source, outcome, version, engine, .. } in entries {
+        let known = recorded.entry(output).or_default();
+        match outcome {
+            Outcome::Started => known.interruptions += 1,
+            Outcome::Stopped => known.interruptions = known.interruptions.saturating_sub(1),
+            Outcome::Done { frames, .. } => {
+                // There are few engines and many outputs.
+                let engine = match engines.iter().find(|known| ***known == engine) {
+                    Some(known) => Arc::clone(known),
+                    None => {
+                        engines.push(Arc::new(engine));
+                        Arc::clone(&engines[engines.len() - 1])
+                    }
+                };
+                *known =
+                    Recorded { done: Some(RecordedDone { frames, source, engine }), ..Recorded::default() };
+            }
+            Outcome::Failed { reason, crashed } => {
+                let crash = crashed.then_some(RecordedCrash { reason, source, version });
+                *known = Recorded { done: known.done.take(), crash, interruptions: 0 };
             }
         }
     }
@@ -182,9 +358,9 @@ pub fn recorded_frames(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, u64>
 /// Reads a journal; none is an empty one. Lines that are no entries, as one that was cut off, are left out.
 ///
 /// # Errors
-/// It is there and cannot be read.
+/// It is there and cannot be read, or is a link or no regular file.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    match File::open(path) {
+    match open_regular(File::options().read(true), path) {
         Ok(file) => read_from(BufReader::new(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
@@ -207,14 +383,20 @@ pub fn read_from(mut journal: impl BufRead) -> io::Result<Vec<Entry>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    fn failed() -> Outcome {
+        Outcome::Failed { reason: "no \"video\"\nat all".into(), crashed: false }
+    }
 
     #[test]
     fn a_journal_survives_damage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         assert_eq!(read(&path).unwrap(), []);
-        let failed = Outcome::Failed { reason: "no \"video\"\nat all".into(), crashed: false };
+        let failed = failed();
         let mut journal = Journal::open(&path).unwrap();
         journal.add(0, Path::new("a.mp4"), Path::new("a.pose"), failed.clone()).unwrap();
         // The end of a line that was cut off, and what a broken disk may leave.
@@ -225,5 +407,76 @@ mod tests {
         assert_eq!(entries.len(), 2);
         assert_eq!((&entries[0].outcome, entries[1].video.as_path()), (&failed, Path::new("/b")));
         assert!(entries[0].output.is_absolute());
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_swallows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        for cut in [&b"{\"ti"[..], b"{\"time\":12,\"vid"] {
+            fs::write(&path, cut).unwrap();
+            let mut journal = Journal::open(&path).unwrap();
+            journal.add(0, Path::new("/a"), Path::new("/a.pose"), failed()).unwrap();
+            journal.add(0, Path::new("/b"), Path::new("/b.pose"), failed()).unwrap();
+            drop(journal);
+            Journal::open(&path).unwrap().add(0, Path::new("/c"), Path::new("/c.pose"), failed()).unwrap();
+            assert_eq!(read(&path).unwrap().len(), 3);
+            assert!(!fs::read(&path).unwrap().windows(2).any(|pair| pair == b"\n\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_journal_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for contents in [&b"\0\0\0\x20ftypisom\n\0"[..], b"notes of mine\n", b"{\"a\":1}\n", b"[]"] {
+            fs::write(path("other"), contents).unwrap();
+            let error = Journal::open(&path("other")).unwrap_err();
+            assert!(error.to_string().contains("no journal"), "{error}");
+            assert_eq!(fs::read(path("other")).unwrap(), contents);
+        }
+        fs::write(path("target"), b"").unwrap();
+        symlink(path("target"), path("link")).unwrap();
+        symlink(path("absent"), path("dangling")).unwrap();
+        // `mkfifo`, which a plain `open` waits at.
+        let fifo = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+        assert!(fifo.unwrap().success());
+        for (name, reason) in [
+            ("link", "symbolic link"),
+            ("dangling", "symbolic link"),
+            ("pipe", "regular file"),
+            ("/dev/null", "regular file"),
+        ] {
+            for error in [Journal::open(&path(name)).unwrap_err(), read(&path(name)).unwrap_err()] {
+                assert!(error.to_string().contains(reason), "{name}: {error}");
+            }
+        }
+        assert!(!path("absent").exists());
+    }
+
+    #[test]
+    fn entries_tell_what_the_video_was_like_and_old_ones_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, video) = (folder.path().join(NAME), folder.path().join("a.mp4"));
+        fs::write(&video, b"12345").unwrap();
+        let mut journal = Journal::open(&path).unwrap();
+        journal.expect([video.as_path()]);
+        // It grows while it is worked on: what is recorded is what it was before.
+        fs::write(&video, b"1234567").unwrap();
+        journal.add(0, &video, Path::new("/a.pose"), failed()).unwrap();
+        let recorded = read(&path).unwrap()[0].source.unwrap();
+        assert_eq!(recorded.video_bytes, 5);
+        let now = VideoState::of(&video).unwrap();
+        assert!(now.change_since(&recorded).unwrap().contains("had 5 bytes; it now has 7"));
+        assert_eq!(now.change_since(&now), None);
+        let newer = VideoState { video_modified: now.video_modified + 1, ..now };
+        assert!(newer.change_since(&now).is_some() && now.change_since(&newer).is_none());
+
+        let text = fs::read_to_string(&path).unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let fields = old.as_object_mut().unwrap();
+        assert!(fields.remove("video_bytes").is_some() && fields.remove("video_modified").is_some());
+        fs::write(&path, old.to_string() + "\n").unwrap();
+        assert_eq!(read(&path).unwrap()[0].source, None);
     }
 }

@@ -8,8 +8,10 @@
 pub mod existing;
 mod in_process;
 pub mod journal;
+pub mod list;
 mod message;
 mod queue;
+pub mod resume;
 pub mod slurm;
 mod supervisor;
 mod worker;

@@ -4,15 +4,16 @@
 //! changes what tasks of an earlier one read. What is done is told by the outputs and journals, not by SLURM.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Job;
+use super::{Job, list};
+use crate::output_file::write_file;
 
 /// The folder below that of the outputs.
 pub const FOLDER: &str = ".oppose";
@@ -34,6 +35,9 @@ pub struct Settings {
     pub options: Vec<String>,
     /// The folder in which it runs, from which relative paths in the options start.
     pub working_folder: PathBuf,
+    /// Folders that a container has to see beside the outputs and the working folder: inputs, models.
+    #[serde(default)]
+    pub folders: Vec<PathBuf>,
 }
 
 /// One submission.
@@ -66,27 +70,52 @@ impl Run {
         Ok(numbers.into_iter().map(|number| Self { folder: folder.join(format!("run-{number}")) }).collect())
     }
 
-    /// Writes the lists and the script of a new submission for `jobs`, each with its share of the work.
+    /// The number after the largest there is: numbers of runs that were removed are not given out again.
+    fn next_number(outputs: &Path) -> io::Result<u32> {
+        let name = |run: &Self| run.folder.file_name()?.to_str()?.strip_prefix("run-")?.parse::<u32>().ok();
+        Ok(Self::all(outputs)?.last().and_then(name).unwrap_or(0).saturating_add(1))
+    }
+
+    /// Makes a new submission for `jobs`, each with its share of the work, in a folder that nobody else has.
     ///
     /// # Errors
     /// Something cannot be written.
     pub fn prepare(outputs: &Path, jobs: &[(Job, u64)], settings: &Settings) -> io::Result<Self> {
-        let number = Self::all(outputs)?.len() + 1;
-        let folder = fs::canonicalize(outputs)?.join(FOLDER).join(format!("run-{number}"));
-        fs::create_dir_all(folder.join("logs"))?;
-        let run = Self { folder };
+        let runs = fs::canonicalize(outputs)?.join(FOLDER);
+        fs::create_dir_all(&runs)?;
+        let mut number = Self::next_number(outputs)?;
+        let run = loop {
+            let folder = runs.join(format!("run-{number}"));
+            match fs::create_dir(&folder) {
+                Ok(()) => break Self { folder },
+                // Somebody submits at the same time.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        fs::create_dir(run.folder.join("logs"))?;
         let tasks = share_out(jobs, settings.jobs);
         for (task, jobs) in tasks.iter().enumerate() {
-            let mut list = fs::File::create(run.list(task))?;
+            let mut lines = Vec::new();
             for job in jobs {
-                let line = [job.video.as_os_str().as_bytes(), job.output.as_os_str().as_bytes()].join(&b'\t');
-                list.write_all(&line)?;
-                list.write_all(b"\n")?;
+                list::add_line(&mut lines, &job.video, &job.output, None);
             }
+            write_file(&run.list(task), &lines, false)?;
         }
-        fs::write(run.folder.join("settings.json"), serde_json::to_vec_pretty(settings)?)?;
-        fs::write(run.script(), script(&run.folder, tasks.len(), settings))?;
+        write_file(&run.folder.join("settings.json"), &serde_json::to_vec_pretty(settings)?, false)?;
+        write_file(&run.script(), &script(&run.folder, tasks.len(), settings), false)?;
         Ok(run)
+    }
+
+    /// The script that [`prepare`](Self::prepare) would write now. Nothing is written.
+    ///
+    /// # Errors
+    /// The submissions that there are cannot be read.
+    pub fn preview(outputs: &Path, jobs: &[(Job, u64)], settings: &Settings) -> io::Result<Vec<u8>> {
+        let number = Self::next_number(outputs)?;
+        let outputs = fs::canonicalize(outputs).or_else(|_| std::path::absolute(outputs))?;
+        let folder = outputs.join(FOLDER).join(format!("run-{number}"));
+        Ok(script(&folder, share_out(jobs, settings.jobs).len(), settings))
     }
 
     /// The script that is submitted.
@@ -112,7 +141,7 @@ impl Run {
     /// # Errors
     /// It cannot be written.
     pub fn keep_array(&self, array: &str) -> io::Result<()> {
-        fs::write(self.folder.join("array"), array)
+        write_file(&self.folder.join("array"), array.as_bytes(), true)
     }
 
     /// SLURM's number of the array, where it was submitted.
@@ -142,11 +171,8 @@ impl Run {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
-        let jobs = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
-            let tab = line.iter().position(|&byte| byte == b'\t')?;
-            Some(Job { video: path(&line[..tab]), output: path(&line[tab + 1..]) })
-        });
+        let jobs =
+            list::lines(&bytes).filter_map(|line| Some(Job { video: line.video, output: line.output? }));
         Ok(Some(jobs.collect()))
     }
 
@@ -184,52 +210,146 @@ fn share_out(jobs: &[(Job, u64)], tasks: usize) -> Vec<Vec<Job>> {
 }
 
 /// As one word for a shell.
-fn quoted(word: &[u8]) -> String {
-    format!("'{}'", String::from_utf8_lossy(word).replace('\'', "'\\''"))
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = word.split(|&byte| byte == b'\'').collect();
+    [b"'", parts.join(&b"'\\''"[..]).as_slice(), b"'"].concat()
+}
+
+fn quoted_path(path: &Path) -> Vec<u8> {
+    quoted(path.as_os_str().as_bytes())
+}
+
+/// As one word of an `#SBATCH` line: sbatch knows quotes and backslashes there, but no shell reads it.
+fn sbatch_word(word: &[u8]) -> Vec<u8> {
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-_=+./:,%@^[]".contains(byte) || *byte >= 128;
+    if !word.is_empty() && word.iter().all(is_plain) {
+        return word.to_vec();
+    }
+    let mut quoted = vec![b'"'];
+    for &byte in word {
+        if byte == b'"' || byte == b'\\' {
+            quoted.push(b'\\');
+        }
+        quoted.push(byte);
+    }
+    quoted.push(b'"');
+    quoted
+}
+
+/// An option of sbatch as it was given. `--name=value` keeps its value together; `--name value` are two words, as in a
+/// shell.
+fn sbatch_option(option: &str) -> Vec<u8> {
+    match option.split_once('=') {
+        Some((name, value)) if !name.contains(char::is_whitespace) => {
+            [name.as_bytes(), b"=", &sbatch_word(value.as_bytes())].concat()
+        }
+        _ => option.as_bytes().to_vec(),
+    }
+}
+
+/// The value of `--output` for the logs, or `None` where sbatch cannot be told the folder: it reads single lines, and
+/// a backslash in a name turns its `%a` off.
+fn log_pattern(folder: &Path) -> Option<Vec<u8>> {
+    let folder = folder.as_os_str().as_bytes();
+    if folder.iter().any(|byte| b"\n\r\\".contains(byte)) {
+        return None;
+    }
+    let escaped: Vec<u8> =
+        folder.iter().flat_map(|&byte| if byte == b'%' { vec![byte; 2] } else { vec![byte] }).collect();
+    Some(sbatch_word(&[&escaped, &b"/logs/%a.log"[..]].concat()))
+}
+
+/// What a container has to see, each folder once, those above others first.
+fn bound_folders<'a>(folder: &'a Path, settings: &'a Settings) -> BTreeSet<&'a Path> {
+    // That of the outputs holds `.oppose/run-N`.
+    let outputs = folder.ancestors().nth(2);
+    let folders = settings
+        .folders
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(outputs)
+        .chain([folder, &settings.working_folder]);
+    // The host's root over that of the image would be the end of it.
+    folders.filter(|folder| folder.parent().is_some()).collect()
+}
+
+/// A folder as an option of apptainer and singularity: the same inside as outside.
+fn bind_option(folder: &Path) -> Vec<u8> {
+    let bytes = folder.as_os_str().as_bytes();
+    if !bytes.iter().any(|byte| b":,\\\"\n".contains(byte)) {
+        return [b"--bind ", &quoted(bytes)[..]].concat();
+    }
+    // --bind takes these for its own punctuation; --mount reads fields as CSV does.
+    let doubled: Vec<u8> =
+        bytes.iter().flat_map(|&byte| if byte == b'"' { vec![byte; 2] } else { vec![byte] }).collect();
+    let mount = [b"type=bind,\"source=", &doubled[..], b"\",\"destination=", &doubled, b"\""].concat();
+    [b"--mount ", &quoted(&mount)[..]].concat()
 }
 
 /// What each task runs. Nothing in it depends on where SLURM copies it.
-fn script(folder: &Path, tasks: usize, settings: &Settings) -> String {
-    let place = quoted(folder.as_os_str().as_bytes());
+fn script(folder: &Path, tasks: usize, settings: &Settings) -> Vec<u8> {
     let limit = settings.limit.map(|limit| format!("%{limit}")).unwrap_or_default();
-    let mut lines = vec![
-        "#!/bin/bash".to_owned(),
-        "#SBATCH --job-name=oppose".into(),
-        format!("#SBATCH --array=0-{}{limit}", tasks - 1),
-        "#SBATCH --requeue".into(),
-        "#SBATCH --open-mode=append".into(),
-        format!("#SBATCH --output={}/logs/%a.log", folder.display()),
-        format!("#SBATCH --signal=B:USR1@{SECONDS_BEFORE_LIMIT}"),
+    let mut lines: Vec<Vec<u8>> = vec![
+        b"#!/bin/bash".into(),
+        b"#SBATCH --job-name=oppose".into(),
+        format!("#SBATCH --array=0-{}{limit}", tasks.saturating_sub(1)).into(),
+        b"#SBATCH --requeue".into(),
+        b"#SBATCH --open-mode=append".into(),
     ];
-    lines.extend(settings.sbatch.iter().map(|option| format!("#SBATCH {option}")));
-    lines.push(format!("folder={place}"));
-    lines.push(format!("cd {} || exit 2", quoted(settings.working_folder.as_os_str().as_bytes())));
-    match &settings.image {
-        None => lines.push(format!("program=({})", quoted(settings.program.as_os_str().as_bytes()))),
-        Some(image) => lines.push(format!(
-            "# Clusters hide it behind environment modules.\n\
-             if ! command -v apptainer singularity >/dev/null; then\n    \
-             for profile in /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do [ -r \"$profile\" ] && . \"$profile\"; done\n    \
-             module load apptainer 2>/dev/null || module load singularityce 2>/dev/null\n\
-             fi\n\
-             container=$(command -v apptainer || command -v singularity) || {{ echo 'no apptainer and no singularity on this node' >&2; exit 2; }}\n\
-             program=(\"$container\" exec --nv {} oppose-native)",
-            quoted(image.as_os_str().as_bytes())
-        )),
+    let logs = log_pattern(folder);
+    lines.push([b"#SBATCH --output=", logs.as_deref().unwrap_or(b"/dev/null")].concat());
+    lines.push(format!("#SBATCH --signal=B:USR1@{SECONDS_BEFORE_LIMIT}").into());
+    lines.extend(settings.sbatch.iter().map(|option| [b"#SBATCH ", &sbatch_option(option)[..]].concat()));
+    lines.push([b"folder=", &quoted_path(folder)[..]].concat());
+    if logs.is_none() {
+        lines.push(b"exec >>\"$folder/logs/$SLURM_ARRAY_TASK_ID.log\" 2>&1".into());
     }
-    let options: Vec<String> = settings.options.iter().map(|option| quoted(option.as_bytes())).collect();
-    lines.push(format!(
-        "\"${{program[@]}}\" --list \"$folder/task-$SLURM_ARRAY_TASK_ID.list\" \\\n    \
-         --journal \"$folder/journal-$SLURM_ARRAY_TASK_ID.jsonl\" --progress plain {} &\n\
-         child=$!\n\
-         # Before the time limit: stop between two frames, and go on in another job.\n\
-         trap 'kill -TERM \"$child\"; wait \"$child\"; scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"; exit 0' USR1\n\
-         trap 'kill -TERM \"$child\"; wait \"$child\"; exit 143' TERM\n\
-         wait \"$child\"",
-        options.join(" ")
-    ));
-    lines.join("\n") + "\n"
+    lines.push([b"cd ", &quoted_path(&settings.working_folder)[..], b" || exit 2"].concat());
+    match &settings.image {
+        None => lines.push([b"program=(", &quoted_path(&settings.program)[..], b")"].concat()),
+        Some(image) => {
+            lines.push(FIND_CONTAINER.into());
+            let mut program: Vec<u8> = b"program=(\"$container\" exec --nv".into();
+            for folder in bound_folders(folder, settings) {
+                program.extend(b" \\\n    ");
+                program.extend(bind_option(folder));
+            }
+            program.extend(b" \\\n    ");
+            program.extend(quoted_path(image));
+            program.extend(b" oppose-native)");
+            lines.push(program);
+        }
+    }
+    let options: Vec<Vec<u8>> = settings.options.iter().map(|option| quoted(option.as_bytes())).collect();
+    lines.push(b"\"${program[@]}\" --list \"$folder/task-$SLURM_ARRAY_TASK_ID.list\" \\".into());
+    lines.push(
+        [
+            b"    --journal \"$folder/journal-$SLURM_ARRAY_TASK_ID.jsonl\" --progress plain ",
+            &options.join(&b' ')[..],
+            b" &",
+        ]
+        .concat(),
+    );
+    lines.push(WAIT.into());
+    lines.join(&b'\n')
 }
+
+const FIND_CONTAINER: &str = "\
+# Clusters hide it behind environment modules.
+if ! command -v apptainer singularity >/dev/null; then
+    for profile in /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do [ -r \"$profile\" ] && . \"$profile\"; done
+    module load apptainer 2>/dev/null || module load singularityce 2>/dev/null
+fi
+container=$(command -v apptainer || command -v singularity) || { echo 'no apptainer and no singularity on this node' >&2; exit 2; }";
+
+const WAIT: &str = "\
+child=$!
+# Before the time limit: stop between two frames, and go on in another job.
+trap 'kill -TERM \"$child\"; wait \"$child\"; scontrol requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\"; exit 0' USR1
+trap 'kill -TERM \"$child\"; wait \"$child\"; exit 143' TERM
+wait \"$child\"
+";
 
 #[cfg(test)]
 mod tests {
@@ -262,6 +382,7 @@ mod tests {
             program: "/opt/it's/oppose-native".into(),
             options: vec!["--engine".into(), "native".into()],
             working_folder: "/home/it's me".into(),
+            folders: Vec::new(),
         };
         let jobs = [(job("/v/a b.mp4"), 3), (job("/v/c.mp4"), 2)];
         let first = Run::prepare(folder.path(), &jobs, &settings).unwrap();
@@ -280,5 +401,109 @@ mod tests {
             assert!(script.contains(part), "{part}:\n{script}");
         }
         assert_eq!(Run::all(folder.path()).unwrap().len(), 2);
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            jobs: 1,
+            limit: None,
+            sbatch: Vec::new(),
+            image: None,
+            program: "p".into(),
+            options: Vec::new(),
+            working_folder: "/".into(),
+            folders: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_removed_submission_gives_its_number_to_nobody_who_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let prepare = |name: &str| Run::prepare(folder.path(), &[(job(name), 1)], &settings()).unwrap();
+        let (first, second) = (prepare("/a"), prepare("/b"));
+        fs::remove_dir_all(&first.folder).unwrap();
+        let third = prepare("/c");
+        assert_eq!(second.jobs().unwrap(), [job("/b")]);
+        assert_eq!(third.jobs().unwrap(), [job("/c")]);
+        assert!(third.folder.ends_with("run-3"));
+    }
+
+    #[test]
+    fn submissions_at_the_same_time_have_folders_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = std::thread::scope(|scope| {
+            let names: Vec<String> = (0..16).map(|index| format!("/{index}")).collect();
+            let outputs = folder.path();
+            let start = |name: String| {
+                scope.spawn(move || {
+                    let run = Run::prepare(outputs, &[(job(&name), 1)], &settings()).unwrap();
+                    assert_eq!(run.jobs().unwrap(), [job(&name)]);
+                    run.folder
+                })
+            };
+            let threads: Vec<_> = names.into_iter().map(start).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(folders.iter().collect::<BTreeSet<_>>().len(), 16);
+        assert_eq!(Run::all(folder.path()).unwrap().len(), 16);
+    }
+
+    #[test]
+    fn a_preview_is_what_would_be_written_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = folder.path().join("not/there");
+        let jobs = [(job("/a"), 1)];
+        let text = Run::preview(&outputs, &jobs, &settings()).unwrap();
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        fs::create_dir_all(&outputs).unwrap();
+        let run = Run::prepare(&outputs, &jobs, &settings()).unwrap();
+        assert_eq!(fs::read(run.script()).unwrap(), text);
+    }
+
+    #[test]
+    fn every_name_is_quoted() {
+        let folder = Path::new("/my poses/100% \"it's\"/.oppose/run-1");
+        let mut settings = settings();
+        settings.sbatch =
+            ["--comment=two \"words\" # here", "--account lab", "--gpus=V100:1"].map(str::to_owned).into();
+        let text = String::from_utf8(script(folder, 1, &settings)).unwrap();
+        for line in [
+            r#"#SBATCH --output="/my poses/100%% \"it's\"/.oppose/run-1/logs/%a.log""#,
+            r#"#SBATCH --comment="two \"words\" # here""#,
+            "#SBATCH --account lab",
+            "#SBATCH --gpus=V100:1",
+            r#"folder='/my poses/100% "it'\''s"/.oppose/run-1'"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        // What #SBATCH lines cannot hold.
+        for name in ["/two\nlines/.oppose/run-1", r"/back\slash/.oppose/run-1"] {
+            let text = String::from_utf8(script(Path::new(name), 1, &settings)).unwrap();
+            assert!(
+                text.contains("#SBATCH --output=/dev/null\n") && text.contains("\nexec >>\"$folder/logs/"),
+                "{text}"
+            );
+            assert!(text.contains(&format!("folder='{name}'")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_container_sees_every_folder() {
+        let mut settings = settings();
+        settings.image = Some("/images/oppose it.sif".into());
+        settings.working_folder = "/home/me".into();
+        settings.folders = ["/videos", "/models, old:new", "/"].map(PathBuf::from).into();
+        let text = String::from_utf8(script(Path::new("/poses/.oppose/run-7"), 1, &settings)).unwrap();
+        for option in [
+            "--bind '/home/me'",
+            "--bind '/poses'",
+            "--bind '/poses/.oppose/run-7'",
+            "--bind '/videos'",
+            "--mount 'type=bind,\"source=/models, old:new\",\"destination=/models, old:new\"'",
+            "'/images/oppose it.sif' oppose-native)",
+        ] {
+            assert!(text.contains(&format!("    {option}")), "{option}:\n{text}");
+        }
+        assert!(!text.contains("--bind '/'"), "{text}");
     }
 }

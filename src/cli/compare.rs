@@ -8,6 +8,7 @@ use oppose::inspect::{Comparison, compare};
 
 use super::Outcome;
 use super::inspect::{read, write_columns};
+use super::terminal::say;
 
 /// What `compare` is told.
 #[derive(Args, Debug)]
@@ -57,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             _ => Outcome::AllDone,
         },
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }

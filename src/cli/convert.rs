@@ -1,16 +1,17 @@
 //! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, `.pose` 0.1 to 0.2.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use oppose::output_file::{OutputFile, write_file};
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
 use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
 use oppose::video::{self, FrameRate, Rotate, SourceError};
 
 use super::Outcome;
+use super::terminal::{printable, say};
 
 /// What `convert` is told.
 #[derive(Args, Debug)]
@@ -70,12 +71,13 @@ enum ConvertError {
     )]
     NoSize,
     #[error(
-        "{} has the components {found}; only OpenPose's 137 points can be written as its JSON", path.display()
+        "{} has the components {found}; only OpenPose's 137 points can be written as its JSON",
+        printable(path)
     )]
     NotOpenPose { path: PathBuf, found: String },
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", printable(path))]
     Write { path: PathBuf, source: io::Error },
-    #[error("{} exists already; --overwrite replaces it", .0.display())]
+    #[error("{} exists already; --overwrite replaces it", printable(.0))]
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
@@ -94,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }
@@ -121,7 +123,7 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     writer.finish()?;
     let missing = frames - folder.files() as u64;
     let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
-    eprintln!("{}: {frames} frames at {frame_rate} a second{missing}", arguments.output.display());
+    say(format_args!("{}: {frames} frames at {frame_rate} a second{missing}", printable(&arguments.output)));
     Ok(())
 }
 
@@ -155,7 +157,7 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
         writer.write(&frame)?;
     }
     writer.finish()?;
-    eprintln!("{}: {} frames, version 0.2", arguments.output.display(), pose.frames());
+    say(format_args!("{}: {} frames, version 0.2", printable(&arguments.output), pose.frames()));
     Ok(())
 }
 
@@ -166,24 +168,18 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
         let found = components(&pose.header.skeleton);
         return Err(ConvertError::NotOpenPose { path: arguments.input.clone(), found });
     }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ConvertError::Write { path, source }
-    };
     let folder = &arguments.output;
-    fs::create_dir_all(folder).map_err(failed(folder))?;
+    fs::create_dir_all(folder).map_err(written(folder))?;
     let stem = arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         let path = folder.join(openpose_json::file_name(&stem, index as u64));
-        if !arguments.overwrite && path.exists() {
-            return Err(ConvertError::Exists(path));
-        }
         pose.copy_frame(index, &mut frame);
         let digits = arguments.json_precision.unwrap_or(openpose_json::DIGITS);
-        fs::write(&path, openpose_json::to_json_with(&frame, digits)).map_err(failed(&path))?;
+        let text = openpose_json::to_json_with(&frame, digits)?;
+        write_file(&path, text.as_bytes(), arguments.overwrite).map_err(written(&path))?;
     }
-    eprintln!("{}: {} files", folder.display(), pose.frames());
+    say(format_args!("{}: {} files", printable(folder), pose.frames()));
     Ok(())
 }
 
@@ -194,17 +190,20 @@ fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
     if !arguments.overwrite && path.exists() {
         return Err(ConvertError::Exists(path.clone()));
     }
-    let failed = |source| ConvertError::Write { path: path.clone(), source };
-    // Whole or not at all; the permissions are what the user's mask leaves of these.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let lines = pose.write_csv(&mut file).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    eprintln!("{}: {lines} points in {} frames", path.display(), pose.frames());
+    let mut file = OutputFile::create(path).map_err(written(path))?;
+    let lines = pose.write_csv(&mut file).map_err(written(path))?;
+    file.finish(arguments.overwrite).map_err(written(path))?;
+    say(format_args!("{}: {lines} points in {} frames", printable(path), pose.frames()));
     Ok(())
+}
+
+/// What a failure to write `path` is.
+fn written(path: &Path) -> impl FnOnce(io::Error) -> ConvertError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::AlreadyExists => ConvertError::Exists(path),
+        _ => ConvertError::Write { path, source },
+    }
 }
 
 fn components(skeleton: &Skeleton) -> String {

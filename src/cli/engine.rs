@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::Command;
 use std::str::FromStr;
 use std::thread;
 
@@ -21,14 +20,16 @@ use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Native, NativeError, OptionError};
 use oppose::engine::openpose::{self, OpenPose};
-use oppose::engine::{Engine, EngineError};
+use oppose::engine::{Engine, EngineError, EngineErrorKind};
+use oppose::gpu;
 use oppose::pose::openpose_137;
+use oppose::process;
 
 use super::engine_process;
-use super::greeting;
-use super::opened::{CPU, Opened, on_gpu};
 use super::openpose_options::OpenPoseArguments;
-use super::workers::{self, Place};
+use super::stderr_filter;
+use super::terminal::printable;
+use super::workers::{self, WorkerSlot};
 
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -141,37 +142,49 @@ pub enum OpenError {
     Models(#[from] ModelsNotFound),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("cannot write the log {}: {source}", path.display())]
+    #[error("cannot write the log {}: {source}", printable(path))]
     Log { path: PathBuf, source: io::Error },
-    #[error("cannot start this program once more for the engine: {0}")]
+    #[error("cannot start this program again for the engine: {0}")]
     Program(#[source] io::Error),
-    #[error("cannot read the models once more, to keep their hashes in the journal: {0}")]
-    Describe(#[source] io::Error),
 }
+
+impl OpenError {
+    /// Whether another device may work where this one does not.
+    fn is_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.kind() == EngineErrorKind::Device)
+    }
+}
+
+/// Set in the process of the engine where OpenPose is of use only on a GPU.
+const NEEDS_GPU_VARIABLE: &str = "OPPOSE_ENGINE_NEEDS_GPU";
 
 impl EngineArguments {
     /// The same, on the GPU and with the threads of a worker.
-    pub fn at(&self, place: Place) -> Self {
-        Self { gpu: place.gpu.unwrap_or(self.gpu), threads: self.threads.or(place.threads), ..self.clone() }
+    pub fn at(&self, slot: WorkerSlot) -> Self {
+        Self { gpu: slot.gpu.unwrap_or(self.gpu), threads: self.threads.or(slot.threads), ..self.clone() }
     }
 
-    /// Loads the estimator; says which, where it was not asked for by name.
-    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
+    /// Opens the engine; says which, where it was not asked for by name.
+    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         match self.engine {
-            Choice::OpenPose => self.isolate_openpose(note),
+            Choice::OpenPose => self.isolate_openpose(false, note),
             Choice::Native => self.open_native(max_people, note),
             Choice::Holistic => self.open_holistic(),
             Choice::Auto if self.find(Net::Body25.caffemodel()).is_err() => {
                 let engine = self.open_holistic()?;
-                note("engine: holistic (MediaPipe, one person; there are no OpenPose models here)");
+                note("engine: holistic (MediaPipe, one person; no OpenPose models found)");
                 Ok(engine)
             }
             Choice::Auto => self.open_with_models(max_people, note),
         }
     }
 
-    /// The best that OpenPose's models can be run with.
-    fn open_with_models(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
+    /// The best engine that can run OpenPose's models here.
+    fn open_with_models(
+        &self,
+        max_people: Option<u16>,
+        note: &dyn Fn(&str),
+    ) -> Result<Box<dyn Engine>, OpenError> {
         let reason = match self.device.gpu(self.gpu) {
             Some(gpu) => match self.open_cuda(gpu, max_people) {
                 Ok(engine) => {
@@ -183,16 +196,25 @@ impl EngineArguments {
             },
             None => "--device cpu".into(),
         };
-        if self.device == Device::Auto && OpenPose::has_gpu(self.gpu) {
+        // OpenPose without a GPU is far slower than native.
+        if self.device == Device::Auto
+            && let Ok(engine) = self.isolate_openpose(true, note)
+        {
             note(&format!("engine: openpose (on the GPU; native cannot use it: {reason})"));
-            return self.isolate_openpose(note);
+            return Ok(engine);
         }
         note(&format!("engine: native (OpenPose's models, on the CPU: {reason})"));
         self.open_cpu(max_people)
     }
 
     /// OpenPose in a process of its own, because its Caffe ends the process where something is wrong.
-    fn isolate_openpose(&self, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
+    fn isolate_openpose(&self, needs_gpu: bool, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+        let folder = self.find(Net::Body25.caffemodel())?;
+        if needs_gpu {
+            // Neither a process nor OpenPose is started in vain where there is no GPU or no shim.
+            openpose::find_shim().map_err(EngineError::from)?;
+            gpu::detect().map_err(EngineError::failed)?;
+        }
         let log = match &self.engine_log {
             Some(path) => Some(
                 File::options()
@@ -203,17 +225,19 @@ impl EngineArguments {
             ),
             None => None,
         };
-        let mut command = Command::new(env::current_exe().map_err(OpenError::Program)?);
-        // A worker's own arguments begin with what made it one.
+        let mut command = process::this_program().map_err(OpenError::Program)?;
+        // A worker's own arguments begin with its subcommand.
         let is_worker = |argument: &OsString| argument == workers::NAME;
         let mut arguments = env::args_os().skip(1).peekable();
         arguments.next_if(is_worker);
         command.arg(engine_process::NAME).args(arguments);
-        let folder = self.find(Net::Body25.caffemodel())?;
+        if needs_gpu {
+            command.env(NEEDS_GPU_VARIABLE, "1");
+        }
         // Hashing takes as long as OpenPose takes to load.
-        let hashed = folder.clone();
-        let hashing = thread::spawn(move || openpose::unpublished(&hashed));
-        let engine = Isolated::start(command, "openpose", openpose_137(), log).map_err(EngineError::from)?;
+        let hashing = thread::spawn(move || openpose::unpublished(&folder));
+        let engine =
+            Isolated::start(command, openpose::NAME, openpose_137(), log).map_err(EngineError::from)?;
         let others = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if !others.is_empty() {
             let others: Vec<&str> = others.into_iter().map(Net::caffemodel).collect();
@@ -222,30 +246,31 @@ impl EngineArguments {
                 others.join(", ")
             ));
         }
-        let device = match OpenPose::has_gpu(self.gpu) {
-            true => on_gpu(self.gpu),
-            false => CPU.into(),
-        };
-        Ok(Opened::new(engine, device, Precision::Fp32, folder))
+        Ok(Box::new(engine))
     }
 
     /// OpenPose in this process.
-    pub fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
-        let folder = self.find(Net::Body25.caffemodel())?;
+    pub fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, EngineError> {
+        let folder = self.find(Net::Body25.caffemodel()).map_err(EngineError::failed)?;
+        if env::var_os(NEEDS_GPU_VARIABLE).is_some() && !OpenPose::has_gpu(self.gpu) {
+            return Err(EngineError::new(EngineErrorKind::Device, "OpenPose has no GPU that it could use"));
+        }
         let options = openpose::Options {
             keypoints: self.openpose.options(max_people),
             gpu: self.gpu,
             is_verbose: self.engine_log.is_some(),
         };
-        Ok(Box::new(OpenPose::open(&folder, options).map_err(EngineError::from)?))
+        Ok(Box::new(OpenPose::open(&folder, options)?))
     }
 
-    fn open_native(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
+    fn open_native(
+        &self,
+        max_people: Option<u16>,
+        note: &dyn Fn(&str),
+    ) -> Result<Box<dyn Engine>, OpenError> {
         let Some(gpu) = self.device.gpu(self.gpu) else { return self.open_cpu(max_people) };
         match self.open_cuda(gpu, max_people) {
-            Err(OpenError::Engine(EngineError::Native(NativeError::Cuda(error))))
-                if self.device == Device::Auto =>
-            {
+            Err(error) if self.device == Device::Auto && error.is_device() => {
                 note(&format!("native runs on the CPU: {error}"));
                 self.open_cpu(max_people)
             }
@@ -253,13 +278,13 @@ impl EngineArguments {
         }
     }
 
-    fn open_cpu(&self, max_people: Option<u16>) -> Result<Opened, OpenError> {
+    fn open_cpu(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
-        Ok(Opened::new(self.native_on(backend, max_people)?, CPU.into(), Precision::Fp32, folder))
+        self.native_on(backend, max_people)
     }
 
-    fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Opened, OpenError> {
+    fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let cuda =
             CudaOptions { gpu, precision: self.precision, batch: self.batch, ..CudaOptions::default() };
@@ -267,27 +292,27 @@ impl EngineArguments {
         if options.parity == Parity::Cpu {
             let backend =
                 CudaNets::read(&folder, cuda).map_err(NativeError::from).map_err(EngineError::from)?;
-            let engine = self.native_on(backend, max_people)?;
-            return Ok(Opened::new(engine, on_gpu(gpu), self.precision, folder));
+            return self.native_on(backend, max_people);
         }
-        let engine = Cuda::read(&folder, cuda, options).map_err(EngineError::from)?;
-        Ok(Opened::new(engine, on_gpu(gpu), self.precision, folder))
+        Ok(Box::new(Cuda::read(&folder, cuda, options).map_err(EngineError::from)?))
     }
 
     fn native_on<B: Backend + 'static>(
         &self,
         backend: B,
         max_people: Option<u16>,
-    ) -> Result<Native<B>, OpenError> {
+    ) -> Result<Box<dyn Engine>, OpenError> {
         let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
-        Ok(engine.map_err(EngineError::from)?)
+        Ok(Box::new(engine.map_err(EngineError::from)?))
     }
 
-    fn open_holistic(&self) -> Result<Opened, OpenError> {
+    fn open_holistic(&self) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(holistic::FOLDER)?;
         let options = holistic::Options { threads: self.threads };
-        let engine = greeting::hidden(|| Holistic::open(&folder, options)).map_err(EngineError::from)?;
-        Ok(Opened::new(engine, CPU.into(), Precision::Fp32, folder))
+        Ok(Box::new(
+            stderr_filter::without_greeting(|| Holistic::open(&folder, options))
+                .map_err(EngineError::from)?,
+        ))
     }
 
     fn find(&self, wanted: &str) -> Result<PathBuf, ModelsNotFound> {

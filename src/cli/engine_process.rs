@@ -1,4 +1,4 @@
-//! The process that OpenPose has to itself: this program, started once more by itself.
+//! The process that OpenPose has to itself: this program, started again by itself.
 
 use std::fs::File;
 use std::io;
@@ -8,17 +8,18 @@ use std::sync::atomic::AtomicBool;
 use oppose::engine::isolated;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::terminal::say;
 use super::{Outcome, estimate};
 
 /// The subcommand, which users do not see.
 pub const NAME: &str = "engine-process";
 
-/// Serves OpenPose to the process that started this one; the arguments are that one's.
+/// Serves OpenPose to the process that started this one, with the arguments of that one.
 pub fn run(arguments: &estimate::Arguments) -> Outcome {
     match serve(arguments) {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
-            eprintln!("the engine's process: {error}");
+            say(format_args!("the engine process: {error}"));
             Outcome::SomeFailed
         }
     }

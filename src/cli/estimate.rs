@@ -1,50 +1,49 @@
 //! The main job: videos in, `.pose` files out.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use oppose::batch::Job;
 use oppose::batch::journal::{self, Journal};
-use oppose::engine::Engine;
-use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
-use oppose::pose::PoseError;
+use oppose::batch::resume::{self, Sorted};
+use oppose::batch::{self, Ended, Job, SupervisorError, list};
+use oppose::engine::{Engine, EngineError};
+use oppose::pipeline::{self, Cancel};
 use oppose::video::{self, Rotate};
 
 use super::Outcome;
-use super::done::{self, Sorted};
 use super::engine::{EngineArguments, OpenError};
-use super::opened::Opened;
 use super::overlays;
 use super::people::PeopleArguments;
-use super::plan::{self, Inputs, PlanError};
+use super::plan::{self, Inputs, Plan, PlanError};
 use super::progress::{Reporter, Style};
-use super::signals::Signals;
-use super::workers::{self, Place, WorkerArguments, WorkersError};
+use super::signals::{SUPERVISOR_PATIENCE, Signals};
+use super::terminal::{printable, say};
+use super::workers::{WorkerArguments, WorkerSlot, WorkersError};
 
-/// What the main job is told.
+/// The options of the main job.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// Videos, pictures, folders of videos, folders of pictures, or - for a video on standard input
     #[arg(required_unless_present = "list", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// Work on the videos of a list too: a path a line, or a path, a tab and its .pose file; - is standard input
+    /// Also process the videos listed in FILE: one path per line, optionally followed by a tab and the output path; - is
+    /// standard input
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
 
-    /// Work on folders with all folders in them; the output folder gets the same tree
+    /// Recurse into subfolders and mirror the folder structure in the output
     #[arg(short, long)]
     recursive: bool,
 
-    /// Say what would be done, and do nothing
+    /// Print what would be done, as a list that --list takes, and do nothing
     #[arg(long, alias = "dry_run")]
     dry_run: bool,
 
-    /// File to which a line of JSON is added for each video [default: oppose.jsonl in the output folder, for several
-    /// videos]
+    /// Append a line of JSON to FILE for each video [default: oppose.jsonl in the output folder, for several videos]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
@@ -55,6 +54,14 @@ pub struct Arguments {
     /// Replace .pose files that exist; without it their videos are skipped
     #[arg(long)]
     overwrite: bool,
+
+    /// Try videos again on which the program crashed twice; without it they are skipped as failed
+    #[arg(long, alias = "retry_crashed")]
+    retry_crashed: bool,
+
+    /// Process the videos even where the output folder holds results of another engine, models or settings
+    #[arg(long, alias = "allow_mixed_engines")]
+    allow_mixed_engines: bool,
 
     /// Write video.mp4.pose in place of video.pose, so that a.mp4 and a.mov can lie in one folder
     #[arg(long, alias = "keep_suffix")]
@@ -105,11 +112,11 @@ impl Arguments {
     }
 
     /// The engine of a worker.
-    pub fn open_engine(&self, place: Place, note: &dyn Fn(&str)) -> Result<Opened, OpenError> {
-        self.engine.at(place).open(self.max_people(), note)
+    pub fn open_engine(&self, slot: WorkerSlot, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+        self.engine.at(slot).open(self.max_people(), note)
     }
 
-    /// How videos are worked on, until `cancel` says stop.
+    /// How videos are processed, until `cancel` says stop.
     pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
         pipeline::Options {
             overwrite: self.overwrite,
@@ -136,8 +143,8 @@ impl Arguments {
     }
 
     /// OpenPose in this process.
-    pub fn open_openpose(&self) -> Result<Box<dyn Engine>, OpenError> {
-        self.engine.at(Place::of_this_process()).open_openpose(self.max_people())
+    pub fn open_openpose(&self) -> Result<Box<dyn Engine>, EngineError> {
+        self.engine.at(WorkerSlot::of_this_process()).open_openpose(self.max_people())
     }
 }
 
@@ -150,7 +157,18 @@ enum StartError {
     Workers(#[from] WorkersError),
     #[error(transparent)]
     Engine(#[from] OpenError),
-    #[error("cannot write the journal {}: {source}", path.display())]
+    #[error(transparent)]
+    Supervisor(#[from] SupervisorError),
+    #[error("cannot start this program again as a worker: {0}")]
+    Program(std::io::Error),
+    #[error(
+        "standard input is one of several videos: it can be processed only alone, as in `oppose-native - -o \
+         FILE.pose`"
+    )]
+    StandardInputAmongOthers,
+    #[error("{0}")]
+    MixedEngines(String),
+    #[error("cannot write the journal {}: {source}", printable(path))]
     Journal { path: PathBuf, source: std::io::Error },
     #[error("cannot read the journal: {source}; give another with --journal")]
     ReadJournal { source: std::io::Error },
@@ -163,12 +181,12 @@ enum StartError {
     Signals(#[from] std::io::Error),
 }
 
-/// Works through all videos.
+/// Processes all videos.
 pub fn run(arguments: &Arguments) -> Outcome {
     match start(arguments) {
         Ok(outcome) => outcome,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }
@@ -177,162 +195,221 @@ pub fn run(arguments: &Arguments) -> Outcome {
 fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let inputs =
         Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
-    let jobs = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
-    if arguments.render && jobs.iter().any(|job| job.video.as_os_str() == video::STDIN) {
+    let Plan { jobs, problems } = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
+    let is_standard_input = |job: &Job| job.video.as_os_str() == video::STDIN;
+    if arguments.render && jobs.iter().any(is_standard_input) {
         return Err(StartError::RenderStandardInput);
     }
+    if jobs.len() > 1 && jobs.iter().any(is_standard_input) {
+        return Err(StartError::StandardInputAmongOthers);
+    }
+    // One video stays in this process; among several none must be able to end the run.
+    let is_batch = (jobs.len() > 1 || arguments.list.is_some()) && !jobs.iter().any(is_standard_input);
     if !arguments.dry_run {
         plan::sweep(&jobs);
     }
     let journal = arguments.journal(jobs.len());
     let mut reporter = Reporter::new(arguments.progress, jobs.len());
-    let mut sorted = match arguments.overwrite {
-        true => Sorted { left: jobs, ..Sorted::default() },
-        false => {
-            let recorded = journal::recorded_frames(journal.as_slice());
-            done::sort(jobs, &recorded.map_err(|source| StartError::ReadJournal { source })?)
-        }
-    };
+    let recorded = journal::recorded(journal.as_slice());
+    let recorded = recorded.map_err(|source| StartError::ReadJournal { source })?;
+    let options = resume::Options::new(arguments.overwrite, arguments.retry_crashed);
+    let mut sorted = resume::sort(jobs, &recorded, options);
     if arguments.dry_run {
-        for job in &sorted.left {
-            println!("{}\t{}", job.video.display(), job.output.display());
-        }
+        print_plan(&sorted);
         reporter.skipped(&sorted.done);
+        reporter.crashed_before(&sorted.crashed);
+        for (path, reason) in &problems {
+            reporter.unreadable(path, reason);
+        }
         return Ok(Outcome::AllDone);
     }
-    sorted.set_aside(&|text| reporter.note(text));
-    let Sorted { left, done, unknown, .. } = sorted;
-    plan::check_outputs(&left)?;
+    sorted.set_aside(&mut |output, reason, aside| {
+        reporter.note(&format!(
+            "{} {reason}; renamed to {} and will be made again",
+            printable(output),
+            printable(aside)
+        ));
+    });
+    plan::check_outputs(&sorted.left)?;
+    let is_journal_needed = !sorted.left.is_empty() || !sorted.unknown.is_empty();
     let opened = match &journal {
-        Some(path) if !left.is_empty() || !unknown.is_empty() => {
+        Some(path) if is_journal_needed => {
             Some(Journal::open(path).map_err(|source| StartError::Journal { path: path.clone(), source })?)
         }
         _ => None,
     };
-    reporter.skipped(&done);
-    reporter.expect(&left, opened);
-    for (job, reason) in &unknown {
-        reporter.failed(&job.video, &job.output, reason);
+    reporter.skipped(&sorted.done);
+    reporter.crashed_before(&sorted.crashed);
+    reporter.expect(&sorted.left, opened);
+    for (path, reason) in &problems {
+        reporter.unreadable(path, reason);
     }
-    let signals = Signals::listen()?;
-    let mut all_drawn = true;
+    for (job, error) in &sorted.unknown {
+        reporter.failed(0, &job.video, &job.output, &error.to_string(), false);
+    }
+    let mut has_failures = !sorted.unknown.is_empty() || !sorted.crashed.is_empty() || !problems.is_empty();
+    let signals = match is_batch {
+        true => Signals::listen_with(SUPERVISOR_PATIENCE)?,
+        false => Signals::listen()?,
+    };
     if arguments.render {
-        let jobs: Vec<Job> = done.into_iter().map(|(job, _)| job).collect();
+        let jobs: Vec<Job> = sorted.done.iter().map(|(job, _)| job.clone()).collect();
         let options = arguments.video_options();
-        all_drawn = overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
+        has_failures |= !overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
         if signals.cancel.is_cancelled() {
             return Ok(signals.outcome());
         }
     }
-    let outcome = match left.is_empty() {
-        true => Outcome::AllDone,
-        false => work(left, arguments, &signals, &mut reporter)?,
+    let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
+        true => None,
+        false => resume::conflict(engine, &recorded, &sorted.done),
+    };
+    let run = Run { arguments, signals: &signals, conflict: &conflict };
+    let outcome = match (sorted.left.is_empty(), is_batch) {
+        (true, _) => Outcome::AllDone,
+        (false, true) => run.in_workers(sorted.left, &mut reporter)?,
+        (false, false) => run.in_this_process(&sorted.left, &mut reporter)?,
     };
     reporter.finish(journal.map(|journal| journal.with_extension("failed.list")));
     match outcome {
-        Outcome::AllDone if !unknown.is_empty() || !all_drawn => Ok(Outcome::SomeFailed),
+        Outcome::AllDone if has_failures => Ok(Outcome::SomeFailed),
         outcome => Ok(outcome),
     }
 }
 
-/// Works on the videos, in this process or in several.
-fn work(
-    mut jobs: Vec<Job>,
-    arguments: &Arguments,
-    signals: &Signals,
-    reporter: &mut Reporter,
-) -> Result<Outcome, StartError> {
-    let places = arguments.workers.places()?;
-    if places.len() > 1 && jobs.len() > 1 {
-        // The longest first: a long one that came last would keep one process long after the others.
-        jobs.sort_by_cached_key(|job| Reverse(plan::work(&job.video)));
-        let limits = arguments.workers.limits();
-        let (mut outcome, done) = workers::run(&jobs, &places, limits, signals, reporter);
-        // Not before: each overlay takes all processors for itself.
-        for job in &done {
-            if signals.cancel.is_cancelled() {
-                return Ok(signals.outcome());
+/// Prints what would be processed, as a list that `--list` takes.
+fn print_plan(sorted: &Sorted) {
+    let mut lines = Vec::new();
+    for job in &sorted.left {
+        list::add_line(&mut lines, &job.video, &job.output, None);
+    }
+    // A reader that has gone away has read enough.
+    let _ = std::io::stdout().write_all(&lines);
+}
+
+/// What all ways to process videos share.
+struct Run<'a> {
+    arguments: &'a Arguments,
+    signals: &'a Signals,
+    /// Finds results that must not be mixed with those of an engine.
+    conflict: &'a dyn Fn(&oppose::engine::EngineInfo) -> Option<resume::Conflict>,
+}
+
+impl Run<'_> {
+    /// Processes the videos in worker processes. Their overlays are drawn afterwards: each takes all processors.
+    fn in_workers(&self, mut jobs: Vec<Job>, reporter: &mut Reporter) -> Result<Outcome, StartError> {
+        let slots = self.arguments.workers.slots()?;
+        if slots.len() > 1 {
+            // The longest first: a long one that came last would keep one worker long after the others.
+            jobs.sort_by_cached_key(|job| Reverse(plan::work(&job.video)));
+        }
+        let commands: Result<Vec<_>, _> = slots.iter().map(WorkerSlot::command).collect();
+        let mut commands = commands.map_err(StartError::Program)?;
+        reporter.set_workers(slots.len().min(jobs.len()));
+        let limits = self.arguments.workers.limits();
+        let mut refused = None;
+        let supervised = batch::supervise(&jobs, &mut commands, limits, &self.signals.cancel, &mut |event| {
+            self.check(&event, &mut refused);
+            if refused.is_none() {
+                reporter.handle(&jobs, &event);
             }
-            if !arguments.draw(job, &signals.cancel, reporter) {
+        });
+        if let Some(reason) = refused {
+            return Err(StartError::MixedEngines(reason));
+        }
+        let mut outcome = match supervised {
+            Ok(ended) => self.outcome(ended, &jobs, reporter),
+            Err(error) if reporter.ended() == 0 => return Err(error.into()),
+            Err(error) => {
+                reporter.note(&error.to_string());
+                Outcome::SomeFailed
+            }
+        };
+        if self.arguments.render {
+            for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
+                if self.signals.cancel.is_cancelled() {
+                    return Ok(self.signals.outcome());
+                }
+                if !self.arguments.draw(&job, &self.signals.cancel, reporter) {
+                    outcome = Outcome::SomeFailed;
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Processes a single video in this process.
+    fn in_this_process(&self, jobs: &[Job], reporter: &mut Reporter) -> Result<Outcome, StartError> {
+        let arguments = self.arguments;
+        let slot = arguments.workers.slots()?.first().copied().unwrap_or_default();
+        let mut refused = None;
+        let mut engines = 0;
+        let reporter_cell = std::cell::RefCell::new(&mut *reporter);
+        let run = batch::run_in_process(
+            jobs,
+            || {
+                engines += 1;
+                let is_first = engines == 1;
+                arguments.open_engine(slot, &|text| {
+                    if is_first {
+                        reporter_cell.borrow().note(text);
+                    }
+                })
+            },
+            &arguments.pipeline_options(self.signals.cancel.clone()),
+            &arguments.video_options(),
+            &mut |event| {
+                self.check(&event, &mut refused);
+                if refused.is_none() {
+                    reporter_cell.borrow_mut().handle(jobs, &event);
+                }
+            },
+        );
+        if let Some(reason) = refused {
+            return Err(StartError::MixedEngines(reason));
+        }
+        let mut outcome = match run {
+            Ok(ended) => self.outcome(ended, jobs, reporter),
+            Err(error) if engines <= 1 => return Err(error.into()),
+            Err(error) => {
+                reporter.note(&error.to_string());
+                Outcome::SomeFailed
+            }
+        };
+        for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
+            if !arguments.draw(&job, &self.signals.cancel, reporter) {
                 outcome = Outcome::SomeFailed;
             }
         }
-        return Ok(outcome);
+        Ok(outcome)
     }
-    let place = places.first().copied().unwrap_or_default();
-    let open = |reporter: &mut Reporter| {
-        let opened = arguments.open_engine(place, &|text| reporter.note(text))?;
-        if reporter.keeps_journal() {
-            reporter.set_engine(opened.describe().map_err(OpenError::Describe)?);
-        }
-        Ok::<_, OpenError>(opened.engine)
-    };
-    let mut engine = open(reporter)?;
 
-    let options = arguments.pipeline_options(signals.cancel.clone());
-    let mut left: VecDeque<Job> = jobs.into();
-    let mut outcome = Outcome::AllDone;
-    loop {
-        let (stopped, failed) = estimate(&mut left, arguments, engine.as_mut(), &options, reporter);
-        if failed {
-            outcome = Outcome::SomeFailed;
-        }
-        match stopped {
-            Ok(()) => return Ok(outcome),
-            Err(Stop::Cancelled) => return Ok(signals.outcome()),
-            Err(Stop::Engine) if left.is_empty() => return Ok(outcome),
-            // A failed engine gives nothing more; the videos that are left get a new one.
-            Err(Stop::Engine) => match open(reporter) {
-                Ok(opened) => engine = opened,
-                Err(error) => {
-                    reporter.note(&error.to_string());
-                    return Ok(outcome);
-                }
-            },
+    /// Stops the run where an engine is not the one whose results are there.
+    fn check(&self, event: &batch::Event<'_>, refused: &mut Option<String>) {
+        if let batch::Event::Ready { engine, .. } = event
+            && let Some(conflict) = (self.conflict)(engine)
+        {
+            *refused = Some(format!(
+                "{} was made otherwise: {}. Results of different engines must not be mixed in one folder: give another \
+                 folder with --output, make everything again with --overwrite, or mix them on purpose with \
+                 --allow-mixed-engines",
+                printable(&conflict.output),
+                conflict.difference
+            ));
+            self.signals.cancel.cancel();
         }
     }
-}
 
-/// Works through the videos until the engine fails; leaves those of which nothing was told. Tells whether one failed.
-fn estimate(
-    left: &mut VecDeque<Job>,
-    arguments: &Arguments,
-    engine: &mut dyn Engine,
-    options: &pipeline::Options,
-    reporter: &mut Reporter,
-) -> (Result<(), Stop>, bool) {
-    let video_options = video::Options { keep_planes: engine.takes_planes(), ..arguments.video_options() };
-    let jobs: Vec<Job> = left.drain(..).collect();
-    let videos = jobs.iter().cloned().map(|job| {
-        let video_options = video_options.clone();
-        let open = move || video::open(&job.video, &video_options);
-        Video { open: Box::new(open), output: job.output }
-    });
-    let mut is_told = vec![false; jobs.len()];
-    let mut failed = false;
-    let stopped = pipeline::run_all(videos, engine, options, &mut |number, event| {
-        let video = &jobs[number].video;
-        is_told[number] |= matches!(event, Event::Done(_) | Event::Failed(_));
-        match event {
-            Event::Started { info } => reporter.started(video, info.announced_frames),
-            Event::Progress(progress) => reporter.progress(video, progress),
-            Event::Done(report) => {
-                reporter.done(video, &report);
-                failed |= !arguments.draw(&jobs[number], &options.cancel, reporter);
+    fn outcome(&self, ended: Ended, jobs: &[Job], reporter: &mut Reporter) -> Outcome {
+        match ended {
+            Ended::Cancelled => {
+                reporter.stopped(jobs);
+                self.signals.outcome()
             }
-            Event::Failed(PipelineError::Write(PoseError::Exists(output))) => {
-                // Somebody else has made it meanwhile, which is as good.
-                reporter.exists(video, &output);
+            Ended::Completed if reporter.has_failures() || reporter.ended() < jobs.len() => {
+                Outcome::SomeFailed
             }
-            Event::Failed(PipelineError::Cancelled) => {
-                reporter.trouble(video, &PipelineError::Cancelled.to_string())
-            }
-            Event::Failed(error) => {
-                failed = true;
-                reporter.failed(video, &jobs[number].output, &error.to_string());
-            }
+            Ended::Completed => Outcome::AllDone,
         }
-    });
-    left.extend(jobs.into_iter().zip(is_told).filter(|(_, told)| !told).map(|(job, _)| job));
-    (stopped, failed)
+    }
 }

@@ -5,7 +5,9 @@ use std::{fs, io};
 
 use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
+use oppose::output_file::write_file;
 
+use super::terminal::{printable, say};
 use super::{Cli, Outcome};
 
 /// What `generate` is told.
@@ -45,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
             let place = output.unwrap_or(Path::new("standard output"));
-            eprintln!("cannot write {}: {error}", place.display());
+            say(format_args!("cannot write {}: {error}", printable(place)));
             Outcome::NothingRan
         }
     }
@@ -56,7 +58,15 @@ fn manual(folder: Option<&Path>) -> io::Result<()> {
     match folder {
         Some(folder) => {
             fs::create_dir_all(folder)?;
-            clap_mangen::generate_to(command, folder)
+            // Written apart and moved one by one, so that each page appears whole.
+            let pages = tempfile::tempdir_in(folder)?;
+            clap_mangen::generate_to(command, pages.path())?;
+            for page in pages.path().read_dir()? {
+                let page = page?;
+                let target = folder.join(page.file_name());
+                write_file(&target, &fs::read(page.path())?, true)?;
+            }
+            Ok(())
         }
         None => clap_mangen::Man::new(command).render(&mut io::stdout().lock()),
     }
@@ -68,7 +78,7 @@ fn completion(shell: Shell, file: Option<&Path>) -> io::Result<()> {
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, name, &mut script);
     match file {
-        Some(file) => fs::write(file, script),
+        Some(file) => write_file(file, &script, true),
         None => io::Write::write_all(&mut io::stdout().lock(), &script),
     }
 }

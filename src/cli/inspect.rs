@@ -9,6 +9,7 @@ use oppose::pose::{Pose, PoseError, files_below};
 use serde::Serialize;
 
 use super::Outcome;
+use super::terminal::{printable, say};
 
 /// What the columns mean.
 const COLUMNS: &str = "\
@@ -52,43 +53,51 @@ struct Line<'a> {
 
 /// Prints what was asked for. Files that cannot be read are told of, and the others inspected.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let files = match files(&arguments.inputs) {
-        Ok(files) => files,
+    let (files, problems) = match files(&arguments.inputs) {
+        Ok(found) => found,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             return Outcome::NothingRan;
         }
     };
     if let (Some(_), count @ 2..) = (&arguments.plot, files.len()) {
-        eprintln!("--plot draws one file; found {count}");
+        say(format_args!("--plot draws one file; found {count}"));
         return Outcome::NothingRan;
     }
+    problems.iter().for_each(say);
     let mut inspected = Vec::new();
     for file in &files {
         match look_at(file, arguments.plot.as_deref()) {
             Ok(inspection) => inspected.push((file.as_path(), inspection)),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => say(error),
         }
     }
     inspected.sort_by(|a, b| b.1.faults.total_cmp(&a.1.faults));
     match print(&inspected, arguments.json, files.len() > 1) {
         // Who reads only the first lines closes the pipe.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("cannot write to standard output: {error}");
+            say(format_args!("cannot write to standard output: {error}"));
             Outcome::SomeFailed
         }
-        _ if inspected.len() == files.len() => Outcome::AllDone,
+        _ if inspected.len() == files.len() && problems.is_empty() => Outcome::AllDone,
         _ if inspected.is_empty() => Outcome::NothingRan,
         _ => Outcome::SomeFailed,
     }
 }
 
-fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, PoseError> {
-    let mut files = Vec::new();
+/// The files, and what could not be looked at.
+fn files(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PoseError>), PoseError> {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
-        if input.is_dir() { files.extend(files_below(input)?) } else { files.push(input.clone()) }
+        if input.is_dir() {
+            let below = files_below(input)?;
+            files.extend(below.files);
+            problems.extend(below.problems);
+        } else {
+            files.push(input.clone());
+        }
     }
-    Ok(files)
+    Ok((files, problems))
 }
 
 fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
@@ -104,7 +113,7 @@ fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::
 pub fn read(file: &Path) -> Result<Pose, String> {
     Pose::read_file(file).map_err(|error| match error {
         PoseError::Io { .. } => error.to_string(),
-        _ => format!("{}: {error}", file.display()),
+        _ => format!("{}: {error}", printable(file)),
     })
 }
 
@@ -131,7 +140,7 @@ fn percent(share: f64) -> String {
 
 fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Result<()> {
     let Inspection { version, width, height, frames, people, swaps, .. } = found;
-    writeln!(out, "{}", file.display())?;
+    writeln!(out, "{}", printable(file))?;
     let frame_rate = match found.frame_rate.contains('/') {
         true => format!("{} ({})", found.fps, found.frame_rate),
         false => found.frame_rate.clone(),
@@ -184,7 +193,7 @@ fn print_table(out: &mut impl Write, inspected: &[(&Path, Inspection)]) -> io::R
             seen(Part::Hand),
             found.components.iter().map(|part| part.jumps).sum::<usize>().to_string(),
             found.swaps.to_string(),
-            file.display().to_string(),
+            printable(file).to_string(),
         ]);
     }
     write_columns(out, &rows, head.len() - 1, "")

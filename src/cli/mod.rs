@@ -3,15 +3,12 @@
 mod compare;
 mod convert;
 mod doctor;
-mod done;
 mod engine;
 mod engine_process;
 mod estimate;
 mod events;
 mod generate;
-mod greeting;
 mod inspect;
-mod opened;
 mod openpose_options;
 mod overlays;
 mod people;
@@ -20,7 +17,9 @@ mod progress;
 mod render;
 mod signals;
 mod slurm;
+mod stderr_filter;
 mod tally;
+mod terminal;
 mod workers;
 
 use std::process::ExitCode;
@@ -122,6 +121,7 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the program as it was called.
 pub fn run() -> ExitCode {
+    signals::survive_file_size_limit();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),

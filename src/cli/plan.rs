@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use oppose::batch::Job;
+use oppose::batch::{Job, list};
 use oppose::pose::remove_unfinished;
 use oppose::video::{self, Input, VideoError};
+
+use super::terminal::printable;
 
 /// A list of a million long paths has less.
 const MAX_LIST_BYTES: u64 = 1 << 29;
@@ -19,22 +20,28 @@ const MAX_LIST_BYTES: u64 = 1 << 29;
 pub enum PlanError {
     #[error(transparent)]
     Input(#[from] VideoError),
-    #[error("--output {} names one file, but there are {videos} videos: give a folder", .output.display())]
+    #[error("--output {} names one file, but there are {videos} videos: give a folder", printable(.output))]
     OneFileForMany { output: PathBuf, videos: usize },
     #[error("a video on standard input has no name: give --output FILE.pose")]
     NamelessInput,
     #[error(
         "{} and {} would both become {}: give --keep-suffix, or work on them apart",
-        .first.display(), .second.display(), .output.display()
+        printable(.first), printable(.second), printable(.output)
     )]
     Clash { first: PathBuf, second: PathBuf, output: PathBuf },
-    #[error("cannot read the list {}: {source}", .list.display())]
+    #[error("cannot read the list {}: {source}", printable(.list))]
     List { list: PathBuf, source: io::Error },
-    #[error("the list {} has more than {limit} bytes: a path a line was expected", .list.display())]
+    #[error("the list {} has more than {limit} bytes: one path per line was expected", printable(.list))]
     ListTooLong { list: PathBuf, limit: u64 },
-    #[error("cannot create the folder {}: {source}", .folder.display())]
+    #[error("the list {} names no videos: one path per line was expected", printable(.0))]
+    ListEmpty(PathBuf),
+    #[error("line {line} of the list {} begins with a tab: the path of a video was expected before it", printable(.list))]
+    ListLine { list: PathBuf, line: usize },
+    #[error("the list {} is not plain text: save it as UTF-8, one path per line", printable(.0))]
+    ListNotText(PathBuf),
+    #[error("cannot create the folder {}: {source}", printable(.folder))]
     CreateFolder { folder: PathBuf, source: io::Error },
-    #[error("cannot write into the folder {}: {source}; name another with --output", .folder.display())]
+    #[error("cannot write into the folder {}: {source}; name another with --output", printable(.folder))]
     NotWritable { folder: PathBuf, source: io::Error },
 }
 
@@ -49,14 +56,29 @@ pub struct Inputs<'a> {
     pub recursive: bool,
 }
 
-/// The jobs, in the order of the inputs; videos of a folder in natural order. Of a folder and the folders in it the
-/// tree is kept in the output folder.
-pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Result<Vec<Job>, PlanError> {
-    let mut videos = Vec::new();
+/// What will be done.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order of the inputs; videos of a folder in natural order.
+    pub jobs: Vec<Job>,
+    /// What could not be looked at, and why: folders that may not be read, links that lead nowhere.
+    pub problems: Vec<(PathBuf, String)>,
+}
+
+/// Plans the jobs. Of a folder and the folders in it the tree is kept in the output folder.
+pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Result<Plan, PlanError> {
+    let (mut videos, mut problems) = (Vec::new(), Vec::new());
     for input in inputs.paths {
         if inputs.recursive && input.is_dir() {
             let below = video::videos_below(input)?;
-            videos.extend(below.into_iter().map(|video| Found {
+            problems.extend(below.problems.into_iter().map(|error| match error {
+                VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
+                    (path, format!("is a link that leads nowhere: {source}"))
+                }
+                VideoError::Read { path, source } => (path, format!("cannot be read: {source}")),
+                other => (input.clone(), other.to_string()),
+            }));
+            videos.extend(below.videos.into_iter().map(|video| Found {
                 root: Some(input.clone()),
                 video,
                 output: None,
@@ -91,7 +113,7 @@ pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Res
         }
         jobs.push(Job { video, output });
     }
-    Ok(jobs)
+    Ok(Plan { jobs, problems })
 }
 
 /// A video, the folder it was found below, and its output where that was given with it.
@@ -107,36 +129,33 @@ impl Found {
     }
 }
 
-/// Adds the videos of a list: a path a line, or a path, a tab and the output; what follows another tab is for people to
-/// read. `-` is standard input.
-fn read_list(list: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
-    let failed = |source| PlanError::List { list: list.to_owned(), source };
+/// Adds the videos of a list, in the form of [`list`]. `-` is standard input.
+fn read_list(path: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
+    let failed = |source| PlanError::List { list: path.to_owned(), source };
     let mut bytes = Vec::new();
-    let reader: Box<dyn io::Read> = match list == Path::new(video::STDIN) {
+    let reader: Box<dyn io::Read> = match path == Path::new(video::STDIN) {
         true => Box::new(io::stdin().lock()),
-        false => Box::new(fs::File::open(list).map_err(failed)?),
+        false => Box::new(fs::File::open(path).map_err(failed)?),
     };
     reader.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_LIST_BYTES {
-        return Err(PlanError::ListTooLong { list: list.to_owned(), limit: MAX_LIST_BYTES });
+        return Err(PlanError::ListTooLong { list: path.to_owned(), limit: MAX_LIST_BYTES });
     }
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
-    for line in bytes.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            continue;
+    // Paths have no zero bytes, but every second byte of UTF-16 is one.
+    if bytes.contains(&0) {
+        return Err(PlanError::ListNotText(path.to_owned()));
+    }
+    let before = videos.len();
+    for list::Line { number, video, output, .. } in list::lines(&bytes) {
+        if video.as_os_str().is_empty() {
+            return Err(PlanError::ListLine { list: path.to_owned(), line: number });
         }
-        let mut parts = line.split(|&byte| byte == b'\t');
-        let video = path(parts.next().unwrap_or_default());
-        let output = parts.next().filter(|output| !output.is_empty()).map(path);
         videos.push(Found { root: None, video, output });
     }
-    Ok(())
-}
-
-/// Whether a path can stand in a list.
-pub fn is_listable(path: &Path) -> bool {
-    !path.as_os_str().as_bytes().iter().any(|byte| b"\t\n\r".contains(byte))
+    match videos.len() == before {
+        true => Err(PlanError::ListEmpty(path.to_owned())),
+        false => Ok(()),
+    }
 }
 
 /// What is known of a video's length without opening it: the bytes of its file, or of all pictures of a folder.

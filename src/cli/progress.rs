@@ -1,18 +1,19 @@
 //! What the user sees while videos are worked on: a bar, plain lines, or JSON lines.
 
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use oppose::batch::Job;
 use oppose::batch::journal::{Journal, Outcome};
-use oppose::engine::Description;
-use oppose::pipeline::{Progress, Report};
+use oppose::batch::{self, Job, VideoUpdate};
+use oppose::pipeline::{PipelineError, Progress, Report};
 
 use super::events::Event;
 use super::tally::Tally;
+use super::terminal::{self, printable};
 
 /// How often a plain or JSON line is written.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -41,6 +42,12 @@ pub struct Reporter {
     last_line: Option<Instant>,
     journal: Option<Journal>,
     tally: Tally,
+    /// Worker processes; 0 where the video is processed in this one.
+    workers: usize,
+    /// Remarks that were shown: all workers say the same at their start.
+    notes: HashSet<String>,
+    /// Videos that were begun and have not ended, by worker and place among the jobs.
+    begun: BTreeSet<(usize, usize)>,
 }
 
 impl Reporter {
@@ -50,34 +57,127 @@ impl Reporter {
             Style::Auto if !io::stderr().is_terminal() => Style::Plain,
             style => style,
         };
-        Self { style, bar: None, last_line: None, journal: None, tally: Tally::new(videos) }
+        Self {
+            style,
+            bar: None,
+            last_line: None,
+            journal: None,
+            tally: Tally::new(videos),
+            workers: 0,
+            notes: HashSet::new(),
+            begun: BTreeSet::new(),
+        }
     }
 
     /// These videos are to be worked on. Keeps a journal from now on.
     pub fn expect(&mut self, jobs: &[Job], journal: Option<Journal>) {
         self.tally.expect(jobs);
         self.journal = journal;
-    }
-
-    /// Whether there is a journal.
-    pub fn keeps_journal(&self) -> bool {
-        self.journal.is_some()
-    }
-
-    /// What estimates from now on, for the journal.
-    pub fn set_engine(&mut self, engine: Description) {
         if let Some(journal) = &mut self.journal {
-            journal.set_engine(engine);
+            journal.expect(jobs.iter().map(|job| job.video.as_path()));
+        }
+    }
+
+    /// The videos are processed by this many worker processes.
+    pub fn set_workers(&mut self, workers: usize) {
+        self.workers = workers;
+    }
+
+    /// How many of the videos to be processed have ended.
+    pub fn ended(&self) -> usize {
+        self.tally.ended_in_run()
+    }
+
+    /// Whether a video failed.
+    pub fn has_failures(&self) -> bool {
+        self.tally.has_failures()
+    }
+
+    /// Whether the file of a video is complete.
+    pub fn is_done(&self, output: &Path) -> bool {
+        self.tally.is_complete(output)
+    }
+
+    /// Something happened in the batch.
+    pub fn handle(&mut self, jobs: &[Job], event: &batch::Event<'_>) {
+        match *event {
+            batch::Event::Ready { worker, engine } => {
+                if let Some(journal) = &mut self.journal {
+                    journal.set_engine(worker, engine.clone());
+                }
+            }
+            batch::Event::Video { worker, video, update } => self.update(worker, video, &jobs[video], update),
+            batch::Event::Died { worker, reason, suspects } => {
+                for &video in suspects {
+                    self.begun.remove(&(worker, video));
+                }
+                let names: Vec<String> =
+                    suspects.iter().map(|&video| printable(&jobs[video].video).to_string()).collect();
+                let names = match names.as_slice() {
+                    [] => String::new(),
+                    [name] => format!("; {name} will be tried once more, alone"),
+                    names => format!("; {} will be tried once more, each alone", names.join(" and ")),
+                };
+                self.note(&format!("{reason}{names}"));
+            }
+            batch::Event::Note { worker, text } => {
+                if self.notes.insert(text.to_owned()) {
+                    match self.workers {
+                        0 | 1 => self.note(text),
+                        _ => self.note(&format!("worker {worker}: {text}")),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn update(&mut self, worker: usize, number: usize, job: &Job, update: &VideoUpdate) {
+        let Job { video, output } = job;
+        if update.is_end() {
+            self.begun.remove(&(worker, number));
+        }
+        let is_alone = self.workers < 2;
+        match update {
+            VideoUpdate::Opening => {
+                self.begun.insert((worker, number));
+                // Where this process and its workers are killed, the next run begins with the other videos.
+                self.record(worker, video, output, Outcome::Started);
+            }
+            VideoUpdate::Started { announced_frames } if is_alone => self.started(video, *announced_frames),
+            VideoUpdate::Started { announced_frames } => {
+                self.started_beside_others(video, *announced_frames);
+            }
+            VideoUpdate::Progress(progress) if is_alone => self.progress(video, *progress),
+            VideoUpdate::Progress(progress) => self.progress_beside_others(video, *progress),
+            VideoUpdate::Done(report) => self.done(worker, video, report),
+            VideoUpdate::Exists => self.exists(video, output),
+            VideoUpdate::Failed { reason, is_crash } => {
+                self.failed(worker, video, output, reason, *is_crash);
+            }
+            _ => {}
+        }
+    }
+
+    /// The user stopped the run: the videos that were being processed were not the reason.
+    pub fn stopped(&mut self, jobs: &[Job]) {
+        self.clear();
+        for (worker, number) in std::mem::take(&mut self.begun) {
+            let Job { video, output } = &jobs[number];
+            self.record(worker, video, output, Outcome::Stopped);
+            if self.workers == 0 {
+                self.trouble(video, &PipelineError::Cancelled.to_string());
+            }
         }
     }
 
     /// A journal that cannot be written is no reason to lose results.
-    fn record(&mut self, video: &Path, output: &Path, outcome: Outcome) {
-        let written = self.journal.as_mut().map(|journal| journal.add(video, output, outcome));
+    fn record(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) {
+        let written = self.journal.as_mut().map(|journal| journal.add(worker, video, output, outcome));
         if let Some(Err(error)) = written {
             self.note(&format!(
                 "{} is missing in the journal, which cannot be written: {error}",
-                video.display()
+                printable(video)
             ));
         }
     }
@@ -90,7 +190,7 @@ impl Reporter {
     }
 
     /// A video begins.
-    pub fn started(&mut self, video: &Path, announced_frames: Option<u64>) {
+    fn started(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.last_line = Some(Instant::now());
         self.tally.started();
         match self.style {
@@ -105,7 +205,7 @@ impl Reporter {
                 };
                 // The templates are constants; the default style stands in were one mistyped.
                 bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
-                bar.set_prefix(video.display().to_string());
+                bar.set_prefix(printable(video).to_string());
                 self.bar = Some(bar);
             }
             Style::Json => Event::Started { video, announced_frames }.emit(),
@@ -114,7 +214,7 @@ impl Reporter {
     }
 
     /// A frame is done.
-    pub fn progress(&mut self, video: &Path, progress: Progress) {
+    fn progress(&mut self, video: &Path, progress: Progress) {
         self.tally.progress(video, progress);
         if let Some(bar) = &self.bar {
             bar.set_position(progress.frames);
@@ -139,7 +239,7 @@ impl Reporter {
         let left = seconds_left.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
         let fps = progress.frames_per_second();
         let all = self.of_all("; ");
-        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", video.display(), progress.frames));
+        self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", printable(video), progress.frames));
     }
 
     /// How far all videos are, behind `separator`; nothing where there is one.
@@ -153,7 +253,7 @@ impl Reporter {
     }
 
     /// A video begins, among others that are worked on.
-    pub fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
+    fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.tally.started();
         self.last_line.get_or_insert_with(Instant::now);
         if self.style == Style::Json {
@@ -162,7 +262,7 @@ impl Reporter {
     }
 
     /// Frames of a video are done, among others that are worked on.
-    pub fn progress_beside_others(&mut self, video: &Path, progress: Progress) {
+    fn progress_beside_others(&mut self, video: &Path, progress: Progress) {
         self.tally.progress(video, progress);
         if self.style == Style::Json {
             return self.emit_progress(video, progress);
@@ -174,10 +274,10 @@ impl Reporter {
     }
 
     /// A video is complete.
-    pub fn done(&mut self, video: &Path, report: &Report) {
+    fn done(&mut self, worker: usize, video: &Path, report: &Report) {
         self.clear();
         self.tally.done(video, report);
-        self.record(video, &report.output, Outcome::done(report));
+        self.record(worker, video, &report.output, Outcome::done(report));
         let seconds = report.elapsed.as_secs_f64();
         if self.style == Style::Json {
             return Event::Done {
@@ -196,7 +296,7 @@ impl Reporter {
         }
         self.say(&format!(
             "{}: {} frames at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
-            report.output.display(),
+            printable(&report.output),
             report.frames,
             report.frame_rate,
             report.frames_with_people,
@@ -207,7 +307,7 @@ impl Reporter {
             self.say(&format!(
                 "{}: variable frame rate, {:.1} to {:.1} ms between frames; the .pose file holds every frame and the \
                  average rate",
-                video.display(),
+                printable(video),
                 shortest.as_secs_f64() * 1e3,
                 longest.as_secs_f64() * 1e3,
             ));
@@ -217,25 +317,27 @@ impl Reporter {
         {
             self.say(&format!(
                 "{}: its header announces {announced} frames, it holds {}; is it whole?",
-                video.display(),
+                printable(video),
                 report.frames
             ));
         }
         if report.decoding.damaged_packets > 0 {
             self.say(&format!(
                 "{}: {} pieces are damaged; frames may be missing or spoilt there",
-                video.display(),
+                printable(video),
                 report.decoding.damaged_packets
             ));
         }
     }
 
     /// Videos need no work.
-    pub fn skipped(&mut self, videos: &[(Job, String)]) {
-        for (Job { video, .. }, reason) in videos {
-            self.tally.skipped();
+    pub fn skipped(&mut self, videos: &[(Job, u64)]) {
+        for (Job { video, output }, frames) in videos {
+            self.tally.skipped(output);
             if self.style == Style::Json || videos.len() <= SCREEN {
-                self.say_skipped(video, reason);
+                let output = printable(output);
+                let reason = format!("{output} exists, with {frames} frames; --overwrite makes it again");
+                self.say_skipped(video, &reason);
             }
         }
         if videos.len() > SCREEN {
@@ -243,24 +345,39 @@ impl Reporter {
         }
     }
 
+    /// The program crashed twice on these videos in an earlier run: they are not tried again.
+    pub fn crashed_before(&mut self, videos: &[(Job, String)]) {
+        for (Job { video, output }, reason) in videos {
+            let reason = format!("skipped: {reason} (in an earlier run; --retry-crashed tries it again)");
+            self.tally.failed(video, output, &reason);
+            self.trouble(video, &reason);
+        }
+    }
+
     /// A video needs no work any more.
-    pub fn exists(&mut self, video: &Path, output: &Path) {
-        self.tally.exists(video);
-        self.say_skipped(video, &format!("{} exists by now", output.display()));
+    fn exists(&mut self, video: &Path, output: &Path) {
+        self.tally.exists(video, output);
+        self.say_skipped(video, &format!("{} exists by now", printable(output)));
     }
 
     fn say_skipped(&self, video: &Path, reason: &str) {
         match self.style {
             Style::Json => Event::Skipped { video, reason }.emit(),
-            _ => self.say(&format!("{}: skipped: {reason}", video.display())),
+            _ => self.say(&format!("{}: skipped: {reason}", printable(video))),
         }
     }
 
     /// A video did not work out.
-    pub fn failed(&mut self, video: &Path, output: &Path, reason: &str) {
+    pub fn failed(&mut self, worker: usize, video: &Path, output: &Path, reason: &str, is_crash: bool) {
         self.tally.failed(video, output, reason);
-        self.record(video, output, Outcome::Failed { reason: reason.into() });
+        self.record(worker, video, output, Outcome::Failed { reason: reason.into(), crashed: is_crash });
         self.trouble(video, reason);
+    }
+
+    /// Something that may hold videos cannot be looked at.
+    pub fn unreadable(&mut self, path: &Path, reason: &str) {
+        self.tally.unreadable(path, reason);
+        self.trouble(path, reason);
     }
 
     /// Something went wrong with a video that is done, or will be.
@@ -268,7 +385,7 @@ impl Reporter {
         self.clear();
         match self.style {
             Style::Json => Event::Failed { video, reason }.emit(),
-            _ => self.say(&format!("{}: {reason}", video.display())),
+            _ => self.say(&format!("{}: {reason}", printable(video))),
         }
     }
 
@@ -278,7 +395,7 @@ impl Reporter {
         self.clear();
         let written = failed_list.as_ref().map(|list| self.tally.write_failed(list));
         if let (Some(Err(error)), Some(list)) = (&written, &failed_list) {
-            self.note(&format!("cannot write the list of failed videos {}: {error}", list.display()));
+            self.note(&format!("cannot write the list of failed videos {}: {error}", printable(list)));
         }
         if !self.tally.has_several() {
             return;
@@ -298,7 +415,7 @@ impl Reporter {
     }
 
     fn say(&self, text: &str) {
-        eprintln!("{text}");
+        terminal::say(text);
     }
 }
 

@@ -10,6 +10,7 @@ use oppose::video::{self, Rotate, Source};
 
 use super::Outcome;
 use super::signals::Signals;
+use super::terminal::{printable, say};
 
 /// What `render` is told.
 #[derive(Args, Debug)]
@@ -66,7 +67,7 @@ enum InputError {
     Count(usize),
     #[error("--sheet shows frames of the video; give it before the .pose file")]
     SheetWithoutVideo,
-    #[error("{} is what is to be drawn; give the result another name", .0.display())]
+    #[error("{} is what is to be drawn; give the result another name", printable(.0))]
     Same(PathBuf),
     #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
     StandardInput,
@@ -79,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         if signals.cancel.is_cancelled() && drawn.is_err() { Ok(signals.outcome()) } else { drawn }
     });
     stopped.unwrap_or_else(|error| {
-        eprintln!("{error}");
+        say(error);
         Outcome::NothingRan
     })
 }
@@ -103,7 +104,7 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
         let sheet = contact_sheet(video.as_mut(), &poses[0], arguments.columns, arguments.rows)?;
         sheet.save(target)?;
         let (width, height) = sheet.size();
-        eprintln!("{}: {width}x{height}", target.display());
+        say(format_args!("{}: {width}x{height}", printable(target)));
     }
     if let Some(target) = &arguments.output {
         let options = OverlayOptions {
@@ -127,10 +128,10 @@ pub fn write(
 ) -> Result<(), RenderError> {
     let drawn = overlay(video, poses, target, options)?;
     if let Some(reason) = drawn.audio_left_out {
-        eprintln!("{}: {reason}", target.display());
+        say(format_args!("{}: {reason}", printable(target)));
     }
     let (width, height) = drawn.size;
-    eprintln!("{}: {} frames, {width}x{height}", target.display(), drawn.frames);
+    say(format_args!("{}: {} frames, {width}x{height}", printable(target), drawn.frames));
     Ok(())
 }
 

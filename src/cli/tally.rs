@@ -1,17 +1,18 @@
 //! What has become of several videos, and how long the rest takes.
 
-use std::collections::HashMap;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use indicatif::HumanDuration;
-use oppose::batch::Job;
+use oppose::batch::{Job, list};
+use oppose::output_file::write_file;
 use oppose::pipeline::{Progress, Report};
 use serde::Serialize;
 
 use super::plan;
+use super::terminal::printable;
 
 /// Counts videos as they end.
 #[derive(Debug, Default)]
@@ -20,7 +21,10 @@ pub struct Tally {
     of: usize,
     done: usize,
     skipped: usize,
+    ended_in_run: usize,
     failures: Vec<Failure>,
+    /// Outputs of the videos that are done or were done before: they are no failures any more.
+    complete: HashSet<PathBuf>,
     frames: u64,
     seconds_of_video: f64,
     started: Option<Instant>,
@@ -37,7 +41,8 @@ pub struct Tally {
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     video: PathBuf,
-    output: PathBuf,
+    /// None of what is no video, as a folder that cannot be read.
+    output: Option<PathBuf>,
     reason: String,
 }
 
@@ -98,6 +103,7 @@ impl Tally {
     /// A video is complete.
     pub fn done(&mut self, video: &Path, report: &Report) {
         self.done += 1;
+        self.complete.insert(absolute(&report.output));
         self.frames += report.frames;
         self.seconds_of_video += report.frames as f64 / report.frame_rate.as_f64();
         self.work_done += self.work_of(video);
@@ -105,26 +111,50 @@ impl Tally {
     }
 
     /// A video needs no work, which is known before any is worked on.
-    pub fn skipped(&mut self) {
+    pub fn skipped(&mut self, output: &Path) {
         self.skipped += 1;
+        self.complete.insert(absolute(output));
     }
 
     /// A video needs no work any more.
-    pub fn exists(&mut self, video: &Path) {
+    pub fn exists(&mut self, video: &Path, output: &Path) {
         self.skipped += 1;
+        self.complete.insert(absolute(output));
         self.ended(video);
     }
 
     /// A video did not work out.
     pub fn failed(&mut self, video: &Path, output: &Path, reason: &str) {
         let reason = reason.to_owned();
-        self.failures.push(Failure { video: video.to_owned(), output: output.to_owned(), reason });
+        self.failures.push(Failure { video: video.to_owned(), output: Some(output.to_owned()), reason });
         self.ended(video);
     }
 
+    /// Something that may hold videos could not be looked at.
+    pub fn unreadable(&mut self, path: &Path, reason: &str) {
+        self.of += 1;
+        self.failures.push(Failure { video: path.to_owned(), output: None, reason: reason.to_owned() });
+    }
+
     fn ended(&mut self, video: &Path) {
+        self.ended_in_run += usize::from(self.work.contains_key(video));
         self.work_left = self.work_left.saturating_sub(self.work_of(video));
         self.in_work.remove(video);
+    }
+
+    /// How many videos of this run have ended, one way or another, without those skipped or given up before it.
+    pub fn ended_in_run(&self) -> usize {
+        self.ended_in_run
+    }
+
+    /// Whether a video failed.
+    pub fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    /// Whether an output is complete.
+    pub fn is_complete(&self, output: &Path) -> bool {
+        self.complete.contains(&absolute(output))
     }
 
     /// How long the rest takes at the speed so far. What was skipped or failed tells nothing of the speed.
@@ -148,30 +178,39 @@ impl Tally {
         format!("{ended} of {} videos{failed}{left}", self.of)
     }
 
-    /// Writes the failed ones as a file for `--list`, each with its output and the reason; without any, removes what an
-    /// earlier run has left. A name with a tab or a line break cannot stand in a list.
+    /// Keeps the failed ones in a file for `--list`, each with its output and the reason. What is in the file already
+    /// stays, but for what this run has tried again or found complete. Without any failure there is no file.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It cannot be read or written, or what is there is no such list.
     pub fn write_failed(&self, list: &Path) -> io::Result<()> {
-        if self.failures.is_empty() {
-            return match std::fs::remove_file(list) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
-        }
+        let before = read_failed(list)?;
+        let failed: Vec<(PathBuf, PathBuf, &str)> = self
+            .failures
+            .iter()
+            .filter_map(|Failure { video, output, reason }| {
+                // So that the list serves from every folder.
+                Some((absolute(video), absolute(output.as_ref()?), reason.as_str()))
+            })
+            .collect();
+        let tried: HashSet<&Path> = failed.iter().map(|(_, output, _)| output.as_path()).collect();
         let mut lines = Vec::new();
-        for Failure { video, output, reason } in &self.failures {
-            if plan::is_listable(video) && plan::is_listable(output) {
-                let reason = reason.replace(['\t', '\n', '\r'], " ");
-                // So that it serves from every folder.
-                let (video, output) = (std::path::absolute(video)?, std::path::absolute(output)?);
-                let parts = [video.as_os_str().as_bytes(), output.as_os_str().as_bytes(), reason.as_bytes()];
-                lines.extend(parts.join(&b'\t'));
+        for line in list::lines(&before) {
+            let is_settled =
+                |output: &PathBuf| self.complete.contains(output) || tried.contains(output.as_path());
+            if !line.output.as_ref().is_some_and(is_settled) {
+                lines.extend(line.raw);
                 lines.push(b'\n');
             }
         }
-        std::fs::write(list, lines)
+        for (video, output, reason) in &failed {
+            list::add_line(&mut lines, video, output, Some(reason));
+        }
+        match lines.is_empty() {
+            _ if lines == before => Ok(()),
+            true => fs::remove_file(list),
+            false => write_file(list, &lines, true),
+        }
     }
 
     /// What became of all; `failed_list` has the failed ones.
@@ -190,6 +229,27 @@ impl Tally {
             failures: self.failures.clone(),
             failed_list,
         }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A list of failed videos as it is; empty where there is none.
+fn read_failed(list: &Path) -> io::Result<Vec<u8>> {
+    match list.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("it is a link or no regular file")),
+        found => found?,
+    };
+    let bytes = fs::read(list)?;
+    let is_entry =
+        |line: list::Line<'_>| line.video.is_absolute() && line.output.is_some_and(|at| at.is_absolute());
+    let is_list = list::lines(&bytes).all(is_entry);
+    match is_list {
+        true => Ok(bytes),
+        false => Err(io::Error::other("it is there already and is no list of failed videos")),
     }
 }
 
@@ -213,14 +273,63 @@ impl Summary {
         lines.extend(
             self.failures
                 .iter()
-                .map(|Failure { video, reason, .. }| format!("failed: {}: {reason}", video.display())),
+                .map(|Failure { video, reason, .. }| format!("failed: {}: {reason}", printable(video))),
         );
         if let Some(list) = &self.failed_list {
             lines.push(format!(
                 "to try the failed ones again, give --list {} in place of the videos",
-                list.display()
+                printable(list)
             ));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_failed_videos_keeps_what_was_not_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("oppose.failed.list");
+        let path = |name: &str| folder.path().join(name);
+        let mut first = Tally::new(3);
+        for name in ["a", "b\tof two\nlines", "c"] {
+            first.failed(&path(name), &path(name).with_extension("pose"), "a\treason");
+        }
+        first.write_failed(&list).unwrap();
+        let videos =
+            || -> Vec<PathBuf> { list::lines(&fs::read(&list).unwrap()).map(|line| line.video).collect() };
+        assert_eq!(videos(), [path("a"), path("b\tof two\nlines"), path("c")]);
+
+        // A run that was stopped at once, and one of other videos.
+        Tally::new(5).write_failed(&list).unwrap();
+        let mut other = Tally::new(2);
+        other.failed(&path("d"), &path("d.pose"), "new");
+        other.exists(&path("a"), &path("a.pose"));
+        other.unreadable(&path("secret"), "permission denied");
+        other.write_failed(&list).unwrap();
+        assert_eq!(videos(), [path("b\tof two\nlines"), path("c"), path("d")]);
+
+        let mut last = Tally::new(3);
+        ["b\tof two\nlines", "c", "d"].iter().for_each(|name| last.skipped(&path(name).with_extension("pose")));
+        last.write_failed(&list).unwrap();
+        assert!(!list.exists());
+    }
+
+    #[test]
+    fn what_is_no_list_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, target) = (folder.path().join("x.failed.list"), folder.path().join("notes"));
+        let mut tally = Tally::new(1);
+        tally.failed(Path::new("/a"), Path::new("/a.pose"), "reason");
+        fs::write(&list, "my notes\n").unwrap();
+        assert!(tally.write_failed(&list).is_err());
+        assert_eq!(fs::read_to_string(&list).unwrap(), "my notes\n");
+        fs::rename(&list, &target).unwrap();
+        std::os::unix::fs::symlink(&target, &list).unwrap();
+        assert!(tally.write_failed(&list).is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "my notes\n");
     }
 }

@@ -1,12 +1,13 @@
 //! A `.pose` file over time, as a picture: a strip a component, with its confidence and where it was seen.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use font8x8::{BASIC_FONTS, UnicodeFonts as _};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
 use super::of_components;
+use crate::output_file::write_file;
 use crate::pose::{FramePose, Pose};
 
 const WIDTH: f32 = 1000.0;
@@ -127,7 +128,8 @@ impl Timeline {
             Some("png") => self.to_png()?,
             _ => return Err(TimelineError::Suffix(path.to_owned())),
         };
-        fs::write(path, picture).map_err(|source| TimelineError::Write { path: path.to_owned(), source })
+        write_file(path, &picture, true)
+            .map_err(|source| TimelineError::Write { path: path.to_owned(), source })
     }
 
     /// The picture as SVG.

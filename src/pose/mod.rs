@@ -31,6 +31,8 @@ mod writer;
 pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use header::Header;
-pub use pose_file::{Pose, files_below};
+pub use pose_file::{FilesBelow, Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
-pub use writer::{PoseWriter, remove_unfinished};
+pub use writer::PoseWriter;
+
+pub use crate::output_file::remove_unfinished;

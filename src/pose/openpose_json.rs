@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{FramePose, Skeleton, openpose_137};
+use super::pose_file::check_shape;
+use super::{FramePose, PoseError, Skeleton, openpose_137};
 
 /// What every file's name ends with.
 const ENDING: &str = "_keypoints.json";
@@ -106,7 +107,9 @@ impl JsonFolder {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let Some(frame) = path.file_name().and_then(|name| frame_number(name.to_str()?)) else {
+            // Hidden files are others' business: macOS puts ._NAME beside NAME on foreign disks.
+            let name = path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b"."));
+            let Some(frame) = name.and_then(|name| frame_number(&name.to_string_lossy())) else {
                 continue;
             };
             if frame >= MAX_FRAMES {
@@ -245,14 +248,21 @@ pub const DIGITS: u8 = 6;
 
 /// A frame as OpenPose writes it: its keys in its order, [`DIGITS`] significant digits. Rows without any point after
 /// the last person are not people.
-pub fn to_json(pose: &FramePose) -> String {
+///
+/// # Errors
+/// The frame is of another skeleton than OpenPose's 137 points.
+pub fn to_json(pose: &FramePose) -> Result<String, PoseError> {
     to_json_with(pose, DIGITS)
 }
 
 /// The same with another number of digits, at least 1; 9 keep every f32.
-pub fn to_json_with(pose: &FramePose, digits: u8) -> String {
+///
+/// # Errors
+/// The frame is of another skeleton than OpenPose's 137 points.
+pub fn to_json_with(pose: &FramePose, digits: u8) -> Result<String, PoseError> {
     let skeleton = openpose_137();
     let points = skeleton.points();
+    check_shape(pose, points, skeleton.dimensions())?;
     let is_there = |person: &[f32]| person.iter().any(|&confidence| confidence != 0.0);
     let people = pose.confidences().chunks_exact(points).rposition(is_there).map_or(0, |last| last + 1);
     let mut text = String::from("{\"version\":1.3,\"people\":[");
@@ -279,7 +289,7 @@ pub fn to_json_with(pose: &FramePose, digits: u8) -> String {
         text.push('}');
     }
     text.push_str("]}");
-    text
+    Ok(text)
 }
 
 /// The number that is read where `number` was written with so many significant digits: what a `.pose` file holds that
@@ -360,6 +370,30 @@ mod tests {
     }
 
     #[test]
+    fn another_skeleton_is_refused() {
+        for pose in [FramePose::new(1, 576, 3), FramePose::new(1, 137, 3), FramePose::new(0, 576, 3)] {
+            let expected = (137, 2);
+            let error = to_json(&pose).unwrap_err();
+            assert!(
+                matches!(error, PoseError::Shape { expected: found, .. } if found == expected),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn hidden_files_are_no_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = to_json(&FramePose::new(0, 137, 2)).unwrap();
+        std::fs::write(folder.path().join(file_name("clip", 0)), text).unwrap();
+        for hidden in ["._clip_000000000000_keypoints.json", ".clip_000000000007_keypoints.json"] {
+            std::fs::write(folder.path().join(hidden), b"\0\x05\x16\x07").unwrap();
+        }
+        let found = JsonFolder::open(folder.path()).unwrap();
+        assert_eq!((found.frames(), found.files()), (1, 1));
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut pose = FramePose::new(3, 137, 2);
@@ -367,7 +401,7 @@ mod tests {
             *number = index as f32 * 0.5;
         }
         pose.confidences_mut()[..2 * 137].fill(0.75);
-        std::fs::write(folder.path().join(file_name("clip", 2)), to_json(&pose)).unwrap();
+        std::fs::write(folder.path().join(file_name("clip", 2)), to_json(&pose).unwrap()).unwrap();
         let read = JsonFolder::open(folder.path()).unwrap();
         assert_eq!((read.frames(), read.files()), (3, 1));
         let mut found = FramePose::default();

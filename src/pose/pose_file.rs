@@ -1,7 +1,9 @@
 //! A whole `.pose` file in memory.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::bytes::Bytes;
@@ -123,6 +125,20 @@ impl Pose {
             Err(PoseError::Truncated { .. }) => Self::check_beginning(path, MAX_BEGINNING),
             outcome => outcome,
         }
+    }
+
+    /// Reads the header of a file, and nothing behind it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no `.pose` file.
+    pub fn read_header(path: &Path) -> Result<Header, PoseError> {
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        let file = fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut beginning = Vec::new();
+        file.take(MAX_BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
+        let behind = length.saturating_sub(beginning.len() as u64);
+        Ok(Counts::read(&mut Bytes::new(&beginning), behind)?.header)
     }
 
     fn check_beginning(path: &Path, limit: u64) -> Result<u64, PoseError> {
@@ -269,30 +285,65 @@ impl Pose {
     }
 }
 
-/// All `.pose` files in a folder and the folders in it, in natural order.
+/// What was found in a folder and the folders in it.
+#[derive(Debug, Default)]
+pub struct FilesBelow {
+    /// `.pose` files, in natural order.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub problems: Vec<PoseError>,
+}
+
+/// The results in a folder and the folders in it. Hidden files are not among them, nor what is kept beside results:
+/// `NAME.partial.pose` of a video that broke, `NAME.replaced.pose` of one that was made again. Links to folders are
+/// followed, and no folder is looked at twice.
 ///
 /// # Errors
-/// A folder cannot be read, or there is no such file.
-pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, PoseError> {
-    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        let failed = |source| PoseError::Io { what: "read", path: folder.clone(), source };
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
-            // A link to a folder might lead back here.
-            if kind.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|suffix| suffix == "pose") && path.is_file() {
-                files.push(path);
+/// The folder itself cannot be read, or there is nothing in it, not even a problem.
+pub fn files_below(folder: &Path) -> Result<FilesBelow, PoseError> {
+    let mut below = FilesBelow::default();
+    let mut seen = HashSet::new();
+    let mut folders = vec![folder.to_owned()];
+    let mut links = Vec::new();
+    while let Some(next) = folders.pop().or_else(|| links.pop()) {
+        let entries = fs::metadata(&next).and_then(|found| {
+            let is_new = seen.insert((found.dev(), found.ino()));
+            if is_new { fs::read_dir(&next)?.collect() } else { Ok(Vec::new()) }
+        });
+        let entries: Vec<fs::DirEntry> = match entries {
+            Ok(entries) => entries,
+            Err(source) => {
+                let error = PoseError::Io { what: "read", path: next.clone(), source };
+                if next == folder {
+                    return Err(error);
+                }
+                below.problems.push(error);
+                continue;
+            }
+        };
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if path.is_dir() {
+                if is_link { &mut links } else { &mut folders }.push(path);
+            } else if is_result(&path) && (is_link || path.is_file()) {
+                below.files.push(path);
             }
         }
     }
-    if files.is_empty() {
+    if below.files.is_empty() && below.problems.is_empty() {
         return Err(PoseError::NoFiles(folder.to_owned()));
     }
-    files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
-    Ok(files)
+    below.files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(below)
+}
+
+fn is_result(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.ends_with(b".pose") && !name.ends_with(b".partial.pose") && !name.ends_with(b".replaced.pose")
 }
 
 /// What stands between the header and the numbers: rate, frames, people.

@@ -1,15 +1,14 @@
 //! Writing a `.pose` file frame by frame.
 
-use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{Access, access};
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::SpooledTempFile;
 
 use super::pose_file::{body_head, check_shape};
 use super::{FramePose, Header, PoseError, Skeleton};
+use crate::output_file::OutputFile;
 
 /// Writes a `.pose` file of any length in flat memory.
 ///
@@ -49,55 +48,6 @@ pub struct PoseWriter {
 /// Bytes of frames kept in memory: more than short clips have. To make one more file and remove it takes file systems
 /// longer than a short clip's frames take.
 const SPOOLED_IN_MEMORY: usize = 1 << 20;
-
-/// How a file begins that is not finished yet: it tells which process makes it.
-fn unfinished_prefix(path: &Path) -> String {
-    // At most 60 characters of the name, which are 240 bytes: file systems take 255.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name: String = name.chars().take(60).collect();
-    format!(".{name}.{}-{}.", host(), std::process::id())
-}
-
-const UNFINISHED_SUFFIX: &str = ".tmp";
-
-/// At most 60 characters of this machine's name, without dots.
-fn host() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().chars().take(60).map(|c| if c == '.' { '_' } else { c }).collect()
-}
-
-/// A file that nobody has written to for so long is not being finished, on whatever machine.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
-
-/// Removes what processes that were killed while they finished a file have left in a folder: those of this machine, and,
-/// a day later, those of others.
-pub fn remove_unfinished(folder: &Path) {
-    let host = host();
-    let is_abandoned = |entry: &fs::DirEntry| {
-        let modified = entry.metadata().and_then(|found| found.modified());
-        modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ABANDONED))
-    };
-    for entry in folder.read_dir().into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        // .NAME.pose.HOST-PROCESS.RANDOM.tmp
-        let maker = name.strip_prefix('.').and_then(|name| name.strip_suffix(UNFINISHED_SUFFIX));
-        let maker = maker.and_then(|name| name.rsplit('.').nth(1)).and_then(|maker| maker.rsplit_once('-'));
-        let is_dead = |process: &str| {
-            process.parse::<u32>().is_ok()
-                && !Path::new("/proc").join(process).exists()
-                && Path::new("/proc/self").exists()
-        };
-        let is_left = |(machine, process): (&str, &str)| match machine == host {
-            true => is_dead(process),
-            false => process.parse::<u32>().is_ok() && is_abandoned(&entry),
-        };
-        if maker.is_some_and(is_left) {
-            // What cannot be removed harms nobody.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
 
 impl PoseWriter {
     /// Begins a file for pictures of this size in pixels. Nothing is at `path` until it is finished.
@@ -180,17 +130,10 @@ impl PoseWriter {
 
     fn finish_at(mut self, path: &Path, overwrite: bool) -> Result<(), PoseError> {
         let file = self.join(path).map_err(|source| self.failed("write", path, source))?;
-        let persisted = match overwrite {
-            true => file.persist(path),
-            false => file.persist_noclobber(path),
-        };
-        if let Err(error) = persisted {
-            return Err(match error.error.kind() {
-                io::ErrorKind::AlreadyExists => PoseError::Exists(path.to_owned()),
-                _ => self.failed("write", path, error.error),
-            });
-        }
-        Ok(())
+        file.finish(overwrite).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => PoseError::Exists(path.to_owned()),
+            _ => self.failed("write", path, error),
+        })
     }
 
     /// A frame in the spool: number of people, coordinates, confidences.
@@ -203,15 +146,8 @@ impl PoseWriter {
     }
 
     /// Reads the spool twice, for the coordinates and for the confidences, into a file beside the output.
-    fn join(&mut self, path: &Path) -> io::Result<NamedTempFile> {
-        let prefix = unfinished_prefix(path);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
-        // As a file made without further ado; a private one would not be readable by colleagues.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(&self.folder)?;
-
+    fn join(&mut self, path: &Path) -> io::Result<OutputFile> {
+        let file = OutputFile::create_in(&self.folder, path)?;
         let mut out = BufWriter::with_capacity(1 << 18, file);
         out.write_all(&self.header)?;
         let head = body_head(self.fps, self.frames, self.people).map_err(io::Error::other)?;
@@ -222,7 +158,7 @@ impl PoseWriter {
         self.copy_section(&mut out, 0, coordinates, confidences)?;
         self.copy_section(&mut out, coordinates, confidences, 0)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
+        file.sync()?;
         Ok(file)
     }
 
@@ -273,31 +209,5 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
             Err(PoseError::Io { what: "write", path: path.to_owned(), source: error })
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_the_dead_left_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = unfinished_prefix(Path::new("a.b.pose")) + "Xy12" + UNFINISHED_SUFFIX;
-        // Processes have no such numbers.
-        let dead = own.replace(&std::process::id().to_string(), "4294967290");
-        let foreign = dead.replace(&host(), "elsewhere");
-        let old = own.replace(&host(), "far_away");
-        let others = ["a.pose", ".a.pose.x1.tmp", ".tmp", own.as_str(), foreign.as_str()];
-        for name in others.iter().chain([&dead.as_str(), &old.as_str()]) {
-            std::fs::write(folder.path().join(name), b"").unwrap();
-        }
-        let before = std::time::SystemTime::now() - 2 * ABANDONED;
-        let opened = fs::File::options().write(true).open(folder.path().join(&old)).unwrap();
-        opened.set_modified(before).unwrap();
-        remove_unfinished(folder.path());
-        assert!(!folder.path().join(old).exists());
-        assert!(!folder.path().join(dead).exists());
-        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 }

@@ -1,11 +1,11 @@
 //! A contact sheet: a clip at a glance, as one picture.
 
-use std::fs;
 use std::path::Path;
 
 use tiny_skia::{FilterQuality, IntSize, Pixmap, PixmapPaint, Transform};
 
 use super::{RenderError, draw_people, to_square_pixels};
+use crate::output_file::write_file;
 use crate::pose::{FramePose, Pose};
 use crate::video::{Frame, Source};
 
@@ -23,7 +23,7 @@ impl Sheet {
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), RenderError> {
         let png = self.0.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
-        fs::write(path, png).map_err(|source| RenderError::Write { path: path.to_owned(), source })
+        write_file(path, &png, true).map_err(|source| RenderError::Write { path: path.to_owned(), source })
     }
 
     /// Width and height in pixels.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tiny_skia::Pixmap;
 
 use super::RenderError;
+use crate::output_file::write_file;
 use crate::video::{Encoder, EncoderOptions};
 
 /// A video file or a folder.
@@ -41,7 +42,7 @@ impl Sink {
             Self::Pictures(folder, digits) => {
                 let path = folder.join(format!("{index:0digits$}.png"));
                 let png = picture.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
-                fs::write(&path, png).map_err(|source| RenderError::Write { path, source })
+                write_file(&path, &png, true).map_err(|source| RenderError::Write { path, source })
             }
         }
     }

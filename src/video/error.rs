@@ -1,7 +1,7 @@
 //! What can be wrong with a video.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::input::{PICTURE_SUFFIXES, VIDEO_SUFFIXES};
 use super::{MAX_PIXELS, MAX_SIDE, MIN_SIDE};
@@ -13,6 +13,14 @@ pub enum VideoError {
     /// There is nothing at this path.
     #[error("{} does not exist; check the path", .0.display())]
     NotFound(PathBuf),
+    /// There is a link at this path, but nothing where it leads.
+    #[error("{} is a link to {}, which does not exist", .path.display(), .target.display())]
+    BrokenLink {
+        /// The link.
+        path: PathBuf,
+        /// What it names.
+        target: PathBuf,
+    },
     /// The system refuses to read.
     #[error("cannot read {}: {source}", .path.display())]
     Read {
@@ -115,4 +123,14 @@ pub enum VideoError {
     /// The frame rate that was typed is none.
     #[error("{0:?} is no frame rate; expected frames per second, for example 25, 29.97 or 30000/1001")]
     FrameRate(String),
+}
+
+impl VideoError {
+    /// What it means that nothing can be opened at `path`.
+    pub(super) fn not_found(path: &Path) -> Self {
+        match path.read_link() {
+            Ok(target) => Self::BrokenLink { path: path.to_owned(), target },
+            Err(_) => Self::NotFound(path.to_owned()),
+        }
+    }
 }

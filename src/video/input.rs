@@ -1,7 +1,9 @@
 //! What an input is: a video, a folder of pictures, or a folder of videos.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::VideoError;
@@ -30,8 +32,8 @@ pub enum Input {
 }
 
 impl Input {
-    /// Looks at a path. A folder that holds videos counts for its videos, else for its pictures; hidden
-    /// files do not count.
+    /// Looks at a path. A folder that holds videos counts for its videos, else for its pictures, else for the folders
+    /// of pictures in it; hidden files do not count.
     ///
     /// # Errors
     /// There is nothing, or nothing of use, or it may not be read.
@@ -40,7 +42,7 @@ impl Input {
             return Ok(Self::Video);
         }
         if !path.try_exists().map_err(|source| VideoError::Read { path: path.to_owned(), source })? {
-            return Err(VideoError::NotFound(path.to_owned()));
+            return Err(VideoError::not_found(path));
         }
         if !path.is_dir() {
             return Ok(Self::Video);
@@ -52,53 +54,115 @@ impl Input {
         if !files(path, &PICTURE_SUFFIXES)?.is_empty() {
             return Ok(Self::Pictures);
         }
-        Err(VideoError::EmptyFolder(path.to_owned()))
+        let failed = |source| VideoError::Read { path: path.to_owned(), source };
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(path).map_err(failed)? {
+            let folder = entry.map_err(failed)?.path();
+            let has_pictures = |folder| files(folder, &PICTURE_SUFFIXES).is_ok_and(|files| !files.is_empty());
+            if !is_hidden(&folder) && folder.is_dir() && has_pictures(&folder) {
+                folders.push(folder);
+            }
+        }
+        if folders.is_empty() {
+            return Err(VideoError::EmptyFolder(path.to_owned()));
+        }
+        sort_naturally(&mut folders);
+        Ok(Self::Videos(folders))
     }
 }
 
-/// The videos of a folder and of all folders in it, in natural order; hidden ones do not count.
+/// What was found in a folder and the folders in it.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// Video files and folders of pictures, in natural order. A link to a video that does not exist is among them: to
+    /// open it is an error that says so.
+    pub videos: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub problems: Vec<VideoError>,
+}
+
+/// The videos of a folder and of all folders in it: video files, and folders that hold pictures and no video. Hidden
+/// ones do not count. Links to folders are followed, and no folder is looked at twice, wherever links lead.
 ///
 /// # Errors
-/// A folder cannot be read, or there is no video.
-pub fn videos_below(folder: &Path) -> Result<Vec<PathBuf>, VideoError> {
-    let mut found = Vec::new();
+/// The folder itself cannot be read, or there is nothing in it, not even a problem.
+pub fn videos_below(folder: &Path) -> Result<Below, VideoError> {
+    let mut below = Below::default();
+    let mut seen = HashSet::new();
     let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        let failed = |source| VideoError::Read { path: next.clone(), source };
-        for entry in fs::read_dir(&next).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+    // Links come after all true folders, so that what is found by both has its true place in the tree.
+    let mut links = Vec::new();
+    while let Some(next) = folders.pop().or_else(|| links.pop()) {
+        let entries = fs::metadata(&next).and_then(|found| {
+            // The root counts as seen too: links may lead back to it.
+            let is_new = seen.insert((found.dev(), found.ino()));
+            if is_new { fs::read_dir(&next)?.collect() } else { Ok(Vec::new()) }
+        });
+        let entries: Vec<fs::DirEntry> = match entries {
+            Ok(entries) => entries,
+            Err(source) if next == folder => return Err(VideoError::Read { path: next, source }),
+            Err(source) => {
+                below.problems.push(VideoError::Read { path: next, source });
+                continue;
+            }
+        };
+        let (mut videos, mut has_pictures) = (Vec::new(), false);
+        for entry in entries {
             let path = entry.path();
-            // Links to folders are not followed: they may lead round in circles.
-            let is_folder = entry.file_type().map_err(failed)?.is_dir();
             if is_hidden(&path) {
                 continue;
             }
-            if is_folder {
-                folders.push(path);
-            } else if !is_overlay(&path) && has_suffix(&path, &VIDEO_SUFFIXES) && path.is_file() {
-                found.push(path);
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let is_video = !is_overlay(&path) && has_suffix(&path, &VIDEO_SUFFIXES);
+            match fs::metadata(&path) {
+                Ok(found) if found.is_dir() => if is_link { &mut links } else { &mut folders }.push(path),
+                Ok(found) if found.is_file() && is_video => videos.push(path),
+                Ok(found) => has_pictures |= found.is_file() && has_suffix(&path, &PICTURE_SUFFIXES),
+                Err(_) if is_video => videos.push(path),
+                // A file that is no video and cannot be reached does not matter, but a folder would.
+                Err(source) if path.extension().is_none() => {
+                    below.problems.push(VideoError::Read { path, source });
+                }
+                Err(_) => {}
             }
         }
+        if videos.is_empty() && has_pictures {
+            videos.push(next);
+        }
+        below.videos.append(&mut videos);
     }
-    if found.is_empty() {
+    if below.videos.is_empty() && below.problems.is_empty() {
         return Err(VideoError::EmptyFolder(folder.to_owned()));
     }
-    found.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
-    Ok(found)
+    sort_naturally(&mut below.videos);
+    Ok(below)
 }
 
-/// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`.
+fn sort_naturally(paths: &mut [PathBuf]) {
+    paths.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+}
+
+/// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`. Links that lead
+/// nowhere are among them: who opens one is told, where a missing frame would not be noticed.
 pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, VideoError> {
     let failed = |source| VideoError::Read { path: folder.to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if !is_hidden(&path) && !is_overlay(&path) && has_suffix(&path, suffixes) && path.is_file() {
+        if !is_hidden(&path)
+            && !is_overlay(&path)
+            && has_suffix(&path, suffixes)
+            && is_file_or_broken_link(&path)
+        {
             files.push(path);
         }
     }
-    files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    sort_naturally(&mut files);
     Ok(files)
+}
+
+fn is_file_or_broken_link(path: &Path) -> bool {
+    fs::metadata(path).map_or_else(|_| path.is_symlink(), |found| found.is_file())
 }
 
 fn is_hidden(path: &Path) -> bool {

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool, FrameSizeError};
-pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
+pub use input::{Below, Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
 pub use planes::{ColorMatrix, Planes};
 pub use rate::FrameRate;
 pub use rotation::Rotate;

@@ -344,7 +344,7 @@ fn url(path: &Path) -> Result<String, VideoError> {
     }
     let failed = |source| VideoError::Read { path: path.to_owned(), source };
     if !path.try_exists().map_err(failed)? {
-        return Err(VideoError::NotFound(path.to_owned()));
+        return Err(VideoError::not_found(path));
     }
     let metadata = fs::metadata(path).map_err(failed)?;
     if metadata.is_file() {

@@ -32,6 +32,8 @@ pub enum Need {
     Patience,
     /// The right to mount a file system; named where mounting one was tried and refused.
     Mount,
+    /// The right to make a PID namespace; named where making one was tried and refused.
+    Namespace,
 }
 
 impl Need {
@@ -69,6 +71,7 @@ impl Need {
                 .is_none()
                 .then(|| "takes minutes; OPPOSE_LONG_TESTS=1 runs it".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
+            Self::Namespace => Some("this user may not make a PID namespace".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }
     }

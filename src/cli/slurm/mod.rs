@@ -10,13 +10,14 @@ use std::process::Command;
 
 use clap::{Args, Subcommand};
 use oppose::batch::Job;
-use oppose::batch::journal;
+use oppose::batch::journal::{self, Recorded};
 use oppose::batch::slurm::Run;
 
 use self::status::status;
 use self::submit::{resume, submit};
 use super::Outcome;
 use super::plan::PlanError;
+use super::terminal::{printable, say};
 
 /// What `slurm` is told.
 #[derive(Args, Debug)]
@@ -87,6 +88,10 @@ struct SubmitArguments {
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     sbatch: Vec<String>,
 
+    /// Submit videos again on which the program crashed twice; without it they are left out
+    #[arg(long, alias = "retry_crashed")]
+    retry_crashed: bool,
+
     /// Print the script, and submit nothing
     #[arg(long)]
     dry_run: bool,
@@ -107,6 +112,10 @@ struct ResumeArguments {
     /// Folder of the .pose files
     output: PathBuf,
 
+    /// Submit videos again on which the program crashed twice; without it they are left out
+    #[arg(long, alias = "retry_crashed")]
+    retry_crashed: bool,
+
     /// Print the script, and submit nothing
     #[arg(long)]
     dry_run: bool,
@@ -117,12 +126,12 @@ struct ResumeArguments {
 enum SlurmError {
     #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}: {source}", printable(path))]
     Io { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("no submission in {}: `oppose-native slurm submit` makes one", .0.display())]
+    #[error("no submission in {}: `oppose-native slurm submit` makes one", printable(.0))]
     NoRun(PathBuf),
-    #[error("{} has a tab or a line break in its name, which the lists of the tasks cannot hold: rename it", .0.display())]
-    Unlistable(PathBuf),
+    #[error("the option {0:?} has a line break in it, which a line of #SBATCH cannot hold")]
+    LineBreak(String),
     #[error("{0}")]
     Unknown(String),
     #[error("cannot start {program}: {source}; is this a node from which jobs are submitted?")]
@@ -141,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(outcome) => outcome,
         Err(error) => {
-            eprintln!("{error}");
+            say(error);
             Outcome::NothingRan
         }
     }
@@ -174,9 +183,9 @@ fn journals(output: &Path, runs: &[Run]) -> Result<Vec<PathBuf>, SlurmError> {
     Ok(journals)
 }
 
-/// How many frames the outputs have by the word of the journals.
-fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, u64>, SlurmError> {
-    journal::recorded_frames(&journals(output, runs)?).map_err(failed("read the journals in", output))
+/// What the journals know of the outputs.
+fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, Recorded>, SlurmError> {
+    journal::recorded(&journals(output, runs)?).map_err(failed("read the journals in", output))
 }
 
 fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmError> {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use oppose::batch::Job;
 use oppose::batch::journal::{self, Entry};
+use oppose::batch::resume;
 use oppose::batch::slurm::Run;
 
-use super::super::{Outcome, done, plan};
+use super::super::terminal::{print, printable};
+use super::super::{Outcome, plan};
 use super::{SlurmError, Task, all_jobs, failed, journals, queued, recorded};
 
 pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
@@ -26,24 +28,25 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
             told.insert(entry.output.clone(), entry);
         }
     }
-    let sorted = done::sort(jobs, &recorded(&output, &runs)?);
+    let sorted = resume::sort(jobs, &recorded(&output, &runs)?, resume::Options::default());
     let done = sorted.done.len();
-    let missing: Vec<Job> =
-        sorted.left.into_iter().chain(sorted.unknown.into_iter().map(|(job, _)| job)).collect();
+    let crashed = sorted.crashed.iter().map(|(job, _)| job);
+    let missing: Vec<&Job> =
+        sorted.left.iter().chain(crashed).chain(sorted.unknown.iter().map(|(job, _)| job)).collect();
     let (mut failures, mut left) = (Vec::new(), Vec::new());
-    for job in &missing {
+    for job in missing {
         match told.get(&job.output).map(|entry| &entry.outcome) {
-            Some(journal::Outcome::Failed { reason }) => failures.push((job, reason)),
+            Some(journal::Outcome::Failed { reason, .. }) => failures.push((job, reason)),
             _ => left.push(job),
         }
     }
-    println!("{done} of {of} videos done, {} failed, {} left", failures.len(), left.len());
+    print(format_args!("{done} of {of} videos done, {} failed, {} left", failures.len(), left.len()));
     let tasks: Option<Vec<Task>> =
         runs.iter().map(queued).collect::<Option<Vec<_>>>().map(|tasks| tasks.concat());
     let running = tasks.iter().flatten().filter(|task| task.is_running).count();
     match &tasks {
-        Some(tasks) => println!("{running} tasks running, {} waiting", tasks.len() - running),
-        None => println!("squeue cannot be asked here"),
+        Some(tasks) => print(format_args!("{running} tasks running, {} waiting", tasks.len() - running)),
+        None => print("squeue cannot be asked here"),
     }
     // What a task does in a second, by the videos that are done.
     let (mut frames, mut bytes, mut seconds) = (0, 0, 0.0);
@@ -55,20 +58,20 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
         }
     }
     if seconds > 0.0 {
-        println!("{:.1} frames a second and task", frames as f64 / seconds);
+        print(format_args!("{:.1} frames a second and task", frames as f64 / seconds));
         let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
             if let Ok(left) = Duration::try_from_secs_f64(left) {
-                println!("about {} left with {running} tasks", HumanDuration(left));
+                print(format_args!("about {} left with {running} tasks", HumanDuration(left)));
             }
         }
     }
     for (job, reason) in failures {
-        println!("failed: {}: {reason}", job.video.display());
+        print(format_args!("failed: {}: {reason}", printable(&job.video)));
     }
     if done < of && tasks.is_some_and(|tasks| tasks.is_empty()) {
-        println!("nothing is running: oppose-native slurm resume {}", output.display());
+        print(format_args!("nothing is running: oppose-native slurm resume {}", printable(&output)));
     }
     Ok(if done == of { Outcome::AllDone } else { Outcome::SomeFailed })
 }

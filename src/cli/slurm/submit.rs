@@ -2,28 +2,38 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::path::Path;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oppose::batch::Job;
+use oppose::batch::resume;
 use oppose::batch::slurm::{Run, Settings};
-use oppose::video;
-use rayon::prelude::*;
 
-use super::super::plan::{self, Inputs};
-use super::super::{Outcome, done};
+use super::super::Outcome;
+use super::super::plan::{self, Inputs, Plan};
+use super::super::terminal::{print, printable, say};
 use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, failed, queued, recorded};
 
 pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = &arguments.output;
-    std::fs::create_dir_all(output).map_err(failed("create the folder", output))?;
-    let output = output.canonicalize().map_err(failed("read", output))?;
-    // The lists have whole paths. What does not exist is told of when it is planned.
+    if !arguments.dry_run {
+        fs::create_dir_all(output).map_err(failed("create the folder", output))?;
+        say(format_args!("looking for videos in {}", printable(&arguments.input)));
+    }
+    let output = whole_path(output).map_err(failed("read", output))?;
+    // The lists have whole paths. What does not exist is reported when it is planned.
     let input = [arguments.input.canonicalize().unwrap_or_else(|_| arguments.input.clone())];
     let inputs = Inputs { paths: &input, list: None, recursive: arguments.recursive };
-    let jobs = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
-    plan::sweep(&jobs);
-    plan::check_outputs(&jobs)?;
+    let Plan { jobs, problems } = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
+    for (path, reason) in &problems {
+        say(format_args!("{}: {reason}", printable(path)));
+    }
+    if !arguments.dry_run {
+        plan::sweep(&jobs);
+        plan::check_outputs(&jobs)?;
+    }
 
     let mut sbatch = vec![
         format!("--partition={}", arguments.partition),
@@ -35,9 +45,17 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         sbatch.push(format!("--gpus={}", arguments.gpus));
     }
     sbatch.extend(arguments.sbatch.iter().cloned());
+    if let Some(option) = sbatch.iter().find(|option| option.contains(['\n', '\r'])) {
+        return Err(SlurmError::LineBreak(option.clone()));
+    }
     let image = match &arguments.sif {
         Some(image) => Some(image.canonicalize().map_err(failed("find the image", image))?),
         None => None,
+    };
+    let working_folder = env::current_dir().map_err(failed("find", Path::new("this folder")))?;
+    let folders = match &image {
+        Some(_) => folders_of(&input[0], &jobs, &arguments.options, &working_folder),
+        None => Vec::new(),
     };
     let settings = Settings {
         jobs: arguments.jobs as usize,
@@ -46,9 +64,50 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         image,
         program: env::current_exe().map_err(failed("find", Path::new("this program")))?,
         options: arguments.options.clone(),
-        working_folder: env::current_dir().map_err(failed("find", Path::new("this folder")))?,
+        working_folder,
+        folders,
     };
-    submit_missing(&output, jobs, &settings, arguments.dry_run)
+    let outcome = submit_missing(&output, jobs, &settings, arguments.dry_run, arguments.retry_crashed)?;
+    Ok(if problems.is_empty() { outcome } else { Outcome::SomeFailed })
+}
+
+/// A path that is the same from every folder, of what may not be there yet.
+fn whole_path(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
+        other => other,
+    }
+}
+
+/// The folders that a container has to see: of the videos, wherever links lead, of the models, and of what else the
+/// options name.
+fn folders_of(input: &Path, jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
+    let folder_of =
+        |path: PathBuf| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) };
+    let mut folders: Vec<PathBuf> = folder_of(input.to_owned()).into_iter().collect();
+    for job in jobs {
+        let Ok(real) = job.video.canonicalize() else { continue };
+        if !folders.iter().any(|folder| real.starts_with(folder)) {
+            folders.extend(folder_of(real));
+        }
+    }
+    let values =
+        options.iter().map(|option| option.split_once('=').map_or(option.as_str(), |(_, value)| value));
+    let is_given = |name: &str| options.iter().any(|option| option.split('=').next() == Some(name));
+    let models = match is_given("--model-folder") || is_given("--model_folder") {
+        true => None,
+        false => env::var_os("OPPOSE_MODELS").map(PathBuf::from),
+    };
+    let named = values.map(PathBuf::from).chain(models);
+    for path in
+        named.map(|path| working_folder.join(path)).filter(|path| path.exists() && path != working_folder)
+    {
+        let real = path.canonicalize().ok();
+        folders.extend([Some(path), real].into_iter().flatten().filter_map(folder_of));
+    }
+    folders.sort();
+    folders.dedup();
+    folders
 }
 
 pub fn resume(arguments: &ResumeArguments) -> Result<Outcome, SlurmError> {
@@ -56,7 +115,7 @@ pub fn resume(arguments: &ResumeArguments) -> Result<Outcome, SlurmError> {
     let runs = Run::all(&output).map_err(failed("read", &output))?;
     let last = runs.last().ok_or_else(|| SlurmError::NoRun(output.clone()))?;
     let settings = last.settings().map_err(failed("read the settings in", &last.folder))?;
-    submit_missing(&output, all_jobs(&runs)?, &settings, arguments.dry_run)
+    submit_missing(&output, all_jobs(&runs)?, &settings, arguments.dry_run, arguments.retry_crashed)
 }
 
 fn submit_missing(
@@ -64,17 +123,20 @@ fn submit_missing(
     jobs: Vec<Job>,
     settings: &Settings,
     dry_run: bool,
+    retry_crashed: bool,
 ) -> Result<Outcome, SlurmError> {
     let of = jobs.len();
-    if let Some(job) =
-        jobs.iter().find(|job| !plan::is_listable(&job.video) || !plan::is_listable(&job.output))
-    {
-        return Err(SlurmError::Unlistable(job.video.clone()));
-    }
     let runs = Run::all(output).map_err(failed("read", output))?;
-    let mut sorted = done::sort(jobs, &recorded(output, &runs)?);
+    if !dry_run {
+        say(format_args!("{of} videos found; looking which of them are done"));
+    }
+    let options = resume::Options::new(false, retry_crashed);
+    let mut sorted = resume::sort(jobs, &recorded(output, &runs)?, options);
+    for (job, reason) in &sorted.crashed {
+        print(format_args!("{}: left out: {reason}", printable(&job.video)));
+    }
     if let Some((_, reason)) = sorted.unknown.first() {
-        return Err(SlurmError::Unknown(reason.clone()));
+        return Err(SlurmError::Unknown(reason.to_string()));
     }
     // What tasks of an earlier submission have before them is not given to others too.
     let mut taken = HashSet::new();
@@ -88,48 +150,52 @@ fn submit_missing(
     sorted.left.retain(|job| !taken.contains(&job.output));
     sorted.in_the_way.retain(|(output, _)| !taken.contains(output));
     if sorted.left.len() < before {
-        println!("{} videos are being worked on by an earlier submission", before - sorted.left.len());
+        print(format_args!(
+            "{} videos are being worked on by an earlier submission",
+            before - sorted.left.len()
+        ));
     }
     if !dry_run {
-        sorted.set_aside(&|text| println!("{text}"));
+        sorted.set_aside(&mut |output, reason, aside| {
+            print(format_args!(
+                "{} {reason}; renamed to {} and will be made again",
+                printable(output),
+                printable(aside)
+            ));
+        });
     }
     let missing = sorted.left;
     if missing.is_empty() {
         if before == 0 {
-            println!("all {of} videos are done");
+            print(format_args!("all {of} videos are done"));
         }
         return Ok(Outcome::AllDone);
     }
     let count = missing.len();
+    // By the sizes of the files: to open all videos would keep the login node busy.
     let jobs: Vec<(Job, u64)> = missing
-        .into_par_iter()
+        .into_iter()
         .map(|job| {
-            let work = length(&job.video);
+            let work = plan::work(&job.video);
             (job, work)
         })
         .collect();
-    let run = Run::prepare(output, &jobs, settings).map_err(failed("write the submission into", output))?;
-    let script = run.script();
     if dry_run {
-        print!("{}", std::fs::read_to_string(&script).map_err(failed("read", &script))?);
-        std::fs::remove_dir_all(&run.folder).map_err(failed("remove", &run.folder))?;
+        let script = Run::preview(output, &jobs, settings).map_err(failed("read", output))?;
+        // A reader that has gone away has read enough.
+        let _ = io::stdout().write_all(&script);
         return Ok(Outcome::AllDone);
     }
+    say(format_args!("submitting {count} videos"));
+    let run = Run::prepare(output, &jobs, settings).map_err(failed("write the submission into", output))?;
+    let script = run.script();
     let array = call("sbatch", Command::new("sbatch").arg("--parsable").arg(&script))?;
     let array = array.trim().split(';').next().unwrap_or_default().to_owned();
     run.keep_array(&array).map_err(failed("write into", &run.folder))?;
-    println!(
+    print(format_args!(
         "{count} of {of} videos submitted as array {array}; logs in {}",
-        run.folder.join("logs").display()
-    );
-    println!("oppose-native slurm status {}", output.display());
+        printable(&run.folder.join("logs"))
+    ));
+    print(format_args!("oppose-native slurm status {}", printable(output)));
     Ok(Outcome::AllDone)
-}
-
-/// How much there is to do: frames where the file announces them, else its size in what a frame may take.
-fn length(path: &Path) -> u64 {
-    const BYTES_OF_A_FRAME: u64 = 10_000;
-    let announced =
-        video::open(path, &video::Options::default()).ok().and_then(|video| video.info().announced_frames);
-    announced.unwrap_or_else(|| path.metadata().map_or(1, |file| file.len() / BYTES_OF_A_FRAME))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use gpu_code::GpuCode;
 pub use preflight::unpublished;
-pub use shim::SHIM_VARIABLE;
+pub use shim::{SHIM_VARIABLE, find_shim};
 
 use self::shim::{POINTS, Running, Shim};
 use super::info::CPU;

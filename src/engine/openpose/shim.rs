@@ -51,6 +51,18 @@ pub(super) fn places() -> Vec<PathBuf> {
     beside.into_iter().chain(BUILT.map(PathBuf::from)).collect()
 }
 
+/// The file of the shim. Loads nothing.
+///
+/// # Errors
+/// It is nowhere.
+pub fn find_shim() -> Result<PathBuf, OpenPoseError> {
+    let mut looked = places();
+    match looked.iter().position(|path| path.exists()) {
+        Some(place) => Ok(looked.swap_remove(place)),
+        None => Err(OpenPoseError::NoShim { looked }),
+    }
+}
+
 /// The shim, loaded.
 pub(super) struct Shim {
     functions: Functions,
@@ -59,11 +71,7 @@ pub(super) struct Shim {
 impl Shim {
     /// Loads the shim, and with it OpenPose.
     pub(super) fn load() -> Result<Self, OpenPoseError> {
-        let looked = places();
-        match looked.iter().find(|path| path.exists()) {
-            Some(path) => Self::load_from(path),
-            None => Err(OpenPoseError::NoShim { looked }),
-        }
+        Self::load_from(&find_shim()?)
     }
 
     fn load_from(path: &Path) -> Result<Self, OpenPoseError> {

@@ -13,7 +13,6 @@ use ffmpeg_next::format::{self, Pixel};
 use ffmpeg_next::software::scaling;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Packet, Rational, frame};
-use tempfile::TempPath;
 
 use audio::Audio;
 pub use error::EncodeError;
@@ -21,6 +20,7 @@ use kind::{kind, open_encoder, rational};
 
 use super::FrameRate;
 use super::reader::start_ffmpeg;
+use crate::output_file::OutputFile;
 
 /// Finest unit of time of the files written, at least: an instant is met to a few millionths of a second.
 const TICKS_PER_SECOND: i64 = 90_000;
@@ -50,7 +50,7 @@ pub struct EncoderOptions {
 pub struct Encoder {
     path: PathBuf,
     overwrite: bool,
-    file: TempPath,
+    file: OutputFile,
     container: format::context::Output,
     encoder: encoder::Video,
     scaler: scaling::Context,
@@ -82,8 +82,9 @@ impl Encoder {
             return Err(EncodeError::Exists(path.to_owned()));
         }
         let ffmpeg = |source| EncodeError::Ffmpeg { path: path.to_owned(), source };
-        let file = temporary(path, kind.suffix)?;
-        let url = file.to_str().filter(|text| !text.contains('\0'));
+        let file =
+            OutputFile::create(path).map_err(|source| EncodeError::Io { path: path.to_owned(), source })?;
+        let url = file.temporary_path().to_str().filter(|text| !text.contains('\0'));
         let url = format!("file:{}", url.ok_or_else(|| EncodeError::PathNotUtf8(path.to_owned()))?);
         let mut container = format::output_as(&url, kind.container).map_err(ffmpeg)?;
 
@@ -169,13 +170,9 @@ impl Encoder {
         let Self { path, file, overwrite, container, .. } = self;
         // Closes the file.
         drop(container);
-        let persisted = match overwrite {
-            true => file.persist(&path),
-            false => file.persist_noclobber(&path),
-        };
-        persisted.map_err(|error| match error.error.kind() {
+        file.finish(overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => EncodeError::Exists(path.clone()),
-            _ => EncodeError::Io { path: path.clone(), source: error.error },
+            _ => EncodeError::Io { path: path.clone(), source: error },
         })
     }
 
@@ -238,19 +235,6 @@ impl Encoder {
     fn failed(&self, source: ffmpeg_next::Error) -> EncodeError {
         EncodeError::Ffmpeg { path: self.path.clone(), source }
     }
-}
-
-/// A file beside the output, so that it can be renamed at the end.
-fn temporary(path: &Path, suffix: &str) -> Result<TempPath, EncodeError> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let suffix = format!(".tmp.{suffix}");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".oppose-").suffix(&suffix);
-    // As a file made without further ado; a private one would not be readable by colleagues.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder);
-    Ok(file.map_err(|source| EncodeError::Io { path: folder.to_owned(), source })?.into_temp_path())
 }
 
 /// The unit of time and how many of it a frame takes: a frame's length is a whole number of ticks.

@@ -1,0 +1,172 @@
+//! Which videos of a batch are left to do, by what the journals and the files themselves say.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Job;
+use super::existing::{self, Existing};
+use super::journal::{Recorded, RecordedCrash, VideoState};
+use crate::engine::EngineInfo;
+use crate::pose::{Pose, PoseError};
+
+/// Existing files without an entry in the journal whose skeletons are looked at: more would take long.
+const SKELETONS: usize = 20;
+
+/// How to choose among the videos.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Process the videos whose output exists too.
+    pub overwrite: bool,
+    /// Process the videos again on which the engine or its process died twice.
+    pub retry_crashed: bool,
+}
+
+impl Options {
+    /// Whether videos whose output exists are processed, and whether those that crashed are tried again.
+    pub fn new(overwrite: bool, retry_crashed: bool) -> Self {
+        Self { overwrite, retry_crashed }
+    }
+}
+
+/// The videos of a batch by what is known of them.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Sorted {
+    /// To be processed, in the order of the jobs; those last during which earlier runs were ended from outside.
+    pub left: Vec<Job>,
+    /// Done before, and the frames of the output.
+    pub done: Vec<(Job, u64)>,
+    /// Left alone, because the engine or its process died of them twice, and how.
+    pub crashed: Vec<(Job, String)>,
+    /// Those of `left` at whose place there is something else, and what it is, as the end of a sentence.
+    pub in_the_way: Vec<(PathBuf, String)>,
+    /// Of which nothing is known, because their outputs cannot be read.
+    pub unknown: Vec<(Job, PoseError)>,
+}
+
+/// Looks at the outputs of all jobs. `recorded` is what the [journals](super::journal::recorded) know of them, by
+/// absolute paths.
+pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Options) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut interrupted = Vec::new();
+    for job in jobs {
+        let output = std::path::absolute(&job.output).ok();
+        let known = output.and_then(|output| recorded.get(&output));
+        let existing = match options.overwrite {
+            true => Existing::Nothing,
+            false => look(&job, known),
+        };
+        match existing {
+            Existing::Complete { frames } => {
+                sorted.done.push((job, frames));
+                continue;
+            }
+            Existing::Unknown(error) => {
+                sorted.unknown.push((job, error));
+                continue;
+            }
+            Existing::Nothing => {}
+            Existing::Other(reason) => sorted.in_the_way.push((job.output.clone(), reason)),
+        }
+        match known {
+            Some(Recorded { crash: Some(crash), .. })
+                if !options.retry_crashed && still_crashes(&job.video, crash) =>
+            {
+                sorted.in_the_way.retain(|(output, _)| *output != job.output);
+                sorted.crashed.push((job, crash.reason.clone()));
+            }
+            Some(known) if known.interruptions > 0 => interrupted.push((known.interruptions, job)),
+            _ => sorted.left.push(job),
+        }
+    }
+    interrupted.sort_by_key(|(interruptions, _)| *interruptions);
+    sorted.left.extend(interrupted.into_iter().map(|(_, job)| job));
+    sorted
+}
+
+fn look(job: &Job, known: Option<&Recorded>) -> Existing {
+    let done = known.and_then(|known| known.done.as_ref());
+    // Not asked where nobody knows what it was: on network file systems that takes long.
+    let video = done.and_then(|done| done.source).and_then(|_| VideoState::of(&job.video));
+    existing::look(&job.output, done, video.as_ref())
+}
+
+/// Whether a crash is to be expected again: the same video and the same program.
+fn still_crashes(video: &Path, crash: &RecordedCrash) -> bool {
+    let is_changed =
+        crash.source.is_some_and(|source| VideoState::of(video).is_some_and(|now| now != source));
+    crash.version == env!("CARGO_PKG_VERSION") && !is_changed
+}
+
+impl Sorted {
+    /// Moves aside what is in the way of outputs; `moved` is called with the output, what it was, and its new name. What
+    /// cannot be moved joins [`unknown`](Self::unknown).
+    pub fn set_aside(&mut self, moved: &mut dyn FnMut(&Path, &str, &Path)) {
+        for (output, reason) in self.in_the_way.drain(..) {
+            match existing::set_aside(&output) {
+                Ok(aside) => moved(&output, &reason, &aside),
+                Err(source) => {
+                    for job in self.left.extract_if(.., |job| job.output == output) {
+                        let error =
+                            PoseError::Io { what: "move away", path: output.clone(), source: copy(&source) };
+                        self.unknown.push((job, error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn copy(error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), error.to_string())
+}
+
+/// An output that another engine computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// The output.
+    pub output: PathBuf,
+    /// What differs, as a clause: `the engine was native and is holistic now`.
+    pub difference: String,
+}
+
+/// Finds an output that exists and was computed by an engine whose results must not be mixed with those of `engine`.
+/// Outputs in `done` that no journal knows are judged by their skeletons.
+pub fn conflict(
+    engine: &EngineInfo,
+    recorded: &HashMap<PathBuf, Recorded>,
+    done: &[(Job, u64)],
+) -> Option<Conflict> {
+    let mut compatible: Option<&Arc<EngineInfo>> = None;
+    for (output, recorded) in recorded {
+        let Some(done) = &recorded.done else { continue };
+        if compatible.is_some_and(|known| Arc::ptr_eq(known, &done.engine)) || done.engine.name.is_empty() {
+            continue;
+        }
+        match engine.differences(&done.engine) {
+            None => compatible = Some(&done.engine),
+            Some(difference) if output.exists() => {
+                return Some(Conflict { output: output.clone(), difference });
+            }
+            Some(_) => {}
+        }
+    }
+    let is_recorded = |job: &Job| {
+        let output = std::path::absolute(&job.output).ok();
+        output.and_then(|output| recorded.get(&output)).is_some_and(|recorded| recorded.done.is_some())
+    };
+    let unrecorded = done.iter().map(|(job, _)| job).filter(|job| !is_recorded(job));
+    for job in unrecorded.take(SKELETONS) {
+        let Ok(header) = Pose::read_header(&job.output) else { continue };
+        let points = header.skeleton.points();
+        if points != engine.points {
+            let difference =
+                format!("it has {points} points per person, and {} has {}", engine.name, engine.points);
+            return Some(Conflict { output: job.output.clone(), difference });
+        }
+    }
+    None
+}
