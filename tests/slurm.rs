@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::{Need, names, trial};
 use oppose::batch::journal;
 use oppose::batch::slurm::Run;
+use oppose::output_file::OutputFile;
 use rustix::process::Signal;
 
 fn main() {
@@ -24,6 +25,9 @@ fn main() {
     let long = [Need::Patience, Need::Shared("slurm"), Need::Program("sinfo")];
     common::run_in_turn(vec![
         trial("nothing is submitted without SLURM", &[Need::Models], nothing_is_submitted_without_slurm),
+        trial("a dry run writes and deletes nothing", &[], a_dry_run_writes_and_deletes_nothing),
+        trial("a container sees all folders", &[], a_container_sees_all_folders),
+        trial("names of all kinds", &needs, names_of_all_kinds),
         trial("preempted, cancelled and resumed", &needs, preempted_cancelled_and_resumed),
         trial("killed again and again", &long, killed_again_and_again),
     ])
@@ -78,7 +82,7 @@ fn nothing_is_submitted_without_slurm() {
         "--gpus=V100:1\n",
         "--partition=lowprio\n",
         "module load apptainer",
-        "exec --nv '/",
+        "exec --nv \\\n    --bind '/",
     ] {
         assert!(script.contains(part), "{part}: {script}");
     }
@@ -88,6 +92,100 @@ fn nothing_is_submitted_without_slurm() {
     let refused = submit(&clips, &poses).env("PATH", "/nonexistent").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused).contains("cannot start sbatch"), "{}", text(&refused));
+}
+
+/// Every path below a folder, with its time of change.
+fn everything_in(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        found.push((next.clone(), fs::metadata(&next).unwrap().modified().unwrap()));
+        if next.is_dir() {
+            folders.extend(fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn a_dry_run_writes_and_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clips, poses) = (clips(folder.path(), 3), folder.path().join("poses"));
+    // What is no video is seen only when a task opens it: none is decoded here.
+    fs::write(clips.join("none.mp4"), b"no video").unwrap();
+    let dry = |arguments: &[&str]| {
+        let mut command = program(&["slurm"]);
+        let output = command.args(arguments).arg("--dry-run").current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"#!/bin/bash\n"), "{}", text(&output));
+        text(&output)
+    };
+    let before = everything_in(folder.path());
+    assert!(dry(&["submit", "clips", "poses"]).contains("#SBATCH --array=0-3\n"));
+    assert_eq!(everything_in(folder.path()), before);
+
+    // With an earlier submission, a damaged result, and what a killed process has left.
+    fs::create_dir(&poses).unwrap();
+    let missing = program(&["slurm", "submit"]).arg(&clips).arg(&poses).env("PATH", "").output().unwrap();
+    assert_eq!(missing.status.code(), Some(2), "no sbatch: {}", text(&missing));
+    fs::write(poses.join("clip 0.pose"), b"damaged").unwrap();
+    let live = OutputFile::create(&poses.join("x.pose")).unwrap();
+    let left = live.temporary_path().with_extension("y.tmp");
+    fs::write(&left, b"").unwrap();
+    let before = everything_in(folder.path());
+    for command in [&["submit", "clips", "poses"][..], &["resume", "poses"]] {
+        let script = dry(command);
+        assert!(script.contains("/.oppose/run-2/logs/%a.log"), "{script}");
+        assert_eq!(everything_in(folder.path()), before, "{command:?}");
+    }
+    assert!(left.exists());
+}
+
+fn a_container_sees_all_folders() {
+    let scene = tempfile::tempdir().unwrap();
+    let at = scene.path().canonicalize().unwrap();
+    for folder in ["in", "far/away", "models", "other models", "work"] {
+        fs::create_dir_all(at.join(folder)).unwrap();
+    }
+    fs::write(at.join("in/a.mp4"), b"").unwrap();
+    fs::write(at.join("far/away/b.mp4"), b"").unwrap();
+    fs::write(at.join("image.sif"), b"").unwrap();
+    std::os::unix::fs::symlink(at.join("far/away/b.mp4"), at.join("in/b.mp4")).unwrap();
+    let script = |options: &[&str]| {
+        let mut command =
+            program(&["slurm", "submit", "../in", "../out", "--dry-run", "--sif", "../image.sif"]);
+        command.args(options).current_dir(at.join("work")).env("OPPOSE_MODELS", at.join("models"));
+        text(&command.output().unwrap())
+    };
+    let bound = |folder: &str| format!("    --bind '{}' \\\n", at.join(folder).display());
+    let plain = script(&[]);
+    for folder in ["in", "far/away", "out", "out/.oppose/run-1", "work", "models"] {
+        assert!(plain.contains(&bound(folder)), "{folder}: {plain}");
+    }
+    for options in
+        [&["--", "--model-folder", "../other models"][..], &["--", "--model_folder=../other models"]]
+    {
+        let given = script(options);
+        assert!(given.contains(&bound("other models")) && !given.contains(&bound("models")), "{given}");
+    }
+}
+
+fn names_of_all_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let slurm = Slurm::start(folder.path().join("slurm"));
+    let clips = folder.path().join("clips of \"mine\"");
+    fs::create_dir(&clips).unwrap();
+    let short = common::short_sample();
+    for name in ["100%a.mp4", "it's\ttwo\nlines \\.mp4"] {
+        fs::copy(short, clips.join(name)).unwrap();
+    }
+    for name in ["100%% \"it's\" #1 $HOME", "two\nlines and a \\"] {
+        let poses = folder.path().join(name);
+        let submitted = slurm.call(&mut submit(&clips, &poses));
+        assert!(submitted.contains("2 of 2 videos submitted as array"), "{submitted}");
+        slurm.wait(&poses, 2);
+        assert_eq!(names(&poses.join(".oppose/run-1/logs")), ["0.log", "1.log"]);
+        let status = slurm.status(&poses);
+        assert!(status.contains("2 of 2 videos done"), "{status}");
+    }
 }
 
 /// A SLURM that ends with the test.

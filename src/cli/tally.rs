@@ -313,7 +313,9 @@ mod tests {
         assert_eq!(videos(), [path("b\tof two\nlines"), path("c"), path("d")]);
 
         let mut last = Tally::new(3);
-        ["b\tof two\nlines", "c", "d"].iter().for_each(|name| last.skipped(&path(name).with_extension("pose")));
+        ["b\tof two\nlines", "c", "d"]
+            .iter()
+            .for_each(|name| last.skipped(&path(name).with_extension("pose")));
         last.write_failed(&list).unwrap();
         assert!(!list.exists());
     }

@@ -54,7 +54,7 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     };
     let working_folder = env::current_dir().map_err(failed("find", Path::new("this folder")))?;
     let folders = match &image {
-        Some(_) => folders_of(&input[0], &jobs, &arguments.options, &working_folder),
+        Some(_) => folders_of(&input, &jobs, &arguments.options, &working_folder),
         None => Vec::new(),
     };
     let settings = Settings {
@@ -71,20 +71,23 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     Ok(if problems.is_empty() { outcome } else { Outcome::SomeFailed })
 }
 
-/// A path that is the same from every folder, of what may not be there yet.
+/// The real path of what may not be there yet: of its nearest folder that is, and the rest.
 fn whole_path(path: &Path) -> io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
-        other => other,
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Err(error), Some(folder), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = if folder == Path::new("") { Path::new(".") } else { folder };
+            Ok(whole_path(folder)?.join(name))
+        }
+        (real, ..) => real,
     }
 }
 
 /// The folders that a container has to see: of the videos, wherever links lead, of the models, and of what else the
 /// options name.
-fn folders_of(input: &Path, jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
+fn folders_of(inputs: &[PathBuf], jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
     let folder_of =
         |path: PathBuf| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) };
-    let mut folders: Vec<PathBuf> = folder_of(input.to_owned()).into_iter().collect();
+    let mut folders: Vec<PathBuf> = inputs.iter().cloned().filter_map(folder_of).collect();
     for job in jobs {
         let Ok(real) = job.video.canonicalize() else { continue };
         if !folders.iter().any(|folder| real.starts_with(folder)) {
@@ -114,8 +117,13 @@ pub fn resume(arguments: &ResumeArguments) -> Result<Outcome, SlurmError> {
     let output = arguments.output.canonicalize().map_err(failed("read", &arguments.output))?;
     let runs = Run::all(&output).map_err(failed("read", &output))?;
     let last = runs.last().ok_or_else(|| SlurmError::NoRun(output.clone()))?;
-    let settings = last.settings().map_err(failed("read the settings in", &last.folder))?;
-    submit_missing(&output, all_jobs(&runs)?, &settings, arguments.dry_run, arguments.retry_crashed)
+    let mut settings = last.settings().map_err(failed("read the settings in", &last.folder))?;
+    let jobs = all_jobs(&runs)?;
+    if settings.image.is_some() {
+        // Links may lead elsewhere by now, and videos of several submissions come together.
+        settings.folders = folders_of(&settings.folders, &jobs, &settings.options, &settings.working_folder);
+    }
+    submit_missing(&output, jobs, &settings, arguments.dry_run, arguments.retry_crashed)
 }
 
 fn submit_missing(
