@@ -120,7 +120,7 @@ fn an_unreadable_folder_is_one_failure() {
         pose_of_clip(&at.join(folder).join("a.pose"));
     }
     fs::set_permissions(at, Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(at.join("tree/secret"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at.join("tree/secret"), Permissions::from_mode(0o0)).unwrap();
     fs::copy(PROGRAM, at.join("program")).unwrap();
     // Root reads everything.
     let call = |arguments: &[&str]| {

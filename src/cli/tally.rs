@@ -1,9 +1,10 @@
 //! What has become of several videos, and how long the rest takes.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use indicatif::HumanDuration;
 use oppose::batch::{Job, list};
@@ -184,6 +185,7 @@ impl Tally {
     /// # Errors
     /// It cannot be read or written, or what is there is no such list.
     pub fn write_failed(&self, list: &Path) -> io::Result<()> {
+        let _lock = lock_folder_of(list);
         let before = read_failed(list)?;
         let failed: Vec<(PathBuf, PathBuf, &str)> = self
             .failures
@@ -234,6 +236,20 @@ impl Tally {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Keeps other runs into the same folder from changing the list meanwhile, where the file system has locks. It takes
+/// them milliseconds; one that stands still is not waited for.
+fn lock_folder_of(list: &Path) -> Option<File> {
+    let folder = list.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    for _ in 0..40 {
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(25)),
+            Ok(()) | Err(TryLockError::Error(_)) => break,
+        }
+    }
+    Some(folder)
 }
 
 /// A list of failed videos as it is; empty where there is none.
@@ -313,9 +329,9 @@ mod tests {
         assert_eq!(videos(), [path("b\tof two\nlines"), path("c"), path("d")]);
 
         let mut last = Tally::new(3);
-        ["b\tof two\nlines", "c", "d"]
-            .iter()
-            .for_each(|name| last.skipped(&path(name).with_extension("pose")));
+        for name in ["b\tof two\nlines", "c", "d"] {
+            last.skipped(&path(name).with_extension("pose"));
+        }
         last.write_failed(&list).unwrap();
         assert!(!list.exists());
     }

@@ -44,7 +44,7 @@ struct SubmitArguments {
     /// Folder of the .pose files, which all nodes see
     output: PathBuf,
 
-    /// Tasks that share the videos out, by their length
+    /// Tasks that share the videos, balanced by file size
     #[arg(long, alias = "chunks", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     jobs: u32,
 
