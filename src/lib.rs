@@ -38,12 +38,12 @@ pub mod doctor;
 pub mod engine;
 pub mod gpu;
 pub mod guide;
-pub mod inspect;
-pub mod people;
 pub mod pipeline;
-pub mod pose;
 pub mod render;
 pub mod video;
+
+pub use oppose_pose as pose;
+pub use oppose_pose::{inspect, people};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -28,6 +28,7 @@ fn add_sources(folder: &Path, text: &mut String) {
 fn sources() -> String {
     let mut text = String::new();
     add_sources(&repository("src"), &mut text);
+    add_sources(&repository("crates"), &mut text);
     let mut joined = String::new();
     for (index, part) in text.split("\\\n").enumerate() {
         joined.push_str(if index > 0 { part.trim_start() } else { part });
@@ -53,7 +54,8 @@ fn messages_on_the_troubleshooting_page_are_the_programs() {
 /// Links from page to page, and to pictures, lead somewhere.
 #[test]
 fn links_lead_somewhere() {
-    let mut pages = vec![PathBuf::from("README.md"), "ARCHITECTURE.md".into(), "CONTRIBUTING.md".into()];
+    let pages = ["README.md", "GLOSSARY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    let mut pages: Vec<PathBuf> = pages.map(PathBuf::from).to_vec();
     let docs = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     pages.extend(docs.map(|name| Path::new("docs").join(name)));
     pages.retain(|page| page.extension().is_some_and(|suffix| suffix == "md"));

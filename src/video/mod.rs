@@ -20,7 +20,6 @@ mod frame;
 mod input;
 mod pictures;
 mod planes;
-mod rate;
 mod reader;
 mod rotation;
 mod scaler;
@@ -33,8 +32,8 @@ pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool};
 pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
+pub use oppose_pose::{FrameRate, FrameRateError};
 pub use planes::{ColorMatrix, Planes};
-pub use rate::FrameRate;
 pub use rotation::Rotate;
 
 /// Shortest side of a frame in pixels: nobody can be found in less.

@@ -1,8 +1,7 @@
 //! Each person in one row through a video.
 
 use super::distance::{Points, Sighting, same_people};
-use crate::pose::{FramePose, Skeleton};
-use crate::video::FrameRate;
+use crate::{FramePose, FrameRate, Skeleton};
 
 /// Seconds after which somebody not seen is gone, and the row free for somebody new.
 const PATIENCE: f64 = 2.0;

@@ -5,9 +5,9 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Access, access};
 use tempfile::{NamedTempFile, SpooledTempFile};
 
+use super::platform::{check_writable, host_name};
 use super::pose_file::{body_head, check_shape};
 use super::{FramePose, Header, PoseError, Skeleton};
 
@@ -19,7 +19,7 @@ use super::{FramePose, Header, PoseError, Skeleton};
 /// a writer that is dropped, or a process that is killed, leaves nothing behind.
 ///
 /// ```
-/// use oppose::pose::{FramePose, Pose, PoseWriter, openpose_137};
+/// use oppose_pose::{FramePose, Pose, PoseWriter, openpose_137};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
@@ -62,8 +62,7 @@ const UNFINISHED_SUFFIX: &str = ".tmp";
 
 /// At most 60 characters of this machine's name, without dots.
 fn host() -> String {
-    let name = rustix::system::uname();
-    name.nodename().to_string_lossy().chars().take(60).map(|c| if c == '.' { '_' } else { c }).collect()
+    host_name().chars().take(60).map(|c| if c == '.' { '_' } else { c }).collect()
 }
 
 /// A file that nobody has written to for so long is not being finished, on whatever machine.
@@ -120,10 +119,10 @@ impl PoseWriter {
             _ => PathBuf::from("."),
         };
         // Asked before the work and not after it.
-        access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| PoseError::Io {
+        check_writable(&folder).map_err(|source| PoseError::Io {
             what: "write into the folder",
             path: folder.clone(),
-            source: error.into(),
+            source,
         })?;
         let spool = SpooledTempFile::new_in(SPOOLED_IN_MEMORY, &folder);
         Ok(Self {

@@ -17,20 +17,39 @@
 //! | | confidences f32: frames × people × points |
 //!
 //! Version 0.1 differs in frames per second and frames, which are u16 there.
+//!
+//! # More than the format
+//!
+//! * [`openpose_json`] reads and writes the JSON files of OpenPose, and [`Pose::write_csv`] writes a table.
+//! * [`inspect`] measures the quality of a file and compares two of them.
+//! * [`people`] keeps each person in one row, or keeps one person only.
+//!
+//! The feature `timeline`, off by default, adds a drawing of a file over time as SVG or PNG.
+
+#![forbid(unsafe_code)]
 
 mod bytes;
 mod csv;
 mod error;
 mod frame_pose;
+mod frame_rate;
 mod header;
+pub mod inspect;
 pub mod openpose_json;
+pub mod people;
+mod platform;
 mod pose_file;
 mod skeleton;
 mod writer;
 
 pub use error::PoseError;
 pub use frame_pose::FramePose;
+pub use frame_rate::{FrameRate, FrameRateError};
 pub use header::Header;
 pub use pose_file::{Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
 pub use writer::{PoseWriter, remove_unfinished};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! Where a person is, and how far two of them are apart.
 
-use crate::pose::{FramePose, Skeleton};
+use crate::{FramePose, Skeleton};
 
 /// Fewest points that two sightings must share to be compared.
 const FEWEST_SHARED: usize = 3;

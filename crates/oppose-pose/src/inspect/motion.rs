@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::shares::median;
+use crate::Skeleton;
 use crate::people::distance::{Points, Sighting, same_people};
-use crate::pose::Skeleton;
 
 /// Widths of the shoulders a second that nothing of a person moves faster than: about 4.5 metres a second.
 const FASTEST: f32 = 12.5;
@@ -110,7 +110,7 @@ impl Motion {
 /// Where each component's points are among a person's points in pixels; `None` for those in other units.
 pub(super) fn ranges_in_pixels(skeleton: &Skeleton) -> Vec<Option<Range<usize>>> {
     let mut first = 0;
-    let range = |component: &crate::pose::Component| {
+    let range = |component: &crate::Component| {
         component.is_in_pixels().then(|| {
             let range = first..first + component.points.len();
             first = range.end;
@@ -150,7 +150,7 @@ fn acceleration(a: Option<[f32; 2]>, b: Option<[f32; 2]>, c: Option<[f32; 2]>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pose::{FramePose, holistic_576, openpose_137};
+    use crate::{FramePose, holistic_576, openpose_137};
 
     /// A person whose points lie on a grid, moved to `x`; the shoulders are 20 pixels apart.
     fn person(frame: &mut FramePose, row: usize, x: f32) {

@@ -2,7 +2,7 @@
 //! are worth.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-#[path = "common/counting.rs"]
+#[path = "../../../tests/common/counting.rs"]
 mod counting;
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use counting::Counting;
-use oppose::pose::{Component, FramePose, Pose, Skeleton, openpose_137};
+use oppose_pose::{Component, FramePose, Pose, Skeleton, openpose_137};
 use proptest::prelude::*;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -112,7 +112,7 @@ fn reading_is_safe() {
 #[test]
 fn the_seeds_of_the_fuzzer_are_whole_files() {
     let _alone = ALONE.lock();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/pose_reader");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/pose_reader");
     let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(seeds.len(), 6);
     for seed in seeds {

@@ -5,15 +5,17 @@
 mod comparison;
 mod motion;
 mod shares;
+#[cfg(feature = "timeline")]
 mod timeline;
 
 use serde::Serialize;
 
 pub use comparison::{CompareError, Comparison, ComponentComparison, compare};
+#[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TimelineError};
 
 use crate::people::distance::Sighting;
-use crate::pose::{FramePose, Pose, Skeleton};
+use crate::{FramePose, Pose, Skeleton};
 use motion::Motion;
 use shares::{median, quantile, share};
 
@@ -72,10 +74,10 @@ pub struct ComponentInspection {
 /// Measures a file.
 ///
 /// ```
-/// use oppose::inspect::inspect;
-/// use oppose::pose::{FramePose, Pose, openpose_137};
+/// use oppose_pose::inspect::inspect;
+/// use oppose_pose::{FramePose, Pose, openpose_137};
 ///
-/// # fn main() -> Result<(), oppose::pose::PoseError> {
+/// # fn main() -> Result<(), oppose_pose::PoseError> {
 /// let nobody = FramePose::new(0, 137, 2);
 /// let pose = Pose::from_frames(openpose_137(), 640, 480, 29.97003, &[nobody])?;
 /// let inspection = inspect(&pose);
@@ -112,7 +114,7 @@ pub fn inspect(pose: &Pose) -> Inspection {
         jumps: moved.jumps,
     });
     let components: Vec<_> = components.collect();
-    let rate = crate::video::FrameRate::from_f32(pose.fps);
+    let rate = crate::FrameRate::from_f32(pose.fps);
     let faults = faults(&components, share(moved.swaps, frames), share(moved.frames_with_jump, frames));
     Inspection {
         version: pose.header.version,
@@ -198,7 +200,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pose::{holistic_576, openpose_137};
+    use crate::{holistic_576, openpose_137};
 
     #[test]
     fn parts_are_known_by_name() {

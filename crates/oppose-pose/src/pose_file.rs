@@ -10,9 +10,9 @@ use super::{FramePose, Header, PoseError};
 /// A `.pose` file: header and the keypoints of all frames.
 ///
 /// ```
-/// use oppose::pose::{FramePose, Pose, openpose_137};
+/// use oppose_pose::{FramePose, Pose, openpose_137};
 ///
-/// # fn main() -> Result<(), oppose::pose::PoseError> {
+/// # fn main() -> Result<(), oppose_pose::PoseError> {
 /// let person = FramePose::new(1, 137, 2);
 /// let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[person])?;
 /// let read = Pose::from_bytes(&pose.to_bytes()?)?;

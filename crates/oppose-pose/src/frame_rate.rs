@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::VideoError;
-
 /// Frames per second as the exact fraction of the file, for example 30000/1001.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRate {
@@ -58,6 +56,11 @@ impl FrameRate {
     }
 }
 
+/// Text that is not a frame rate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no frame rate; expected frames per second, for example 25, 29.97 or 30000/1001")]
+pub struct FrameRateError(String);
+
 impl fmt::Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.denominator {
@@ -68,10 +71,10 @@ impl fmt::Display for FrameRate {
 }
 
 impl FromStr for FrameRate {
-    type Err = VideoError;
+    type Err = FrameRateError;
 
     /// Reads `25`, `29.97` or `30000/1001`. A decimal fraction is taken to the thousandth.
-    fn from_str(text: &str) -> Result<Self, VideoError> {
+    fn from_str(text: &str) -> Result<Self, FrameRateError> {
         let parse = || match text.split_once('/') {
             Some((numerator, denominator)) => Self::new(numerator.parse().ok()?, denominator.parse().ok()?),
             None => match text.parse() {
@@ -82,7 +85,7 @@ impl FromStr for FrameRate {
                 }
             },
         };
-        parse().ok_or_else(|| VideoError::FrameRate(text.to_owned()))
+        parse().ok_or_else(|| FrameRateError(text.to_owned()))
     }
 }
 

@@ -7,7 +7,7 @@ use font8x8::{BASIC_FONTS, UnicodeFonts as _};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
 use super::of_components;
-use crate::pose::{FramePose, Pose};
+use crate::{FramePose, Pose};
 
 const WIDTH: f32 = 1000.0;
 const LEFT: f32 = 20.0;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::motion::{moved, ranges_in_pixels, shoulder_width, shoulders};
 use super::shares::{median, quantile, share};
 use crate::people::distance::{Points, Sighting, distance, same_people};
-use crate::pose::{FramePose, Pose, Skeleton};
+use crate::{FramePose, Pose, Skeleton};
 
 /// Seconds by which one file may begin later than the other.
 const LONGEST_OFFSET: f32 = 2.0;
@@ -254,7 +254,7 @@ fn offset(first: &Pose, second: &Pose) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pose::openpose_137;
+    use crate::openpose_137;
 
     /// Somebody who moves on a curve, `frames` long from frame `start` of it.
     fn clip(start: usize, frames: usize, error: f32) -> Pose {

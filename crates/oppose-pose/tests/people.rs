@@ -1,9 +1,9 @@
 //! Each person in one row, or one person alone.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-use oppose::people::{Arrangement, Options, Person};
-use oppose::pose::{FramePose, openpose_137};
-use oppose::video::{FrameRate, VideoInfo};
+use oppose_pose::FrameRate;
+use oppose_pose::people::{Arrangement, Options, Person};
+use oppose_pose::{FramePose, openpose_137};
 
 const POINTS: usize = 137;
 
@@ -30,11 +30,7 @@ fn middle(pose: &FramePose, row: usize) -> Option<(f32, f32)> {
 
 fn arrangement(options: Options) -> Arrangement {
     let frame_rate = FrameRate::new(25, 1).unwrap();
-    Arrangement::new(
-        options,
-        openpose_137(),
-        &VideoInfo { width: 640, height: 480, frame_rate, announced_frames: None },
-    )
+    Arrangement::new(options, openpose_137(), (640, 480), frame_rate)
 }
 
 fn apply(arrangement: &mut Arrangement, places: &[(f32, f32, f32)]) -> FramePose {

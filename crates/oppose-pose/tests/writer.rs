@@ -1,13 +1,19 @@
 //! What the writer of `.pose` files promises: complete or not at all, and refusals before the work, not after.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::names;
-use oppose::pose::{Component, FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose_pose::{Component, FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
+
+/// Names of the files in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
 
 fn create(path: &Path, overwrite: bool) -> Result<PoseWriter, PoseError> {
     PoseWriter::create(path, openpose_137(), 640, 480, 25.0, overwrite)

@@ -11,8 +11,7 @@ use std::str::FromStr;
 
 pub use track::Tracker;
 
-use crate::pose::{FramePose, Skeleton};
-use crate::video::VideoInfo;
+use crate::{FramePose, FrameRate, Skeleton};
 use distance::Extent;
 
 /// Which one person is kept of a frame.
@@ -57,14 +56,14 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// For a video.
-    pub fn new(options: Options, skeleton: &Skeleton, video: &VideoInfo) -> Self {
+    /// For a video whose frames have this size, width and height in pixels.
+    pub fn new(options: Options, skeleton: &Skeleton, size: (u32, u32), frame_rate: FrameRate) -> Self {
         let rows = match options.person {
             Some(_) => Some(1),
             None => options.max_people,
         };
-        let tracker = options.track.then(|| Tracker::new(skeleton, video.frame_rate, rows));
-        Self { options, skeleton: skeleton.clone(), size: (video.width, video.height), tracker }
+        let tracker = options.track.then(|| Tracker::new(skeleton, frame_rate, rows));
+        Self { options, skeleton: skeleton.clone(), size, tracker }
     }
 
     /// Keeps who is to be kept and puts everybody in their row. Must see every frame of the video, in order.
