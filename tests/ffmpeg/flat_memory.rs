@@ -1,7 +1,7 @@
 //! Memory does not grow with the video's length.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +46,7 @@ fn memory_is_flat() {
     assert!(long < short + SLACK_KIB, "{short} KiB for 1,000 frames, {long} KiB for 100,000");
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("ffmpeg")];
-    common::run(vec![trial("memory_is_flat", &needs, memory_is_flat)]);
+    vec![trial("memory_is_flat", &needs, memory_is_flat)]
 }

@@ -1,7 +1,7 @@
 //! `oppose-native inspect` and `compare`: numbers that are known beforehand, of one file and of folders.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;
@@ -180,13 +180,13 @@ fn a_real_video_cut_short_is_found_again() {
     assert_eq!(found["people"].as_u64(), Some(1));
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let real = [Need::Models, Need::Shared("media/signer.mp4"), Need::Program("ffmpeg")];
-    common::run(vec![
+    vec![
         trial("one_file_is_measured", &[], one_file_is_measured),
         trial("a_folder_is_a_table_with_the_worst_first", &[], a_folder_is_a_table_with_the_worst_first),
         trial("a_timeline_is_drawn", &[], a_timeline_is_drawn),
         trial("two_files_are_compared", &[], two_files_are_compared),
         trial("a_real_video_cut_short_is_found_again", &real, a_real_video_cut_short_is_found_again),
-    ]);
+    ]
 }

@@ -1,7 +1,7 @@
 //! Overlays: pictures as they were approved, and files that say of themselves what was asked for.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::env;
 use std::fs;
@@ -402,9 +402,9 @@ fn real_people_are_drawn_over() {
     }
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let probes = || Need::Program("ffprobe");
-    common::run(vec![
+    vec![
         trial("pictures_are_as_approved", &[], pictures_are_as_approved),
         trial(
             "lines_are_where_pose_format_draws_them",
@@ -426,5 +426,5 @@ fn main() {
             &[probes(), Need::Models, Need::Shared("media/signer.mp4")],
             real_people_are_drawn_over,
         ),
-    ]);
+    ]
 }

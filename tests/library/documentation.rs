@@ -69,3 +69,27 @@ fn links_lead_somewhere() {
         }
     }
 }
+
+/// Cargo does not look for tests here, so one that nothing names would never run.
+#[test]
+fn every_test_file_belongs_to_a_program() {
+    let manifest = read("Cargo.toml");
+    for entry in fs::read_dir(repository("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if path.extension().is_some_and(|suffix| suffix == "rs") {
+            assert!(manifest.contains(&format!("\"tests/{name}.rs\"")), "{name} is not in Cargo.toml");
+        }
+        let Ok(main) = fs::read_to_string(path.join("main.rs")) else { continue };
+        assert!(manifest.contains(&format!("\"tests/{name}/main.rs\"")), "{name} is not in Cargo.toml");
+        for module in fs::read_dir(&path).unwrap() {
+            let module = module.unwrap().path();
+            let module = module.file_stem().unwrap().to_str().unwrap();
+            let is_named = module == "main" || main.contains(&format!("\nmod {module};"));
+            assert!(is_named, "{module} is not in the main.rs of {name}");
+            let is_run =
+                name == "library" || module == "main" || main.contains(&format!("{module}::trials()"));
+            assert!(is_run, "main of {name} does not run {module}");
+        }
+    }
+}

@@ -1,11 +1,8 @@
 //! `oppose-native convert`: byte for byte what pose-format makes of OpenPose's JSON, and OpenPose's own text back.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/openpose_json.rs"]
-mod openpose_files;
+use crate::common;
+use crate::openpose_json as openpose_files;
 
 use std::fs;
 use std::path::Path;
@@ -207,7 +204,7 @@ fn what_cannot_be_converted_is_a_sentence() {
     is_refused(&mut convert(&[text(&target), "-o", text(&again)]), &["exists already", "--overwrite"]);
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let package = Need::Python("pose_format");
     let real = [
         Need::OpenPose,
@@ -215,7 +212,7 @@ fn main() {
         Need::Program("ffmpeg"),
         Need::Python("pose_format"),
     ];
-    common::run(vec![
+    vec![
         trial(
             "a_table_holds_every_point_that_was_found",
             &[Need::Python("pose_format")],
@@ -230,5 +227,5 @@ fn main() {
         trial("the_real_openposes_text_comes_back", &real, the_real_openposes_text_comes_back),
         trial("old_versions_become_new_ones", &[], old_versions_become_new_ones),
         trial("what_cannot_be_converted_is_a_sentence", &[], what_cannot_be_converted_is_a_sentence),
-    ]);
+    ]
 }

@@ -1,9 +1,8 @@
 //! `oppose-native doctor`: what it finds, what it advises, how it ends.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
+use crate::common;
+use crate::made_up_models;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,9 +194,9 @@ fn a_driver_that_fails_gets_a_sentence() {
     assert!(text.contains("no NVIDIA driver"), "{text}");
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let compiler = [Need::Program("cc")];
-    common::run(vec![
+    vec![
         trial(
             "nothing_here_is_said_with_the_next_step_for_each_engine",
             &[],
@@ -220,5 +219,5 @@ fn main() {
             gpus_are_measured_against_what_openpose_was_built_for,
         ),
         trial("a_driver_that_fails_gets_a_sentence", &compiler, a_driver_that_fails_gets_a_sentence),
-    ])
+    ]
 }

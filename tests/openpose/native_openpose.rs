@@ -4,13 +4,9 @@
 //! (`-- --nocapture`), with how near the library is to itself on another number of threads.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/openpose_json.rs"]
-mod openpose_json;
+use crate::common;
+use crate::made_up_models;
+use crate::openpose_json;
 
 use std::path::Path;
 
@@ -126,10 +122,7 @@ fn full_size_nets() {
     check(models.path(), 2, &[]);
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::OpenPose, Need::Shared("media/crowd.avi"), Need::Program("ffmpeg")];
-    common::run(vec![
-        trial("small_nets", &needs, small_nets),
-        trial("full_size_nets", &needs, full_size_nets),
-    ]);
+    vec![trial("small_nets", &needs, small_nets), trial("full_size_nets", &needs, full_size_nets)]
 }

@@ -2,14 +2,10 @@
 //! printed (`-- --nocapture`).
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-#[path = "common/coloured_people.rs"]
-mod coloured_people;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
-#[path = "common/meaningful_models.rs"]
-mod meaningful_models;
-#[path = "common/reference_executor.rs"]
-mod reference_executor;
+use crate::coloured_people;
+use crate::made_up_models;
+use crate::meaningful_models;
+use crate::reference_executor;
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,7 @@
 //! The sound of overlays: kept, or turned into what the container holds, at the instant where it was.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;
@@ -109,14 +109,14 @@ fn other_sound_becomes_what_the_container_holds() {
     }
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("ffmpeg"), Need::Program("ffprobe")];
-    common::run(vec![
+    vec![
         trial("what_the_container_holds_is_kept_as_it_is", &needs, what_the_container_holds_is_kept_as_it_is),
         trial(
             "other_sound_becomes_what_the_container_holds",
             &needs,
             other_sound_becomes_what_the_container_holds,
         ),
-    ]);
+    ]
 }

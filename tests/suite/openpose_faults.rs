@@ -2,9 +2,8 @@
 //! here says anything about OpenPose's results.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
+use crate::common;
+use crate::made_up_models;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -202,9 +201,9 @@ fn what_openpose_prints_goes_into_the_log() {
     assert!(!text.contains("printed"), "{text}");
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("cc")];
-    common::run(vec![
+    vec![
         trial("without_faults_all_frames_come_in_order", &needs, without_faults_all_frames_come_in_order),
         trial(
             "death_in_the_middle_keeps_what_came_before",
@@ -220,5 +219,5 @@ fn main() {
         ),
         trial("a_stalled_openpose_is_ended", &needs, a_stalled_openpose_is_ended),
         trial("what_openpose_prints_goes_into_the_log", &needs, what_openpose_prints_goes_into_the_log),
-    ]);
+    ]
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use common::{Need, names, short_sample, trial};
 use oppose::batch::journal;
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Models, Need::Program("ffmpeg")];
-    common::run(vec![
+    vec![
         trial("workers make the same files as one process", &needs, workers_make_the_same_files),
         trial("killed workers lose nothing", &needs, killed_workers_lose_nothing),
         trial("a bad video among good ones", &needs, a_bad_video_among_good_ones),
@@ -24,7 +24,7 @@ fn main() {
         trial("trees, lists and the journal", &needs, trees_lists_and_the_journal),
         trial("GPUs that are not there", &[Need::NoGpu], gpus_that_are_not_there),
         trial("another GPU than there is", &[Need::Gpu, Need::Models], another_gpu_than_there_is),
-    ])
+    ]
 }
 
 fn program() -> Command {

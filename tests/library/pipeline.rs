@@ -1,7 +1,7 @@
 //! The pipeline with frames and engines of its own: order, limits, and what is kept when something breaks.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::collections::VecDeque;
 use std::fs;

@@ -1,8 +1,7 @@
 //! Nets made up by a formula are read back, and what is wrong with a model is told.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
+use crate::made_up_models;
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Files against the real Python package: byte for byte, in both directions.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;
@@ -172,7 +172,7 @@ fn they_normalize_ours(skeleton: &str) {
 /// A name, and what is tested with a skeleton's cases.
 type Test = (&'static str, fn(&str));
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let tests: [Test; 6] = [
         ("ours_is_byte_for_byte_theirs", ours_is_byte_for_byte_theirs),
         ("we_read_theirs", we_read_theirs),
@@ -191,5 +191,5 @@ fn main() {
             trials.push(trial(&format!("{name}: {skeleton}"), &needs, move || test(skeleton)));
         }
     }
-    common::run(trials);
+    trials
 }

@@ -6,15 +6,11 @@
 
 #![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
 
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/recording.rs"]
-mod recording;
-#[path = "common/reference_executor.rs"]
-mod reference_executor;
+use crate::common;
+use crate::made_up_models;
+use crate::npy;
+use crate::recording;
+use crate::reference_executor;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,7 +65,7 @@ const STAGES: [Stage; 10] = [
     ("10 from frame to people", end_to_end),
 ];
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let mut trials = Vec::new();
     let drawn = ["s_161x121", "s_210x260", "s_320x240"];
     for case in drawn {
@@ -87,7 +83,7 @@ fn main() {
     }
     let needs = [Need::Python("numpy"), Need::Shared("spec/reference")];
     trials.push(trial("both builds against the NumPy reference", &needs, numpy_reference));
-    common::run(trials)
+    trials
 }
 
 fn recorded(case: &str, folder: PathBuf, (stage, test): Stage, needs: &[Need]) -> Trial {

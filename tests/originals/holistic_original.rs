@@ -3,7 +3,7 @@
 //! to the original's result.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -506,7 +506,7 @@ static MIRRORED: LazyLock<Recording> = LazyLock::new(|| {
 /// Many people too small for hands and faces: only the body's stages find something.
 static CROWD: LazyLock<Recording> = LazyLock::new(|| record(CROWD_VIDEO, 40, &[]).expect("a recording"));
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let mut trials = Vec::new();
     let clips = [
         ("signer", SIGNER_VIDEO, &SIGNER, CHECKS),
@@ -531,7 +531,7 @@ fn main() {
         passes(Models::open(&common::models()).map_err(Box::from).and_then(|models| pruned_nets(&models)));
     }));
     trials.push(common::trial("odd_frames", &[Need::Models], || passes(odd_frames())));
-    common::run(trials);
+    trials
 }
 
 fn passes(checked: Checked) {

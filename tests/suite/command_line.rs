@@ -1,9 +1,8 @@
 //! The program as a user calls it: what it writes, what it says, how it ends.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/small_disk.rs"]
-mod small_disk;
+use crate::common;
+use crate::small_disk;
 
 use std::fs;
 use std::path::Path;
@@ -334,7 +333,7 @@ fn manual_pages_and_completions_are_made() {
 /// Its name, what it needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let models = || vec![Need::Models];
     let both = || vec![Need::Models, Need::Program("ffmpeg")];
     let tests: Vec<Test> = vec![
@@ -370,5 +369,5 @@ fn main() {
             trials.push(trial(read_only, &[Need::Mount], || {}));
         }
     }
-    common::run(trials);
+    trials
 }

@@ -1,17 +1,11 @@
 //! The engine `native` as a user runs it: videos and pictures in, `.pose` files out.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-#[path = "common/coloured_people.rs"]
-mod coloured_people;
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
-#[path = "common/meaningful_models.rs"]
-mod meaningful_models;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/openpose_json.rs"]
-mod openpose_json;
+use crate::coloured_people;
+use crate::common;
+use crate::made_up_models;
+use crate::meaningful_models;
+use crate::openpose_json;
 
 use std::fs;
 use std::path::Path;
@@ -143,8 +137,8 @@ fn missing_and_damaged_models_are_named() {
     refused(&[], &["pose/body_25/pose_iter_584000.caffemodel", "--model-folder"]);
 }
 
-fn main() {
-    common::run(vec![
+pub fn trials() -> Vec<libtest_mimic::Trial> {
+    vec![
         trial("drawn_people_are_found", &[Need::Program("ffmpeg")], drawn_people_are_found),
         trial(
             "openposes_keypoints_of_photographs",
@@ -152,5 +146,5 @@ fn main() {
             openposes_keypoints_of_photographs,
         ),
         trial("missing_and_damaged_models_are_named", &[], missing_and_damaged_models_are_named),
-    ]);
+    ]
 }

@@ -2,11 +2,8 @@
 //! when this was built as well.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/openpose_json.rs"]
-mod openpose_json;
+use crate::common;
+use crate::openpose_json;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -206,10 +203,10 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("ffmpeg")];
     // Some measure the memory of this process, to which others would add.
-    common::run_in_turn(vec![
+    vec![
         trial("the_same_numbers_as_its_own_program", &needs, the_same_numbers_as_its_own_program),
         trial("goldens", &needs, goldens),
         trial(
@@ -225,5 +222,5 @@ fn main() {
             &[Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("cc")],
             another_openpose_than_the_shim_was_built_for_is_refused,
         ),
-    ]);
+    ]
 }

@@ -3,13 +3,10 @@
 
 #![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
 
-mod common;
-#[path = "common/made_up_models.rs"]
-mod made_up_models;
-#[path = "common/npy.rs"]
-mod npy;
-#[path = "common/reference_executor.rs"]
-mod reference_executor;
+use crate::common;
+use crate::made_up_models;
+use crate::npy;
+use crate::reference_executor;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +17,7 @@ use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::cpu::{CpuError, Instructions, Net as CpuNet, Processor};
 use oppose::engine::native::model::{Activation, Convolution, Graph, Layer, Net, Operation, Tensor};
 
-fn main() {
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let mut trials = vec![
         Trial::test("the threads do not change the result", || {
             the_threads_do_not_change_the_result();
@@ -56,7 +53,7 @@ fn main() {
             trials.push(trial(&name(case), &needs, move || recording(instructions, &folder)));
         }
     }
-    common::run(trials)
+    trials
 }
 
 /// Numbers between -1 and 1, always the same.

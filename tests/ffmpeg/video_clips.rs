@@ -4,7 +4,7 @@
 //! ffprobe, OpenCV and a decoder on FFmpeg, which agreed.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::env;
 use std::fs;
@@ -446,6 +446,16 @@ fn cut_and_garbled_files_never_panic() {
 /// Names this program's own child that reads standard input.
 const READ_STDIN: &str = "OPPOSE_TEST_READ_STDIN";
 
+/// Whether this process is the child that reads standard input, and not the one that runs the tests.
+pub fn is_reader() -> bool {
+    env::var_os(READ_STDIN).is_some()
+}
+
+/// The work of that child.
+pub fn read_stdin() {
+    print!("{}", describe_stdin());
+}
+
 /// What standard input holds, in words.
 fn describe_stdin() -> String {
     let read = || -> Result<u64, VideoError> {
@@ -493,11 +503,7 @@ fn a_pipe_is_read_to_its_end() {
 /// Its name, what it needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
-fn main() {
-    if env::var_os(READ_STDIN).is_some() {
-        print!("{}", describe_stdin());
-        return;
-    }
+pub fn trials() -> Vec<libtest_mimic::Trial> {
     let ffmpeg = || vec![Need::Program("ffmpeg")];
     let tests: Vec<Test> = vec![
         ("every_clip_comes_out_as_the_table_says", vec![], every_clip_comes_out_as_the_table_says),
@@ -528,5 +534,5 @@ fn main() {
         ("cut_and_garbled_files_never_panic", vec![], cut_and_garbled_files_never_panic),
         ("a_pipe_is_read_to_its_end", vec![Need::Models], a_pipe_is_read_to_its_end),
     ];
-    common::run(tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect());
+    tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect()
 }
