@@ -61,7 +61,7 @@ for package in "${packages[@]}"; do
     cp "/usr/share/doc/$package/copyright" "$licences/$package"
 done
 cargo tree --locked --edges normal --prefix none --format '{p} {l}' --features ffmpeg-next/static |
-    sed 's/ (\*)$//; s/ (proc-macro)//' | grep -v '^oppose ' | sort -u > "$licences/crates.txt"
+    sed 's/ (\*)$//; s/ (proc-macro)//' | grep -v '^oppose[ -]' | sort -u > "$licences/crates.txt"
 while read -r crate number _; do
     for licence in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$crate-${number#v}"/{LICEN[CS]E,COPYING,NOTICE}*; do
         [ -f "$licence" ] || continue

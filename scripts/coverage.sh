@@ -23,12 +23,12 @@ done
 }
 
 # Built into a folder of its own (target/coverage), so that target/debug holds no instrumented programs.
-build=(--locked --profile coverage --config 'profile.coverage.inherits="dev"')
+build=(--locked --workspace --profile coverage --config 'profile.coverage.inherits="dev"')
 built=$PWD/target/coverage
 work=$built/counts
 rm -rf "$work"
 mkdir -p "$work"
-# Instruments this crate alone: what it depends on stays as it was built. (sh drops the variables of programs to test,
+# Instruments the crates of this workspace only; their dependencies stay as they were built. (sh drops the variables of programs to test,
 # whose names have a hyphen.)
 cat > "$work/rustc" <<'END'
 #!/usr/bin/env bash

@@ -12,4 +12,4 @@ if ! cmp -s tests/requirements.txt .venv/installed.txt; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
     cp tests/requirements.txt .venv/installed.txt
 fi
-cargo test --locked "$@"
+cargo test --locked --workspace "$@"

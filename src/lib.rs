@@ -39,14 +39,13 @@ pub mod doctor;
 pub mod engine;
 pub mod gpu;
 pub mod guide;
-pub mod inspect;
-pub mod output_file;
-pub mod people;
 pub mod pipeline;
-pub mod pose;
 pub mod process;
 pub mod render;
 pub mod video;
+
+pub use oppose_pose as pose;
+pub use oppose_pose::{inspect, output_file, people};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

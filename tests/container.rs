@@ -94,7 +94,7 @@ fn definitions_copy_what_is_there_and_all_that_cargo_reads() {
         for path in &copied {
             assert!(path.exists(), "{definition}: {} is not here", path.display());
         }
-        for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "ffi", "src", "tests", "benches"] {
+        for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "crates", "ffi", "src", "tests", "benches"] {
             let needed = repository(needed);
             assert!(!needed.exists() || copied.contains(&needed), "{definition}: {}", needed.display());
         }

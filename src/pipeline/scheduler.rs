@@ -247,7 +247,8 @@ impl Scheduler<'_> {
         let info = stream.info.clone();
         let rate = info.frame_rate.as_f32();
         let skeleton = self.engine.skeleton();
-        let arrangement = Arrangement::new(self.options.people, skeleton, &info);
+        let arrangement =
+            Arrangement::new(self.options.people, skeleton, (info.width, info.height), info.frame_rate);
         let overwrite = self.options.overwrite;
         let writer = match PoseWriter::create(&output, skeleton, info.width, info.height, rate, overwrite) {
             Ok(writer) => writer,

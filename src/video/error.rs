@@ -120,9 +120,6 @@ pub enum VideoError {
         /// What is wrong with it.
         error: Box<VideoError>,
     },
-    /// The frame rate that was typed is none.
-    #[error("{0:?} is no frame rate; expected frames per second, for example 25, 29.97 or 30000/1001")]
-    FrameRate(String),
 }
 
 impl VideoError {

@@ -20,7 +20,6 @@ mod frame;
 mod input;
 mod pictures;
 mod planes;
-mod rate;
 mod reader;
 mod rotation;
 mod scaler;
@@ -36,8 +35,8 @@ pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool, FrameSizeError};
 pub use input::{Below, Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
+pub use oppose_pose::{FrameRate, FrameRateError};
 pub use planes::{ColorMatrix, Planes};
-pub use rate::FrameRate;
 pub use rotation::Rotate;
 
 /// Shortest side of a frame in pixels: nobody can be found in less.

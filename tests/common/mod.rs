@@ -1,10 +1,11 @@
 //! What several test programs share: where things lie, and tests that say why they cannot run.
 #![allow(dead_code)] // Each test program uses its own part.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,13 +41,11 @@ impl Need {
     /// Why the need is not met, if it is not.
     fn missing(&self) -> Option<String> {
         match self {
-            Self::Python(module) => {
-                let import = Command::new(python()).args(["-c", &format!("import {module}")]).output();
-                let can = import.is_ok_and(|output| output.status.success());
-                (!can).then(|| {
-                    format!("no Python with {module}; scripts/test.sh installs it, MediaPipe for Python up to 3.12")
-                })
-            }
+            Self::Python(module) => (!can_import(module)).then(|| {
+                format!(
+                    "no Python with {module}; scripts/test.sh installs it, MediaPipe for Python up to 3.12"
+                )
+            }),
             Self::Program(name) => {
                 let found =
                     Command::new(name).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -77,6 +76,15 @@ impl Need {
     }
 }
 
+/// Whether Python can import a module. Asked once for each: MediaPipe takes seconds.
+fn can_import(module: &'static str) -> bool {
+    static ANSWERS: Mutex<BTreeMap<&str, bool>> = Mutex::new(BTreeMap::new());
+    *ANSWERS.lock().expect("no panic while it is held").entry(module).or_insert_with(|| {
+        let import = Command::new(python()).args(["-c", &format!("import {module}")]).output();
+        import.is_ok_and(|output| output.status.success())
+    })
+}
+
 /// A test that is reported as ignored, with the reason in its name, where a need is not met.
 pub fn trial(name: &str, needs: &[Need], test: impl FnOnce() + Send + 'static) -> Trial {
     match needs.iter().find_map(Need::missing) {
@@ -94,6 +102,27 @@ pub fn trial(name: &str, needs: &[Need], test: impl FnOnce() + Send + 'static) -
 /// Runs the tests and ends the program.
 pub fn run(trials: Vec<Trial>) -> ! {
     libtest_mimic::run(&Arguments::from_args(), trials).exit()
+}
+
+/// Tests by the module they are in.
+pub type Modules = Vec<(&'static str, Vec<Trial>)>;
+
+/// Puts the names of their modules before the tests: `cargo test --test suite batch` runs those of one module.
+fn of_modules(modules: Modules) -> Vec<Trial> {
+    let named = |(module, trials): (&'static str, Vec<Trial>)| {
+        trials.into_iter().map(move |trial| trial.with_kind(module))
+    };
+    modules.into_iter().flat_map(named).collect()
+}
+
+/// Runs the tests of several modules and ends the program.
+pub fn run_modules(modules: Modules) -> ! {
+    run(of_modules(modules))
+}
+
+/// Runs the tests of several modules, one test at a time.
+pub fn run_modules_in_turn(modules: Modules) -> ! {
+    run_in_turn(of_modules(modules))
 }
 
 /// Runs the tests one at a time, whatever the command line says, for tests that measure their own process.

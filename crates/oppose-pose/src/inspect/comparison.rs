@@ -1,0 +1,308 @@
+//! How far two `.pose` files of one video are apart.
+
+use serde::Serialize;
+
+use super::motion::{moved, ranges_in_pixels, shoulder_width, shoulders};
+use super::shares::{median, quantile, share};
+use crate::people::distance::{Points, Sighting, distance, same_people};
+use crate::{FramePose, Pose, Skeleton};
+
+/// Seconds by which one file may begin later than the other.
+const LONGEST_OFFSET: f32 = 2.0;
+
+/// People, counted once a frame, that the offset is searched on, about: a few frames of a crowd tell as much as many of
+/// one person.
+const OFFSET_SIGHTINGS: usize = 500;
+
+/// An offset is believed when it brings the bodies nearer than this share of their distance without it: one frame of
+/// somebody at rest is like the next.
+const CLEARLY_NEARER: f32 = 0.9;
+
+/// Why two files cannot be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// They speak of different points.
+    #[error(
+        "the first file has the components {first}, the second {second}: only files of the same points can be compared"
+    )]
+    Skeletons {
+        /// Components and points of the first.
+        first: String,
+        /// Components and points of the second.
+        second: String,
+    },
+    /// They were made for pictures of different sizes.
+    #[error(
+        "the first file is for frames of {}x{} pixels, the second for {}x{}: they are not of the same video",
+        .first.0, .first.1, .second.0, .second.1
+    )]
+    Sizes {
+        /// Width and height of the first.
+        first: (u16, u16),
+        /// Width and height of the second.
+        second: (u16, u16),
+    },
+}
+
+/// Two files side by side.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Frames of each file.
+    pub frames: [usize; 2],
+    /// Frames per second of each file.
+    pub fps: [f32; 2],
+    /// Frames by which the second file is late: its frame i + offset shows what frame i of the first does.
+    pub offset: i64,
+    /// Frames that both have, with the offset.
+    pub compared_frames: usize,
+    /// People that are in both, over all frames.
+    pub people_in_both: usize,
+    /// People that only one of the files has, over all frames.
+    pub people_in_one: [usize; 2],
+    /// The parts of the skeleton that are in pixels.
+    pub components: Vec<ComponentComparison>,
+    #[serde(skip)]
+    distances: Vec<Vec<f32>>,
+}
+
+/// A component of two files.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ComponentComparison {
+    /// Its name.
+    pub name: String,
+    /// Points found in both.
+    pub in_both: usize,
+    /// Points that only one of the files has.
+    pub in_one: [usize; 2],
+    /// Pixels that 50, 90, 99 and 100 of 100 points in both are apart at most; `None` where there are none.
+    pub pixels: Option<[f32; 4]>,
+    /// The same in widths of the shoulders; `None` without shoulders.
+    pub shoulders: Option<[f32; 4]>,
+}
+
+impl Comparison {
+    /// Share of the points, 0 to 1, that are in both files and at most so many pixels apart; points that only one has
+    /// count as too far. 1 where neither has any.
+    pub fn within(&self, pixels: f32) -> f64 {
+        let near = self.distances.iter().flatten().filter(|&&distance| distance <= pixels).count();
+        let all = self.components.iter().map(|part| part.in_both + part.in_one[0] + part.in_one[1]).sum();
+        if all == 0 { 1.0 } else { share(near, all) }
+    }
+}
+
+/// Compares two files. People of a frame are paired nearest first; who is farther than half their own size from
+/// everybody is in one file only.
+///
+/// # Errors
+/// They have different skeletons or sizes.
+pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> {
+    let skeleton = &first.header.skeleton;
+    let parts = |skeleton: &Skeleton| -> String {
+        let names = skeleton.components.iter().map(|part| format!("{} ({})", part.name, part.points.len()));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (ours, theirs) = (parts(skeleton), parts(&second.header.skeleton));
+    if ours != theirs {
+        return Err(CompareError::Skeletons { first: ours, second: theirs });
+    }
+    let size = |pose: &Pose| (pose.header.width, pose.header.height);
+    if size(first) != size(second) {
+        return Err(CompareError::Sizes { first: size(first), second: size(second) });
+    }
+    let offset = offset(first, second);
+    let mut tally = Tally::new(skeleton);
+    let mut compared_frames = 0;
+    for (a, b) in shared_frames(first, second, offset) {
+        tally.add(&people(first, a), &people(second, b));
+        compared_frames += 1;
+    }
+    let shoulder = median(&mut tally.widths).filter(|&width| width > 0.0);
+    let names = skeleton.components.iter().filter(|component| component.is_in_pixels());
+    let parts = names.zip(tally.in_one).zip(&mut tally.distances).map(|((component, in_one), distances)| {
+        let pixels = spread(distances);
+        ComponentComparison {
+            name: component.name.clone(),
+            in_both: distances.len(),
+            in_one,
+            pixels,
+            shoulders: pixels.zip(shoulder).map(|(pixels, shoulder)| pixels.map(|pixels| pixels / shoulder)),
+        }
+    });
+    Ok(Comparison {
+        frames: [first.frames(), second.frames()],
+        fps: [first.fps, second.fps],
+        offset,
+        compared_frames,
+        people_in_both: tally.people_in_both,
+        people_in_one: tally.people_in_one,
+        components: parts.collect(),
+        distances: tally.distances,
+    })
+}
+
+/// What 50, 90, 99 and 100 of 100 stay below.
+fn spread(distances: &mut [f32]) -> Option<[f32; 4]> {
+    let mut at = |share| quantile(distances, share);
+    Some([at(0.5)?, at(0.9)?, at(0.99)?, at(1.0)?])
+}
+
+fn people(pose: &Pose, frame: usize) -> Vec<Sighting> {
+    let mut people = FramePose::default();
+    pose.copy_frame(frame, &mut people);
+    Sighting::all(&people, &pose.header.skeleton)
+}
+
+/// Pairs of frames that show the same instant.
+fn shared_frames(first: &Pose, second: &Pose, offset: i64) -> impl Iterator<Item = (usize, usize)> {
+    let frames = second.frames();
+    (0..first.frames()).filter_map(move |frame| {
+        let other = usize::try_from(frame as i64 + offset).ok()?;
+        (other < frames).then_some((frame, other))
+    })
+}
+
+/// What is counted over the frames.
+struct Tally {
+    parts: Vec<std::ops::Range<usize>>,
+    shoulders: Option<(usize, usize)>,
+    widths: Vec<f32>,
+    distances: Vec<Vec<f32>>,
+    in_one: Vec<[usize; 2]>,
+    people_in_both: usize,
+    people_in_one: [usize; 2],
+}
+
+impl Tally {
+    fn new(skeleton: &Skeleton) -> Self {
+        let parts: Vec<_> = ranges_in_pixels(skeleton).into_iter().flatten().collect();
+        Self {
+            shoulders: shoulders(skeleton),
+            widths: Vec::new(),
+            distances: vec![Vec::new(); parts.len()],
+            in_one: vec![[0; 2]; parts.len()],
+            people_in_both: 0,
+            people_in_one: [0; 2],
+            parts,
+        }
+    }
+
+    fn add(&mut self, first: &[Sighting], second: &[Sighting]) {
+        let pairs = same_people(first, second);
+        let (mut alone, mut other_alone) = (vec![true; first.len()], vec![true; second.len()]);
+        for (a, b) in pairs {
+            (alone[a], other_alone[b]) = (false, false);
+            self.people_in_both += 1;
+            let (a, b) = (&first[a].points, &second[b].points);
+            self.widths.extend(shoulder_width(a, self.shoulders));
+            for (index, part) in self.parts.iter().enumerate() {
+                for (a, b) in a[part.clone()].iter().zip(&b[part.clone()]) {
+                    self.distances[index].extend(moved(*a, *b));
+                    self.in_one[index][0] += usize::from(a.is_some() && b.is_none());
+                    self.in_one[index][1] += usize::from(a.is_none() && b.is_some());
+                }
+            }
+        }
+        for (file, (people, alone)) in [(first, alone), (second, other_alone)].into_iter().enumerate() {
+            for (person, _) in people.iter().zip(alone).filter(|(_, alone)| *alone) {
+                self.people_in_one[file] += 1;
+                for (index, part) in self.parts.iter().enumerate() {
+                    self.in_one[index][file] += person.points[part.clone()].iter().flatten().count();
+                }
+            }
+        }
+    }
+}
+
+/// By how many frames the second file is late: looked for on the bodies alone, which every frame has.
+fn offset(first: &Pose, second: &Pose) -> i64 {
+    let body = ranges_in_pixels(&first.header.skeleton).into_iter().flatten().next().unwrap_or(0..0);
+    let bodies = |pose: &Pose| -> Vec<Vec<Points>> {
+        let of = |person: Sighting| person.points[body.clone()].to_vec();
+        (0..pose.frames()).map(|frame| people(pose, frame).into_iter().map(of).collect()).collect()
+    };
+    let (ours, theirs) = (bodies(first), bodies(second));
+    let most = (first.fps.clamp(1.0, 120.0) * LONGEST_OFFSET).ceil() as i64;
+    let apart = |offset: i64| -> Option<f32> {
+        let frames: Vec<_> = shared_frames(first, second, offset).collect();
+        // Half of what there is must remain, or little would be compared well.
+        if frames.len() * 2 < first.frames().min(second.frames()) {
+            return None;
+        }
+        let sightings: usize = frames.iter().map(|&(frame, _)| ours[frame].len()).sum();
+        let step = (sightings / OFFSET_SIGHTINGS).max(1);
+        let nearest = |people: &[Points], person: &Points| {
+            people.iter().filter_map(|other| distance(person, other)).min_by(f32::total_cmp)
+        };
+        let mut each: Vec<f32> = frames
+            .iter()
+            .step_by(step)
+            .flat_map(|&(a, b)| ours[a].iter().map(move |person| (person, b)))
+            .filter_map(|(person, b)| nearest(&theirs[b], person))
+            .collect();
+        // The mean of most: a few who are in one file only must not decide.
+        each.sort_by(f32::total_cmp);
+        each.truncate(each.len().div_ceil(10) * 9);
+        (!each.is_empty()).then(|| each.iter().sum::<f32>() / each.len() as f32)
+    };
+    let Some(still) = apart(0) else { return 0 };
+    let offsets = (-most..=most).filter_map(|offset| Some((offset, apart(offset)?)));
+    let best = offsets.min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.abs().cmp(&b.0.abs())));
+    best.filter(|&(_, apart)| apart < CLEARLY_NEARER * still).map_or(0, |(offset, _)| offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openpose_137;
+
+    /// Somebody who moves on a curve, `frames` long from frame `start` of it.
+    fn clip(start: usize, frames: usize, error: f32) -> Pose {
+        let frames: Vec<FramePose> = (start..start + frames)
+            .map(|frame| {
+                let mut pose = FramePose::new(1, 137, 2);
+                let x = 300.0 + 100.0 * (frame as f32 * 0.31).sin() + 2.0 * frame as f32 + error;
+                for point in 0..137 {
+                    let at = [x + (point % 12) as f32 * 10.0, (point / 12) as f32 * 10.0];
+                    pose.coordinates_mut()[2 * point..][..2].copy_from_slice(&at);
+                    pose.confidences_mut()[point] = 1.0;
+                }
+                pose
+            })
+            .collect();
+        Pose::from_frames(openpose_137(), 640, 480, 25.0, &frames).unwrap()
+    }
+
+    #[test]
+    fn the_same_is_0_apart() {
+        let comparison = compare(&clip(0, 40, 0.0), &clip(0, 40, 0.0)).unwrap();
+        assert_eq!((comparison.offset, comparison.compared_frames), (0, 40));
+        assert_eq!(comparison.components[0].pixels, Some([0.0; 4]));
+        assert_eq!(comparison.within(0.0), 1.0);
+    }
+
+    #[test]
+    fn an_offset_is_found_and_distances_are_measured_with_it() {
+        let comparison = compare(&clip(0, 60, 0.0), &clip(7, 60, 0.5)).unwrap();
+        assert_eq!((comparison.offset, comparison.compared_frames), (-7, 53));
+        assert_eq!(comparison.components[3].in_both, 53 * 21);
+        let [median, .., most] = comparison.components[0].pixels.unwrap();
+        assert!((0.499..0.501).contains(&median) && most < 0.501, "{median} {most}");
+        assert_eq!((comparison.within(0.4), comparison.within(0.6)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn what_only_one_has_is_counted() {
+        let mut frame = FramePose::default();
+        clip(0, 1, 0.0).copy_frame(0, &mut frame);
+        let whole = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[frame.clone()]).unwrap();
+        frame.confidences_mut()[25..95].fill(0.0);
+        let faceless = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[frame]).unwrap();
+        let comparison = compare(&whole, &faceless).unwrap();
+        assert_eq!((comparison.components[1].in_both, comparison.components[1].in_one), (0, [70, 0]));
+        assert_eq!(comparison.within(0.0), 67.0 / 137.0);
+        let nobody = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[FramePose::new(0, 137, 2)]).unwrap();
+        let comparison = compare(&nobody, &whole).unwrap();
+        assert_eq!((comparison.people_in_one, comparison.components[0].in_one), ([0, 1], [0, 25]));
+    }
+}

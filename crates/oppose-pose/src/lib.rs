@@ -1,0 +1,57 @@
+//! The `.pose` format: people's keypoints over time, with the skeleton they belong to.
+//!
+//! Useful alone: [`Pose`] is a file in memory, [`PoseWriter`] writes one frame by frame, and
+//! [`openpose_137`] and [`holistic_576`] are the skeletons that the Python package pose-format gives files
+//! of the same estimators, byte for byte.
+//!
+//! # Layout of version 0.2
+//!
+//! All values are little-endian; a text is its length in bytes (u16) and UTF-8.
+//!
+//! | part | content |
+//! | --- | --- |
+//! | header | version f32; width, height, depth u16; number of components u16 |
+//! | each component | name, point format (texts); numbers of points, limbs, colours u16; names of the points (texts); limbs, 2 × u16 each; colours, 3 × u16 each |
+//! | body | frames per second f32; frames u32; people u16 |
+//! | | coordinates f32: frames × people × points × dimensions |
+//! | | confidences f32: frames × people × points |
+//!
+//! Version 0.1 differs in frames per second and frames, which are u16 there.
+//!
+//! # More than the format
+//!
+//! * [`openpose_json`] reads and writes the JSON files of OpenPose, and [`Pose::write_csv`] writes a table.
+//! * [`inspect`] measures the quality of a file and compares two of them.
+//! * [`people`] keeps each person in one row, or keeps one person only.
+//!
+//! The feature `timeline`, off by default, adds a drawing of a file over time as SVG or PNG.
+
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod csv;
+mod error;
+mod frame_pose;
+mod frame_rate;
+mod header;
+pub mod inspect;
+pub mod openpose_json;
+pub mod output_file;
+pub mod people;
+mod platform;
+mod pose_file;
+mod skeleton;
+mod writer;
+
+pub use error::PoseError;
+pub use frame_pose::FramePose;
+pub use frame_rate::{FrameRate, FrameRateError};
+pub use header::Header;
+pub use pose_file::{FilesBelow, Pose, files_below};
+pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
+pub use output_file::remove_unfinished;
+pub use writer::PoseWriter;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,369 @@
+//! A whole `.pose` file in memory.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::bytes::Bytes;
+use super::{FramePose, Header, PoseError};
+
+/// A `.pose` file: header and the keypoints of all frames.
+///
+/// ```
+/// use oppose_pose::{FramePose, Pose, openpose_137};
+///
+/// # fn main() -> Result<(), oppose_pose::PoseError> {
+/// let person = FramePose::new(1, 137, 2);
+/// let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[person])?;
+/// let read = Pose::from_bytes(&pose.to_bytes()?)?;
+/// assert_eq!((read.frames(), read.people(), read.fps), (1, 1, 25.0));
+/// assert_eq!(read.header.skeleton.components[0].points[0], "Nose");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pose {
+    /// Version, size and skeleton.
+    pub header: Header,
+    /// Frames per second.
+    pub fps: f32,
+    frames: usize,
+    people: usize,
+    coordinates: Vec<f32>,
+    confidences: Vec<f32>,
+}
+
+/// The longest file that is read into memory, in bytes: 9 hours of ten people with 137 points at 60 frames a second.
+const MAX_FILE: u64 = 1 << 35;
+/// The most frames that show nobody, 46 hours at 60 a second: they take no bytes, so that a file of a few could ask for
+/// any number.
+const MAX_EMPTY_FRAMES: u64 = 10_000_000;
+/// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
+const MAX_BEGINNING: u64 = 1 << 20;
+/// What they take of the skeletons that the engines speak, and more.
+const USUAL_BEGINNING: u64 = 1 << 16;
+
+/// What comes before the numbers.
+struct Counts {
+    header: Header,
+    fps: f32,
+    frames: u64,
+    people: u64,
+}
+
+impl Counts {
+    /// `behind` bytes follow those that are given.
+    fn read(bytes: &mut Bytes<'_>, behind: u64) -> Result<Self, PoseError> {
+        let header = Header::read(bytes)?;
+        let points = header.skeleton.points() as u64;
+        let dimensions = header.skeleton.dimensions() as u64;
+        if points == 0 {
+            return Err(PoseError::NoPoints);
+        }
+        let v0_1 = header.is_v0_1();
+        let fps = match v0_1 {
+            true => f32::from(bytes.u16("the frame rate")?),
+            false => bytes.f32("the frame rate")?,
+        };
+        let counted = match v0_1 {
+            true => u64::from(bytes.u16("the number of frames")?),
+            false => u64::from(bytes.u32("the number of frames")?),
+        };
+        let people = u64::from(bytes.u16("the number of people")?);
+        let frame_bytes = people.saturating_mul(points).saturating_mul((dimensions + 1) * 4);
+        // The 16-bit count of version 0.1 wraps for long videos; the size of the file does not.
+        let frames = match (v0_1, frame_bytes) {
+            (true, 1..) => (bytes.left() as u64 + behind) / frame_bytes,
+            _ => counted,
+        };
+        if people == 0 && frames > MAX_EMPTY_FRAMES {
+            let what = "the number of frames that show nobody";
+            return Err(PoseError::TooLarge { what, value: frames, limit: MAX_EMPTY_FRAMES });
+        }
+        Ok(Self { header, fps, frames, people })
+    }
+}
+
+impl Pose {
+    /// Reads version 0.1 or 0.2.
+    ///
+    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are no `.pose` file, or a damaged one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
+        let mut bytes = Bytes::new(bytes);
+        let Counts { header, fps, frames, people } = Counts::read(&mut bytes, 0)?;
+        let points = header.skeleton.points() as u64;
+        let dimensions = header.skeleton.dimensions() as u64;
+        let rows = frames.saturating_mul(people).saturating_mul(points);
+        // Both at once before the first is read, so that a false count costs nothing.
+        let needed = rows.saturating_mul((dimensions + 1) * 4);
+        if needed > bytes.left() as u64 {
+            let (offset, available) = (bytes.offset(), bytes.left());
+            return Err(PoseError::Truncated { what: "the body", offset, needed, available });
+        }
+        let coordinates = bytes.floats(rows * dimensions, "the coordinates")?;
+        let confidences = bytes.floats(rows, "the confidences")?;
+        if bytes.left() > 0 {
+            return Err(PoseError::Trailing { bytes: bytes.left() });
+        }
+        // They came out of a slice, so they fit; frames of nobody take no bytes and are limited.
+        Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
+    }
+
+    /// Whether a file is a complete `.pose` file: its beginning can be read, and all it announces is there. Gives the
+    /// number of frames.
+    ///
+    /// # Errors
+    /// It cannot be read, is no `.pose` file, or is not complete.
+    pub fn check_file(path: &Path) -> Result<u64, PoseError> {
+        // Nearly always enough, and quick for many thousand files.
+        match Self::check_beginning(path, USUAL_BEGINNING) {
+            Err(PoseError::Truncated { .. }) => Self::check_beginning(path, MAX_BEGINNING),
+            outcome => outcome,
+        }
+    }
+
+    /// Reads the header of a file, and nothing behind it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no `.pose` file.
+    pub fn read_header(path: &Path) -> Result<Header, PoseError> {
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        let file = fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut beginning = Vec::new();
+        file.take(MAX_BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
+        let behind = length.saturating_sub(beginning.len() as u64);
+        Ok(Counts::read(&mut Bytes::new(&beginning), behind)?.header)
+    }
+
+    fn check_beginning(path: &Path, limit: u64) -> Result<u64, PoseError> {
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        let file = fs::File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut beginning = Vec::new();
+        file.take(limit).read_to_end(&mut beginning).map_err(failed)?;
+        let behind = length.saturating_sub(beginning.len() as u64);
+        let mut bytes = Bytes::new(&beginning);
+        let Counts { header, frames, people, .. } = Counts::read(&mut bytes, behind)?;
+        let point_bytes = (header.skeleton.dimensions() as u64 + 1) * 4;
+        let needed =
+            frames.saturating_mul(people).saturating_mul(header.skeleton.points() as u64 * point_bytes);
+        let available = bytes.left() as u64 + behind;
+        match available.checked_sub(needed) {
+            Some(0) => Ok(frames),
+            Some(bytes) => Err(PoseError::Trailing { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }),
+            None => {
+                let available = usize::try_from(available).unwrap_or(usize::MAX);
+                Err(PoseError::Truncated { what: "the body", offset: bytes.offset(), needed, available })
+            }
+        }
+    }
+
+    /// Reads a file. One that is not as long as its beginning announces is refused before the rest of it is read.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no `.pose` file.
+    pub fn read_file(path: &Path) -> Result<Self, PoseError> {
+        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+        // A pipe can be read only once, and ends where its writer says.
+        if fs::metadata(path).map_err(failed)?.is_file() {
+            Self::check_file(path)?;
+        }
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(failed)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_FILE {
+            let value = bytes.len() as u64;
+            return Err(PoseError::TooLarge { what: "the file's length in bytes", value, limit: MAX_FILE });
+        }
+        Self::from_bytes(&bytes)
+    }
+
+    /// Puts frames together; frames with fewer people than others are filled up with zeros.
+    ///
+    /// # Errors
+    /// A frame does not fit the skeleton, or a number does not fit the format.
+    pub fn from_frames<'a>(
+        skeleton: &super::Skeleton,
+        width: u32,
+        height: u32,
+        fps: f32,
+        frames: impl IntoIterator<Item = &'a FramePose> + Clone,
+    ) -> Result<Self, PoseError> {
+        let header = Header::new(skeleton, width, height)?;
+        let people = frames.clone().into_iter().map(FramePose::people).max().unwrap_or(0);
+        let (points, dimensions) = (skeleton.points(), skeleton.dimensions());
+        let mut pose =
+            Self { header, fps, frames: 0, people, coordinates: Vec::new(), confidences: Vec::new() };
+        for frame in frames {
+            check_shape(frame, points, dimensions)?;
+            pose.frames += 1;
+            pose.coordinates.extend(frame.coordinates());
+            pose.coordinates.resize(pose.frames * people * points * dimensions, 0.0);
+            pose.confidences.extend(frame.confidences());
+            pose.confidences.resize(pose.frames * people * points, 0.0);
+        }
+        Ok(pose)
+    }
+
+    /// The file as bytes, always in version 0.2: what the Python package writes for the same numbers.
+    ///
+    /// # Errors
+    /// A number does not fit the format.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PoseError> {
+        let numbers = 4 * (self.coordinates.len() + self.confidences.len());
+        let mut out = self.head()?;
+        out.reserve_exact(numbers);
+        self.write_numbers(&mut out).map_err(PoseError::Write)?;
+        Ok(out)
+    }
+
+    /// Writes the bytes of [`to_bytes`](Self::to_bytes) without holding them. For a file that appears whole or
+    /// not at all there is [`PoseWriter`](super::PoseWriter).
+    ///
+    /// # Errors
+    /// A number does not fit the format, or `out` takes no more.
+    pub fn write_to(&self, out: impl Write) -> Result<(), PoseError> {
+        let head = self.head()?;
+        let mut out = BufWriter::new(out);
+        out.write_all(&head)
+            .and_then(|()| self.write_numbers(&mut out))
+            .and_then(|()| out.flush())
+            .map_err(PoseError::Write)
+    }
+
+    /// What stands before the numbers.
+    fn head(&self) -> Result<Vec<u8>, PoseError> {
+        let mut head = self.header.to_bytes()?;
+        head.extend(body_head(self.fps, self.frames as u64, self.people)?);
+        Ok(head)
+    }
+
+    fn write_numbers(&self, out: &mut impl Write) -> io::Result<()> {
+        self.coordinates
+            .iter()
+            .chain(&self.confidences)
+            .try_for_each(|value| out.write_all(&value.to_le_bytes()))
+    }
+
+    /// Number of frames.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Number of people in every frame; absent ones are all zeros.
+    pub fn people(&self) -> usize {
+        self.people
+    }
+
+    /// All coordinates: frames × people × points × dimensions.
+    pub fn coordinates(&self) -> &[f32] {
+        &self.coordinates
+    }
+
+    /// All confidences: frames × people × points. 0 where a point was not found.
+    pub fn confidences(&self) -> &[f32] {
+        &self.confidences
+    }
+
+    /// Copies one frame into `frame`; nobody where the file has no such frame.
+    pub fn copy_frame(&self, index: usize, frame: &mut FramePose) {
+        let (points, dimensions) = (self.header.skeleton.points(), self.header.skeleton.dimensions());
+        if index >= self.frames {
+            return frame.reset(0, points, dimensions);
+        }
+        frame.reset(self.people, points, dimensions);
+        let size = self.people * points;
+        frame.confidences_mut().copy_from_slice(&self.confidences[index * size..][..size]);
+        let size = size * dimensions;
+        frame.coordinates_mut().copy_from_slice(&self.coordinates[index * size..][..size]);
+    }
+}
+
+/// What was found in a folder and the folders in it.
+#[derive(Debug, Default)]
+pub struct FilesBelow {
+    /// `.pose` files, in natural order.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub problems: Vec<PoseError>,
+}
+
+/// The results in a folder and the folders in it. Hidden files are not among them, nor what is kept beside results:
+/// `NAME.partial.pose` of a video that broke, `NAME.replaced.pose` of one that was made again. Links to folders are
+/// followed, and no folder is looked at twice.
+///
+/// # Errors
+/// The folder itself cannot be read, or there is nothing in it, not even a problem.
+pub fn files_below(folder: &Path) -> Result<FilesBelow, PoseError> {
+    let mut below = FilesBelow::default();
+    let mut seen = HashSet::new();
+    let mut folders = vec![folder.to_owned()];
+    let mut links = Vec::new();
+    while let Some(next) = folders.pop().or_else(|| links.pop()) {
+        let entries = fs::metadata(&next).and_then(|found| {
+            let is_new = seen.insert((found.dev(), found.ino()));
+            if is_new { fs::read_dir(&next)?.collect() } else { Ok(Vec::new()) }
+        });
+        let entries: Vec<fs::DirEntry> = match entries {
+            Ok(entries) => entries,
+            Err(source) => {
+                let error = PoseError::Io { what: "read", path: next.clone(), source };
+                if next == folder {
+                    return Err(error);
+                }
+                below.problems.push(error);
+                continue;
+            }
+        };
+        for entry in entries {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if path.is_dir() {
+                if is_link { &mut links } else { &mut folders }.push(path);
+            } else if is_result(&path) && (is_link || path.is_file()) {
+                below.files.push(path);
+            }
+        }
+    }
+    if below.files.is_empty() && below.problems.is_empty() {
+        return Err(PoseError::NoFiles(folder.to_owned()));
+    }
+    below.files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(below)
+}
+
+fn is_result(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.ends_with(b".pose") && !name.ends_with(b".partial.pose") && !name.ends_with(b".replaced.pose")
+}
+
+/// What stands between the header and the numbers: rate, frames, people.
+pub(super) fn body_head(fps: f32, frames: u64, people: usize) -> Result<[u8; 10], PoseError> {
+    let too_large = |what, value, limit| PoseError::TooLarge { what, value, limit };
+    let frames =
+        u32::try_from(frames).map_err(|_| too_large("the number of frames", frames, u64::from(u32::MAX)))?;
+    let people = u16::try_from(people)
+        .map_err(|_| too_large("the number of people", people as u64, u64::from(u16::MAX)))?;
+    let mut head = [0; 10];
+    head[..4].copy_from_slice(&fps.to_le_bytes());
+    head[4..8].copy_from_slice(&frames.to_le_bytes());
+    head[8..].copy_from_slice(&people.to_le_bytes());
+    Ok(head)
+}
+
+pub(super) fn check_shape(frame: &FramePose, points: usize, dimensions: usize) -> Result<(), PoseError> {
+    let found = (frame.points(), frame.dimensions());
+    if found != (points, dimensions) {
+        return Err(PoseError::Shape { found, expected: (points, dimensions) });
+    }
+    Ok(())
+}

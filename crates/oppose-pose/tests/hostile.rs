@@ -1,0 +1,152 @@
+//! `.pose` files from anywhere: damaged ones are errors, never panics, and never cost more memory than they
+//! are worth.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+#[path = "../../../tests/common/counting.rs"]
+mod counting;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use counting::Counting;
+use oppose_pose::{Component, FramePose, Pose, Skeleton, openpose_137};
+use proptest::prelude::*;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+/// Holds the reader to its word.
+static ALLOCATOR: Counting = Counting {
+    allocated: |size| {
+        let now = NOW.fetch_add(size, Ordering::Relaxed) + size;
+        MOST.fetch_max(now, Ordering::Relaxed);
+    },
+    freed: |size| _ = NOW.fetch_sub(size, Ordering::Relaxed),
+};
+
+/// Reads, and makes sure that reading took no more memory than a small multiple of the file: names are kept
+/// as strings of 24 bytes where the file has 2.
+fn read(bytes: &[u8]) -> Option<Pose> {
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let pose = Pose::from_bytes(bytes).ok();
+    let most = MOST.load(Ordering::Relaxed) - before;
+    assert!(most <= 32 * bytes.len() + 4096, "{most} bytes for a file of {}", bytes.len());
+    pose
+}
+
+fn component() -> impl Strategy<Value = Component> {
+    let points = prop::collection::vec("[a-zA-Z0-9_]{0,8}", 1..6);
+    let colors = prop::collection::vec(any::<[u16; 3]>(), 0..4);
+    ("[a-z_]{1,12}", "[XYZ]{1,3}C", points, any::<Vec<(u16, u16)>>(), colors).prop_map(
+        |(name, format, points, limbs, colors)| {
+            let count = points.len() as u16;
+            let limbs = limbs.into_iter().map(|(from, to)| (from % count, to % count)).collect();
+            Component { name, format, points, limbs, colors }
+        },
+    )
+}
+
+fn pose() -> impl Strategy<Value = Pose> {
+    let skeleton = prop::collection::vec(component(), 1..4).prop_map(|components| Skeleton { components });
+    let counts = prop::collection::vec(0..4_usize, 0..6);
+    (skeleton, counts, any::<[u16; 2]>(), 1.0..1000.0_f32, any::<u32>()).prop_map(
+        |(skeleton, counts, [width, height], fps, seed)| {
+            let frame = |&people: &usize| {
+                let mut frame = FramePose::new(people, skeleton.points(), skeleton.dimensions());
+                let mut value = seed as f32;
+                for number in frame.coordinates_mut() {
+                    value = value * 0.7 + 1.0;
+                    *number = value;
+                }
+                frame.confidences_mut().fill(0.5);
+                frame
+            };
+            let frames: Vec<FramePose> = counts.iter().map(frame).collect();
+            Pose::from_frames(&skeleton, width.into(), height.into(), fps, &frames).unwrap()
+        },
+    )
+}
+
+/// Held by each test, so that nothing else allocates beside it.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn reading_is_safe() {
+    let _alone = ALONE.lock();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    runner
+        .run(&pose(), |pose| {
+            prop_assert_eq!(read(&pose.to_bytes().unwrap()), Some(pose));
+            Ok(())
+        })
+        .unwrap();
+
+    let random = prop::collection::vec(any::<u8>(), 0..400);
+    runner
+        .run(&random, |bytes| {
+            read(&bytes);
+            Ok(())
+        })
+        .unwrap();
+
+    // A real header with a byte changed, cut anywhere: this reaches every part of the reader.
+    let frames = vec![FramePose::new(2, 137, 2); 3];
+    let whole = Pose::from_frames(openpose_137(), 640, 480, 25.0, &frames).unwrap().to_bytes().unwrap();
+    let change = (0..whole.len(), any::<u8>(), 0..=whole.len());
+    runner
+        .run(&change, |(place, value, length)| {
+            let mut bytes = whole.clone();
+            bytes[place] = value;
+            bytes.truncate(length);
+            read(&bytes);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// What fuzzing starts from: each reaches the numbers.
+#[test]
+fn the_seeds_of_the_fuzzer_are_whole_files() {
+    let _alone = ALONE.lock();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/pose_reader");
+    let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(seeds.len(), 6);
+    for seed in seeds {
+        let bytes = fs::read(&seed).unwrap();
+        assert!(read(&bytes).is_some(), "{}: {:?}", seed.display(), Pose::from_bytes(&bytes));
+    }
+}
+
+#[test]
+fn each_damage_has_its_sentence() {
+    let _alone = ALONE.lock();
+    let frames = vec![FramePose::new(1, 137, 2); 2];
+    let whole = Pose::from_frames(openpose_137(), 640, 480, 25.0, &frames).unwrap().to_bytes().unwrap();
+    let message = |bytes: &[u8]| Pose::from_bytes(bytes).unwrap_err().to_string();
+    let changed = |place: usize, bytes: &[u8]| {
+        let mut file = whole.clone();
+        file[place..place + bytes.len()].copy_from_slice(bytes);
+        message(&file)
+    };
+    assert!(message(b"").contains("the version needs 4 bytes at byte 0, 0 are left"));
+    assert!(message(&whole[..whole.len() - 1]).contains("the body needs"));
+    assert!(message(&[&whole[..], b"!"].concat()).contains("1 bytes follow the last frame"));
+    assert!(changed(0, &7.5_f32.to_le_bytes()).contains("version 7.5"));
+    // The number of people, ten bytes before the numbers begin.
+    let people = whole.len() - 2 * 137 * 3 * 4 - 2;
+    assert!(changed(people, &[255, 255]).contains("the body needs"));
+    // The first component's name begins at byte 14, its format at 33.
+    assert!(changed(14, &[255]).contains("not UTF-8"));
+    assert!(changed(33, b"XYZ").contains("expected letters ending in C"));
+    let empty = Pose::from_frames(&Skeleton::default(), 1, 1, 25.0, &[]).unwrap();
+    assert!(message(&empty.to_bytes().unwrap()).contains("names no points"));
+    // A few bytes that ask for four thousand million frames of nobody.
+    let mut nobody = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
+    let frames = nobody.len() - 6;
+    nobody[frames..frames + 4].fill(255);
+    assert!(message(&nobody).contains("frames that show nobody is 4294967295"));
+}

@@ -1,0 +1,226 @@
+//! The engine `openpose` with the real library: a build of OpenPose 1.5.1 without a GPU in `$OPENPOSE_DIR`, there
+//! when this was built as well.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+use crate::common;
+use crate::openpose_json;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Need, names, output, shared, trial};
+use openpose_json::{
+    FACES_AND_HANDS_OF_SMALL_NETS, as_rgb, compare_with_golden, of_openpose, of_program, photographs,
+};
+use oppose::engine::Engine;
+use oppose::engine::native;
+use oppose::engine::openpose::{OpenPose, Options};
+use oppose::pose::FramePose;
+use oppose::video::{Frame, FrameRate, VideoInfo};
+
+fn small_nets() -> PathBuf {
+    shared("golden/models-small")
+}
+
+/// The library's own program on the same video: all frames, in order, to the six digits of its JSON.
+fn the_same_numbers_as_its_own_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let video = as_rgb(&shared("media/crowd.avi"), 205, path("video.mkv"));
+    let options = [&FACES_AND_HANDS_OF_SMALL_NETS[..], &["--net_resolution", "-1x176"]].concat();
+    let theirs = of_openpose(&video, &small_nets(), &path("json"), 2, &options);
+    let engine = [&options[..], &["--engine", "openpose"]].concat();
+    let ours = of_program(&video, &small_nets(), &path("ours.pose"), &engine);
+    assert_eq!((ours.len(), theirs.len()), (205, 205));
+    let mut people = 0;
+    for (frame, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        assert_eq!(ours.len(), theirs.len(), "people of frame {frame}");
+        people += ours.len();
+        for (ours, theirs) in ours.iter().flatten().flatten().zip(theirs.iter().flatten().flatten()) {
+            // Half of the last of six digits, and what f32 adds.
+            let tolerance = theirs.abs() * 6e-6 + 1e-9;
+            assert!((ours - theirs).abs() <= tolerance, "frame {frame}: {ours} in place of {theirs}");
+        }
+    }
+    println!("{people} people of 205 frames");
+}
+
+/// The goldens, which another processor made: bodies to a thousandth of a pixel. Where two places of a face or
+/// hand are nearly equal, the other one may come out.
+fn goldens() {
+    let folder = tempfile::tempdir().unwrap();
+    for (case, options) in photographs() {
+        let golden = shared("golden").join(case);
+        let options = [&options[..], &["--engine", "openpose"]].concat();
+        let target = folder.path().join("out.pose");
+        let _ = fs::remove_file(&target);
+        let found = of_program(&golden.join("image.png"), &small_nets(), &target, &options);
+        compare_with_golden(case, &found[0], &golden);
+    }
+}
+
+fn engine(width: u32, height: u32) -> OpenPose {
+    let crops = native::CropResolution::new(96).unwrap();
+    let keypoints = native::Options {
+        net_resolution: "64x64".parse().unwrap(),
+        face_net_resolution: crops,
+        hand_net_resolution: crops,
+        ..native::Options::default()
+    };
+    let mut engine = OpenPose::open(&small_nets(), Options { keypoints, ..Options::default() }).unwrap();
+    let frame_rate = FrameRate::DEFAULT;
+    engine.start_video(&VideoInfo { width, height, frame_rate, announced_frames: None }).unwrap();
+    engine
+}
+
+/// A frame of one colour with a grey of its own in a corner.
+fn frame(number: u64, side: u32) -> Frame {
+    let mut pixels = vec![40; side as usize * side as usize * 3];
+    pixels[..600].fill((number % 251) as u8);
+    Frame::new(number, None, side, side, pixels).unwrap()
+}
+
+/// Bytes of this process in memory.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// OpenPose's results do not say of which frame they are, but the engine checks the number that travels along.
+fn twenty_thousand_frames_take_no_more_memory_than_a_thousand() {
+    let mut engine = engine(64, 64);
+    let mut pose = FramePose::default();
+    let mut early = 0;
+    let mut popped = 0;
+    for number in 0..20_000 {
+        if number >= engine.capacity() as u64 {
+            popped += u64::from(engine.pop(&mut pose).unwrap());
+        }
+        engine.push(frame(number, 64)).unwrap();
+        if number == 1000 {
+            early = resident();
+        }
+    }
+    while engine.pop(&mut pose).unwrap() {
+        popped += 1;
+    }
+    assert_eq!(popped, 20_000);
+    let late = resident();
+    println!("{} MB after 1,000 frames, {} MB after 20,000", early >> 20, late >> 20);
+    assert!(late < early + (16 << 20));
+}
+
+fn fifty_engines_one_after_the_other() {
+    let mut early = 0;
+    for number in 0..50 {
+        let mut engine = engine(64, 64);
+        let mut pose = FramePose::default();
+        (0..3).for_each(|number| engine.push(frame(number, 64)).unwrap());
+        assert!(engine.pop(&mut pose).unwrap());
+        // Two frames are still in flight when it is dropped.
+        drop(engine);
+        if number == 9 {
+            early = resident();
+        }
+    }
+    let late = resident();
+    println!("{} MB after 10 engines, {} MB after 50", early >> 20, late >> 20);
+    assert!(late < early + (32 << 20));
+}
+
+/// A GPU that this OpenPose would need is not asked for; a frame that would damage its memory is refused.
+fn frames_it_cannot_bear_are_refused() {
+    let crops = native::CropResolution::new(96).unwrap();
+    let keypoints = native::Options {
+        face_net_resolution: crops,
+        hand_net_resolution: crops,
+        ..native::Options::default()
+    };
+    let mut engine = OpenPose::open(&small_nets(), Options { keypoints, ..Options::default() }).unwrap();
+    let narrow =
+        VideoInfo { width: 16, height: 1600, frame_rate: FrameRate::DEFAULT, announced_frames: None };
+    let error = engine.start_video(&narrow).unwrap_err().to_string();
+    assert!(error.contains("16x1600"), "{error}");
+    // Nor where the video was said to have others.
+    for (width, height) in [(16, 1600), (1, 1)] {
+        let pixels = vec![0; width as usize * height as usize * 3];
+        let error = engine.push(Frame::new(0, None, width, height, pixels).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{width}x{height}")), "{error}");
+    }
+    engine.push(frame(0, 64)).unwrap();
+    assert!(engine.pop(&mut FramePose::default()).unwrap());
+}
+
+/// Two OpenPoses have the same name and version but do not fit each other. This one fits nothing at all.
+fn another_openpose_than_the_shim_was_built_for_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let name = "libopenpose.so.1.5.1";
+    fs::write(path("empty.c"), "").unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", &format!("-Wl,-soname,{name}"), "-o"]).arg(path(name));
+    output(compile.arg(path("empty.c")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    command.arg(shared("media/crowd.avi")).arg("-o").arg(path("out.pose"));
+    command.args(["--engine", "openpose", "--progress", "none", "--model_folder"]).arg(small_nets());
+    let ended = command.env("LD_LIBRARY_PATH", folder.path()).output().unwrap();
+    let text = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{text}");
+    assert!(text.contains("does not load: ") && text.contains("the OpenPose it was built with"), "{text}");
+    assert_eq!(names(folder.path()), ["empty.c", name]);
+}
+
+/// Truncated, garbage, empty: each would end the process or find nobody.
+fn damaged_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&small_nets(), folder.path());
+    let body = folder.path().join("pose/body_25/pose_iter_584000.caffemodel");
+    let whole = fs::read(&body).unwrap();
+    for bytes in [&whole[..whole.len() - 7], b"no protobuf at all", b""] {
+        fs::write(&body, bytes).unwrap();
+        let error = OpenPose::open(folder.path(), Options::default()).unwrap_err().to_string();
+        assert!(error.contains("pose_iter_584000.caffemodel"), "{error}");
+    }
+    fs::write(&body, &whole).unwrap();
+    let prototxt = folder.path().join("hand/pose_deploy.prototxt");
+    let text = fs::read_to_string(&prototxt).unwrap();
+    fs::write(&prototxt, text.replacen("num_output: ", "num_output: 1", 1)).unwrap();
+    let error = OpenPose::open(folder.path(), Options::default()).unwrap_err().to_string();
+    assert!(error.contains("hand/pose_deploy.prototxt"), "{error}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for name in names(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_folder(&from, &to);
+        } else {
+            fs::write(&to, fs::read(&from).unwrap()).unwrap();
+        }
+    }
+}
+
+pub fn trials() -> Vec<libtest_mimic::Trial> {
+    let needs = [Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("ffmpeg")];
+    // Some measure the memory of this process, to which others would add.
+    vec![
+        trial("the_same_numbers_as_its_own_program", &needs, the_same_numbers_as_its_own_program),
+        trial("goldens", &needs, goldens),
+        trial(
+            "twenty_thousand_frames_take_no_more_memory_than_a_thousand",
+            &needs,
+            twenty_thousand_frames_take_no_more_memory_than_a_thousand,
+        ),
+        trial("fifty_engines_one_after_the_other", &needs, fifty_engines_one_after_the_other),
+        trial("frames_it_cannot_bear_are_refused", &needs, frames_it_cannot_bear_are_refused),
+        trial("damaged_models_are_refused", &needs, damaged_models_are_refused),
+        trial(
+            "another_openpose_than_the_shim_was_built_for_is_refused",
+            &[Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("cc")],
+            another_openpose_than_the_shim_was_built_for_is_refused,
+        ),
+    ]
+}

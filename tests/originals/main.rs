@@ -1,0 +1,14 @@
+//! Comparisons with the original Python packages: MediaPipe and pose-format.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod holistic_original;
+mod pose_format;
+
+fn main() {
+    common::run_modules(vec![
+        ("holistic_original", holistic_original::trials()),
+        ("pose_format", pose_format::trials()),
+    ]);
+}

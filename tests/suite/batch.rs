@@ -1,0 +1,292 @@
+//! Several processes that share videos out: the same files as one process makes, whatever happens to the workers.
+
+#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+
+use crate::common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Need, names, short_sample, trial};
+use oppose::batch::journal;
+
+pub fn trials() -> Vec<libtest_mimic::Trial> {
+    let needs = [Need::Models, Need::Program("ffmpeg")];
+    vec![
+        trial("workers make the same files as one process", &needs, workers_make_the_same_files),
+        trial("killed workers lose nothing", &needs, killed_workers_lose_nothing),
+        trial("a bad video among good ones", &needs, a_bad_video_among_good_ones),
+        trial("a video that never ends is given up", &needs, a_video_that_never_ends_is_given_up),
+        trial("asked to stop, all stop", &needs, asked_to_stop_all_stop),
+        trial("trees, lists and the journal", &needs, trees_lists_and_the_journal),
+        trial("GPUs that are not there", &[Need::NoGpu], gpus_that_are_not_there),
+        trial("another GPU than there is", &[Need::Gpu, Need::Models], another_gpu_than_there_is),
+    ]
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    command.args(["--engine", "holistic", "--progress", "json"]).arg("--model-folder").arg(common::models());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Copies of the short sample.
+fn videos(folder: &Path, count: usize) -> PathBuf {
+    let videos = folder.join("videos");
+    fs::create_dir(&videos).unwrap();
+    for index in 0..count {
+        fs::copy(short_sample(), videos.join(format!("{index}.mp4"))).unwrap();
+    }
+    videos
+}
+
+fn run(videos: &Path, output: &Path, options: &[&str]) -> Output {
+    program().arg(videos).arg("-o").arg(output).args(options).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What one process makes of the short sample.
+fn expected(folder: &Path) -> Vec<u8> {
+    let output = folder.join("expected.pose");
+    assert!(run(short_sample(), &output, &[]).status.success());
+    fs::read(output).unwrap()
+}
+
+fn assert_complete(output: &Path, count: usize, expected: &[u8]) {
+    let mut all: Vec<String> = (0..count).map(|index| format!("{index}.pose")).collect();
+    all.sort();
+    assert_eq!(poses(output), all);
+    for name in all {
+        assert!(fs::read(output.join(&name)).unwrap() == expected, "{name} differs");
+    }
+}
+
+fn workers_make_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, output) = (videos(folder.path(), 5), folder.path().join("poses"));
+    let done = run(&videos, &output, &["--workers", "3"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout).matches("\"event\":\"done\"").count(), 5);
+    assert_complete(&output, 5, &expected(folder.path()));
+}
+
+/// Process numbers of the workers.
+fn workers_of(supervisor: &Child) -> Vec<i32> {
+    let task = format!("/proc/{0}/task/{0}/children", supervisor.id());
+    fs::read_to_string(task)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|number| number.parse().ok())
+        .collect()
+}
+
+fn signal(process: i32, signal: rustix::process::Signal) {
+    if let Some(process) = rustix::process::Pid::from_raw(process) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(process, signal);
+    }
+}
+
+fn killed_workers_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(folder.path());
+    let (videos, output) = (videos(folder.path(), 6), folder.path().join("poses"));
+    let mut command = program();
+    command.arg(&videos).arg("-o").arg(&output).args(["--workers", "2"]);
+    let mut supervisor = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Each video may be died on once, so there are as many kills as no video can have two of.
+    let mut killed = 0;
+    let started = Instant::now();
+    while supervisor.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120) {
+        thread::sleep(Duration::from_millis(100));
+        if killed < 2
+            && poses(&output).len() > killed
+            && let Some(&worker) = workers_of(&supervisor).first()
+        {
+            signal(worker, rustix::process::Signal::KILL);
+            killed += 1;
+        }
+    }
+    let done = supervisor.wait_with_output().unwrap();
+    println!("{killed} workers killed");
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    assert!(killed > 0, "no worker was killed");
+    assert_complete(&output, 6, &expected);
+}
+
+/// All that is in an output folder but the journal and the list of failed videos.
+fn poses(folder: &Path) -> Vec<String> {
+    let all = if folder.exists() { names(folder) } else { Vec::new() };
+    all.into_iter().filter(|name| name != journal::NAME && !name.ends_with(".failed.list")).collect()
+}
+
+fn a_bad_video_among_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, output) = (videos(folder.path(), 3), folder.path().join("poses"));
+    fs::write(videos.join("bad.mp4"), b"no video at all").unwrap();
+    let done = run(&videos, &output, &["--workers", "2"]);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("bad.mp4"), "{}", text(&done.stdout));
+    assert_complete(&output, 3, &expected(folder.path()));
+}
+
+fn a_video_that_never_ends_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, output) = (videos(folder.path(), 2), folder.path().join("poses"));
+    let pipe = videos.join("pipe.mp4");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Both ends open, and nothing ever written.
+    let silence = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let options = ["--workers", "2", "--stall-timeout", "4"];
+    let mut command = program();
+    command.args([&videos.join("0.mp4"), &videos.join("1.mp4"), &pipe]).arg("-o").arg(&output).args(options);
+    let done = command.output().unwrap();
+    drop(silence);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    let told = text(&done.stdout);
+    assert!(
+        told.contains("pipe.mp4") && told.contains("failed twice") && told.contains("without a word"),
+        "{told}"
+    );
+    assert_complete(&output, 2, &expected(folder.path()));
+}
+
+fn asked_to_stop_all_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, output) = (videos(folder.path(), 40), folder.path().join("poses"));
+    let mut command = program();
+    command.arg(&videos).arg("-o").arg(&output).args(["--workers", "2"]);
+    let mut supervisor = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while poses(&output).is_empty() && started.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let workers = workers_of(&supervisor);
+    assert_eq!(workers.len(), 2);
+    signal(supervisor.id() as i32, rustix::process::Signal::TERM);
+    assert_eq!(supervisor.wait().unwrap().code(), Some(143));
+    for worker in workers {
+        assert!(!Path::new(&format!("/proc/{worker}/exe")).exists(), "worker {worker} lives on");
+    }
+    let expected = expected(folder.path());
+    let left = poses(&output);
+    assert!(!left.is_empty() && left.len() < 40, "{left:?}");
+    for name in left {
+        assert!(fs::read(output.join(&name)).unwrap() == expected, "{name} is not complete");
+    }
+}
+
+fn trees_lists_and_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tree, output) = (folder.path().join("tree"), folder.path().join("poses"));
+    fs::create_dir_all(tree.join("deep/er")).unwrap();
+    for name in ["a.mp4", "deep/b.MP4", "deep/er/a.mp4"] {
+        fs::copy(short_sample(), tree.join(name)).unwrap();
+    }
+    fs::write(tree.join("deep/notes.txt"), b"no video").unwrap();
+    fs::write(tree.join("deep/bad.mov"), b"no video").unwrap();
+
+    let planned = run(&tree, &output, &["--recursive", "--dry-run"]);
+    let line = |video: &str, pose: &str| {
+        format!("{}\t{}\n", tree.join(video).display(), output.join(pose).display())
+    };
+    let expected_plan = [
+        line("a.mp4", "a.pose"),
+        line("deep/b.MP4", "deep/b.pose"),
+        line("deep/bad.mov", "deep/bad.pose"),
+        line("deep/er/a.mp4", "deep/er/a.pose"),
+    ];
+    assert_eq!(text(&planned.stdout), expected_plan.concat());
+    assert!(!output.exists());
+
+    let done = run(&tree, &output, &["--recursive"]);
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    let entries = journal::read(&output.join(journal::NAME)).unwrap();
+    let outcome =
+        |name: &str| &entries.iter().find(|entry| entry.output == output.join(name)).unwrap().outcome;
+    for name in ["a.pose", "deep/b.pose", "deep/er/a.pose"] {
+        let journal::Outcome::Done { frames: 20, present, .. } = outcome(name) else { panic!("{entries:?}") };
+        assert_eq!(present["FACE_LANDMARKS"], 1.0, "{entries:?}");
+        assert!(present["LEFT_HAND_LANDMARKS"] < 1.0, "{entries:?}");
+        assert!(fs::read(output.join(name)).unwrap() == expected(folder.path()), "{name} differs");
+    }
+    assert!(matches!(outcome("deep/bad.pose"), journal::Outcome::Failed { .. }), "{entries:?}");
+
+    for engine in entries.iter().map(|entry| &entry.engine) {
+        assert_eq!((engine.name.as_str(), engine.device.as_str()), ("holistic", "cpu"));
+        let hash = &engine.models["holistic/pose_landmark_full.tflite"];
+        assert!(hash.starts_with("sha256:e9a5c5cb"), "{hash}");
+    }
+
+    // What is whole, and as long as the journal says, is left alone; what is not is made anew, and nothing is lost.
+    let (cut, other) = (output.join("a.pose"), output.join("deep/er/a.pose"));
+    let whole = fs::read(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    let empty = oppose::pose::Pose::from_frames(oppose::pose::holistic_576(), 9, 9, 25.0, []).unwrap();
+    fs::write(&other, empty.to_bytes().unwrap()).unwrap();
+    let again = run(&tree, &output, &["--recursive"]);
+    let told = text(&again.stdout);
+    assert!(told.contains("deep/b.pose exists, with 20 frames"), "{told}");
+    assert_eq!(told.matches("\"event\":\"done\"").count(), 2, "{told}");
+    assert!(told.contains("\"done\":2,\"skipped\":1,\"failed\":1,\"left\":0"), "{told}");
+    for path in [&cut, &other] {
+        assert!(fs::read(path).unwrap() == whole, "{} differs", path.display());
+        assert!(path.with_file_name("a.replaced.pose").exists());
+    }
+
+    // The failed ones serve as a list, until they are done.
+    let failed = output.join("oppose.failed.list");
+    assert!(fs::read_to_string(&failed).unwrap().contains("deep/bad.mov\t"));
+    fs::copy(tree.join("a.mp4"), tree.join("deep/bad.mov")).unwrap();
+    let mut command = program();
+    let mended = command.arg("--list").arg(&failed).arg("-o").arg(&output).output().unwrap();
+    assert!(mended.status.success(), "{}", text(&mended.stderr));
+    assert!(fs::read(output.join("deep/bad.pose")).unwrap() == whole);
+    assert!(run(&tree, &output, &["--recursive"]).status.success());
+    assert!(!failed.exists());
+
+    let file = cut;
+    let list = folder.path().join("list");
+    let lines = format!(
+        "{}\t{}\r\n\n{}\n",
+        tree.join("a.mp4").display(),
+        file.display(),
+        tree.join("deep/b.MP4").display()
+    );
+    fs::write(&list, lines).unwrap();
+    let mut command = program();
+    let listed =
+        command.arg("--list").arg(&list).arg("-o").arg(folder.path()).args(["--overwrite"]).output().unwrap();
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    assert!(fs::read(&file).unwrap() == whole && fs::read(folder.path().join("b.pose")).unwrap() == whole);
+}
+
+fn gpus_that_are_not_there() {
+    let sample = common::repository("assets/sample.mp4");
+    let folder = tempfile::tempdir().unwrap();
+    let done = run(&sample, &folder.path().join("a.pose"), &["--gpus", "all"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(text(&done.stderr).contains("NVIDIA driver"), "{}", text(&done.stderr));
+    let done = run(&sample, &folder.path().join("a.pose"), &["--gpus", "first"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(text(&done.stderr).contains("expected all, or numbers as in 0,2"), "{}", text(&done.stderr));
+}
+
+fn another_gpu_than_there_is() {
+    let found = oppose::gpu::detect().unwrap().gpus.len();
+    let folder = tempfile::tempdir().unwrap();
+    let done =
+        run(&videos(folder.path(), 2), &folder.path().join("poses"), &["--gpus", &format!("0,{found}")]);
+    assert!(
+        text(&done.stderr).contains(&format!("GPU {found}, but there are {found}")),
+        "{}",
+        text(&done.stderr)
+    );
+}

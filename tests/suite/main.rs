@@ -1,0 +1,45 @@
+//! The program and the nets. What a test needs from outside is named beside it; where that is missing it is reported as
+//! ignored, with the reason.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+mod batch;
+#[path = "../common/coloured_people.rs"]
+mod coloured_people;
+mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
+mod convert;
+mod doctor;
+mod inspect;
+#[path = "../common/made_up_models.rs"]
+mod made_up_models;
+#[path = "../common/meaningful_models.rs"]
+mod meaningful_models;
+mod native_cpu;
+mod native_golden;
+mod native_program;
+#[path = "../common/npy.rs"]
+mod npy;
+mod openpose_faults;
+#[path = "../common/openpose_json.rs"]
+mod openpose_json;
+#[path = "../common/recording.rs"]
+mod recording;
+#[path = "../common/reference_executor.rs"]
+mod reference_executor;
+#[path = "../common/small_disk.rs"]
+mod small_disk;
+
+fn main() {
+    common::run_modules(vec![
+        ("batch", batch::trials()),
+        ("command_line", command_line::trials()),
+        ("convert", convert::trials()),
+        ("doctor", doctor::trials()),
+        ("inspect", inspect::trials()),
+        ("native_cpu", native_cpu::trials()),
+        ("native_golden", native_golden::trials()),
+        ("native_program", native_program::trials()),
+        ("openpose_faults", openpose_faults::trials()),
+    ]);
+}

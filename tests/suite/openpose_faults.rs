@@ -1,0 +1,223 @@
+//! What the user reads when OpenPose fails, stalls or dies: with a stand-in that does so when told. Nothing
+//! here says anything about OpenPose's results.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+use crate::common;
+use crate::made_up_models;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Need, names, output, repository, trial};
+use made_up_models::Size;
+use oppose::pose::Pose;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const CLIP: &str = "tests/clips/h264_25.mp4";
+
+/// A folder with models and the stand-in.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        made_up_models::write(&folder.path().join("models"), Size::Small);
+        let mut compile = Command::new("cc");
+        compile
+            .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(folder.path().join("shim.so"));
+        output(compile.arg(repository("tests/stand_in/openpose_stand_in.c")));
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program on the clip, with a stand-in that is told `fault`.
+    fn program(&self, fault: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+        command.arg(repository(CLIP)).arg("-o").arg(self.path("out.pose"));
+        command
+            .args(["--engine", "openpose", "--progress", "none", "--model-folder"])
+            .arg(self.path("models"));
+        command.env("OPPOSE_SHIM", self.path("shim.so")).env("OPPOSE_STAND_IN", fault);
+        command
+    }
+
+    /// Exit code and everything the user reads.
+    fn run(&self, command: &mut Command) -> (i32, String) {
+        let ended = command.output().unwrap();
+        assert!(ended.stdout.is_empty(), "{}", String::from_utf8_lossy(&ended.stdout));
+        (ended.status.code().unwrap(), String::from_utf8(ended.stderr).unwrap())
+    }
+
+    fn says(&self, fault: &str, code: i32, words: &[&str]) {
+        let (found, text) = self.run(&mut self.program(fault));
+        assert_eq!(found, code, "{text}");
+        words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
+    }
+
+    fn frames(&self, file: &str) -> Vec<f32> {
+        let pose = Pose::read_file(&self.path(file)).unwrap();
+        (0..pose.frames()).map(|frame| pose.coordinates()[frame * 2 * 137]).collect()
+    }
+}
+
+/// Frames `0..count` in order, by the number that the stand-in wrote into them.
+fn in_order(count: usize) -> Vec<f32> {
+    (0..count).map(|frame| frame as f32).collect()
+}
+
+fn without_faults_all_frames_come_in_order() {
+    let scene = Scene::new();
+    // The models are made up, which is said.
+    let words = [
+        "out.pose: ",
+        "not the files OpenPose's authors published: pose/body_25/pose_iter_584000.caffemodel, face/",
+    ];
+    scene.says("", 0, &words);
+    let frames = scene.frames("out.pose");
+    assert!(frames.len() > 10);
+    assert_eq!(frames, in_order(frames.len()));
+}
+
+fn death_in_the_middle_keeps_what_came_before() {
+    let scene = Scene::new();
+    let words = [CLIP, "SIGABRT", "at frame 3", "Check failed: as it was told", "out.partial.pose"];
+    scene.says("abort:3", 1, &words);
+    assert_eq!(scene.frames("out.partial.pose"), in_order(3));
+    assert_eq!(names(scene.folder.path()), ["models", "out.partial.pose", "shim.so"]);
+    scene.says("", 0, &["out.pose: "]);
+    assert_eq!(names(scene.folder.path()), ["models", "out.pose", "shim.so"]);
+}
+
+fn other_videos_go_on_after_a_death() {
+    let scene = Scene::new();
+    let copies = scene.path("copies");
+    fs::create_dir(&copies).unwrap();
+    for name in ["a.mp4", "b.mp4", "c.mp4"] {
+        fs::copy(repository(CLIP), copies.join(name)).unwrap();
+    }
+    // Counted since OpenPose was started: the second video dies of it, the third has a new OpenPose.
+    let frames = {
+        scene.says("", 0, &[]);
+        scene.frames("out.pose").len()
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    command.arg(&copies).args(["--engine", "openpose", "--progress", "none", "--model-folder"]);
+    command.arg(scene.path("models")).env("OPPOSE_SHIM", scene.path("shim.so"));
+    let (code, text) = scene.run(command.env("OPPOSE_STAND_IN", format!("abort:{}", frames + 2)));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("b.mp4: ") && text.contains("at frame 2"), "{text}");
+    let expected = ["a.mp4", "a.pose", "b.mp4", "b.partial.pose", "c.mp4", "c.pose"];
+    assert_eq!(names(&copies), expected, "{text}");
+}
+
+fn failures_are_sentences() {
+    let scene = Scene::new();
+    scene.says("fail:2", 1, &["OpenPose failed: The stand-in fails;", "out.partial.pose"]);
+    scene.says("reorder:2", 1, &["frame 3 in place of frame 2"]);
+    scene.says("open", 2, &["OpenPose failed: The stand-in does not open\n"]);
+    scene.says("version", 2, &["is version 99 of the OpenPose shim, this program needs 1"]);
+    let is_refused = |change: &dyn Fn(&mut Command), words: &[&str]| {
+        let mut command = scene.program("");
+        change(&mut command);
+        let (code, text) = scene.run(&mut command);
+        assert_eq!(code, 2, "{text}");
+        words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
+    };
+    let nowhere = scene.path("nowhere.so");
+    is_refused(&|command| _ = command.env("OPPOSE_SHIM", &nowhere), &["here without OpenPose", "nowhere.so"]);
+    let text_file = repository("README.md");
+    is_refused(&|command| _ = command.env("OPPOSE_SHIM", &text_file), &["README.md does not load: "]);
+    is_refused(&|command| _ = command.args(["--net_resolution", "-1x100"]), &["multiples of 16"]);
+    let face = scene.path("models/face/pose_iter_116000.caffemodel");
+    let whole = fs::read(&face).unwrap();
+    let damaged: [(&[u8], &str); 3] =
+        [(&whole[..whole.len() / 2], "is the download complete"), (b"", "has no weights"), (b"garbage!", "")];
+    for (bytes, words) in damaged {
+        fs::write(&face, bytes).unwrap();
+        is_refused(&|_| (), &["face/pose_iter_116000.caffemodel", words]);
+    }
+    fs::remove_file(&face).unwrap();
+    is_refused(&|_| (), &["cannot read", "face/pose_iter_116000.caffemodel"]);
+    assert_eq!(names(scene.folder.path()), ["models", "out.partial.pose", "shim.so"]);
+}
+
+fn a_gpu_that_is_missing_is_named() {
+    Scene::new().says("gpu", 2, &["this OpenPose needs a GPU", "driver", "--engine native"]);
+}
+
+/// Its own process does not outlive the program, whether that is asked to end or killed.
+fn a_stalled_openpose_is_ended() {
+    let scene = Scene::new();
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut command = scene.program("stall:3");
+        let mut program = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = wait_for(|| children(program.id()).first().copied());
+        // Until it has pushed some frames, there is nothing to stall.
+        thread::sleep(Duration::from_millis(500));
+        assert!(common::signal(program.id(), signal));
+        if signal == Signal::TERM {
+            // A second one ends a program that waits for a library.
+            thread::sleep(Duration::from_millis(300));
+            assert!(common::signal(program.id(), signal));
+        }
+        program.wait().unwrap();
+        wait_for(|| (!Path::new(&format!("/proc/{child}")).exists()).then_some(()));
+    }
+    assert_eq!(names(scene.folder.path()), ["models", "shim.so"]);
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn what_openpose_prints_goes_into_the_log() {
+    let scene = Scene::new();
+    let log = scene.path("log.txt");
+    let (code, text) = scene.run(scene.program("").arg("--engine-log").arg(&log));
+    assert_eq!(code, 0, "{text}");
+    assert!(fs::read_to_string(&log).unwrap().contains("printed where the program's replies would be"));
+    assert!(!text.contains("printed"), "{text}");
+}
+
+pub fn trials() -> Vec<libtest_mimic::Trial> {
+    let needs = [Need::Program("cc")];
+    vec![
+        trial("without_faults_all_frames_come_in_order", &needs, without_faults_all_frames_come_in_order),
+        trial(
+            "death_in_the_middle_keeps_what_came_before",
+            &needs,
+            death_in_the_middle_keeps_what_came_before,
+        ),
+        trial("other_videos_go_on_after_a_death", &needs, other_videos_go_on_after_a_death),
+        trial("failures_are_sentences", &needs, failures_are_sentences),
+        trial(
+            "a_gpu_that_is_missing_is_named",
+            &[Need::Program("cc"), Need::NoGpu],
+            a_gpu_that_is_missing_is_named,
+        ),
+        trial("a_stalled_openpose_is_ended", &needs, a_stalled_openpose_is_ended),
+        trial("what_openpose_prints_goes_into_the_log", &needs, what_openpose_prints_goes_into_the_log),
+    ]
+}
