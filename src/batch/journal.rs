@@ -41,7 +41,9 @@ pub struct Entry {
     /// The number of the worker process, where there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<usize>,
-    /// What computed it: the engine of that very worker. Empty where none was open yet.
+    /// What computed it: the engine of that very worker. Empty for videos that have not ended, and where no engine was
+    /// open yet.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub engine: EngineInfo,
 }
 
@@ -135,6 +137,10 @@ pub enum Outcome {
     Stopped,
 }
 
+fn is_default(engine: &EngineInfo) -> bool {
+    *engine == EngineInfo::default()
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -218,6 +224,10 @@ impl Journal {
     /// It cannot be written; the next one can, when there is room again.
     pub fn add(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let engine = match outcome {
+            Outcome::Started | Outcome::Stopped => None,
+            _ => self.engines.get(&worker).cloned(),
+        };
         let entry = Entry {
             time,
             video: absolute(video),
@@ -226,7 +236,7 @@ impl Journal {
             outcome,
             version: env!("CARGO_PKG_VERSION").into(),
             worker: self.has_workers.then_some(worker),
-            engine: self.engines.get(&worker).cloned().unwrap_or_default(),
+            engine: engine.unwrap_or_default(),
         };
         let mut line = if self.is_cut_off { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, &entry)?;

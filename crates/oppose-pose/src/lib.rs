@@ -47,9 +47,9 @@ pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use frame_rate::{FrameRate, FrameRateError};
 pub use header::Header;
+pub use output_file::remove_unfinished;
 pub use pose_file::{FilesBelow, Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
-pub use output_file::remove_unfinished;
 pub use writer::PoseWriter;
 
 #[cfg(doctest)]
