@@ -7,7 +7,7 @@ use clap::Args;
 use oppose::inspect::{Comparison, compare};
 
 use super::Outcome;
-use super::inspect::{read, write_columns};
+use super::inspect::{read_pose, write_columns};
 
 /// What `compare` is told.
 #[derive(Args, Debug)]
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn compare_files(arguments: &Arguments) -> Result<Comparison, Box<dyn std::error::Error>> {
-    Ok(compare(&read(&arguments.first)?, &read(&arguments.second)?)?)
+    Ok(compare(&read_pose(&arguments.first)?, &read_pose(&arguments.second)?)?)
 }
 
 fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {

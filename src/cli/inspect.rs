@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oppose::inspect::{Inspection, Part, Timeline, inspect};
 use oppose::pose::{Pose, PoseError, files_below};
+use oppose::video::STDIN;
 use serde::Serialize;
 
 use super::Outcome;
@@ -92,7 +93,7 @@ fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, PoseError> {
 }
 
 fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
-    let pose = read(file)?;
+    let pose = read_pose(file)?;
     if let Some(plot) = plot {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         Timeline::new(&pose, &name).save(plot)?;
@@ -100,12 +101,12 @@ fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::
     Ok(inspect(&pose))
 }
 
-/// Reads a file; an error names it.
-pub fn read(file: &Path) -> Result<Pose, String> {
-    Pose::read_file(file).map_err(|error| match error {
-        PoseError::Io { .. } => error.to_string(),
-        _ => format!("{}: {error}", file.display()),
-    })
+/// Reads a `.pose` file, or standard input where `-` stands for it.
+pub fn read_pose(file: &Path) -> Result<Pose, PoseError> {
+    match file == Path::new(STDIN) {
+        true => Pose::read_from(io::stdin().lock(), Path::new("standard input")),
+        false => Pose::read_file(file),
+    }
 }
 
 fn print(inspected: &[(&Path, Inspection)], json: bool, table: bool) -> io::Result<()> {
