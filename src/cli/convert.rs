@@ -1,4 +1,5 @@
-//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, `.pose` 0.1 to 0.2.
+//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, old versions of `.pose` to
+//! 0.2.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -7,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
-use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
-use oppose::video::{self, FrameRate, Rotate, VideoError};
+use oppose::pose::{FramePose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose::video::{self, FrameRate, Rotate, STDIN, VideoError};
 
 use super::Outcome;
+use super::inspect::read_pose;
 
 /// What `convert` is told.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A folder of OpenPose's JSON files, or a .pose file
+    /// A folder of OpenPose's JSON files, or a .pose file; - is a .pose file on standard input
     input: PathBuf,
 
     /// A .pose file, a .csv file, or a folder for JSON files
@@ -23,15 +25,15 @@ pub struct Arguments {
     output: PathBuf,
 
     /// The video that the JSON files were made of: its frame rate, size and number of frames are taken
-    #[arg(long, value_name = "VIDEO", conflicts_with_all = ["fps", "size"])]
+    #[arg(long, value_name = "VIDEO", conflicts_with = "size")]
     video: Option<PathBuf>,
 
-    /// Frames per second of the JSON files, for example 25 or 30000/1001
-    #[arg(long, value_name = "RATE", requires = "size")]
+    /// Frames per second, for example 25 or 30000/1001: of the JSON files, or instead of what a .pose file says
+    #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
 
     /// Width and height of the frames of the JSON files
-    #[arg(long, value_name = "WxH", requires = "fps", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u16, u16)>,
 
     /// Turn the video, as OpenPose saw it
@@ -79,16 +81,42 @@ enum ConvertError {
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
+    #[error("--video and --size are for JSON files; a .pose file has a size, and --fps RATE corrects its frame rate")]
+    SizeOfPose,
+    #[error("OpenPose's JSON holds no frame rate, so --fps has no effect on it; leave it out")]
+    RateOfJson,
+    #[error(
+        "a folder of JSON files becomes a .pose file, and {} is not the name of one; make FILE.pose first and convert \
+         that", .0.display()
+    )]
+    JsonTo(PathBuf),
+    #[error(
+        "the JSON files go up to frame {}, but {} has {video_frames} frames: they were not made of this video. Give the \
+         right one, or --fps RATE and --size WxH in its place to convert all the same",
+        .json_frames - 1, .video.display()
+    )]
+    Longer { video: PathBuf, video_frames: u64, json_frames: u64 },
+    #[error(
+        "the JSON files have points at {x:.0}, {y:.0}, but the frames of {} are {width}x{height}: they were made of \
+         another video, or of this one in another size or turned otherwise (--rotate). Give the right one, or --fps RATE \
+         and --size WxH in its place",
+        .video.display()
+    )]
+    Outside { video: PathBuf, x: f32, y: f32, width: u32, height: u32 },
 }
 
 /// Converts.
 pub fn run(arguments: &Arguments) -> Outcome {
     let suffix = arguments.output.extension().and_then(|suffix| suffix.to_str());
-    let done = match (arguments.input.is_dir(), suffix) {
+    let is_folder = arguments.input.is_dir();
+    let done = match (is_folder, suffix) {
         (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
+        (true, Some("csv" | "json")) => Err(ConvertError::JsonTo(arguments.output.clone())),
         (true, _) => from_json(arguments),
+        _ if arguments.video.is_some() || arguments.size.is_some() => Err(ConvertError::SizeOfPose),
         (false, Some("pose")) => rewrite(arguments),
         (false, Some("csv")) => to_csv(arguments),
+        (false, _) if arguments.fps.is_some() => Err(ConvertError::RateOfJson),
         (false, _) => to_json(arguments),
     };
     match done {
@@ -105,24 +133,118 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     let folder = JsonFolder::open(&arguments.input)?;
     let (frame_rate, (width, height), video_frames) = match (&arguments.video, arguments.fps, arguments.size)
     {
-        (Some(video), ..) => of_video(video, arguments.rotate)?,
-        (None, Some(fps), Some((width, height))) => (fps, (width.into(), height.into()), 0),
+        (Some(video), fps, _) => {
+            let (of_video, size, frames) = of_video(video, arguments.rotate)?;
+            (fps.unwrap_or(of_video), size, Some(frames))
+        }
+        (None, Some(fps), Some((width, height))) => (fps, (width.into(), height.into()), None),
         _ => return Err(ConvertError::NoSize),
     };
+    if let (Some(video), Some(video_frames)) = (&arguments.video, video_frames)
+        && folder.frames() > video_frames
+    {
+        let (video, json_frames) = (video.clone(), folder.frames());
+        return Err(ConvertError::Longer { video, video_frames, json_frames });
+    }
     // The last frames of a video may have no file.
-    let frames = folder.frames().max(video_frames);
+    let frames = video_frames.unwrap_or_else(|| folder.frames());
     let (output, fps) = (&arguments.output, frame_rate.as_f32());
     let mut writer = PoseWriter::create(output, openpose_137(), width, height, fps, arguments.overwrite)?;
     let mut pose = FramePose::default();
+    let mut reach = Reach::default();
+    let mut coco_bodies = 0;
     for frame in 0..frames {
-        folder.read(frame, &mut pose)?;
+        coco_bodies += folder.read(frame, &mut pose)?.coco_bodies;
+        reach.add(&pose);
         writer.write(&pose)?;
+    }
+    let is_outside = reach.is_outside(width, height);
+    if let (Some(video), true) = (&arguments.video, is_outside) {
+        let (video, Reach { x, y, .. }) = (video.clone(), reach);
+        return Err(ConvertError::Outside { video, x, y, width, height });
     }
     writer.finish()?;
     let missing = frames - folder.files() as u64;
     let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
-    eprintln!("{}: {frames} frames at {frame_rate} a second{missing}", arguments.output.display());
+    let output = output.display();
+    eprintln!("{output}: {frames} frames at {frame_rate} a second{missing}");
+    if folder.frames() < frames {
+        eprintln!(
+            "{output}: the JSON files end at frame {}, the video has {frames}: from there on nobody is in the file. Is \
+             it the right video, and are all files there?",
+            folder.frames() - 1
+        );
+    }
+    if coco_bodies > 0 {
+        eprintln!(
+            "{output}: {coco_bodies} bodies are of OpenPose's model COCO, with 18 points: they are in the places that \
+             BODY_25 has for them, and MidHip and the feet count as not found. To have these too, estimate the video \
+             again with BODY_25"
+        );
+    }
+    match reach.of(width, height) {
+        _ if is_outside => {
+            eprintln!(
+                "{output}: points lie at {:.0}, {:.0}, outside of frames of {width}x{height}: is the size right?",
+                reach.x, reach.y
+            );
+        }
+        Some(share) if reach.largest() <= 1.0 && share < SMALL_SHARE => eprintln!(
+            "{output}: all coordinates are between -1 and 1: OpenPose was asked for shares of the frame \
+             (keypoint_scale), and a .pose file is expected to hold pixels"
+        ),
+        Some(share) if share < SMALL_SHARE => eprintln!(
+            "{output}: all bodies lie within {:.0}x{:.0} of frames of {width}x{height}: is it the video, in the size, \
+             that the JSON files were made of?",
+            reach.x, reach.y
+        ),
+        _ => {}
+    }
     Ok(())
+}
+
+/// People who are all within this share of a frame's width, and of its height, were probably found in smaller frames: in
+/// a video somebody comes near the lower edge or the right one.
+const SMALL_SHARE: f32 = 0.68;
+
+/// How far the points of bodies reach. OpenPose finds bodies within the frame; hands and faces, which it looks for around
+/// them, may lie outside of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    x: f32,
+    y: f32,
+    left: f32,
+    top: f32,
+    found: bool,
+}
+
+impl Reach {
+    fn add(&mut self, pose: &FramePose) {
+        let body = openpose_137().components[0].points.len();
+        let people = pose.coordinates().chunks_exact(2 * pose.points()).zip(pose.confidences().chunks_exact(pose.points()));
+        for (coordinates, confidences) in people {
+            let points = coordinates.chunks_exact(2).zip(confidences).take(body);
+            for (at, _) in points.filter(|(_, confidence)| **confidence > 0.0) {
+                self.found = true;
+                (self.x, self.y) = (self.x.max(at[0]), self.y.max(at[1]));
+                (self.left, self.top) = (self.left.min(at[0]), self.top.min(at[1]));
+            }
+        }
+    }
+
+    /// Whether points are farther outside than rounding brings them.
+    fn is_outside(self, width: u32, height: u32) -> bool {
+        self.x > 1.01 * width as f32 + 2.0 || self.y > 1.01 * height as f32 + 2.0
+    }
+
+    /// The share of the frame's width and of its height within which everybody is; `None` of nobody.
+    fn of(self, width: u32, height: u32) -> Option<f32> {
+        self.found.then(|| (self.x / width as f32).max(self.y / height as f32))
+    }
+
+    fn largest(self) -> f32 {
+        self.x.max(self.y).max(-self.left).max(-self.top)
+    }
 }
 
 /// Frame rate, size and number of frames, which only decoding tells for certain.
@@ -138,12 +260,11 @@ fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64),
 
 /// A `.pose` file becomes one of the newest version.
 fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
-    let header = &pose.header;
-    let (width, height) = (header.width.into(), header.height.into());
+    let pose = read_pose(&arguments.input)?;
+    let fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
     let output = &arguments.output;
-    let mut writer =
-        PoseWriter::create(output, &header.skeleton, width, height, pose.fps, arguments.overwrite)?;
+    let mut writer = PoseWriter::create_with(output, &pose.header, fps, arguments.overwrite)?;
+    writer.reserve_people(pose.people());
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         pose.copy_frame(index, &mut frame);
@@ -155,13 +276,14 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
         writer.write(&frame)?;
     }
     writer.finish()?;
-    eprintln!("{}: {} frames, version 0.2", arguments.output.display(), pose.frames());
+    let rate = arguments.fps.map_or_else(String::new, |rate| format!(" at {rate} a second"));
+    eprintln!("{}: {} frames{rate}, version 0.2", output.display(), pose.frames());
     Ok(())
 }
 
 /// A `.pose` file becomes a folder of JSON files.
 fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
+    let pose = read_pose(&arguments.input)?;
     if !openpose_json::is_openpose(&pose.header.skeleton) {
         let found = components(&pose.header.skeleton);
         return Err(ConvertError::NotOpenPose { path: arguments.input.clone(), found });
@@ -172,7 +294,10 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
     };
     let folder = &arguments.output;
     fs::create_dir_all(folder).map_err(failed(folder))?;
-    let stem = arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = match arguments.input == Path::new(STDIN) {
+        true => "video".into(),
+        false => arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    };
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         let path = folder.join(openpose_json::file_name(&stem, index as u64));
@@ -189,7 +314,8 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
 
 /// A `.pose` file becomes a table with a line for each point that was found.
 fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
+    let mut pose = read_pose(&arguments.input)?;
+    pose.fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
     let path = &arguments.output;
     if !arguments.overwrite && path.exists() {
         return Err(ConvertError::Exists(path.clone()));

@@ -131,7 +131,7 @@ fn percent(share: f64) -> String {
 }
 
 fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Result<()> {
-    let Inspection { version, width, height, frames, people, swaps, .. } = found;
+    let Inspection { version, width, height, frames, people, jumps, swaps, .. } = found;
     writeln!(out, "{}", file.display())?;
     let frame_rate = match found.frame_rate.contains('/') {
         true => format!("{} ({})", found.fps, found.frame_rate),
@@ -145,7 +145,8 @@ fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Resul
     let somebody = percent(found.frames_with_people);
     writeln!(
         out,
-        "  people: at most {people}, somebody in {somebody} of the frames, {swaps} frames with a swap of rows"
+        "  people: at most {people}, somebody in {somebody} of the frames, {jumps} frames with a jump, {swaps} with a swap \
+         of rows"
     )?;
     writeln!(out)?;
     let head = ["component", "points", "seen", "confidence 10/50/90 %", "jitter px", "shoulders", "jumps"];
@@ -183,7 +184,7 @@ fn print_table(out: &mut impl Write, inspected: &[(&Path, Inspection)]) -> io::R
             seen(Part::Body),
             seen(Part::Face),
             seen(Part::Hand),
-            found.components.iter().map(|part| part.jumps).sum::<usize>().to_string(),
+            found.jumps.to_string(),
             found.swaps.to_string(),
             file.display().to_string(),
         ]);

@@ -54,7 +54,7 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Say how far two .pose files of one video are apart
     Compare(compare::Arguments),
-    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, .pose 0.1 to 0.2
+    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, old versions of .pose to 0.2
     Convert(convert::Arguments),
     /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),

@@ -149,6 +149,11 @@ impl PoseWriter {
         })
     }
 
+    /// Gives the file rows for at least so many people, whoever is in the frames.
+    pub fn reserve_people(&mut self, people: usize) {
+        self.people = self.people.max(people);
+    }
+
     /// Number of frames written so far.
     pub fn frames(&self) -> u64 {
         self.frames
