@@ -91,6 +91,13 @@ fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
         out,
         "people   {people_in_both} in both, {first} only in the first, {second} only in the second"
     )?;
+    for (file, parts) in ["first", "second"].into_iter().zip(&comparison.not_shared) {
+        if !parts.is_empty() {
+            let parts: Vec<String> =
+                parts.iter().map(|part| format!("{} ({})", part.name, part.points)).collect();
+            writeln!(out, "points that only the {file} file has, not compared: {}", parts.join(", "))?;
+        }
+    }
     writeln!(out)?;
     let head =
         ["component", "in both", "only 1st", "only 2nd", "px 50 %", "90 %", "99 %", "most", "shoulders 50 %"];

@@ -81,7 +81,9 @@ enum ConvertError {
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
-    #[error("--video and --size are for JSON files; a .pose file has a size, and --fps RATE corrects its frame rate")]
+    #[error(
+        "--video and --size are for JSON files; a .pose file has a size, and --fps RATE corrects its frame rate"
+    )]
     SizeOfPose,
     #[error("OpenPose's JSON holds no frame rate, so --fps has no effect on it; leave it out")]
     RateOfJson,
@@ -221,7 +223,10 @@ struct Reach {
 impl Reach {
     fn add(&mut self, pose: &FramePose) {
         let body = openpose_137().components[0].points.len();
-        let people = pose.coordinates().chunks_exact(2 * pose.points()).zip(pose.confidences().chunks_exact(pose.points()));
+        let people = pose
+            .coordinates()
+            .chunks_exact(2 * pose.points())
+            .zip(pose.confidences().chunks_exact(pose.points()));
         for (coordinates, confidences) in people {
             let points = coordinates.chunks_exact(2).zip(confidences).take(body);
             for (at, _) in points.filter(|(_, confidence)| **confidence > 0.0) {

@@ -11,6 +11,7 @@ mod events;
 mod generate;
 mod greeting;
 mod inspect;
+mod neighbours;
 mod opened;
 mod openpose_options;
 mod overlays;
@@ -23,9 +24,10 @@ mod slurm;
 mod tally;
 mod workers;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Video in, .pose out
 ///
@@ -81,6 +83,11 @@ Examples:
   oppose-native render video.mp4 video.pose --sheet look.png
   oppose-native inspect poses/             what was found, the worst file first
 
+Coming from elsewhere:
+  Options of OpenPose's program (--video, --image_dir, --face, --hand, --display 0 ...) and of pose-format's
+  scripts (-i, -d, --format mediapipe, --num-workers ...) do what they do there, or a sentence says what to
+  type in their place.
+
 Output:
   A .pose file appears complete or not at all. A video that breaks in the middle leaves what came before in
   NAME.partial.pose and counts as failed. One frame of the file for each frame of the video; coordinates in
@@ -122,7 +129,14 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the program as it was called.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = match neighbours::translate(env::args_os(), &Cli::command()) {
+        Ok(arguments) => arguments,
+        Err(sentences) => {
+            sentences.iter().for_each(|sentence| eprintln!("{sentence}"));
+            return Outcome::NothingRan.into();
+        }
+    };
+    let cli = Cli::parse_from(arguments);
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),

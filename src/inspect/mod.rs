@@ -11,7 +11,7 @@ mod units;
 
 use serde::Serialize;
 
-pub use comparison::{CompareError, Comparison, ComponentComparison, compare};
+pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare};
 pub use timeline::{Timeline, TimelineError};
 pub use units::{Normalized, normalized};
 

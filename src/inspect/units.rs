@@ -71,7 +71,8 @@ pub fn normalized(pose: &Pose) -> Option<Normalized> {
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         pose.copy_frame(index, &mut frame);
-        for [x, y] in Sighting::all(&frame, skeleton).iter().flat_map(|person| person.points.iter().flatten()) {
+        for [x, y] in Sighting::all(&frame, skeleton).iter().flat_map(|person| person.points.iter().flatten())
+        {
             reaches.push(x.abs().max(y.abs()));
             outside += usize::from(*x < 0.0 || *y < 0.0);
         }
@@ -110,7 +111,9 @@ mod tests {
         assert_eq!(normalized(&person(32, 2.0, 15.0)), None);
         assert_eq!(normalized(&person(640, -50.0, 150.0)), None);
         assert_eq!(normalized(&person(640, 300.0, 1200.0)), None);
-        assert!(matches!(normalized(&person(640, 0.0, 1.0)), Some(Normalized::Scaled { reach }) if reach <= 1.0));
+        assert!(
+            matches!(normalized(&person(640, 0.0, 1.0)), Some(Normalized::Scaled { reach }) if reach <= 1.0)
+        );
         assert!(matches!(normalized(&person(640, -3.0, 5.0)), Some(Normalized::Scaled { .. })));
         // pose-format's focus() makes the frame as small as what is in it.
         assert!(matches!(normalized(&person(6, 0.0, 5.5)), Some(Normalized::Scaled { .. })));

@@ -24,7 +24,9 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
             _ if text.starts_with(b"version https://git-lfs") => {
                 "it is a pointer of Git LFS; `git lfs pull` fetches the file itself"
             }
-            Some(b'{' | b'[') => "it is JSON; of OpenPose's JSON, give the folder that holds the files of all frames",
+            Some(b'{' | b'[') => {
+                "it is JSON; of OpenPose's JSON, give the folder that holds the files of all frames"
+            }
             Some(b'<') => "it is a web page or XML; was a download refused?",
             _ => "it is text",
         });
@@ -76,7 +78,11 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"\x80\x03", "it is a Python pickle"),
     (0, b"\x80\x04", "it is a Python pickle"),
     (0, b"\x80\x05", "it is a Python pickle"),
-    (0, b"\x00\x05\x16\x07", "it is what a Mac leaves beside a file (AppleDouble); the file itself has no ._ before its name"),
+    (
+        0,
+        b"\x00\x05\x16\x07",
+        "it is what a Mac leaves beside a file (AppleDouble); the file itself has no ._ before its name",
+    ),
     (0, b"\xff\xfe", "it is UTF-16 text"),
     (0, b"\xfe\xff", "it is UTF-16 text"),
 ];

@@ -450,7 +450,8 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
     }
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return ContentError::Other(
-            "it is a list, as AlphaPose and COCO's tools write; OpenPose writes an object with \"people\"".into(),
+            "it is a list, as AlphaPose and COCO's tools write; OpenPose writes an object with \"people\""
+                .into(),
         );
     }
     ContentError::Other(error.to_string())
