@@ -99,9 +99,9 @@ enum ConvertError {
     )]
     Longer { video: PathBuf, video_frames: u64, json_frames: u64 },
     #[error(
-        "the JSON files have points at {x:.0}, {y:.0}, but the frames of {} are {width}x{height}: they were made of \
+        "the JSON files have points as far as {x:.0}, {y:.0}, but the frames of {} are {width}x{height}: they were made of \
          another video, or of this one in another size or turned otherwise (--rotate). Give the right one, or --fps RATE \
-         and --size WxH in its place",
+         and --size WxH in its place to convert all the same",
         .video.display()
     )]
     Outside { video: PathBuf, x: f32, y: f32, width: u32, height: u32 },
@@ -115,7 +115,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
         (true, Some("csv" | "json")) => Err(ConvertError::JsonTo(arguments.output.clone())),
         (true, _) => from_json(arguments),
-        _ if arguments.video.is_some() || arguments.size.is_some() => Err(ConvertError::SizeOfPose),
+        // A file that is not a .pose file is named for what it is first.
+        _ if arguments.video.is_some() || arguments.size.is_some() => read_pose(&arguments.input)
+            .map_err(ConvertError::from)
+            .and(Err(ConvertError::SizeOfPose)),
         (false, Some("pose")) => rewrite(arguments),
         (false, Some("csv")) => to_csv(arguments),
         (false, _) if arguments.fps.is_some() => Err(ConvertError::RateOfJson),
@@ -153,17 +156,15 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     let (output, fps) = (&arguments.output, frame_rate.as_f32());
     let mut writer = PoseWriter::create(output, openpose_137(), width, height, fps, arguments.overwrite)?;
     let mut pose = FramePose::default();
-    let mut reach = Reach::default();
+    let mut reach = Reach::new(width, height);
     let mut coco_bodies = 0;
     for frame in 0..frames {
         coco_bodies += folder.read(frame, &mut pose)?.coco_bodies;
         reach.add(&pose);
         writer.write(&pose)?;
     }
-    let is_outside = reach.is_outside(width, height);
-    if let (Some(video), true) = (&arguments.video, is_outside) {
-        let (video, Reach { x, y, .. }) = (video.clone(), reach);
-        return Err(ConvertError::Outside { video, x, y, width, height });
+    if let Some(video) = arguments.video.clone().filter(|_| reach.is_of_another_frame()) {
+        return Err(ConvertError::Outside { video, x: reach.x, y: reach.y, width, height });
     }
     writer.finish()?;
     let missing = frames - folder.files() as u64;
@@ -184,23 +185,8 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
              again with BODY_25"
         );
     }
-    match reach.of(width, height) {
-        _ if is_outside => {
-            eprintln!(
-                "{output}: points lie at {:.0}, {:.0}, outside of frames of {width}x{height}: is the size right?",
-                reach.x, reach.y
-            );
-        }
-        Some(share) if reach.largest() <= 1.0 && share < SMALL_SHARE => eprintln!(
-            "{output}: all coordinates are between -1 and 1: OpenPose was asked for shares of the frame \
-             (keypoint_scale), and a .pose file is expected to hold pixels"
-        ),
-        Some(share) if share < SMALL_SHARE => eprintln!(
-            "{output}: all bodies lie within {:.0}x{:.0} of frames of {width}x{height}: is it the video, in the size, \
-             that the JSON files were made of?",
-            reach.x, reach.y
-        ),
-        _ => {}
+    if let Some(doubt) = reach.doubt() {
+        eprintln!("{output}: {doubt}");
     }
     Ok(())
 }
@@ -209,46 +195,75 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
 /// a video somebody comes near the lower edge or the right one.
 const SMALL_SHARE: f32 = 0.68;
 
-/// How far the points of bodies reach. OpenPose finds bodies within the frame; hands and faces, which it looks for around
-/// them, may lie outside of it.
+/// More than this share of the bodies' points outside of the frame cannot be OpenPose's of this frame: now and then it
+/// finds one in the margin that fills up its net's input.
+const OUTSIDE_SHARE: f64 = 0.05;
+
+/// How far the points of bodies reach. Hands and faces, which OpenPose looks for around them, may lie outside of the
+/// frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reach {
+    width: f32,
+    height: f32,
+    /// The farthest to the right and below.
     x: f32,
     y: f32,
-    left: f32,
-    top: f32,
-    found: bool,
+    /// The largest coordinate, whatever its sign.
+    largest: f32,
+    found: usize,
+    outside: usize,
 }
 
 impl Reach {
+    fn new(width: u32, height: u32) -> Self {
+        Self { width: width as f32, height: height as f32, ..Self::default() }
+    }
+
     fn add(&mut self, pose: &FramePose) {
         let body = openpose_137().components[0].points.len();
-        let people = pose
-            .coordinates()
-            .chunks_exact(2 * pose.points())
-            .zip(pose.confidences().chunks_exact(pose.points()));
-        for (coordinates, confidences) in people {
+        let coordinates = pose.coordinates().chunks_exact(2 * pose.points());
+        for (coordinates, confidences) in coordinates.zip(pose.confidences().chunks_exact(pose.points())) {
             let points = coordinates.chunks_exact(2).zip(confidences).take(body);
             for (at, _) in points.filter(|(_, confidence)| **confidence > 0.0) {
-                self.found = true;
+                self.found += 1;
                 (self.x, self.y) = (self.x.max(at[0]), self.y.max(at[1]));
-                (self.left, self.top) = (self.left.min(at[0]), self.top.min(at[1]));
+                self.largest = self.largest.max(at[0].abs()).max(at[1].abs());
+                // Farther than rounding brings them.
+                let is_outside = at[0] > 1.01 * self.width + 2.0 || at[1] > 1.01 * self.height + 2.0;
+                self.outside += usize::from(is_outside);
             }
         }
     }
 
-    /// Whether points are farther outside than rounding brings them.
-    fn is_outside(self, width: u32, height: u32) -> bool {
-        self.x > 1.01 * width as f32 + 2.0 || self.y > 1.01 * height as f32 + 2.0
-    }
-
     /// The share of the frame's width and of its height within which everybody is; `None` of nobody.
-    fn of(self, width: u32, height: u32) -> Option<f32> {
-        self.found.then(|| (self.x / width as f32).max(self.y / height as f32))
+    fn share(self) -> Option<f32> {
+        (self.found > 0).then(|| (self.x / self.width).max(self.y / self.height))
     }
 
-    fn largest(self) -> f32 {
-        self.x.max(self.y).max(-self.left).max(-self.top)
+    fn is_of_another_frame(self) -> bool {
+        self.outside as f64 > OUTSIDE_SHARE * self.found as f64
+    }
+
+    /// What looks wrong about the points in frames of this size, if something does.
+    fn doubt(self) -> Option<String> {
+        let Self { width, height, x, y, .. } = self;
+        match self.share()? {
+            _ if self.outside > 0 => Some(format!(
+                "{} of {} points of bodies are outside of frames of {width}x{height}, as far as {x:.0}, {y:.0}: is the size \
+                 right?",
+                self.outside, self.found
+            )),
+            share if share < SMALL_SHARE && self.largest <= 1.0 => Some(
+                "all coordinates are between -1 and 1: OpenPose was asked for shares of the frame (keypoint_scale), but \
+                 a .pose file is expected to hold pixels"
+                    .into(),
+            ),
+            share if share < SMALL_SHARE => Some(format!(
+                "all bodies lie within {x:.0}x{y:.0} of frames of {width}x{height}: is it the video, in the size, that \
+                 the JSON files were made of?"
+            )),
+            _ => None,
+        }
     }
 }
 

@@ -26,8 +26,8 @@ const CLEARLY_NEARER: f32 = 0.9;
 pub enum CompareError {
     /// They have no point in common.
     #[error(
-        "the first file has the components {first}, the second {second}: they have no point of the same name in a \
-         component of the same name, so there is nothing to compare"
+        "the first file has the components {first}, the second {second}: no point has the same name in a component of \
+         the same name, and only files of the same points can be compared"
     )]
     Skeletons {
         /// Components and points of the first.
@@ -474,7 +474,7 @@ mod tests {
         let holistic = Pose::from_frames(crate::pose::holistic_576(), 640, 480, 25.0, &[]).unwrap();
         let error = compare(&clip(0, 1, 0.0), &holistic).unwrap_err().to_string();
         assert!(
-            error.contains("no point of the same name") && error.contains("POSE_LANDMARKS (33)"),
+            error.contains("no point has the same name") && error.contains("POSE_LANDMARKS (33)"),
             "{error}"
         );
     }

@@ -78,10 +78,12 @@ pub enum JsonError {
 #[non_exhaustive]
 pub enum ContentError {
     /// There is nothing in it.
-    #[error("the file is empty: writing it was interrupted, or the disk was full; make it again")]
+    #[error(
+        "not OpenPose's JSON: the file is empty, because writing it was interrupted or the disk was full"
+    )]
     Empty,
     /// It ends before the JSON does.
-    #[error("the file is cut off: the JSON in it does not end; copy it or make it again")]
+    #[error("not OpenPose's JSON: the file is cut off; copy it or make it again")]
     CutOff,
     /// NaN or infinity stands in it, which Python writes and JSON does not have.
     #[error(
@@ -90,7 +92,7 @@ pub enum ContentError {
     )]
     NotANumber(&'static str, usize, usize),
     /// It is not JSON.
-    #[error("not JSON: {0}")]
+    #[error("not OpenPose's JSON, nor any: {0}")]
     Syntax(#[source] serde_json::Error),
     /// It is JSON, but not OpenPose's.
     #[error("not OpenPose's JSON: {0}")]
@@ -454,7 +456,8 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
                 .into(),
         );
     }
-    ContentError::Other(error.to_string())
+    let words = error.to_string().replace("invalid type: ", "found ");
+    ContentError::Other(words.replace("missing field `people`", "there is no \"people\" in it"))
 }
 
 fn read_file(path: &Path, pose: &mut FramePose) -> Result<Contents, JsonError> {

@@ -44,8 +44,8 @@ const MAX_BEGINNING: u64 = 1 << 20;
 const USUAL_BEGINNING: u64 = 1 << 16;
 
 /// The most that the numbers of a file of version 0.0 take once all its frames have as many people as its fullest, in
-/// bytes: 65,535 frames of one person with 576 points have two thirds of it. More is read if the file itself is large.
-const MAX_FILLED: u64 = 1 << 30;
+/// bytes, where few of its frames have any: 65,535 frames of two people with 137 points have less.
+const MAX_FILLED: u64 = 1 << 28;
 /// How many times its own length a file of version 0.0 may come to then.
 const MAX_FILLED_SHARE: u64 = 32;
 
@@ -100,7 +100,7 @@ impl Pose {
     /// Reads version 0.0, 0.1 or 0.2.
     ///
     /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`. Version 0.0
-    /// has only the people of each frame, whose places in the others are filled with zeros: a gigabyte at most, or 32
+    /// has only the people of each frame, whose places in the others are filled with zeros: to 256 MiB at most, or 32
     /// times the file.
     ///
     /// People of version 0.0 are in the order of the file. (The Python package reads only the first of each frame; the
