@@ -116,9 +116,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         (true, Some("csv" | "json")) => Err(ConvertError::JsonTo(arguments.output.clone())),
         (true, _) => from_json(arguments),
         // A file that is not a .pose file is named for what it is first.
-        _ if arguments.video.is_some() || arguments.size.is_some() => read_pose(&arguments.input)
-            .map_err(ConvertError::from)
-            .and(Err(ConvertError::SizeOfPose)),
+        _ if arguments.video.is_some() || arguments.size.is_some() => {
+            read_pose(&arguments.input).map_err(ConvertError::from).and(Err(ConvertError::SizeOfPose))
+        }
         (false, Some("pose")) => rewrite(arguments),
         (false, Some("csv")) => to_csv(arguments),
         (false, _) if arguments.fps.is_some() => Err(ConvertError::RateOfJson),

@@ -8,7 +8,7 @@
 //! name of a switch; dashes count as underscores. An option that the parser knows is never touched, but for the few
 //! [`OWN`] ones that have a value more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -84,9 +84,11 @@ const TABLE: &[(&[&str], Meaning)] = &[
     // Input.
     (&["video", "image_dir", "i", "input", "d", "directory"], Meaning::Input),
     (&["camera"], Meaning::Only(&["-1"], CAMERA)),
-    (&["ip_camera", "flir_camera_index", "camera_resolution"], Meaning::Only(&["-1", "-1x-1"], CAMERA)),
+    (&["ip_camera", "flir_camera_index"], Meaning::Only(&["-1"], CAMERA)),
+    (&["camera_resolution", "camera_fps"], Meaning::Nothing(Takes::Value)),
     (&["flir_camera"], Meaning::No(CAMERA)),
     (&["camera_parameter_path", "camera_parameter_folder"], Meaning::Nothing(Takes::Value)),
+    (&["frame_keep_distortion"], Meaning::Nothing(Takes::Nothing)),
     (&["frame_undistort"], Meaning::No("lenses are not corrected; undistort the video first")),
     (&["frame_first"], Meaning::Only(&["0"], CUT)),
     (&["frame_last"], Meaning::Only(&["-1"], CUT)),
@@ -153,9 +155,9 @@ const TABLE: &[(&[&str], Meaning)] = &[
     (&["display"], Meaning::Only(&["0", "-1"], "there is no window; `oppose-native {video} --render` draws the people over \
          the video, as {name}.pose.mp4")),
     (&["render_pose", "face_render", "hand_render"], Meaning::Only(&["0", "-1"], DRAW)),
-    (&["disable_blending", "fullscreen", "no_gui_verbose"], Meaning::Nothing(Takes::Nothing)),
+    (&["disable_blending", "fullscreen", "no_gui_verbose", "no_display"], Meaning::Nothing(Takes::Nothing)),
     (&["part_to_show", "alpha_pose", "alpha_heatmap", "face_alpha_pose", "face_alpha_heatmap", "hand_alpha_pose",
-       "hand_alpha_heatmap", "render_threshold", "face_render_threshold", "hand_render_threshold", "output_resolution"],
+       "hand_alpha_heatmap", "render_threshold", "face_render_threshold", "hand_render_threshold", "output_resolution", "resolution"],
         Meaning::Nothing(Takes::Value)),
     (&["logging_level", "cli_verbose", "profile_speed"], Meaning::Nothing(Takes::Value)),
     (&["disable_multi_thread"], Meaning::Nothing(Takes::Nothing)),
@@ -216,7 +218,7 @@ fn name_inputs(arguments: Vec<OsString>, command: Option<&Command>) -> Vec<OsStr
     while let Some(argument) = arguments.next() {
         let name = argument.to_str().unwrap_or_default();
         let is_input =
-            |names: &[&str]| names.contains(&name) && !known.contains(name.trim_start_matches('-'));
+            |names: &[&str]| names.contains(&name) && !known.contains_key(name.trim_start_matches('-'));
         if is_input(&["--video", "-video"]) {
             inputs.splice(0..0, arguments.next());
         } else if is_input(&["-i", "--input"]) {
@@ -229,20 +231,22 @@ fn name_inputs(arguments: Vec<OsString>, command: Option<&Command>) -> Vec<OsStr
     others
 }
 
-/// Names that a command's parser knows, long and short, without dashes.
-fn known_names(command: &Command) -> HashSet<String> {
-    let mut names: HashSet<String> = ["help", "version", "h", "V"].map(str::to_owned).into();
+/// Names that a command's parser knows, long and short, without dashes, and what follows them.
+fn known_names(command: &Command) -> HashMap<String, Takes> {
+    let mut known: HashMap<String, Takes> =
+        ["help", "version", "h", "V"].map(|name| (name.to_owned(), Takes::Nothing)).into();
     for argument in command.get_arguments() {
-        names.extend(argument.get_long().map(str::to_owned));
-        names.extend(argument.get_all_aliases().into_iter().flatten().map(str::to_owned));
-        names.extend(argument.get_short().map(String::from));
+        let takes = if argument.get_action().takes_values() { Takes::Value } else { Takes::Nothing };
+        let long = argument.get_long().into_iter().chain(argument.get_all_aliases().into_iter().flatten());
+        let names = long.map(str::to_owned).chain(argument.get_short().map(String::from));
+        known.extend(names.map(|name| (name, takes)));
     }
-    names
+    known
 }
 
 /// The arguments of the main job on their way to the parser.
 struct Translation {
-    known: HashSet<String>,
+    known: HashMap<String, Takes>,
     table: HashMap<&'static str, &'static Meaning>,
     done: Vec<OsString>,
     sentences: Vec<(String, &'static str, String)>,
@@ -304,6 +308,14 @@ impl Translation {
             if !self.one(&typed, &mut next) {
                 self.done.push(argument.clone());
             }
+            // The value of an option of ours is not a video.
+            let is_ours = self
+                .done
+                .last()
+                .is_some_and(|last| last.to_string_lossy().trim_start_matches('-') == typed.name);
+            if is_ours && typed.value.is_none() && self.known.get(typed.name) == Some(&Takes::Value) {
+                self.done.extend(arguments.next_if(|next| !is_option(next)).cloned());
+            }
         }
         self.choose_gpus();
         if self.sentences.is_empty() {
@@ -323,7 +335,7 @@ impl Translation {
     /// Puts one option into our words; `false` where it is ours already, or nobody's.
     fn one(&mut self, typed: &Typed<'_>, next: &mut dyn FnMut() -> Option<OsString>) -> bool {
         let name = typed.name.replace('-', "_").to_lowercase();
-        let is_known = self.known.contains(typed.name);
+        let is_known = self.known.contains_key(typed.name);
         let meaning = self.table.get(name.as_str()).copied();
         match meaning {
             Some(meaning) if !is_known || OWN.contains(&name.as_str()) && typed.dashes == 2 => {
@@ -518,7 +530,7 @@ mod tests {
             ("v.mp4 --frame_first 0 --frame_last -1 --frame_step 1 --process_real_time=false", "v.mp4"),
             ("v.mp4 --tracking -1 --fps_max -1 --body 1 --disable_blending --noprocess_real_time", "v.mp4"),
             ("v.mp4 --keypoint_scale 0 --part_candidates=0", "v.mp4 --keypoint_scale 0"),
-            ("v.mp4 --model-pose body_25", "v.mp4"),
+            ("v.mp4 --model-pose body_25 --no_display --resolution 1280x720", "v.mp4"),
             ("worker --video v.mp4 --face", "worker v.mp4"),
             // What is ours already is left as it is.
             ("v.mp4 -o out -r --overwrite --no_face", "v.mp4 -o out -r --overwrite --no_face"),
@@ -541,6 +553,7 @@ mod tests {
             ("--video x.mp4 --write_json=out", "`oppose-native x.mp4 -o x.pose`"),
             ("x.mp4 -write_json out", "-write_json: a .pose file"),
             ("dir/x.mp4 --write_video o.avi", "`oppose-native render dir/x.mp4 x.pose -o o.avi`"),
+            ("-o poses --journal j --video x.mp4 --write_json out", "`oppose-native x.mp4 -o x.pose`"),
             ("x.mp4 --write_images pics", "folder of PNG"),
             ("x.mp4 --write_keypoint k", "`oppose-native convert x.pose -o FOLDER`"),
             ("x.mp4 --write_keypoint_json k", "`oppose-native convert x.pose -o k`"),
@@ -577,7 +590,7 @@ mod tests {
 
     #[test]
     fn names_are_as_they_are_looked_up() {
-        let mut seen = HashSet::new();
+        let mut seen = std::collections::HashSet::new();
         for name in TABLE.iter().flat_map(|(names, _)| *names) {
             assert!(seen.insert(name), "{name} twice");
             assert_eq!(**name, name.replace('-', "_").to_lowercase());
