@@ -41,6 +41,11 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
             Existing::Nothing
         }
         Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
+        // Who asks knows the file's name.
+        Err(PoseError::File { source, .. }) => match *source {
+            PoseError::NotPose(found) => Existing::Other(format!("is not a .pose file ({found})")),
+            error => Existing::Other(format!("is damaged ({error})")),
+        },
         Err(error) => Existing::Other(format!("is damaged ({error})")),
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use oppose::inspect::{Comparison, compare};
 
 use super::Outcome;
-use super::inspect::{read, write_columns};
+use super::inspect::{read_pose, write_columns};
 use super::terminal::say;
 
 /// What `compare` is told.
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn compare_files(arguments: &Arguments) -> Result<Comparison, Box<dyn std::error::Error>> {
-    Ok(compare(&read(&arguments.first)?, &read(&arguments.second)?)?)
+    Ok(compare(&read_pose(&arguments.first)?, &read_pose(&arguments.second)?)?)
 }
 
 fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
@@ -92,6 +92,13 @@ fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
         out,
         "people   {people_in_both} in both, {first} only in the first, {second} only in the second"
     )?;
+    for (file, parts) in ["first", "second"].into_iter().zip(&comparison.not_shared) {
+        if !parts.is_empty() {
+            let parts: Vec<String> =
+                parts.iter().map(|part| format!("{} ({})", part.name, part.points)).collect();
+            writeln!(out, "points that only the {file} file has, not compared: {}", parts.join(", "))?;
+        }
+    }
     writeln!(out)?;
     let head =
         ["component", "in both", "only 1st", "only 2nd", "px 50 %", "90 %", "99 %", "most", "shoulders 50 %"];

@@ -1,4 +1,5 @@
-//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, `.pose` 0.1 to 0.2.
+//! `oppose-native convert`: OpenPose's JSON to `.pose`, `.pose` to OpenPose's JSON or CSV, old versions of `.pose` to
+//! 0.2.
 
 use std::fs;
 use std::io;
@@ -7,16 +8,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oppose::output_file::{OutputFile, write_file};
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
-use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
-use oppose::video::{self, FrameRate, Rotate, SourceError};
+use oppose::pose::{FramePose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose::video::{self, FrameRate, Rotate, STDIN, SourceError};
 
 use super::Outcome;
+use super::inspect::read_pose;
 use super::terminal::{printable, say};
 
 /// What `convert` is told.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A folder of OpenPose's JSON files, or a .pose file
+    /// A folder of OpenPose's JSON files, or a .pose file; - is a .pose file on standard input
     input: PathBuf,
 
     /// A .pose file, a .csv file, or a folder for JSON files
@@ -24,15 +26,15 @@ pub struct Arguments {
     output: PathBuf,
 
     /// The video that the JSON files were made of: its frame rate, size and number of frames are taken
-    #[arg(long, value_name = "VIDEO", conflicts_with_all = ["fps", "size"])]
+    #[arg(long, value_name = "VIDEO", conflicts_with = "size")]
     video: Option<PathBuf>,
 
-    /// Frames per second of the JSON files, for example 25 or 30000/1001
-    #[arg(long, value_name = "RATE", requires = "size")]
+    /// Frames per second, for example 25 or 30000/1001: of the JSON files, or instead of what a .pose file says
+    #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
 
     /// Width and height of the frames of the JSON files
-    #[arg(long, value_name = "WxH", requires = "fps", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u16, u16)>,
 
     /// Turn the video, as OpenPose saw it
@@ -81,16 +83,47 @@ enum ConvertError {
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
+    #[error(
+        "--video and --size are for JSON files; a .pose file has a size, and --fps RATE corrects its frame rate"
+    )]
+    SizeOfPose,
+    #[error("OpenPose's JSON holds no frame rate, so --fps has no effect on it; leave it out")]
+    RateOfJson,
+    #[error(
+        "a folder of JSON files becomes a .pose file, and {} is not the name of one; make FILE.pose first and convert \
+         that", .0.display()
+    )]
+    JsonTo(PathBuf),
+    #[error(
+        "the JSON files go up to frame {}, but {} has {video_frames} frames: they were not made of this video. Give the \
+         right one, or --fps RATE and --size WxH in its place to convert all the same",
+        .json_frames - 1, .video.display()
+    )]
+    Longer { video: PathBuf, video_frames: u64, json_frames: u64 },
+    #[error(
+        "the JSON files have points as far as {x:.0}, {y:.0}, but the frames of {} are {width}x{height}: they were made of \
+         another video, or of this one in another size or turned otherwise (--rotate). Give the right one, or --fps RATE \
+         and --size WxH in its place to convert all the same",
+        .video.display()
+    )]
+    Outside { video: PathBuf, x: f32, y: f32, width: u32, height: u32 },
 }
 
 /// Converts.
 pub fn run(arguments: &Arguments) -> Outcome {
     let suffix = arguments.output.extension().and_then(|suffix| suffix.to_str());
-    let done = match (arguments.input.is_dir(), suffix) {
+    let is_folder = arguments.input.is_dir();
+    let done = match (is_folder, suffix) {
         (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
+        (true, Some("csv" | "json")) => Err(ConvertError::JsonTo(arguments.output.clone())),
         (true, _) => from_json(arguments),
+        // A file that is not a .pose file is named for what it is first.
+        _ if arguments.video.is_some() || arguments.size.is_some() => {
+            read_pose(&arguments.input).map_err(ConvertError::from).and(Err(ConvertError::SizeOfPose))
+        }
         (false, Some("pose")) => rewrite(arguments),
         (false, Some("csv")) => to_csv(arguments),
+        (false, _) if arguments.fps.is_some() => Err(ConvertError::RateOfJson),
         (false, _) => to_json(arguments),
     };
     match done {
@@ -107,24 +140,133 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     let folder = JsonFolder::open(&arguments.input)?;
     let (frame_rate, (width, height), video_frames) = match (&arguments.video, arguments.fps, arguments.size)
     {
-        (Some(video), ..) => of_video(video, arguments.rotate)?,
-        (None, Some(fps), Some((width, height))) => (fps, (width.into(), height.into()), 0),
+        (Some(video), fps, _) => {
+            let (of_video, size, frames) = of_video(video, arguments.rotate)?;
+            (fps.unwrap_or(of_video), size, Some(frames))
+        }
+        (None, Some(fps), Some((width, height))) => (fps, (width.into(), height.into()), None),
         _ => return Err(ConvertError::NoSize),
     };
+    if let (Some(video), Some(video_frames)) = (&arguments.video, video_frames)
+        && folder.frames() > video_frames
+    {
+        let (video, json_frames) = (video.clone(), folder.frames());
+        return Err(ConvertError::Longer { video, video_frames, json_frames });
+    }
     // The last frames of a video may have no file.
-    let frames = folder.frames().max(video_frames);
+    let frames = video_frames.unwrap_or_else(|| folder.frames());
     let (output, fps) = (&arguments.output, frame_rate.as_f32());
     let mut writer = PoseWriter::create(output, openpose_137(), width, height, fps, arguments.overwrite)?;
     let mut pose = FramePose::default();
+    let mut reach = Reach::new(width, height);
+    let mut coco_bodies = 0;
     for frame in 0..frames {
-        folder.read(frame, &mut pose)?;
+        coco_bodies += folder.read(frame, &mut pose)?.coco_bodies;
+        reach.add(&pose);
         writer.write(&pose)?;
+    }
+    if let Some(video) = arguments.video.clone().filter(|_| reach.is_of_another_frame()) {
+        return Err(ConvertError::Outside { video, x: reach.x, y: reach.y, width, height });
     }
     writer.finish()?;
     let missing = frames - folder.files() as u64;
     let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
-    say(format_args!("{}: {frames} frames at {frame_rate} a second{missing}", printable(&arguments.output)));
+    let output = printable(&arguments.output);
+    say(format_args!("{output}: {frames} frames at {frame_rate} a second{missing}"));
+    if folder.frames() < frames {
+        say(format_args!(
+            "{output}: the JSON files end at frame {}, the video has {frames}: from there on nobody is in the file. Is \
+             it the right video, and are all files there?",
+            folder.frames() - 1
+        ));
+    }
+    if coco_bodies > 0 {
+        say(format_args!(
+            "{output}: {coco_bodies} bodies are of OpenPose's model COCO, with 18 points: they are in the places that \
+             BODY_25 has for them, and MidHip and the feet count as not found. To have these too, estimate the video \
+             again with BODY_25"
+        ));
+    }
+    if let Some(doubt) = reach.doubt() {
+        say(format_args!("{output}: {doubt}"));
+    }
     Ok(())
+}
+
+/// People who are all within this share of a frame's width, and of its height, were probably found in smaller frames: in
+/// a video somebody comes near the lower edge or the right one.
+const SMALL_SHARE: f32 = 0.68;
+
+/// More than this share of the bodies' points outside of the frame cannot be OpenPose's of this frame: now and then it
+/// finds one in the margin that fills up its net's input.
+const OUTSIDE_SHARE: f64 = 0.05;
+
+/// How far the points of bodies reach. Hands and faces, which OpenPose looks for around them, may lie outside of the
+/// frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    width: f32,
+    height: f32,
+    /// The farthest to the right and below.
+    x: f32,
+    y: f32,
+    /// The largest coordinate, whatever its sign.
+    largest: f32,
+    found: usize,
+    outside: usize,
+}
+
+impl Reach {
+    fn new(width: u32, height: u32) -> Self {
+        Self { width: width as f32, height: height as f32, ..Self::default() }
+    }
+
+    fn add(&mut self, pose: &FramePose) {
+        let body = openpose_137().components[0].points.len();
+        let coordinates = pose.coordinates().chunks_exact(2 * pose.points());
+        for (coordinates, confidences) in coordinates.zip(pose.confidences().chunks_exact(pose.points())) {
+            let points = coordinates.chunks_exact(2).zip(confidences).take(body);
+            for (at, _) in points.filter(|(_, confidence)| **confidence > 0.0) {
+                self.found += 1;
+                (self.x, self.y) = (self.x.max(at[0]), self.y.max(at[1]));
+                self.largest = self.largest.max(at[0].abs()).max(at[1].abs());
+                // Farther than rounding brings them.
+                let is_outside = at[0] > 1.01 * self.width + 2.0 || at[1] > 1.01 * self.height + 2.0;
+                self.outside += usize::from(is_outside);
+            }
+        }
+    }
+
+    /// The share of the frame's width and of its height within which everybody is; `None` of nobody.
+    fn share(self) -> Option<f32> {
+        (self.found > 0).then(|| (self.x / self.width).max(self.y / self.height))
+    }
+
+    fn is_of_another_frame(self) -> bool {
+        self.outside as f64 > OUTSIDE_SHARE * self.found as f64
+    }
+
+    /// What looks wrong about the points in frames of this size, if something does.
+    fn doubt(self) -> Option<String> {
+        let Self { width, height, x, y, .. } = self;
+        match self.share()? {
+            _ if self.outside > 0 => Some(format!(
+                "{} of {} points of bodies are outside of frames of {width}x{height}, as far as {x:.0}, {y:.0}: is the size \
+                 right?",
+                self.outside, self.found
+            )),
+            share if share < SMALL_SHARE && self.largest <= 1.0 => Some(
+                "all coordinates are between -1 and 1: OpenPose was asked for shares of the frame (keypoint_scale), but \
+                 a .pose file is expected to hold pixels"
+                    .into(),
+            ),
+            share if share < SMALL_SHARE => Some(format!(
+                "all bodies lie within {x:.0}x{y:.0} of frames of {width}x{height}: is it the video, in the size, that \
+                 the JSON files were made of?"
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// Frame rate, size and number of frames, which only decoding tells for certain.
@@ -140,12 +282,11 @@ fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64),
 
 /// A `.pose` file becomes one of the newest version.
 fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
-    let header = &pose.header;
-    let (width, height) = (header.width.into(), header.height.into());
+    let pose = read_pose(&arguments.input)?;
+    let fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
     let output = &arguments.output;
-    let mut writer =
-        PoseWriter::create(output, &header.skeleton, width, height, pose.fps, arguments.overwrite)?;
+    let mut writer = PoseWriter::create_with(output, &pose.header, fps, arguments.overwrite)?;
+    writer.reserve_people(pose.people());
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         pose.copy_frame(index, &mut frame);
@@ -157,20 +298,24 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
         writer.write(&frame)?;
     }
     writer.finish()?;
-    say(format_args!("{}: {} frames, version 0.2", printable(&arguments.output), pose.frames()));
+    let rate = arguments.fps.map_or_else(String::new, |rate| format!(" at {rate} a second"));
+    say(format_args!("{}: {} frames{rate}, version 0.2", printable(output), pose.frames()));
     Ok(())
 }
 
 /// A `.pose` file becomes a folder of JSON files.
 fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
+    let pose = read_pose(&arguments.input)?;
     if !openpose_json::is_openpose(&pose.header.skeleton) {
         let found = components(&pose.header.skeleton);
         return Err(ConvertError::NotOpenPose { path: arguments.input.clone(), found });
     }
     let folder = &arguments.output;
     fs::create_dir_all(folder).map_err(written(folder))?;
-    let stem = arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = match arguments.input == Path::new(STDIN) {
+        true => "video".into(),
+        false => arguments.input.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+    };
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {
         let path = folder.join(openpose_json::file_name(&stem, index as u64));
@@ -185,7 +330,8 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
 
 /// A `.pose` file becomes a table with a line for each point that was found.
 fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
-    let pose = Pose::read_file(&arguments.input)?;
+    let mut pose = read_pose(&arguments.input)?;
+    pose.fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
     let path = &arguments.output;
     if !arguments.overwrite && path.exists() {
         return Err(ConvertError::Exists(path.clone()));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oppose::inspect::{Inspection, Part, Timeline, inspect};
 use oppose::pose::{Pose, PoseError, files_below};
+use oppose::video::STDIN;
 use serde::Serialize;
 
 use super::Outcome;
@@ -101,7 +102,7 @@ fn files(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PoseError>), PoseError
 }
 
 fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
-    let pose = read(file)?;
+    let pose = read_pose(file)?;
     if let Some(plot) = plot {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         Timeline::new(&pose, &name).save(plot)?;
@@ -109,12 +110,12 @@ fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::
     Ok(inspect(&pose))
 }
 
-/// Reads a file; an error names it.
-pub fn read(file: &Path) -> Result<Pose, String> {
-    Pose::read_file(file).map_err(|error| match error {
-        PoseError::Io { .. } => error.to_string(),
-        _ => format!("{}: {error}", printable(file)),
-    })
+/// Reads a `.pose` file, or standard input where `-` stands for it.
+pub fn read_pose(file: &Path) -> Result<Pose, PoseError> {
+    match file == Path::new(STDIN) {
+        true => Pose::read_from(io::stdin().lock(), Path::new("standard input")),
+        false => Pose::read_file(file),
+    }
 }
 
 fn print(inspected: &[(&Path, Inspection)], json: bool, table: bool) -> io::Result<()> {
@@ -139,7 +140,7 @@ fn percent(share: f64) -> String {
 }
 
 fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Result<()> {
-    let Inspection { version, width, height, frames, people, swaps, .. } = found;
+    let Inspection { version, width, height, frames, people, jumps, swaps, .. } = found;
     writeln!(out, "{}", printable(file))?;
     let frame_rate = match found.frame_rate.contains('/') {
         true => format!("{} ({})", found.fps, found.frame_rate),
@@ -148,12 +149,13 @@ fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Resul
     let seconds = found.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.2} s"));
     writeln!(
         out,
-        "  version {version}, {width}x{height} pixels, {frames} frames at {frame_rate} a second{seconds}"
+        "  version {version:?}, {width}x{height} pixels, {frames} frames at {frame_rate} a second{seconds}"
     )?;
     let somebody = percent(found.frames_with_people);
     writeln!(
         out,
-        "  people: at most {people}, somebody in {somebody} of the frames, {swaps} frames with a swap of rows"
+        "  people: at most {people}, somebody in {somebody} of the frames, {jumps} frames with a jump, {swaps} with a swap \
+         of rows"
     )?;
     writeln!(out)?;
     let head = ["component", "points", "seen", "confidence 10/50/90 %", "jitter px", "shoulders", "jumps"];
@@ -191,7 +193,7 @@ fn print_table(out: &mut impl Write, inspected: &[(&Path, Inspection)]) -> io::R
             seen(Part::Body),
             seen(Part::Face),
             seen(Part::Hand),
-            found.components.iter().map(|part| part.jumps).sum::<usize>().to_string(),
+            found.jumps.to_string(),
             found.swaps.to_string(),
             printable(file).to_string(),
         ]);

@@ -9,6 +9,7 @@ mod estimate;
 mod events;
 mod generate;
 mod inspect;
+mod neighbours;
 mod openpose_options;
 mod overlays;
 mod people;
@@ -22,9 +23,10 @@ mod tally;
 mod terminal;
 mod workers;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Video in, .pose out
 ///
@@ -53,7 +55,7 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Say how far two .pose files of one video are apart
     Compare(compare::Arguments),
-    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, .pose 0.1 to 0.2
+    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, old versions of .pose to 0.2
     Convert(convert::Arguments),
     /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),
@@ -79,6 +81,11 @@ Examples:
   oppose-native render video.mp4 video.pose -o look.mp4
   oppose-native render video.mp4 video.pose --sheet look.png
   oppose-native inspect poses/             what was found, the worst file first
+
+Coming from elsewhere:
+  Options of OpenPose's program (--video, --image_dir, --face, --hand, --display 0 ...) and of pose-format's
+  scripts (-i, -d, --format mediapipe, --num-workers ...) do what they do there, or a sentence says what to
+  type in their place.
 
 Output:
   A .pose file appears complete or not at all. A video that breaks in the middle leaves what came before in
@@ -122,7 +129,14 @@ impl From<Outcome> for ExitCode {
 /// Runs the program as it was called.
 pub fn run() -> ExitCode {
     signals::survive_file_size_limit();
-    let cli = Cli::parse();
+    let arguments = match neighbours::translate(env::args_os(), &Cli::command()) {
+        Ok(arguments) => arguments,
+        Err(sentences) => {
+            sentences.iter().for_each(|sentence| terminal::say(sentence));
+            return Outcome::NothingRan.into();
+        }
+    };
+    let cli = Cli::parse_from(arguments);
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use oppose::inspect::normalized;
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
 use oppose::render::{OverlayOptions, RenderError, contact_sheet, overlay};
 use oppose::video::{self, Rotate, Source};
 
 use super::Outcome;
+use super::inspect::read_pose;
 use super::signals::Signals;
 use super::terminal::{printable, say};
 
@@ -94,7 +96,16 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
             return Err(InputError::Same(same.clone()).into());
         }
     }
-    let poses = poses.into_iter().map(|path| Pose::read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let paths = poses;
+    let poses = paths.iter().map(|path| read_pose(path)).collect::<Result<Vec<_>, _>>()?;
+    for (path, pose) in paths.iter().zip(&poses) {
+        if let Some(reason) = normalized(pose) {
+            eprintln!(
+                "{}: {reason}, so little or nothing will be seen; give the file as the estimator wrote it",
+                path.display()
+            );
+        }
+    }
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
         let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
         Ok(video::open(path, &options)?)

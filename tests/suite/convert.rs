@@ -33,11 +33,16 @@ fn text(path: &Path) -> &str {
 
 /// A folder with changing numbers of people; frames 3 and 4 have no file.
 fn write_folder(folder: &Path) {
+    write_folder_of(folder, 1279.9);
+}
+
+/// The same of frames of this size.
+fn write_folder_of(folder: &Path, side: f32) {
     fs::create_dir(folder).unwrap();
     for (frame, people) in [(0, 2), (1, 0), (2, 3), (5, 1)] {
         let mut pose = FramePose::new(people, 137, 2);
         for (index, number) in pose.coordinates_mut().iter_mut().enumerate() {
-            *number = (index as f32 * 0.731 + frame as f32 * 13.7) % 1279.9;
+            *number = (index as f32 * 0.731 + frame as f32 * 13.7) % side;
         }
         for (index, number) in pose.confidences_mut().iter_mut().enumerate() {
             *number = (index % 11) as f32 / 10.0;
@@ -66,7 +71,9 @@ fn json_becomes_what_pose_format_makes_of_it() {
     write_folder(&folder);
     check_against_package(&folder, &["--fps", "25", "--size", "1280x720"], ["25", "1280", "720", "0"]);
     fs::remove_file(folder.with_extension("pose")).unwrap();
-    // The video is longer than the files, and says exactly how fast it is.
+    // The video is longer than the files, and says exactly how fast it is. Its frames are of 320x240.
+    fs::remove_dir_all(&folder).unwrap();
+    write_folder_of(&folder, 239.9);
     let video = repository("tests/clips/h264_2997_bframes.mp4");
     let pose = scene.path().join("video.pose");
     output(&mut convert(&[text(&folder), "-o", text(&pose), "--video", text(&video)]));
@@ -181,7 +188,7 @@ fn what_cannot_be_converted_is_a_sentence() {
     let crowd = format!("{{\"people\":[{}{{}}]}}", "{},".repeat(100_000));
     for (content, words) in [
         (crowd.as_str(), "100001 people"),
-        ("{\"people\":[", "not OpenPose's JSON"),
+        ("{\"people\":[", "not OpenPose's JSON: the file is cut off"),
         ("[]", "not OpenPose's JSON"),
         ("{\"people\":[{\"pose_keypoints_2d\":[1,2,3]}]}", "has 3 numbers, expected 75 or none"),
     ] {

@@ -3,6 +3,7 @@
 use super::PoseError;
 
 /// A position in foreign bytes. Nothing is allocated before it is known to be there.
+#[derive(Clone)]
 pub(super) struct Bytes<'a> {
     all: &'a [u8],
     offset: usize,
@@ -19,6 +20,11 @@ impl<'a> Bytes<'a> {
 
     pub(super) fn left(&self) -> usize {
         self.all.len() - self.offset
+    }
+
+    /// What has not been read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.all[self.offset..]
     }
 
     /// The next `count` bytes, which `what` is made of.

@@ -1,7 +1,7 @@
 //! What can be wrong with a `.pose` file, and with writing one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a `.pose` file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +19,11 @@ pub enum PoseError {
         /// Bytes there are.
         available: usize,
     },
+    /// The file is something else.
+    #[error("this is not a .pose file: {0}")]
+    NotPose(&'static str),
     /// The version is none that is known.
-    #[error("version {0} of the .pose format is unknown; 0.1 and 0.2 can be read")]
+    #[error("version {0} of the .pose format is unknown; 0.0, 0.1 and 0.2 can be read")]
     Version(f32),
     /// A name is no text.
     #[error("a name in the header, at byte {offset}, is not UTF-8")]
@@ -84,6 +87,14 @@ pub enum PoseError {
     /// There is a folder where the file is to be.
     #[error("{} is a folder; name a file in it", .0.display())]
     IsFolder(PathBuf),
+    /// What is wrong with the file of this name.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<PoseError>,
+    },
     /// What a pose is written to takes no more.
     #[error("cannot write the pose: {0}")]
     Write(#[source] io::Error),
@@ -97,6 +108,16 @@ pub enum PoseError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl PoseError {
+    /// The same error with the name of the file it is about, where it does not name one already.
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Io { .. } | Self::File { .. } => self,
+            error => Self::File { path: path.to_owned(), source: Box::new(error) },
+        }
+    }
 }
 
 /// What to do about the commonest refusals of the system.

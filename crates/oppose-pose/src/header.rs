@@ -1,7 +1,7 @@
 //! The head of a `.pose` file: version, size of the picture, skeleton.
 
 use super::bytes::Bytes;
-use super::{Component, PoseError, Skeleton};
+use super::{Component, PoseError, Skeleton, foreign};
 
 /// The version that is written.
 pub const VERSION: f32 = 0.2;
@@ -15,7 +15,7 @@ pub struct Header {
     pub width: u16,
     /// Height of the picture in pixels.
     pub height: u16,
-    /// Depth of the space; 0 for pictures.
+    /// Depth of the space: 0 in the files of this crate; files of other programs also have 1, the width, or 1000.
     pub depth: u16,
     /// Names, limbs and colours of the points.
     pub skeleton: Skeleton,
@@ -76,8 +76,11 @@ impl Header {
     }
 
     pub(super) fn read(bytes: &mut Bytes<'_>) -> Result<Self, PoseError> {
+        if let Some(found) = foreign::recognize(bytes.rest()) {
+            return Err(PoseError::NotPose(found));
+        }
         let version = bytes.f32("the version")?;
-        if !is(version, 0.1) && !is(version, 0.2) {
+        if version != 0.0 && !is(version, 0.1) && !is(version, 0.2) {
             return Err(PoseError::Version(version));
         }
         let [width, height, depth] =
@@ -86,6 +89,11 @@ impl Header {
         // Grown as they are read: a count is a claim until its items are there.
         let components = (0..count).map(|_| read_component(bytes)).collect::<Result<_, _>>()?;
         Ok(Self { version, width, height, depth, skeleton: Skeleton { components } })
+    }
+
+    /// Whether the body has the layout of version 0.0.
+    pub(super) fn is_v0_0(&self) -> bool {
+        self.version == 0.0
     }
 
     /// Whether the body has the layout of version 0.1.

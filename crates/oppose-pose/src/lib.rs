@@ -16,7 +16,9 @@
 //! | | coordinates f32: frames × people × points × dimensions |
 //! | | confidences f32: frames × people × points |
 //!
-//! Version 0.1 differs in frames per second and frames, which are u16 there.
+//! Version 0.1 differs in frames per second and frames, which are u16 there. In version 0.0 these two are followed by
+//! each frame in turn: its number of people (u16), and for each of them an identity (i16, not kept) and the values of
+//! all points as the component's point format has them, confidence last (f32). All three are read; 0.2 is written.
 //!
 //! # More than the format
 //!
@@ -31,6 +33,7 @@
 mod bytes;
 mod csv;
 mod error;
+mod foreign;
 mod frame_pose;
 mod frame_rate;
 mod header;

@@ -1,13 +1,20 @@
 //! OpenPose's JSON: a folder with a file a frame, as `openpose.bin --write_json` makes it.
 //!
 //! `NAME_000000000017_keypoints.json` is frame 17. Numbers have six significant digits.
+//!
+//! Read are the keys of today (`pose_keypoints_2d`) and of the first versions (`pose_keypoints`), and bodies of
+//! BODY_25. A body of COCO, the 18 points of the first versions, has names that BODY_25 has too: each point is put in
+//! the place of its name, and the seven others (MidHip and the feet) count as not found. [`Contents`] tells that this
+//! was done. BODY_25B has 25 points as well, in another order, and cannot be told apart from BODY_25.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::pose_file::check_shape;
 use super::{FramePose, PoseError, Skeleton, openpose_137};
@@ -71,14 +78,46 @@ pub enum JsonError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
-    /// It is not JSON, or not OpenPose's.
+    /// There is nothing in it.
+    #[error(
+        "not OpenPose's JSON: the file is empty, because writing it was interrupted or the disk was full"
+    )]
+    Empty,
+    /// It ends before the JSON does.
+    #[error("not OpenPose's JSON: the file is cut off; copy it or make it again")]
+    CutOff,
+    /// NaN or infinity stands in it, which Python writes and JSON does not have.
+    #[error(
+        "{0} in line {1}, column {2}: JSON has no such number, and OpenPose writes none; a point that was not found is \
+         0, 0, 0"
+    )]
+    NotANumber(&'static str, usize, usize),
+    /// It is not JSON.
+    #[error("not OpenPose's JSON, nor any: {0}")]
+    Syntax(#[source] serde_json::Error),
+    /// It is JSON, but not OpenPose's.
     #[error("not OpenPose's JSON: {0}")]
-    Syntax(#[from] serde_json::Error),
+    Other(String),
     /// There are more people than in any picture.
     #[error("{0} people, but a frame has at most {MAX_PEOPLE}")]
     People(usize),
+    /// Nothing that is known is there of a person.
+    #[error(
+        "person {person} has none of OpenPose's keys (pose_keypoints_2d, face_keypoints_2d, hand_left_keypoints_2d, \
+         hand_right_keypoints_2d, or the same without _2d){}",
+        found(.keys)
+    )]
+    Keys {
+        /// Counted from 0.
+        person: usize,
+        /// What is there instead.
+        keys: Vec<String>,
+    },
+    /// A person has points in space only.
+    #[error("person {0} has only points in space (keys ending in _3d); the points in the picture are needed")]
+    Only3d(usize),
     /// A component has another number of points.
-    #[error("{component} of person {person} has {found} numbers, expected {expected} or none")]
+    #[error("{component} of person {person} has {found} numbers, expected {expected} or none{}", model(.component, *.found))]
     Points {
         /// Its name.
         component: &'static str,
@@ -89,6 +128,48 @@ pub enum ContentError {
         /// Three a point.
         expected: usize,
     },
+    /// A number is larger than any coordinate.
+    #[error("{component} of person {person} holds {value:e}, which is too large for a coordinate")]
+    TooLarge {
+        /// Its name.
+        component: &'static str,
+        /// Counted from 0.
+        person: usize,
+        /// The number.
+        value: f64,
+    },
+}
+
+/// The keys that are there, for an error.
+fn found(keys: &[String]) -> String {
+    match keys {
+        [] => ": it is empty".into(),
+        keys => format!("; found {}", keys.join(", ")),
+    }
+}
+
+/// Which of OpenPose's models has a body of so many numbers, and what to do about it.
+fn model(component: &str, numbers: usize) -> String {
+    if component != openpose_137().components[0].name || !numbers.is_multiple_of(3) {
+        return String::new();
+    }
+    let name = match numbers / 3 {
+        15 => "OpenPose's model MPI",
+        17 => "COCO as other programs than OpenPose have it",
+        19 => "OpenPose's model BODY_19",
+        23 => "OpenPose's model BODY_23",
+        33 => "MediaPipe's body",
+        59 => "OpenPose's model BODY_59",
+        65 => "OpenPose's model BODY_65",
+        95 => "OpenPose's model BODY_95",
+        135 => "OpenPose's model BODY_135",
+        _ => return format!(": a body of {} points, which is not one of OpenPose's", numbers / 3),
+    };
+    format!(
+        ": it is a body of {} points, {name}; only BODY_25 and COCO's 18 points can be read. Estimate the video again \
+         with BODY_25",
+        numbers / 3
+    )
 }
 
 /// The files of a folder by the number of their frame.
@@ -136,20 +217,24 @@ impl JsonFolder {
     ///
     /// # Errors
     /// The file cannot be read or is not OpenPose's JSON.
-    pub fn read(&self, frame: u64, pose: &mut FramePose) -> Result<(), JsonError> {
+    pub fn read(&self, frame: u64, pose: &mut FramePose) -> Result<Contents, JsonError> {
         match self.files.get(&frame) {
             Some(path) => read_file(path, pose),
             None => {
                 let skeleton = openpose_137();
                 pose.reset(0, skeleton.points(), skeleton.dimensions());
-                Ok(())
+                Ok(Contents::default())
             }
         }
     }
 }
 
-/// 17 of `video_000000000017_keypoints.json`.
+/// 17 of `video_000000000017_keypoints.json`. Files whose names begin with a dot are not OpenPose's: a Mac leaves
+/// `._video_000000000017_keypoints.json` beside each of its own.
 fn frame_number(name: &str) -> Option<u64> {
+    if name.starts_with('.') {
+        return None;
+    }
     let stem = name.strip_suffix(ENDING)?;
     let digits = stem.rfind(|letter: char| !letter.is_ascii_digit()).map_or(stem, |at| {
         let letter = stem[at..].chars().next().map_or(0, char::len_utf8);
@@ -158,26 +243,227 @@ fn frame_number(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// What a frame's JSON was, beside its people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// People with a body of COCO's 18 points.
+    pub coco_bodies: usize,
+}
+
 /// Of a frame, what is needed; OpenPose writes more.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a list of people")]
 struct JsonFrame {
-    people: Vec<JsonPerson>,
+    people: People,
+}
+
+/// The people of a frame, as many as a frame may have; of more only the number.
+struct People {
+    first: Vec<JsonPerson>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for People {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = People;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of people")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<People, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MAX_PEOPLE {
+                    match list.next_element()? {
+                        Some(person) => first.push(person),
+                        None => return Ok(People { count: first.len(), first }),
+                    }
+                }
+                let mut count = first.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(People { first, count })
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
 }
 
 /// x, y and confidence of each point; empty where OpenPose did not look for them.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "a person, which is an object")]
 struct JsonPerson {
-    #[serde(default)]
-    pose_keypoints_2d: Vec<f64>,
-    #[serde(default)]
-    face_keypoints_2d: Vec<f64>,
-    #[serde(default)]
-    hand_left_keypoints_2d: Vec<f64>,
-    #[serde(default)]
-    hand_right_keypoints_2d: Vec<f64>,
+    pose_keypoints_2d: Numbers,
+    face_keypoints_2d: Numbers,
+    hand_left_keypoints_2d: Numbers,
+    hand_right_keypoints_2d: Numbers,
+    // The same in the first versions.
+    pose_keypoints: Numbers,
+    face_keypoints: Numbers,
+    hand_left_keypoints: Numbers,
+    hand_right_keypoints: Numbers,
+    // In space: only whether there are any matters.
+    pose_keypoints_3d: Vec<IgnoredAny>,
+    face_keypoints_3d: Vec<IgnoredAny>,
+    hand_left_keypoints_3d: Vec<IgnoredAny>,
+    hand_right_keypoints_3d: Vec<IgnoredAny>,
 }
 
-fn read_file(path: &Path, pose: &mut FramePose) -> Result<(), JsonError> {
+impl JsonPerson {
+    /// The components in their order: what stands under the key of today, or else under the old one. `None` where
+    /// there is neither key.
+    fn parts(&self) -> [Option<&[f64]>; 4] {
+        let either = |new: &'_ Numbers, old: &'_ Numbers| -> bool {
+            new.0.as_ref().is_some_and(|new| !new.is_empty()) || old.0.is_none()
+        };
+        [
+            (&self.pose_keypoints_2d, &self.pose_keypoints),
+            (&self.face_keypoints_2d, &self.face_keypoints),
+            (&self.hand_left_keypoints_2d, &self.hand_left_keypoints),
+            (&self.hand_right_keypoints_2d, &self.hand_right_keypoints),
+        ]
+        .map(|(new, old)| if either(new, old) { new } else { old }.0.as_deref())
+    }
+
+    fn has_3d(&self) -> bool {
+        [
+            &self.pose_keypoints_3d,
+            &self.face_keypoints_3d,
+            &self.hand_left_keypoints_3d,
+            &self.hand_right_keypoints_3d,
+        ]
+        .into_iter()
+        .any(|points| !points.is_empty())
+    }
+}
+
+/// The numbers under a key; `None` where the key is not there.
+#[derive(Default)]
+struct Numbers(Option<Vec<f64>>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Numbers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of numbers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some(Number(number)) = list.next_element()? {
+                    numbers.push(number);
+                }
+                Ok(Numbers(Some(numbers)))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A number, and in an error called that.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Plain;
+        impl Visitor<'_> for Plain {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(number))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
+        }
+        deserializer.deserialize_f64(Plain)
+    }
+}
+
+/// The first keys of each person, for an error.
+struct Keys(Vec<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a person")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if keys.len() < 8 {
+                        keys.push(key.chars().take(40).collect());
+                    }
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
+}
+
+/// The keys of a person that are there, where none of them is known.
+fn keys(bytes: &[u8], person: usize) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Frame {
+        people: Vec<Keys>,
+    }
+    let frame = serde_json::from_slice(bytes).ok();
+    frame.and_then(|mut frame: Frame| Some(frame.people.get_mut(person)?.0.split_off(0))).unwrap_or_default()
+}
+
+/// What is wrong with bytes that cannot be read as a frame.
+fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
+    if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+        return ContentError::Empty;
+    }
+    if error.is_eof() {
+        return ContentError::CutOff;
+    }
+    let (line, column) = (error.line(), error.column());
+    if error.is_syntax() {
+        let text = bytes.split(|&byte| byte == b'\n').nth(line.saturating_sub(1)).unwrap_or_default();
+        // The parser stops at the word or a letter or two into it.
+        let words = ["NaN", "nan", "Infinity", "inf"];
+        let found = (column.saturating_sub(3)..=column)
+            .filter_map(|at| text.get(at..))
+            .find_map(|rest| words.into_iter().find(|word| rest.starts_with(word.as_bytes())));
+        return match found {
+            Some(word) => ContentError::NotANumber(word, line, column),
+            None => ContentError::Syntax(error),
+        };
+    }
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return ContentError::Other(
+            "it is a list, as AlphaPose and COCO's tools write; OpenPose writes an object with \"people\""
+                .into(),
+        );
+    }
+    let words = error.to_string().replace("invalid type: ", "found ");
+    ContentError::Other(words.replace("missing field `people`", "there is no \"people\" in it"))
+}
+
+fn read_file(path: &Path, pose: &mut FramePose) -> Result<Contents, JsonError> {
     let failed = |source| JsonError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
@@ -188,29 +474,40 @@ fn read_file(path: &Path, pose: &mut FramePose) -> Result<(), JsonError> {
     from_json(&bytes, pose).map_err(|source| JsonError::Content { path: path.to_owned(), source })
 }
 
+/// Where each of COCO's 18 points is in BODY_25, by its name.
+const COCO_IN_BODY_25: [usize; 18] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18];
+
 /// Reads a frame from the contents of its file.
 ///
 /// # Errors
 /// They are not OpenPose's JSON.
-pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<(), ContentError> {
-    let frame: JsonFrame = serde_json::from_slice(bytes)?;
-    if frame.people.len() > MAX_PEOPLE {
-        return Err(ContentError::People(frame.people.len()));
+pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<Contents, ContentError> {
+    // Editors of Windows put it there.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let frame: JsonFrame = serde_json::from_slice(bytes).map_err(|error| diagnose(bytes, error))?;
+    let people = frame.people;
+    if people.count > MAX_PEOPLE {
+        return Err(ContentError::People(people.count));
     }
     let skeleton = openpose_137();
     let points = skeleton.points();
-    pose.reset(frame.people.len(), points, skeleton.dimensions());
-    for (index, person) in frame.people.iter().enumerate() {
-        let parts = [
-            &person.pose_keypoints_2d,
-            &person.face_keypoints_2d,
-            &person.hand_left_keypoints_2d,
-            &person.hand_right_keypoints_2d,
-        ];
+    let mut contents = Contents::default();
+    pose.reset(people.count, points, skeleton.dimensions());
+    for (index, person) in people.first.iter().enumerate() {
+        let parts = person.parts();
+        if parts.iter().flatten().all(|numbers| numbers.is_empty()) && person.has_3d() {
+            return Err(ContentError::Only3d(index));
+        }
+        if parts.iter().all(Option::is_none) {
+            return Err(ContentError::Keys { person: index, keys: keys(bytes, index) });
+        }
         let mut first = index * points;
-        for (component, numbers) in skeleton.components.iter().zip(parts) {
+        for (place, (component, numbers)) in skeleton.components.iter().zip(parts).enumerate() {
             let count = component.points.len();
-            if !numbers.is_empty() && numbers.len() != 3 * count {
+            let numbers = numbers.unwrap_or_default();
+            let is_coco = place == 0 && numbers.len() == 3 * COCO_IN_BODY_25.len();
+            contents.coco_bodies += usize::from(is_coco);
+            if !numbers.is_empty() && numbers.len() != 3 * count && !is_coco {
                 return Err(ContentError::Points {
                     component: &component.name,
                     person: index,
@@ -218,8 +515,11 @@ pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<(), ContentError>
                     expected: 3 * count,
                 });
             }
+            if let Some(&value) = numbers.iter().find(|number| !(**number as f32).is_finite()) {
+                return Err(ContentError::TooLarge { component: &component.name, person: index, value });
+            }
             for (point, numbers) in numbers.chunks_exact(3).enumerate() {
-                let place = first + point;
+                let place = first + if is_coco { COCO_IN_BODY_25[point] } else { point };
                 pose.coordinates_mut()[2 * place] = numbers[0] as f32;
                 pose.coordinates_mut()[2 * place + 1] = numbers[1] as f32;
                 pose.confidences_mut()[place] = numbers[2] as f32;
@@ -227,7 +527,7 @@ pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<(), ContentError>
             first += count;
         }
     }
-    Ok(())
+    Ok(contents)
 }
 
 /// Whether people of this skeleton can be written as OpenPose's JSON.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,12 @@ const MAX_BEGINNING: u64 = 1 << 20;
 /// What they take of the skeletons that the engines speak, and more.
 const USUAL_BEGINNING: u64 = 1 << 16;
 
+/// The most that the numbers of a file of version 0.0 take once all its frames have as many people as its fullest, in
+/// bytes, where few of its frames have any: 65,535 frames of two people with 137 points have less.
+const MAX_FILLED: u64 = 1 << 28;
+/// How many times its own length a file of version 0.0 may come to then.
+const MAX_FILLED_SHARE: u64 = 32;
+
 /// What comes before the numbers.
 struct Counts {
     header: Header,
@@ -61,6 +67,12 @@ impl Counts {
         let dimensions = header.skeleton.dimensions() as u64;
         if points == 0 {
             return Err(PoseError::NoPoints);
+        }
+        if header.is_v0_0() {
+            let fps = f32::from(bytes.u16("the frame rate")?);
+            let frames = u64::from(bytes.u16("the number of frames")?);
+            // Each frame has its own.
+            return Ok(Self { header, fps, frames, people: 0 });
         }
         let v0_1 = header.is_v0_1();
         let fps = match v0_1 {
@@ -87,15 +99,24 @@ impl Counts {
 }
 
 impl Pose {
-    /// Reads version 0.1 or 0.2.
+    /// Reads version 0.0, 0.1 or 0.2.
     ///
-    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`.
+    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`. Version 0.0
+    /// has only the people of each frame, whose places in the others are filled with zeros: to 256 MiB at most, or 32
+    /// times the file.
+    ///
+    /// People of version 0.0 are in the order of the file. (The Python package reads only the first of each frame; the
+    /// first row here is what it reads.)
     ///
     /// # Errors
     /// The bytes are no `.pose` file, or a damaged one.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
+        let length = bytes.len() as u64;
         let mut bytes = Bytes::new(bytes);
         let Counts { header, fps, frames, people } = Counts::read(&mut bytes, 0)?;
+        if header.is_v0_0() {
+            return Self::read_v0_0(header, fps, frames as usize, bytes, length);
+        }
         let points = header.skeleton.points() as u64;
         let dimensions = header.skeleton.dimensions() as u64;
         let rows = frames.saturating_mul(people).saturating_mul(points);
@@ -114,12 +135,66 @@ impl Pose {
         Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
     }
 
+    /// The body of version 0.0: each frame with its own number of people.
+    fn read_v0_0(
+        header: Header,
+        fps: f32,
+        frames: usize,
+        mut bytes: Bytes<'_>,
+        length: u64,
+    ) -> Result<Self, PoseError> {
+        let (points, dimensions) = (header.skeleton.points(), header.skeleton.dimensions());
+        let person_bytes = v0_0_person_bytes(&header);
+        // Once to learn how many people there are, and that all is there.
+        let body = bytes.clone();
+        let mut people = 0;
+        for _ in 0..frames {
+            let count = bytes.u16(PEOPLE_OF_FRAME)?;
+            bytes.take(u64::from(count).saturating_mul(person_bytes), "a frame")?;
+            people = people.max(usize::from(count));
+        }
+        if bytes.left() > 0 {
+            return Err(PoseError::Trailing { bytes: bytes.left() });
+        }
+        let rows = (frames as u64 * people as u64).saturating_mul(points as u64);
+        let value = rows.saturating_mul((dimensions as u64 + 1) * 4);
+        let limit = MAX_FILLED.max(length.saturating_mul(MAX_FILLED_SHARE));
+        if value > limit {
+            let what = "the size in bytes of all frames with as many people as the fullest";
+            return Err(PoseError::TooLarge { what, value, limit });
+        }
+        let (mut coordinates, mut confidences) =
+            (vec![0.0; rows as usize * dimensions], vec![0.0; rows as usize]);
+        let mut bytes = body;
+        for frame in 0..frames {
+            for person in 0..usize::from(bytes.u16(PEOPLE_OF_FRAME)?) {
+                bytes.u16("a person's identity")?;
+                let mut place = (frame * people + person) * points;
+                for component in &header.skeleton.components {
+                    let values = component.format.chars().count();
+                    for _ in &component.points {
+                        for axis in 0..values - 1 {
+                            coordinates[place * dimensions + axis] = bytes.f32("a coordinate")?;
+                        }
+                        confidences[place] = bytes.f32("a confidence")?;
+                        place += 1;
+                    }
+                }
+            }
+        }
+        Ok(Self { header, fps, frames, people, coordinates, confidences })
+    }
+
     /// Whether a file is a complete `.pose` file: its beginning can be read, and all it announces is there. Gives the
     /// number of frames.
     ///
     /// # Errors
     /// It cannot be read, is no `.pose` file, or is not complete.
     pub fn check_file(path: &Path) -> Result<u64, PoseError> {
+        Self::check(path).map_err(|error| error.in_file(path))
+    }
+
+    fn check(path: &Path) -> Result<u64, PoseError> {
         // Nearly always enough, and quick for many thousand files.
         match Self::check_beginning(path, USUAL_BEGINNING) {
             Err(PoseError::Truncated { .. }) => Self::check_beginning(path, MAX_BEGINNING),
@@ -150,6 +225,9 @@ impl Pose {
         let behind = length.saturating_sub(beginning.len() as u64);
         let mut bytes = Bytes::new(&beginning);
         let Counts { header, frames, people, .. } = Counts::read(&mut bytes, behind)?;
+        if header.is_v0_0() {
+            return check_v0_0(path, bytes.offset(), v0_0_person_bytes(&header), frames, length);
+        }
         let point_bytes = (header.skeleton.dimensions() as u64 + 1) * 4;
         let needed =
             frames.saturating_mul(people).saturating_mul(header.skeleton.points() as u64 * point_bytes);
@@ -167,21 +245,30 @@ impl Pose {
     /// Reads a file. One that is not as long as its beginning announces is refused before the rest of it is read.
     ///
     /// # Errors
-    /// It cannot be read, or is no `.pose` file.
+    /// It cannot be read, or is not a `.pose` file; the error names it.
     pub fn read_file(path: &Path) -> Result<Self, PoseError> {
         let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
         // A pipe can be read only once, and ends where its writer says.
         if fs::metadata(path).map_err(failed)?.is_file() {
             Self::check_file(path)?;
         }
+        Self::read_from(fs::File::open(path).map_err(failed)?, path)
+    }
+
+    /// Reads all that comes from `input`, which errors call `name`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a `.pose` file.
+    pub fn read_from(input: impl Read, name: &Path) -> Result<Self, PoseError> {
         let mut bytes = Vec::new();
-        let file = fs::File::open(path).map_err(failed)?;
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let failed = |source| PoseError::Io { what: "read", path: name.to_owned(), source };
+        input.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_FILE {
             let value = bytes.len() as u64;
-            return Err(PoseError::TooLarge { what: "the file's length in bytes", value, limit: MAX_FILE });
+            let error = PoseError::TooLarge { what: "the file's length in bytes", value, limit: MAX_FILE };
+            return Err(error.in_file(name));
         }
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&bytes).map_err(|error| error.in_file(name))
     }
 
     /// Puts frames together; frames with fewer people than others are filled up with zeros.
@@ -282,6 +369,54 @@ impl Pose {
         frame.confidences_mut().copy_from_slice(&self.confidences[index * size..][..size]);
         let size = size * dimensions;
         frame.coordinates_mut().copy_from_slice(&self.coordinates[index * size..][..size]);
+    }
+}
+
+const PEOPLE_OF_FRAME: &str = "the number of people of a frame";
+
+/// What a person takes in version 0.0: identity, and the values of every point by its component's own format.
+fn v0_0_person_bytes(header: &Header) -> u64 {
+    let values = |component: &super::Component| component.format.chars().count() * component.points.len();
+    2 + 4 * header.skeleton.components.iter().map(values).sum::<usize>() as u64
+}
+
+/// Whether the frames of a file of version 0.0, the first of which is at byte `offset`, end where the file does. Reads
+/// only the number of people of each. Gives the number of frames.
+fn check_v0_0(
+    path: &Path,
+    offset: usize,
+    person_bytes: u64,
+    frames: u64,
+    length: u64,
+) -> Result<u64, PoseError> {
+    let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let mut file = BufReader::new(fs::File::open(path).map_err(failed)?);
+    file.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
+    let mut offset = offset as u64;
+    let cut = |what, offset: u64, needed| PoseError::Truncated {
+        what,
+        offset: offset as usize,
+        needed,
+        available: length.saturating_sub(offset) as usize,
+    };
+    for _ in 0..frames {
+        if length < offset + 2 {
+            return Err(cut(PEOPLE_OF_FRAME, offset, 2));
+        }
+        let mut people = [0; 2];
+        file.read_exact(&mut people).map_err(failed)?;
+        offset += 2;
+        let needed = u64::from(u16::from_le_bytes(people)).saturating_mul(person_bytes);
+        if length - offset < needed {
+            return Err(cut("a frame", offset, needed));
+        }
+        // At most the length of a file, which fits.
+        file.seek_relative(needed as i64).map_err(failed)?;
+        offset += needed;
+    }
+    match length - offset {
+        0 => Ok(frames),
+        bytes => Err(PoseError::Trailing { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) }),
     }
 }
 

@@ -63,8 +63,17 @@ impl PoseWriter {
         fps: f32,
         overwrite: bool,
     ) -> Result<Self, PoseError> {
+        Self::create_with(path, &Header::new(skeleton, width, height)?, fps, overwrite)
+    }
+
+    /// The same with a header that is there already, of which all is kept but the version.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with(path: &Path, header: &Header, fps: f32, overwrite: bool) -> Result<Self, PoseError> {
         check_free(path, overwrite)?;
-        let header = Header::new(skeleton, width, height)?.to_bytes()?;
+        let skeleton = &header.skeleton;
+        let header = header.to_bytes()?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
             _ => PathBuf::from("."),
@@ -88,6 +97,11 @@ impl PoseWriter {
             frames: 0,
             people: 0,
         })
+    }
+
+    /// Gives the file rows for at least so many people, whoever is in the frames.
+    pub fn reserve_people(&mut self, people: usize) {
+        self.people = self.people.max(people);
     }
 
     /// Number of frames written so far.

@@ -108,13 +108,63 @@ fn reading_is_safe() {
         .unwrap();
 }
 
+/// Version 0.0: a file with so many people in each frame.
+fn first_version(skeleton: &Skeleton, people: &[u16]) -> Vec<u8> {
+    let mut bytes = Pose::from_frames(skeleton, 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
+    bytes.truncate(bytes.len() - 10);
+    bytes[..4].fill(0);
+    bytes.extend(25_u16.to_le_bytes());
+    bytes.extend((people.len() as u16).to_le_bytes());
+    for &count in people {
+        bytes.extend(count.to_le_bytes());
+        for person in 0..count {
+            bytes.extend(person.to_le_bytes());
+            let values = skeleton.components.iter().map(|part| part.points.len() * part.format.len()).sum();
+            bytes.extend((0..values).flat_map(|value| (value as f32).to_le_bytes()));
+        }
+    }
+    bytes
+}
+
+#[test]
+fn the_first_version_is_safe_to_read() {
+    let _alone = ALONE.lock();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    let whole = first_version(openpose_137(), &[1, 0, 2, 1]);
+    assert!(read(&whole).is_some());
+    let change = (0..whole.len(), any::<u8>(), 0..=whole.len());
+    runner
+        .run(&change, |(place, value, length)| {
+            let mut bytes = whole.clone();
+            bytes[place] = value;
+            bytes.truncate(length);
+            read(&bytes);
+            Ok(())
+        })
+        .unwrap();
+    // Every frame without anybody takes two bytes, and one with a crowd would make them all as large.
+    let part = |name: &str| name.to_owned();
+    let component =
+        Component { name: part("a"), format: part("C"), points: vec![part("p")], ..Component::default() };
+    let crowd =
+        first_version(&Skeleton { components: vec![component] }, &[&[65_000_u16][..], &[0; 65_000]].concat());
+    MOST.store(0, Ordering::Relaxed);
+    let error = Pose::from_bytes(&crowd).unwrap_err().to_string();
+    assert!(error.contains("as many people as the fullest is 16900260000"), "{error}");
+    let length = crowd.len();
+    assert!(
+        MOST.load(Ordering::Relaxed) < NOW.load(Ordering::Relaxed) + length,
+        "nothing is allocated before"
+    );
+}
+
 /// What fuzzing starts from: each reaches the numbers.
 #[test]
 fn the_seeds_of_the_fuzzer_are_whole_files() {
     let _alone = ALONE.lock();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/pose_reader");
     let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(seeds.len(), 6);
+    assert_eq!(seeds.len(), 8);
     for seed in seeds {
         let bytes = fs::read(&seed).unwrap();
         assert!(read(&bytes).is_some(), "{}: {:?}", seed.display(), Pose::from_bytes(&bytes));
@@ -132,7 +182,8 @@ fn each_damage_has_its_sentence() {
         file[place..place + bytes.len()].copy_from_slice(bytes);
         message(&file)
     };
-    assert!(message(b"").contains("the version needs 4 bytes at byte 0, 0 are left"));
+    assert!(message(b"").contains("this is not a .pose file: it is empty"));
+    assert!(message(&whole[..3]).contains("the version needs 4 bytes at byte 0, 3 are left"));
     assert!(message(&whole[..whole.len() - 1]).contains("the body needs"));
     assert!(message(&[&whole[..], b"!"].concat()).contains("1 bytes follow the last frame"));
     assert!(changed(0, &7.5_f32.to_le_bytes()).contains("version 7.5"));

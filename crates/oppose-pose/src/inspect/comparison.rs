@@ -1,11 +1,13 @@
 //! How far two `.pose` files of one video are apart.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use serde::Serialize;
 
 use super::motion::{moved, ranges_in_pixels, shoulder_width, shoulders};
 use super::shares::{median, quantile, share};
 use crate::people::distance::{Points, Sighting, distance, same_people};
-use crate::{FramePose, Pose, Skeleton};
+use crate::{Component, FramePose, Pose, Skeleton};
 
 /// Seconds by which one file may begin later than the other.
 const LONGEST_OFFSET: f32 = 2.0;
@@ -22,9 +24,10 @@ const CLEARLY_NEARER: f32 = 0.9;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
-    /// They speak of different points.
+    /// They have no point in common.
     #[error(
-        "the first file has the components {first}, the second {second}: only files of the same points can be compared"
+        "the first file has the components {first}, the second {second}: no point has the same name in a component of \
+         the same name, and only files of the same points can be compared"
     )]
     Skeletons {
         /// Components and points of the first.
@@ -60,10 +63,21 @@ pub struct Comparison {
     pub people_in_both: usize,
     /// People that only one of the files has, over all frames.
     pub people_in_one: [usize; 2],
-    /// The parts of the skeleton that are in pixels.
+    /// The parts of the skeleton that are in pixels and in both files.
     pub components: Vec<ComponentComparison>,
+    /// What is in pixels and in one of the files only, and so was not compared.
+    pub not_shared: [Vec<PartCount>; 2],
     #[serde(skip)]
     distances: Vec<Vec<f32>>,
+}
+
+/// A component and how many points of it are meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartCount {
+    /// Its name.
+    pub name: String,
+    /// Number of points.
+    pub points: usize,
 }
 
 /// A component of two files.
@@ -92,34 +106,39 @@ impl Comparison {
 }
 
 /// Compares two files. People of a frame are paired nearest first; who is farther than half their own size from
-/// everybody is in one file only.
+/// everybody is in one file only. Of different skeletons the points are compared that have the same name in a component
+/// of the same name.
 ///
 /// # Errors
-/// They have different skeletons or sizes.
+/// They have no point in common, or different sizes.
 pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> {
-    let skeleton = &first.header.skeleton;
-    let parts = |skeleton: &Skeleton| -> String {
-        let names = skeleton.components.iter().map(|part| format!("{} ({})", part.name, part.points.len()));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let (ours, theirs) = (parts(skeleton), parts(&second.header.skeleton));
-    if ours != theirs {
-        return Err(CompareError::Skeletons { first: ours, second: theirs });
+    let shared = Shared::of(&first.header.skeleton, &second.header.skeleton);
+    if shared.skeleton.points() == 0 {
+        let parts = |skeleton: &Skeleton| -> String {
+            let names =
+                skeleton.components.iter().map(|part| format!("{} ({})", part.name, part.points.len()));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let (first, second) = (parts(&first.header.skeleton), parts(&second.header.skeleton));
+        return Err(CompareError::Skeletons { first, second });
     }
     let size = |pose: &Pose| (pose.header.width, pose.header.height);
     if size(first) != size(second) {
         return Err(CompareError::Sizes { first: size(first), second: size(second) });
     }
-    let offset = offset(first, second);
-    let mut tally = Tally::new(skeleton);
+    let files =
+        [File { pose: first, points: &shared.points[0] }, File { pose: second, points: &shared.points[1] }];
+    let offset = offset(&files, &shared.skeleton);
+    let mut tally = Tally::new(&shared.skeleton);
     let mut compared_frames = 0;
     for (a, b) in shared_frames(first, second, offset) {
-        tally.add(&people(first, a), &people(second, b));
+        tally.add(&files[0].people(a), &files[1].people(b));
         compared_frames += 1;
     }
     let shoulder = median(&mut tally.widths).filter(|&width| width > 0.0);
-    let names = skeleton.components.iter().filter(|component| component.is_in_pixels());
-    let parts = names.zip(tally.in_one).zip(&mut tally.distances).map(|((component, in_one), distances)| {
+    let components = &shared.skeleton.components;
+    let parts = components.iter().zip(tally.in_one).zip(&mut tally.distances);
+    let parts = parts.map(|((component, in_one), distances)| {
         let pixels = spread(distances);
         ComponentComparison {
             name: component.name.clone(),
@@ -137,8 +156,71 @@ pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> 
         people_in_both: tally.people_in_both,
         people_in_one: tally.people_in_one,
         components: parts.collect(),
+        not_shared: shared.others,
         distances: tally.distances,
     })
+}
+
+/// What two skeletons have in common, of what is in pixels.
+struct Shared {
+    /// The shared points, in the order of the first.
+    skeleton: Skeleton,
+    /// For each file, where they are among a person's points in pixels.
+    points: [Vec<usize>; 2],
+    /// What is in one of them only.
+    others: [Vec<PartCount>; 2],
+}
+
+impl Shared {
+    /// Names that occur more than once are paired in their order.
+    fn of(first: &Skeleton, second: &Skeleton) -> Self {
+        let mut theirs: HashMap<(&str, &str), VecDeque<usize>> = HashMap::new();
+        for (place, name) in points_in_pixels(second).enumerate() {
+            theirs.entry(name).or_default().push_back(place);
+        }
+        let mut shared =
+            Self { skeleton: Skeleton::default(), points: Default::default(), others: Default::default() };
+        let mut place = 0;
+        for component in first.components.iter().filter(|component| component.is_in_pixels()) {
+            let mut points = Vec::new();
+            for point in &component.points {
+                let other = theirs.get_mut(&(component.name.as_str(), point.as_str()));
+                if let Some(other) = other.and_then(VecDeque::pop_front) {
+                    shared.points[0].push(place);
+                    shared.points[1].push(other);
+                    points.push(point.clone());
+                }
+                place += 1;
+            }
+            if points.len() < component.points.len() {
+                let points = component.points.len() - points.len();
+                shared.others[0].push(PartCount { name: component.name.clone(), points });
+            }
+            if !points.is_empty() {
+                shared.skeleton.components.push(Component {
+                    name: component.name.clone(),
+                    format: component.format.clone(),
+                    points,
+                    ..Component::default()
+                });
+            }
+        }
+        let taken: HashSet<usize> = shared.points[1].iter().copied().collect();
+        for (_, (name, _)) in points_in_pixels(second).enumerate().filter(|(place, _)| !taken.contains(place))
+        {
+            match shared.others[1].last_mut() {
+                Some(part) if part.name == name => part.points += 1,
+                _ => shared.others[1].push(PartCount { name: name.to_owned(), points: 1 }),
+            }
+        }
+        shared
+    }
+}
+
+/// Component and name of each point in pixels, in the order of the file.
+fn points_in_pixels(skeleton: &Skeleton) -> impl Iterator<Item = (&str, &str)> {
+    let components = skeleton.components.iter().filter(|component| component.is_in_pixels());
+    components.flat_map(|part| part.points.iter().map(|point| (part.name.as_str(), point.as_str())))
 }
 
 /// What 50, 90, 99 and 100 of 100 stay below.
@@ -147,10 +229,25 @@ fn spread(distances: &mut [f32]) -> Option<[f32; 4]> {
     Some([at(0.5)?, at(0.9)?, at(0.99)?, at(1.0)?])
 }
 
-fn people(pose: &Pose, frame: usize) -> Vec<Sighting> {
-    let mut people = FramePose::default();
-    pose.copy_frame(frame, &mut people);
-    Sighting::all(&people, &pose.header.skeleton)
+/// One of the files that are compared.
+struct File<'a> {
+    pose: &'a Pose,
+    /// Which of a person's points in pixels are compared.
+    points: &'a [usize],
+}
+
+impl File<'_> {
+    /// The people of a frame of whom a point to be compared was found, with these points only.
+    fn people(&self, frame: usize) -> Vec<Sighting> {
+        let mut people = FramePose::default();
+        self.pose.copy_frame(frame, &mut people);
+        let mut people = Sighting::all(&people, &self.pose.header.skeleton);
+        for person in &mut people {
+            person.points = self.points.iter().map(|&point| person.points[point]).collect();
+        }
+        people.retain(|person| person.points.iter().any(Option::is_some));
+        people
+    }
 }
 
 /// Pairs of frames that show the same instant.
@@ -215,13 +312,14 @@ impl Tally {
 }
 
 /// By how many frames the second file is late: looked for on the bodies alone, which every frame has.
-fn offset(first: &Pose, second: &Pose) -> i64 {
-    let body = ranges_in_pixels(&first.header.skeleton).into_iter().flatten().next().unwrap_or(0..0);
-    let bodies = |pose: &Pose| -> Vec<Vec<Points>> {
+fn offset(files: &[File<'_>; 2], shared: &Skeleton) -> i64 {
+    let [first, second] = files.each_ref().map(|file| file.pose);
+    let body = ranges_in_pixels(shared).into_iter().flatten().next().unwrap_or(0..0);
+    let bodies = |file: &File<'_>| -> Vec<Vec<Points>> {
         let of = |person: Sighting| person.points[body.clone()].to_vec();
-        (0..pose.frames()).map(|frame| people(pose, frame).into_iter().map(of).collect()).collect()
+        (0..file.pose.frames()).map(|frame| file.people(frame).into_iter().map(of).collect()).collect()
     };
-    let (ours, theirs) = (bodies(first), bodies(second));
+    let [ours, theirs] = files.each_ref().map(bodies);
     let most = (first.fps.clamp(1.0, 120.0) * LONGEST_OFFSET).ceil() as i64;
     let apart = |offset: i64| -> Option<f32> {
         let frames: Vec<_> = shared_frames(first, second, offset).collect();
@@ -289,6 +387,96 @@ mod tests {
         let [median, .., most] = comparison.components[0].pixels.unwrap();
         assert!((0.499..0.501).contains(&median) && most < 0.501, "{median} {most}");
         assert_eq!((comparison.within(0.4), comparison.within(0.6)), (0.0, 1.0));
+    }
+
+    /// A file with only some of another's points, and perhaps others.
+    fn with_points(pose: &Pose, keep: impl Fn(&str, usize) -> bool, more: &[&str]) -> Pose {
+        let mut skeleton = Skeleton::default();
+        let mut places = Vec::new();
+        let mut place = 0;
+        for component in &pose.header.skeleton.components {
+            let mut kept = Component { points: Vec::new(), limbs: Vec::new(), ..component.clone() };
+            for (index, point) in component.points.iter().enumerate() {
+                if keep(&component.name, index) {
+                    kept.points.push(point.clone());
+                    places.push(Some(place));
+                }
+                place += 1;
+            }
+            if !kept.points.is_empty() {
+                skeleton.components.push(kept);
+            }
+        }
+        for name in more {
+            let points = vec!["A".to_owned(), "B".to_owned()];
+            let (name, format) = ((*name).to_owned(), "XYC".to_owned());
+            skeleton.components.push(Component { name, format, points, ..Component::default() });
+            places.extend([None; 2]);
+        }
+        let mut whole = FramePose::default();
+        let frames: Vec<FramePose> = (0..pose.frames())
+            .map(|index| {
+                pose.copy_frame(index, &mut whole);
+                let mut frame = FramePose::new(1, places.len(), 2);
+                for (point, place) in places.iter().enumerate() {
+                    let at: &[f32] =
+                        place.map_or(&[7.0, 7.0], |place| &whole.coordinates()[2 * place..][..2]);
+                    frame.coordinates_mut()[2 * point..][..2].copy_from_slice(at);
+                    frame.confidences_mut()[point] = 1.0;
+                }
+                frame
+            })
+            .collect();
+        Pose::from_frames(&skeleton, 640, 480, 25.0, &frames).unwrap()
+    }
+
+    #[test]
+    fn of_different_skeletons_the_shared_points_are_compared() {
+        let whole = clip(0, 40, 0.0);
+        // Without the face and the legs, and with something of its own.
+        let other = with_points(
+            &whole,
+            |name, index| name != "face_keypoints_2d" && !(name == "pose_keypoints_2d" && index > 8),
+            &["extra"],
+        );
+        let comparison = compare(&whole, &other).unwrap();
+        let names: Vec<&str> = comparison.components.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d"]);
+        let in_both: Vec<usize> = comparison.components.iter().map(|part| part.in_both).collect();
+        assert_eq!(in_both, [40 * 9, 40 * 21, 40 * 21]);
+        assert!(comparison.components.iter().all(|part| part.in_one == [0, 0]));
+        let part = |name: &str, points| PartCount { name: name.into(), points };
+        let missing = vec![part("pose_keypoints_2d", 16), part("face_keypoints_2d", 70)];
+        assert_eq!(comparison.not_shared, [missing.clone(), vec![part("extra", 2)]]);
+        assert_eq!((comparison.within(0.0), comparison.people_in_one), (1.0, [0, 0]));
+        // The other way round it is the same.
+        let back = compare(&other, &whole).unwrap();
+        assert_eq!((back.not_shared[1].clone(), back.within(0.0)), (missing, 1.0));
+        // The offset is found with what is shared.
+        let late =
+            compare(&clip(0, 60, 0.0), &with_points(&clip(7, 60, 0.0), |name, _| name.contains("hand"), &[]));
+        assert_eq!(late.unwrap().offset, -7);
+    }
+
+    #[test]
+    fn points_are_paired_by_name_and_not_by_place() {
+        let whole = clip(0, 5, 0.0);
+        let mut turned = with_points(&whole, |name, index| name == "pose_keypoints_2d" && index < 3, &[]);
+        turned.header.skeleton.components[0].points.reverse();
+        let comparison = compare(&whole, &turned).unwrap();
+        // Nose and RShoulder have changed places, 20 pixels apart; Neck is where it was.
+        assert_eq!(comparison.components[0].pixels, Some([20.0, 20.0, 20.0, 20.0]));
+        assert_eq!(comparison.within(1.0), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn nothing_in_common_is_an_error() {
+        let holistic = Pose::from_frames(crate::pose::holistic_576(), 640, 480, 25.0, &[]).unwrap();
+        let error = compare(&clip(0, 1, 0.0), &holistic).unwrap_err().to_string();
+        assert!(
+            error.contains("no point has the same name") && error.contains("POSE_LANDMARKS (33)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! How good a `.pose` file is, without its video: what was found, how sure the estimator was, how steady it is.
 //!
-//! [`inspect`] measures one file, [`compare`] two of the same video, [`Timeline`] draws one over time.
+//! [`inspect`] measures one file, [`compare`] two of the same video, [`Timeline`] draws one over time; [`normalized`] says
+//! whether coordinates are pixels at all.
 
 mod comparison;
 mod motion;
 mod shares;
 #[cfg(feature = "timeline")]
 mod timeline;
+mod units;
 
 use serde::Serialize;
 
-pub use comparison::{CompareError, Comparison, ComponentComparison, compare};
+pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare};
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TimelineError};
+pub use units::{Normalized, normalized};
 
 use crate::people::distance::Sighting;
 use crate::{FramePose, Pose, Skeleton};
@@ -42,6 +45,8 @@ pub struct Inspection {
     pub frames_with_people: f64,
     /// The parts of the skeleton in the order of the file.
     pub components: Vec<ComponentInspection>,
+    /// Frames into which at least one component jumped: see [`ComponentInspection::jumps`].
+    pub jumps: usize,
     /// Frames in which somebody stands in another row than in the frame before.
     pub swaps: usize,
     /// What is wrong with the file as one number, to sort by: the shares of frames without body, without face, without
@@ -127,6 +132,7 @@ pub fn inspect(pose: &Pose) -> Inspection {
         people: pose.people(),
         frames_with_people: share(frames_with_people, frames),
         components,
+        jumps: moved.frames_with_jump,
         swaps: moved.swaps,
         faults,
     }

@@ -1,0 +1,599 @@
+//! Options as OpenPose's own program and pose-format's scripts spell them.
+//!
+//! Whoever comes from there types what has always worked. Before the parser sees the arguments, such options become ours
+//! where they mean the same, vanish where they ask for what is done anyway, and are answered with a sentence where there
+//! is no such thing here. The parser itself would only find the option of ours that is spelled most like it.
+//!
+//! Spellings are those of OpenPose's parser, gflags: one dash or two, `=` or a space before the value, `no` before the
+//! name of a switch; dashes count as underscores. An option that the parser knows is never touched, but for the few
+//! [`OWN`] ones that have a value more.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::Command;
+
+use super::{engine_process, workers};
+
+/// What an option stands for here.
+enum Meaning {
+    /// Its value is a video or a folder to work on.
+    Input,
+    /// A switch that is our switch of this name.
+    Switch(&'static str),
+    /// A switch that is on here; when it is off, our switch of this name.
+    On(&'static str),
+    /// Changes nothing about the keypoints: a value or none, both are left out.
+    Nothing(Takes),
+    /// One of these values is what is done anyway; for others there is a sentence.
+    Only(&'static [&'static str], &'static str),
+    /// A switch that nothing corresponds to, unless it is off.
+    No(&'static str),
+    /// pose-format's estimator.
+    Format,
+    /// pose-format's settings of MediaPipe.
+    Config,
+    /// Workers, of which pose-format's 0 means as many as processors: what happens without the option.
+    Workers,
+    /// A device, which others call gpu.
+    Device,
+    /// How many GPUs, and the first of them.
+    GpuCount,
+    FirstGpu,
+}
+
+/// Whether something follows a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Value,
+    Nothing,
+}
+
+impl Meaning {
+    fn takes(&self) -> Takes {
+        match self {
+            Self::Nothing(takes) => *takes,
+            Self::Switch(_) | Self::On(_) | Self::No(_) => Takes::Nothing,
+            _ => Takes::Value,
+        }
+    }
+}
+
+/// Options of ours whose values others spell otherwise.
+const OWN: &[&str] = &["workers", "device"];
+
+const CUT: &str =
+    "every frame is worked on; cut the video first (ffmpeg -ss … -t …), or cut the .pose file afterwards";
+const VIEWS: &str = "there are no points in space from several cameras here";
+const CAMERA: &str = "there are no cameras here; record to a file, or pipe: `ffmpeg … -f matroska - | oppose-native - -o \
+                      NAME.pose`";
+const HEAT: &str = "heat maps are not written; a .pose file holds the keypoints and their confidences";
+const KEYPOINTS: &str = "the keypoints are in the .pose file; `oppose-native convert {name}.pose -o FOLDER` makes \
+                         OpenPose's JSON of them, `-o FILE.csv` a table";
+const DRAW: &str = "`oppose-native {video} --render` draws the people over the video, as {name}.pose.mp4";
+const MODELS: &str = "--model-folder names the folder with OpenPose's models, as OpenPose itself lays it out";
+const TRACK: &str = "--track keeps each person in the same row through a video";
+const NEWER: &str =
+    "this is of OpenPose 1.6 or later; frames are scaled as OpenPose 1.5.1 does, by --net-resolution";
+
+/// Names, with underscores and in lower case, and what they mean. Of a value that is empty, all of OpenPose's options
+/// mean what they mean without it.
+#[rustfmt::skip]
+const TABLE: &[(&[&str], Meaning)] = &[
+    // Input.
+    (&["video", "image_dir", "i", "input", "d", "directory"], Meaning::Input),
+    (&["camera"], Meaning::Only(&["-1"], CAMERA)),
+    (&["ip_camera", "flir_camera_index"], Meaning::Only(&["-1"], CAMERA)),
+    (&["camera_resolution", "camera_fps"], Meaning::Nothing(Takes::Value)),
+    (&["flir_camera"], Meaning::No(CAMERA)),
+    (&["camera_parameter_path", "camera_parameter_folder"], Meaning::Nothing(Takes::Value)),
+    (&["frame_keep_distortion"], Meaning::Nothing(Takes::Nothing)),
+    (&["frame_undistort"], Meaning::No("lenses are not corrected; undistort the video first")),
+    (&["frame_first"], Meaning::Only(&["0"], CUT)),
+    (&["frame_last"], Meaning::Only(&["-1"], CUT)),
+    (&["frame_step"], Meaning::Only(&["1"], "every frame is worked on, so that the .pose file has as many as the video")),
+    (&["frame_rotate"], Meaning::Only(&["0", "0.0"],
+        "--rotate 90, 180 or 270 turns the frames clockwise; without it they are turned as the video says")),
+    (&["frame_flip"], Meaning::No("frames are not mirrored; mirror the video first (ffmpeg -vf hflip)")),
+    (&["frames_repeat"], Meaning::No("a video is worked on once")),
+    (&["process_real_time"], Meaning::No("every frame is worked on, however long it takes; none is left out")),
+    (&["fps_max"], Meaning::Only(&["-1", "-1.0"],
+        "there is no limit on the speed, and the result would not change; --fps sets the frame rate of pictures")),
+    (&["video_suffixes"], Meaning::Only(&[],
+        "a folder's videos are all worked on, whatever their suffix; to choose, list them: \
+         `find FOLDER -name '*.mp4' | oppose-native --list - -o poses/`")),
+    // Estimators.
+    (&["format", "f", "type"], Meaning::Format),
+    (&["additional_config"], Meaning::Config),
+    (&["model_pose"], Meaning::Only(&["BODY_25"], "only OpenPose's model BODY_25 is here; leave the option out")),
+    (&["prototxt_path", "caffemodel_path"], Meaning::Only(&[], MODELS)),
+    (&["upsampling_ratio"], Meaning::Only(&["0", "0.0"], "heat maps have the size OpenPose gives them by default")),
+    (&["net_resolution_dynamic"], Meaning::Only(&["0", "-1"], NEWER)),
+    (&["body"], Meaning::Only(&["1"], "bodies are always looked for, and faces and hands around them")),
+    (&["face"], Meaning::On("no-face")),
+    (&["hand"], Meaning::On("no-hand")),
+    (&["face_detector", "hand_detector"], Meaning::Only(&["0"], "faces and hands are looked for around bodies")),
+    (&["hand_tracking"], Meaning::No("hands are looked for in each frame anew")),
+    (&["tracking"], Meaning::Only(&["-1"], TRACK)),
+    (&["identification"], Meaning::No(TRACK)),
+    (&["ik_threads"], Meaning::Only(&["0"], VIEWS)),
+    (&["3d"], Meaning::No(VIEWS)),
+    (&["3d_views", "3d_min_views"], Meaning::Only(&["1", "-1"], VIEWS)),
+    (&["part_candidates"], Meaning::No("candidates that belong to nobody are not kept; a .pose file holds people")),
+    (&["heatmaps_add_parts", "heatmaps_add_bkg", "heatmaps_add_pafs"], Meaning::No(HEAT)),
+    (&["heatmaps_scale"], Meaning::Nothing(Takes::Value)),
+    (&["num_gpu"], Meaning::GpuCount),
+    (&["num_gpu_start"], Meaning::FirstGpu),
+    (&["device"], Meaning::Device),
+    (&["workers", "num_workers"], Meaning::Workers),
+    // Output.
+    (&["keep_video_suffixes"], Meaning::Switch("keep-suffix")),
+    (&["write_json", "write_keypoint_json"], Meaning::Only(&[],
+        "a .pose file is written: `oppose-native {video} -o {name}.pose`, and then \
+         `oppose-native convert {name}.pose -o {value}` makes OpenPose's JSON of it")),
+    (&["write_keypoint", "write_bvh"], Meaning::Only(&[], KEYPOINTS)),
+    (&["write_coco_json", "write_coco_foot_json"], Meaning::Only(&[], KEYPOINTS)),
+    (&["write_coco_json_variants", "write_coco_json_variant", "write_keypoint_format"], Meaning::Nothing(Takes::Value)),
+    (&["write_heatmaps"], Meaning::Only(&[], HEAT)),
+    (&["write_heatmaps_format", "write_images_format", "write_video_fps"], Meaning::Nothing(Takes::Value)),
+    (&["write_video"], Meaning::Only(&[],
+        "the people are drawn afterwards: `oppose-native render {video} {name}.pose -o {value}`, or at once, as \
+         {name}.pose.mp4, with --render")),
+    (&["write_images"], Meaning::Only(&[],
+        "the people are drawn afterwards: `oppose-native render {video} {name}.pose -o {value}` writes a folder of PNG \
+         pictures")),
+    (&["write_video_with_audio"], Meaning::Nothing(Takes::Nothing)),
+    (&["write_video_3d", "write_video_adam"], Meaning::Only(&[], VIEWS)),
+    (&["udp_host"], Meaning::Only(&[], "nothing is sent over the network")),
+    (&["udp_port"], Meaning::Nothing(Takes::Value)),
+    (&["slurm"], Meaning::No("`oppose-native slurm submit FOLDER OUTPUT` shares a folder out over a cluster; --jobs is \
+         the number of tasks")),
+    (&["chunks"], Meaning::Only(&[], "`oppose-native slurm submit FOLDER OUTPUT --chunks {value}` shares a folder out over a \
+         cluster")),
+    // What OpenPose shows.
+    (&["display"], Meaning::Only(&["0", "-1"], "there is no window; `oppose-native {video} --render` draws the people over \
+         the video, as {name}.pose.mp4")),
+    (&["render_pose", "face_render", "hand_render"], Meaning::Only(&["0", "-1"], DRAW)),
+    (&["disable_blending", "fullscreen", "no_gui_verbose", "no_display"], Meaning::Nothing(Takes::Nothing)),
+    (&["part_to_show", "alpha_pose", "alpha_heatmap", "face_alpha_pose", "face_alpha_heatmap", "hand_alpha_pose",
+       "hand_alpha_heatmap", "render_threshold", "face_render_threshold", "hand_render_threshold", "output_resolution", "resolution"],
+        Meaning::Nothing(Takes::Value)),
+    (&["logging_level", "cli_verbose", "profile_speed"], Meaning::Nothing(Takes::Value)),
+    (&["disable_multi_thread"], Meaning::Nothing(Takes::Nothing)),
+];
+
+/// What pose-format gives MediaPipe where nothing is said, and so what the engine does: a setting that says the same
+/// may be left out.
+const CONFIG: &[(&str, &[&str])] = &[
+    ("model_complexity", &["1"]),
+    ("smooth_landmarks", &["true", "1"]),
+    ("refine_face_landmarks", &["false", "0"]),
+    ("static_image_mode", &["false", "0"]),
+    ("enable_segmentation", &["false", "0"]),
+    ("smooth_segmentation", &["true", "1", "false", "0"]),
+    ("min_detection_confidence", &["0.5"]),
+    ("min_tracking_confidence", &["0.5"]),
+];
+
+/// The arguments, the program's name first, as the parser knows them; or what there is to say about those that it cannot
+/// be told, a sentence each.
+pub fn translate(
+    arguments: impl IntoIterator<Item = OsString>,
+    command: &Command,
+) -> Result<Vec<OsString>, Vec<String>> {
+    let mut arguments = arguments.into_iter();
+    let mut translated: Vec<OsString> = arguments.next().into_iter().collect();
+    let mut rest: Vec<OsString> = arguments.collect();
+    let subcommand = rest.first().and_then(|first| command.find_subcommand(first));
+    match subcommand.map(Command::get_name) {
+        None => {}
+        // Both are given the arguments of the process that started them.
+        Some(workers::NAME | engine_process::NAME) => translated.push(rest.remove(0)),
+        Some("slurm") => {
+            // Better here than in every task.
+            if let Some(at) = rest.iter().position(|argument| argument == "--") {
+                Translation::new(command).all(&rest[at + 1..])?;
+            }
+            translated.extend(rest);
+            return Ok(translated);
+        }
+        Some(_) => {
+            translated.extend(name_inputs(rest, subcommand));
+            return Ok(translated);
+        }
+    }
+    translated.extend(Translation::new(command).all(&rest)?);
+    Ok(translated)
+}
+
+/// `-i FILE`, as pose-format's `visualize_pose` and `pose_info` have it, is a file to work on; so is `--video FILE`,
+/// before the others.
+fn name_inputs(arguments: Vec<OsString>, command: Option<&Command>) -> Vec<OsString> {
+    let known = command.map(known_names).unwrap_or_default();
+    let mut inputs = Vec::new();
+    let mut others = Vec::new();
+    let mut arguments = arguments.into_iter();
+    others.extend(arguments.next());
+    while let Some(argument) = arguments.next() {
+        let name = argument.to_str().unwrap_or_default();
+        let is_input =
+            |names: &[&str]| names.contains(&name) && !known.contains_key(name.trim_start_matches('-'));
+        if is_input(&["--video", "-video"]) {
+            inputs.splice(0..0, arguments.next());
+        } else if is_input(&["-i", "--input"]) {
+            inputs.extend(arguments.next());
+        } else {
+            others.push(argument);
+        }
+    }
+    others.splice(1..1, inputs);
+    others
+}
+
+/// Names that a command's parser knows, long and short, without dashes, and what follows them.
+fn known_names(command: &Command) -> HashMap<String, Takes> {
+    let mut known: HashMap<String, Takes> =
+        ["help", "version", "h", "V"].map(|name| (name.to_owned(), Takes::Nothing)).into();
+    for argument in command.get_arguments() {
+        let takes = if argument.get_action().takes_values() { Takes::Value } else { Takes::Nothing };
+        let long = argument.get_long().into_iter().chain(argument.get_all_aliases().into_iter().flatten());
+        let names = long.map(str::to_owned).chain(argument.get_short().map(String::from));
+        known.extend(names.map(|name| (name, takes)));
+    }
+    known
+}
+
+/// The arguments of the main job on their way to the parser.
+struct Translation {
+    known: HashMap<String, Takes>,
+    table: HashMap<&'static str, &'static Meaning>,
+    done: Vec<OsString>,
+    sentences: Vec<(String, &'static str, String)>,
+    inputs: Vec<OsString>,
+    gpus: Option<i64>,
+    first_gpu: Option<i64>,
+}
+
+/// An option as it was typed.
+struct Typed<'a> {
+    /// With its dashes, without its value.
+    whole: &'a str,
+    name: &'a str,
+    value: Option<&'a str>,
+    dashes: usize,
+}
+
+impl<'a> Typed<'a> {
+    fn of(argument: &'a OsStr) -> Option<Self> {
+        let text = argument.to_str()?;
+        let bare = text.strip_prefix('-')?;
+        let bare = bare.strip_prefix('-').unwrap_or(bare);
+        let (name, value) = bare.split_once('=').map_or((bare, None), |(name, value)| (name, Some(value)));
+        let dashes = text.len() - bare.len();
+        // `-1`, `-` and `--` are not options.
+        let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic()) || name.starts_with("3d");
+        is_name.then(|| Self { whole: &text[..dashes + name.len()], name, value, dashes })
+    }
+}
+
+impl Translation {
+    fn new(command: &Command) -> Self {
+        let table = TABLE.iter().flat_map(|(names, meaning)| names.iter().map(move |name| (*name, meaning)));
+        Self {
+            known: known_names(command),
+            table: table.collect(),
+            done: Vec::new(),
+            sentences: Vec::new(),
+            inputs: Vec::new(),
+            gpus: None,
+            first_gpu: None,
+        }
+    }
+
+    fn all(mut self, arguments: &[OsString]) -> Result<Vec<OsString>, Vec<String>> {
+        let mut arguments = arguments.iter().peekable();
+        while let Some(argument) = arguments.next() {
+            if argument == "--" {
+                self.done.push(argument.clone());
+                self.done.extend(arguments.cloned());
+                break;
+            }
+            let Some(typed) = Typed::of(argument) else {
+                self.inputs.push(argument.clone());
+                self.done.push(argument.clone());
+                continue;
+            };
+            let mut next = || arguments.next_if(|next| !is_option(next)).cloned();
+            if !self.one(&typed, &mut next) {
+                self.done.push(argument.clone());
+            }
+            // The value of an option of ours is not a video.
+            let is_ours = self
+                .done
+                .last()
+                .is_some_and(|last| last.to_string_lossy().trim_start_matches('-') == typed.name);
+            if is_ours && typed.value.is_none() && self.known.get(typed.name) == Some(&Takes::Value) {
+                self.done.extend(arguments.next_if(|next| !is_option(next)).cloned());
+            }
+        }
+        self.choose_gpus();
+        if self.sentences.is_empty() {
+            return Ok(self.done);
+        }
+        let video = self.inputs.first().cloned().unwrap_or_else(|| "VIDEO".into());
+        let name = Path::new(&video).file_stem().unwrap_or(OsStr::new("NAME")).to_string_lossy().into_owned();
+        let say = |(option, sentence, value): (String, &str, String)| {
+            let value = if value.is_empty() { "FOLDER".to_owned() } else { quoted(&value) };
+            let sentence = sentence.replace("{video}", &quoted(&video.to_string_lossy()));
+            let sentence = sentence.replace("{name}.pose", &quoted(&format!("{name}.pose")));
+            format!("{option}: {}", sentence.replace("{value}", &value).replace("{name}", &name))
+        };
+        Err(self.sentences.into_iter().map(say).collect())
+    }
+
+    /// Puts one option into our words; `false` where it is ours already, or nobody's.
+    fn one(&mut self, typed: &Typed<'_>, next: &mut dyn FnMut() -> Option<OsString>) -> bool {
+        let name = typed.name.replace('-', "_").to_lowercase();
+        let is_known = self.known.contains_key(typed.name);
+        let meaning = self.table.get(name.as_str()).copied();
+        match meaning {
+            Some(meaning) if !is_known || OWN.contains(&name.as_str()) && typed.dashes == 2 => {
+                self.apply(typed, meaning, true, next);
+                return true;
+            }
+            _ if is_known && typed.dashes == 2 || typed.name.len() == 1 => return false,
+            // -net_resolution, as gflags allows.
+            _ if is_known => {
+                let value = typed.value.map_or_else(String::new, |value| format!("={value}"));
+                self.done.push(format!("--{}{value}", typed.name).into());
+                return true;
+            }
+            _ => {}
+        }
+        // --nohand
+        let positive = name.strip_prefix("no").and_then(|name| self.table.get(name).copied());
+        match positive.filter(|meaning| meaning.takes() == Takes::Nothing && typed.value.is_none()) {
+            Some(meaning) => {
+                self.apply(typed, meaning, false, next);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        typed: &Typed<'_>,
+        meaning: &'static Meaning,
+        positive: bool,
+        next: &mut dyn FnMut() -> Option<OsString>,
+    ) {
+        let mut say = |sentence: &'static str, value: String| {
+            self.sentences.push((typed.whole.to_owned(), sentence, value));
+        };
+        if meaning.takes() == Takes::Nothing {
+            let is_on = match typed.value.map(str::to_lowercase).as_deref() {
+                None => positive,
+                Some("true" | "t" | "yes" | "y" | "1") => true,
+                Some("false" | "f" | "no" | "n" | "0") => false,
+                Some(_) => return say("expected true or false", String::new()),
+            };
+            match (meaning, is_on) {
+                (Meaning::Switch(ours), true) | (Meaning::On(ours), false) => {
+                    self.done.push(format!("--{ours}").into());
+                }
+                (Meaning::No(sentence), true) => say(sentence, String::new()),
+                _ => {}
+            }
+            return;
+        }
+        let Some(value) = typed.value.map(OsString::from).or_else(next) else {
+            return say("expected a value after it", String::new());
+        };
+        let text = value.to_string_lossy().into_owned();
+        match meaning {
+            Meaning::Input => {
+                self.inputs.push(value.clone());
+                self.done.push(value);
+            }
+            Meaning::Only(values, sentence) => {
+                if !text.is_empty() && !values.iter().any(|known| known.eq_ignore_ascii_case(&text)) {
+                    say(sentence, text);
+                }
+            }
+            Meaning::Format => match text.to_lowercase().as_str() {
+                "mediapipe" | "holistic" => self.own("engine", "holistic".into()),
+                "openpose" => self.own("engine", "native".into()),
+                _ => say("expected mediapipe or openpose; --engine chooses more exactly", text),
+            },
+            Meaning::Config => match other_setting(&text) {
+                None => {}
+                Some(_) => say(
+                    "MediaPipe runs with pose-format's default settings here, and no others can be chosen",
+                    text,
+                ),
+            },
+            Meaning::Workers if text == "0" => {}
+            Meaning::Workers => self.own("workers", value),
+            Meaning::Device if text.eq_ignore_ascii_case("gpu") => self.own("device", "cuda".into()),
+            Meaning::Device => self.own("device", value),
+            Meaning::GpuCount | Meaning::FirstGpu => match (text.parse(), meaning) {
+                (Ok(count @ -1..=1024), Meaning::GpuCount) => self.gpus = Some(count),
+                (Ok(first @ 0..=1024), Meaning::FirstGpu) => self.first_gpu = Some(first),
+                _ => say("expected a number of GPUs; --gpus all or --gpus 0,2 names them", text),
+            },
+            Meaning::Switch(_) | Meaning::On(_) | Meaning::No(_) | Meaning::Nothing(_) => {}
+        }
+    }
+
+    /// An option of ours.
+    fn own(&mut self, name: &str, value: OsString) {
+        self.done.push(format!("--{name}").into());
+        self.done.push(value);
+    }
+
+    /// All GPUs are OpenPose's default and mean the same .pose file as one; fewer are ours by number.
+    fn choose_gpus(&mut self) {
+        let first = self.first_gpu.unwrap_or(0);
+        match self.gpus {
+            Some(0) => self.own("device", "cpu".into()),
+            Some(count @ 2..) => {
+                let numbers: Vec<String> = (first..first + count).map(|number| number.to_string()).collect();
+                self.own("gpus", numbers.join(",").into());
+            }
+            _ if first > 0 => self.own("gpu", first.to_string().into()),
+            _ => {}
+        }
+    }
+}
+
+/// Whether an argument is an option and not the value of one: `-1x368` is a value, and so is `-`.
+fn is_option(argument: &OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    text.len() > 1 && text.starts_with('-') && !text[1..].starts_with(|letter: char| letter.is_ascii_digit())
+}
+
+/// The first of pose-format's settings that is not what is done anyway.
+fn other_setting(config: &str) -> Option<&str> {
+    config.split(',').map(str::trim).filter(|setting| !setting.is_empty()).find(|setting| {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+        let known = CONFIG.iter().find(|(known, _)| *known == name.trim());
+        !known.is_some_and(|(_, values)| values.contains(&value.trim().to_lowercase().as_str()))
+    })
+}
+
+/// As it can be typed into a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "._-/+:@%,".contains(letter);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::super::Cli;
+    use super::*;
+
+    fn translated(line: &str) -> Result<String, Vec<String>> {
+        let arguments = format!("oppose-native {line}");
+        let arguments = arguments.split(' ').filter(|word| !word.is_empty()).map(|word| match word {
+            "''" => OsString::new(),
+            word => word.into(),
+        });
+        let translated = translate(arguments, &Cli::command())?;
+        // What comes out is understood.
+        if let Err(error) = Cli::try_parse_from(&translated) {
+            panic!("{line}: {error}");
+        }
+        let words: Vec<_> = translated[1..].iter().map(|word| word.to_string_lossy()).collect();
+        Ok(words.join(" "))
+    }
+
+    #[test]
+    fn what_means_the_same_works() {
+        let cases = [
+            ("--video v.mp4", "v.mp4"),
+            ("-video v.mp4", "v.mp4"),
+            ("--video=v.mp4 -o out", "v.mp4 -o out"),
+            ("-i v.mp4 -o v.pose --format mediapipe", "v.mp4 -o v.pose --engine holistic"),
+            ("-d dir -r -f mediapipe --num-workers 4", "dir -r --engine holistic --workers 4"),
+            ("-d dir --keep-video-suffixes", "dir --keep-suffix"),
+            ("-i v.mp4 --type openpose", "v.mp4 --engine native"),
+            ("-i v.mp4 --workers 0", "v.mp4"),
+            ("-i v.mp4 --additional-config model_complexity=1,smooth_landmarks=True", "v.mp4"),
+            ("--image_dir frames --fps 25", "frames --fps 25"),
+            (
+                "--video v.mp4 --face --hand --display 0 --render_pose 0 --model_pose BODY_25 --number_people_max 1",
+                "v.mp4 --number_people_max 1",
+            ),
+            ("v.mp4 -face -hand -display=0 -render_pose=0", "v.mp4"),
+            ("v.mp4 --face=true --hand=false", "v.mp4 --no-hand"),
+            ("v.mp4 --noface --nohand", "v.mp4 --no-face --no-hand"),
+            (
+                "v.mp4 -net_resolution -1x368 -maximize_positives",
+                "v.mp4 --net_resolution -1x368 --maximize_positives",
+            ),
+            ("v.mp4 --output_resolution -1x-1 --logging_level 3", "v.mp4"),
+            ("v.mp4 --write_json= --write_video '' --udp_host=", "v.mp4"),
+            ("v.mp4 --num_gpu 1", "v.mp4"),
+            ("v.mp4 --num_gpu -1 --num_gpu_start 0", "v.mp4"),
+            ("v.mp4 --num_gpu 1 --num_gpu_start 2", "v.mp4 --gpu 2"),
+            ("v.mp4 --num_gpu=2 --num_gpu_start=1", "v.mp4 --gpus 1,2"),
+            ("v.mp4 --num_gpu 0", "v.mp4 --device cpu"),
+            ("v.mp4 --device gpu", "v.mp4 --device cuda"),
+            ("v.mp4 --device cuda:1 --workers 2", "v.mp4 --device cuda:1 --workers 2"),
+            ("v.mp4 --frame_first 0 --frame_last -1 --frame_step 1 --process_real_time=false", "v.mp4"),
+            ("v.mp4 --tracking -1 --fps_max -1 --body 1 --disable_blending --noprocess_real_time", "v.mp4"),
+            ("v.mp4 --keypoint_scale 0 --part_candidates=0", "v.mp4 --keypoint_scale 0"),
+            ("v.mp4 --model-pose body_25 --no_display --resolution 1280x720", "v.mp4"),
+            ("worker --video v.mp4 --face", "worker v.mp4"),
+            // What is ours already is left as it is.
+            ("v.mp4 -o out -r --overwrite --no_face", "v.mp4 -o out -r --overwrite --no_face"),
+            ("-- --video", "-- --video"),
+            ("- -o x.pose", "- -o x.pose"),
+            ("render -i p.pose -o v.mp4", "render p.pose -o v.mp4"),
+            ("render p.pose --video v.mp4 -o o.mp4", "render v.mp4 p.pose -o o.mp4"),
+            ("inspect -i p.pose", "inspect p.pose"),
+            ("convert json --video v.mp4 -o p.pose", "convert json --video v.mp4 -o p.pose"),
+        ];
+        for (typed, expected) in cases {
+            assert_eq!(translated(typed).as_deref(), Ok(expected), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_is_a_sentence() {
+        let cases = [
+            ("--video x.mp4 --write_json out", "`oppose-native convert x.pose -o out`"),
+            ("--video x.mp4 --write_json=out", "`oppose-native x.mp4 -o x.pose`"),
+            ("x.mp4 -write_json out", "-write_json: a .pose file"),
+            ("dir/x.mp4 --write_video o.avi", "`oppose-native render dir/x.mp4 x.pose -o o.avi`"),
+            ("-o poses --journal j --video x.mp4 --write_json out", "`oppose-native x.mp4 -o x.pose`"),
+            ("x.mp4 --write_images pics", "folder of PNG"),
+            ("x.mp4 --write_keypoint k", "`oppose-native convert x.pose -o FOLDER`"),
+            ("x.mp4 --write_keypoint_json k", "`oppose-native convert x.pose -o k`"),
+            ("x.mp4 --model_pose COCO", "only OpenPose's model BODY_25"),
+            ("x.mp4 --model_pose=MPI_4_layers", "only OpenPose's model BODY_25"),
+            ("x.mp4 --display 2", "there is no window"),
+            ("x.mp4 --render_pose 1", "--render"),
+            ("x.mp4 --frame_first 10", "cut the video first"),
+            ("x.mp4 --frame_step 2", "every frame"),
+            ("x.mp4 --process_real_time", "every frame"),
+            ("x.mp4 --tracking 5", "--track"),
+            ("x.mp4 --identification", "--track"),
+            ("x.mp4 --fps_max 30", "--fps sets the frame rate"),
+            ("x.mp4 --body 0", "bodies are always"),
+            ("x.mp4 --part_candidates", "people"),
+            ("x.mp4 --heatmaps_add_PAFs", "heat maps"),
+            ("x.mp4 --3d", "points in space"),
+            ("--camera 0", "pipe"),
+            ("x.mp4 --num_gpu many", "--gpus all"),
+            ("x.mp4 --face=maybe", "true or false"),
+            ("--video", "expected a value"),
+            ("--video --face", "expected a value"),
+            ("x.mp4 --format alphapose", "expected mediapipe or openpose"),
+            ("x.mp4 --additional-config static_image_mode=true", "default settings"),
+            ("-d dir --video-suffixes .mp4", "--list"),
+            ("slurm submit a b -- --write_json c", "convert"),
+        ];
+        for (typed, expected) in cases {
+            let sentences = translated(typed).unwrap_err().join("\n");
+            assert!(sentences.contains(expected), "{typed}: {sentences}");
+        }
+        assert_eq!(translated("x.mp4 --write_json a --display 1").unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn names_are_as_they_are_looked_up() {
+        let mut seen = std::collections::HashSet::new();
+        for name in TABLE.iter().flat_map(|(names, _)| *names) {
+            assert!(seen.insert(name), "{name} twice");
+            assert_eq!(**name, name.replace('-', "_").to_lowercase());
+        }
+    }
+}
