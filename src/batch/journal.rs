@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Description;
 use crate::pipeline::Report;
-use crate::video;
+use crate::video::{self, Colors};
 
 /// The journal's name in the folder of the outputs.
 pub const NAME: &str = "oppose.jsonl";
@@ -34,6 +34,10 @@ pub struct Entry {
     pub version: String,
     /// What estimated.
     pub engine: Description,
+    /// By which matrix colours were converted: `auto` or `bt601`. Empty in journals from before there was a choice,
+    /// when it was `auto`.
+    #[serde(default)]
+    pub colors: String,
 }
 
 /// How a video ended.
@@ -97,6 +101,7 @@ fn shares(present: &[(String, u64)], of: u64) -> BTreeMap<String, f64> {
 pub struct Journal {
     file: File,
     engine: Description,
+    colors: Colors,
     /// Whether the last line may have been written in part.
     is_cut_off: bool,
 }
@@ -108,12 +113,17 @@ impl Journal {
     /// It cannot be written.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { file, engine: Description::default(), is_cut_off: false })
+        Ok(Self { file, engine: Description::default(), colors: Colors::default(), is_cut_off: false })
     }
 
     /// Says what estimates from now on.
     pub fn set_engine(&mut self, engine: Description) {
         self.engine = engine;
+    }
+
+    /// Says by which matrix colours are converted from now on.
+    pub fn set_colors(&mut self, colors: Colors) {
+        self.colors = colors;
     }
 
     /// Adds a line, whole: several processes may add to one journal.
@@ -129,6 +139,7 @@ impl Journal {
             outcome,
             version: env!("CARGO_PKG_VERSION").into(),
             engine: self.engine.clone(),
+            colors: self.colors.to_string(),
         };
         let mut line = if self.is_cut_off { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, &entry)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Job;
 use crate::engine::Description;
 use crate::pipeline::{Progress, Report};
-use crate::video::{DecodeSummary, FrameRate};
+use crate::video::{DecodeSummary, FrameRate, Note, RateSource};
 
 /// A job for a worker. Paths are bytes: not all are text.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ pub struct Summary {
     decoded: u64,
     damaged_packets: u64,
     variable_rate: Option<(f64, f64)>,
+    rate_source: RateSource,
+    notes: Vec<Note>,
     seconds: f64,
 }
 
@@ -107,6 +109,8 @@ impl From<&Report> for Summary {
             decoded: report.decoding.frames,
             damaged_packets: report.decoding.damaged_packets,
             variable_rate: report.decoding.variable_rate.map(seconds),
+            rate_source: report.decoding.rate_source,
+            notes: report.decoding.notes.clone(),
             seconds: report.elapsed.as_secs_f64(),
         }
     }
@@ -120,6 +124,7 @@ impl Summary {
             Some((shortest, longest)) => Some((duration(shortest)?, duration(longest)?)),
             None => None,
         };
+        let frame_rate = FrameRate::new(self.frame_rate.0, self.frame_rate.1)?;
         Some(Report {
             output,
             frames: self.frames,
@@ -127,11 +132,14 @@ impl Summary {
             frames_with_people: self.frames_with_people,
             present: self.present.clone(),
             people: self.people,
-            frame_rate: FrameRate::new(self.frame_rate.0, self.frame_rate.1)?,
+            frame_rate,
             decoding: DecodeSummary {
                 frames: self.decoded,
                 damaged_packets: self.damaged_packets,
                 variable_rate,
+                frame_rate: Some(frame_rate),
+                rate_source: self.rate_source,
+                notes: self.notes.clone(),
             },
             elapsed: duration(self.seconds)?,
         })

@@ -11,7 +11,7 @@ use oppose::batch::journal::{self, Journal};
 use oppose::engine::Engine;
 use oppose::pipeline::{self, Cancel, Event, PipelineError, Stop, Video};
 use oppose::pose::PoseError;
-use oppose::video::{self, Rotate};
+use oppose::video::{self, Colors, Rotate};
 
 use super::Outcome;
 use super::done::{self, Sorted};
@@ -75,9 +75,25 @@ pub struct Arguments {
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 
-    /// Frames per second of a folder of pictures, for example 25 or 30000/1001 [default: 25]
+    /// Frames per second to write, for example 25 or 30000/1001, whatever the video says [default: the video's own; of
+    /// pictures 25]
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
+
+    /// Also write NAME.timestamps.csv beside NAME.pose: the time of each frame in seconds since the first, exact for
+    /// variable frame rates too
+    #[arg(long)]
+    timestamps: bool,
+
+    /// Which of several video tracks in a file to read, counted from 0 [default: a film sooner than a still picture,
+    /// else the one FFmpeg calls best]
+    #[arg(long, alias = "video_track", value_name = "N")]
+    video_track: Option<usize>,
+
+    /// How colours are converted: auto follows the video's tags, as players do; bt601 ignores them, as OpenCV up to 4
+    /// does, and with it OpenPose and MediaPipe's Python users, to compare with files made by those
+    #[arg(long, default_value_t, value_name = "auto|bt601")]
+    colors: Colors,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
@@ -114,6 +130,7 @@ impl Arguments {
         pipeline::Options {
             overwrite: self.overwrite,
             people: self.people.options(self.max_people()),
+            timestamps: self.timestamps,
             cancel,
         }
     }
@@ -127,7 +144,13 @@ impl Arguments {
 
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
-        video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
+        video::Options {
+            rotate: self.rotate,
+            frame_rate: self.fps,
+            colors: self.colors,
+            track: self.video_track,
+            ..video::Options::default()
+        }
     }
 
     /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
@@ -205,7 +228,11 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     plan::check_outputs(&left)?;
     let opened = match &journal {
         Some(path) if !left.is_empty() || !unknown.is_empty() => {
-            Some(Journal::open(path).map_err(|source| StartError::Journal { path: path.clone(), source })?)
+            let journal = Journal::open(path);
+            let mut journal =
+                journal.map_err(|source| StartError::Journal { path: path.clone(), source })?;
+            journal.set_colors(arguments.colors);
+            Some(journal)
         }
         _ => None,
     };

@@ -32,6 +32,11 @@ pub enum PlanError {
     List { list: PathBuf, source: io::Error },
     #[error("the list {} has more than {limit} bytes: a path a line was expected", .list.display())]
     ListTooLong { list: PathBuf, limit: u64 },
+    #[error(
+        "--output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose",
+        .0.display()
+    )]
+    OutputIsFile(PathBuf),
     #[error("cannot create the folder {}: {source}", .folder.display())]
     CreateFolder { folder: PathBuf, source: io::Error },
     #[error("cannot write into the folder {}: {source}; name another with --output", .folder.display())]
@@ -72,6 +77,11 @@ pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Res
         read_list(list, &mut videos)?;
     }
     let target = Target::from(output);
+    if let Target::Folder(folder) = &target
+        && folder.is_file()
+    {
+        return Err(PlanError::OutputIsFile(folder.clone()));
+    }
     if let (Target::File(file), 2..) = (&target, videos.len()) {
         return Err(PlanError::OneFileForMany { output: file.clone(), videos: videos.len() });
     }

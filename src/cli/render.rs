@@ -50,6 +50,10 @@ pub struct Arguments {
     /// Turn the frames, as it was done when the file was made
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
+
+    /// Which of several video tracks to show, counted from 0, as when the file was made
+    #[arg(long, alias = "video_track", value_name = "N")]
+    video_track: Option<usize>,
 }
 
 /// What to show of the frames.
@@ -68,6 +72,8 @@ enum InputError {
     SheetWithoutVideo,
     #[error("{} is what is to be drawn; give the result another name", .0.display())]
     Same(PathBuf),
+    #[error("{} is to be the sheet, which is a PNG picture: expected a name ending in .png", .0.display())]
+    SheetSuffix(PathBuf),
     #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
     StandardInput,
 }
@@ -93,9 +99,18 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
             return Err(InputError::Same(same.clone()).into());
         }
     }
+    if let Some(sheet) = arguments.sheet.as_ref().filter(|sheet| !is_png(sheet)) {
+        return Err(InputError::SheetSuffix(sheet.clone()).into());
+    }
     let poses = poses.into_iter().map(|path| Pose::read_file(path)).collect::<Result<Vec<_>, _>>()?;
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
-        let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
+        let options = video::Options {
+            rotate: arguments.rotate,
+            track: arguments.video_track,
+            // What the file was made with: pictures and headers without a rate do not know it.
+            frame_rate: video::FrameRate::from_f32(poses[0].fps),
+            ..video::Options::default()
+        };
         Ok(video::open(path, &options)?)
     };
     if let Some(target) = &arguments.sheet {
@@ -132,6 +147,10 @@ pub fn write(
     let (width, height) = drawn.size;
     eprintln!("{}: {} frames, {width}x{height}", target.display(), drawn.frames);
     Ok(())
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("png"))
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::decoder::{Decoder, Decoding, Waited};
 use super::presence::Presence;
+use super::timestamps::TimestampWriter;
 use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError};
 use crate::people::Arrangement;
@@ -183,8 +184,10 @@ struct Running {
     arrangement: Arrangement,
     /// Gone where a result could not be written, and the reason was told.
     writer: Option<PoseWriter>,
-    /// How decoding ended, once it has.
-    end: Option<Result<DecodeSummary, VideoError>>,
+    /// The instants of the frames, where they are wanted.
+    timestamps: Option<TimestampWriter>,
+    /// What decoding has shown, and why it broke off, once it has ended.
+    end: Option<(DecodeSummary, Option<VideoError>)>,
     /// Whether its start was told: when it becomes the oldest, so that one video at a time makes progress.
     is_told: bool,
 }
@@ -213,6 +216,14 @@ impl Line<'_> {
                 return Ok(());
             }
         };
+        let timestamps = self.options.timestamps.then(|| TimestampWriter::create(&output, overwrite));
+        let timestamps = match timestamps.transpose() {
+            Ok(timestamps) => timestamps,
+            Err(error) => {
+                self.failed(number, error.into());
+                return Ok(());
+            }
+        };
         if let Err(error) = self.engine.start_video(&info) {
             self.failed(number, PipelineError::Unsuitable(error));
             return Ok(());
@@ -229,6 +240,7 @@ impl Line<'_> {
             presence: Presence::new(skeleton),
             arrangement,
             writer: Some(writer),
+            timestamps,
             end: None,
             is_told: false,
         });
@@ -236,22 +248,28 @@ impl Line<'_> {
         let end = loop {
             let frame = match decoding.next_frame(&self.options.cancel) {
                 Waited::Cancelled => return self.cancelled(number),
-                Waited::For(None) => break Ok(decoding.finish()),
-                Waited::For(Some(Err(error))) => break Err(error),
+                Waited::For(None) => break (decoding.finish(), None),
+                Waited::For(Some(Err(error))) => break (decoding.finish(), Some(error)),
                 Waited::For(Some(Ok(frame))) => frame,
             };
             if self.in_flight >= self.engine.capacity() {
                 self.take()?;
             }
+            let timestamp = frame.timestamp();
             if let Err(error) = self.engine.push(frame) {
                 return self.engine_failed(error);
             }
             self.in_flight += 1;
-            let Some(running) = self.running.back_mut() else { break Ok(DecodeSummary::default()) };
+            let Some(running) = self.running.back_mut() else { break (DecodeSummary::default(), None) };
             running.pushed += 1;
+            if let Some(Err(error)) = running.timestamps.as_mut().map(|times| times.write(timestamp)) {
+                running.writer = None;
+                self.failed(number, error.into());
+                break (DecodeSummary::default(), None);
+            }
             if running.writer.is_none() {
                 // Its results are of no use to anybody.
-                break Ok(DecodeSummary::default());
+                break (DecodeSummary::default(), None);
             }
         };
         if let Some(running) = self.running.back_mut() {
@@ -369,20 +387,23 @@ impl Line<'_> {
 impl Running {
     /// Finishes the file; `None` where a failure was told before.
     fn complete(self) -> Option<Result<Report, PipelineError>> {
-        let writer = self.writer?;
-        let decoding = match self.end? {
-            Ok(decoding) => decoding,
-            Err(error) => {
-                return Some(Err(match keep(writer, &self.output) {
-                    Ok(partial) => PipelineError::Video { error, partial },
-                    Err(error) => error.into(),
-                }));
-            }
-        };
+        let mut writer = self.writer?;
+        let (decoding, error) = self.end?;
+        // What the frames have shown is better than what the header told.
+        let frame_rate = decoding.frame_rate.unwrap_or(self.info.frame_rate);
+        writer.set_frame_rate(frame_rate.as_f32());
+        if let Some(error) = error {
+            return Some(Err(match keep(writer, &self.output) {
+                Ok(partial) => PipelineError::Video { error, partial },
+                Err(error) => error.into(),
+            }));
+        }
         if self.popped == 0 {
             return Some(Err(PipelineError::NoFrames));
         }
-        if let Err(error) = writer.finish() {
+        // First the table: where both are wanted, a .pose file means that both are there.
+        let finished = self.timestamps.map_or(Ok(()), TimestampWriter::finish).and_then(|()| writer.finish());
+        if let Err(error) = finished {
             return Some(Err(error.into()));
         }
         // A complete file supersedes what an earlier run kept; that it is gone already is no error.
@@ -394,7 +415,7 @@ impl Running {
             frames_with_people: self.frames_with_people,
             present: self.presence.finish(),
             people: self.people,
-            frame_rate: self.info.frame_rate,
+            frame_rate,
             decoding,
             elapsed: self.started.elapsed(),
         }))

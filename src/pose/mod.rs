@@ -33,4 +33,5 @@ pub use frame_pose::FramePose;
 pub use header::Header;
 pub use pose_file::{Pose, files_below};
 pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
+pub(crate) use writer::unfinished_file;
 pub use writer::{PoseWriter, remove_unfinished};

@@ -60,6 +60,18 @@ fn unfinished_prefix(path: &Path) -> String {
 
 const UNFINISHED_SUFFIX: &str = ".tmp";
 
+/// A file that is to become `path` when it is finished, in the folder where that will be. [`remove_unfinished`] removes
+/// it where its process is killed before.
+pub(crate) fn unfinished_file(path: &Path, folder: &Path) -> io::Result<NamedTempFile> {
+    let prefix = unfinished_prefix(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
+    // As a file made without further ado; a private one would not be readable by colleagues.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
 /// At most 60 characters of this machine's name, without dots.
 fn host() -> String {
     let name = rustix::system::uname();
@@ -140,6 +152,11 @@ impl PoseWriter {
         })
     }
 
+    /// Changes the frame rate: what it is may show only when all frames have been seen.
+    pub fn set_frame_rate(&mut self, fps: f32) {
+        self.fps = fps;
+    }
+
     /// Number of frames written so far.
     pub fn frames(&self) -> u64 {
         self.frames
@@ -204,13 +221,7 @@ impl PoseWriter {
 
     /// Reads the spool twice, for the coordinates and for the confidences, into a file beside the output.
     fn join(&mut self, path: &Path) -> io::Result<NamedTempFile> {
-        let prefix = unfinished_prefix(path);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
-        // As a file made without further ado; a private one would not be readable by colleagues.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(&self.folder)?;
+        let file = unfinished_file(path, &self.folder)?;
 
         let mut out = BufWriter::with_capacity(1 << 18, file);
         out.write_all(&self.header)?;

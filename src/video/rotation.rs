@@ -57,10 +57,13 @@ pub(super) struct Orientation {
 }
 
 impl Orientation {
-    /// The orientation asked for, or that of the file's display matrix.
-    pub(super) fn choose(rotate: Rotate, matrix: Option<&[u8]>) -> Self {
+    /// The orientation asked for, or that of the file's display matrix, or that of its EXIF tag.
+    pub(super) fn choose(rotate: Rotate, matrix: Option<&[u8]>, tag: Option<&str>) -> Self {
         let (transpose, flip_x, flip_y) = match rotate {
-            Rotate::Auto => return matrix.and_then(Self::from_matrix).unwrap_or_default(),
+            Rotate::Auto => {
+                let own = matrix.and_then(Self::from_matrix).or_else(|| tag.and_then(Self::from_exif));
+                return own.unwrap_or_default();
+            }
             Rotate::None => (false, false, false),
             Rotate::Clockwise90 => (true, true, false),
             Rotate::Half => (false, true, true),
@@ -81,6 +84,23 @@ impl Orientation {
         let transpose = a.abs() + d.abs() < b.abs() + c.abs();
         let (x, y) = if transpose { (c, b) } else { (a, d) };
         Some(Self { transpose, flip_x: x < 0, flip_y: y < 0 })
+    }
+
+    /// From the number of EXIF's orientation, as FFmpeg before 4 writes it into the metadata of a picture, which it gives
+    /// no display matrix.
+    fn from_exif(tag: &str) -> Option<Self> {
+        let (transpose, flip_x, flip_y) = match tag.trim() {
+            "1" => (false, false, false),
+            "2" => (false, true, false),
+            "3" => (false, true, true),
+            "4" => (false, false, true),
+            "5" => (true, false, false),
+            "6" => (true, true, false),
+            "7" => (true, true, true),
+            "8" => (true, false, true),
+            _ => return None,
+        };
+        Some(Self { transpose, flip_x, flip_y })
     }
 
     pub(super) fn is_upright(self) -> bool {

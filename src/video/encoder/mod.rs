@@ -19,14 +19,23 @@ use audio::Audio;
 pub use error::EncodeError;
 use kind::{kind, open_encoder, rational};
 
-use super::FrameRate;
 use super::reader::start_ffmpeg;
+use super::{FrameRate, container};
 
 /// Finest unit of time of the files written, at least: an instant is met to a few millionths of a second.
 const TICKS_PER_SECOND: i64 = 90_000;
 
 /// Largest number of ticks a second that every container counts in.
 const MOST_TICKS_PER_SECOND: i64 = 1 << 24;
+
+/// The clock of a GIF counts so often a second.
+const GIF_TICKS_PER_SECOND: i32 = 100;
+
+/// Viewers show a picture of a GIF that is to be shown for less than this for ten instead.
+const LEAST_GIF_TICKS: i64 = 2;
+
+/// The longest that a picture of a GIF is shown; longer ones are repeated.
+const MOST_GIF_TICKS: i64 = 60_000;
 
 /// What is written.
 #[derive(Clone, Debug)]
@@ -63,6 +72,10 @@ pub struct Encoder {
     time_base: Rational,
     ticks_per_frame: i64,
     last_tick: Option<i64>,
+    is_gif: bool,
+    seconds_per_frame: f64,
+    /// When the picture ends that was given last, in seconds.
+    end: f64,
 }
 
 impl Encoder {
@@ -89,7 +102,9 @@ impl Encoder {
 
         let even = |side: u32| if kind.pixels == Pixel::YUV420P { side.next_multiple_of(2) } else { side };
         let (width, height) = (even(options.width), even(options.height));
-        let (time_base, ticks_per_frame) = time_base(options.frame_rate);
+        let is_gif = kind.container == "gif";
+        let (time_base, ticks_per_frame) =
+            if is_gif { gif_time_base(options.frame_rate) } else { time_base(options.frame_rate) };
         let wants_header = container.format().flags().contains(format::Flags::GLOBAL_HEADER);
         let encoder = open_encoder(kind, width, height, options.frame_rate, time_base, wants_header)
             .ok_or_else(|| EncodeError::NoEncoder(kind.encoders.join(", ")))?
@@ -132,6 +147,9 @@ impl Encoder {
             time_base,
             ticks_per_frame,
             last_tick: None,
+            is_gif,
+            seconds_per_frame: 1.0 / options.frame_rate.as_f64(),
+            end: 0.0,
         })
     }
 
@@ -141,7 +159,8 @@ impl Encoder {
     }
 
     /// Appends a picture: red, green, blue, anything; row by row from the top left. `time` counts from the first
-    /// picture; without one it follows the last by the frame rate.
+    /// picture; without one it follows the last by the frame rate. Of what comes faster than viewers of GIF show it, some
+    /// pictures are left out.
     ///
     /// # Errors
     /// The picture is of another size, or FFmpeg refuses.
@@ -151,6 +170,11 @@ impl Encoder {
         if rgba.len() != expected {
             return Err(EncodeError::PictureSize { found: rgba.len(), expected });
         }
+        let seconds = time.map_or(self.end, |time| time.as_secs_f64());
+        self.end = self.end.max(seconds + self.seconds_per_frame);
+        if self.is_gif {
+            return self.write_gif(rgba, seconds).map_err(|source| self.failed(source));
+        }
         self.fill(rgba);
         let next = self.last_tick.map_or(0, |tick| tick + self.ticks_per_frame);
         let tick = time.map_or(next, |time| (time.as_secs_f64() / f64::from(self.time_base)).round() as i64);
@@ -158,6 +182,27 @@ impl Encoder {
         let tick = self.last_tick.map_or(tick, |last| tick.max(last + 1));
         self.last_tick = Some(tick);
         self.encode(tick).map_err(|source| self.failed(source))
+    }
+
+    fn write_gif(&mut self, rgba: &[u8], seconds: f64) -> Result<(), ffmpeg_next::Error> {
+        let tick = (seconds / f64::from(self.time_base)).round() as i64;
+        if self.last_tick.is_some_and(|last| tick < last.saturating_add(LEAST_GIF_TICKS)) {
+            return Ok(());
+        }
+        self.hold_until(tick)?;
+        self.fill(rgba);
+        self.last_tick = Some(tick);
+        self.encode(tick)
+    }
+
+    /// Repeats the last picture as often as it is needed to be shown until `tick`.
+    fn hold_until(&mut self, tick: i64) -> Result<(), ffmpeg_next::Error> {
+        while let Some(last) = self.last_tick.filter(|last| tick - last > MOST_GIF_TICKS) {
+            let last = last + MOST_GIF_TICKS / 2;
+            self.last_tick = Some(last);
+            self.encode(last)?;
+        }
+        Ok(())
     }
 
     /// Completes the file and puts it where it belongs.
@@ -227,6 +272,12 @@ impl Encoder {
     }
 
     fn end(&mut self) -> Result<(), ffmpeg_next::Error> {
+        if self.is_gif {
+            let end = (self.end / f64::from(self.time_base)).round() as i64;
+            self.hold_until(end)?;
+            let last = self.last_tick.map_or(0, |last| end - last).max(LEAST_GIF_TICKS);
+            container::set_final_delay(&mut self.container, last);
+        }
         self.encoder.send_eof()?;
         self.drain()?;
         if let Some(audio) = &mut self.audio {
@@ -261,6 +312,12 @@ fn time_base(rate: FrameRate) -> (Rational, i64) {
     }
     let times = (TICKS_PER_SECOND + numerator - 1) / numerator;
     (Rational(1, (numerator * times) as i32), denominator * times)
+}
+
+/// The same for a GIF, whose clock is given.
+fn gif_time_base(rate: FrameRate) -> (Rational, i64) {
+    let ticks = (f64::from(GIF_TICKS_PER_SECOND) / rate.as_f64()).round() as i64;
+    (Rational(1, GIF_TICKS_PER_SECOND), ticks.max(LEAST_GIF_TICKS))
 }
 
 #[cfg(test)]
