@@ -229,8 +229,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let opened = match &journal {
         Some(path) if !left.is_empty() || !unknown.is_empty() => {
             let journal = Journal::open(path);
-            let mut journal =
-                journal.map_err(|source| StartError::Journal { path: path.clone(), source })?;
+            let mut journal = journal.map_err(|source| StartError::Journal { path: path.clone(), source })?;
             journal.set_colors(arguments.colors);
             Some(journal)
         }

@@ -312,9 +312,9 @@ fn of_rate(decoding: &DecodeSummary) -> Option<String> {
     });
     let exact = "--timestamps writes the time of each frame";
     match (decoding.rate_source, gaps) {
-        (RateSource::Given, Some(gaps)) => {
-            Some(format!("variable frame rate, {gaps}; the .pose file holds every frame and the rate of --fps"))
-        }
+        (RateSource::Given, Some(gaps)) => Some(format!(
+            "variable frame rate, {gaps}; the .pose file holds every frame and the rate of --fps"
+        )),
         (RateSource::Average, gaps) => {
             let gaps = gaps.unwrap_or_else(|| "nearly constant".into());
             Some(format!(
@@ -329,7 +329,9 @@ fn of_rate(decoding: &DecodeSummary) -> Option<String> {
                  rate measured from the first to the last; {exact}"
             ))
         }
-        (_, Some(gaps)) => Some(format!("constant frame rate, but with gaps: {gaps}; frames may be missing there")),
+        (_, Some(gaps)) => {
+            Some(format!("constant frame rate, but with gaps: {gaps}; frames may be missing there"))
+        }
         (_, None) => None,
     }
 }

@@ -152,7 +152,6 @@ pub(super) fn open(bytes: Bytes) -> Result<Input, VideoError> {
     }
 }
 
-
 /// What FFmpeg calls to open another file.
 unsafe extern "C" fn refuse(
     _context: *mut ffi::AVFormatContext,

@@ -77,16 +77,32 @@ impl Ending {
         }
     }
 
+    /// Where the packets read so far end, in seconds.
+    pub(super) fn reached(&self) -> f64 {
+        self.reached
+    }
+
+    /// How many recordings stand one behind the other in the file, where that is known.
+    pub(super) fn films(&self) -> Option<u64> {
+        self.file
+            .as_deref()
+            .and_then(|file| structure::look(&self.format, file).ok())
+            .map(|found| found.films)
+    }
+
     /// Whether the file, read to its end, lacks something that it announces. So many packets of the video were read, of
     /// those that its index counts (0 without one).
     pub(super) fn is_cut_off(&self, packets: u64, indexed: u64) -> bool {
-        let ends_early =
-            self.announced.is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance);
+        let ends_early = self
+            .announced
+            .is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance);
         ends_early
             || match self.format.as_str() {
                 // What is cut off may be the index of what is there.
-                "mov" => length("mov", self.file.as_deref()) == Length::Cut && (indexed == 0 || packets < indexed),
-                "matroska" => length("matroska", self.file.as_deref()) == Length::Cut,
+                "mov" => {
+                    length("mov", self.file.as_deref()) == Length::Cut && (indexed == 0 || packets < indexed)
+                }
+                "flv" | "matroska" => length(&self.format, self.file.as_deref()) == Length::Cut,
                 _ => false,
             }
     }
@@ -99,5 +115,5 @@ fn seconds(ticks: i64, tick: f64) -> Option<f64> {
 
 /// What the parts of the file say. One that cannot be read again says nothing.
 fn length(format: &str, file: Option<&Path>) -> Length {
-    file.and_then(|file| structure::length(format, file).ok()).unwrap_or(Length::Unknown)
+    file.and_then(|file| structure::look(format, file).ok()).map_or(Length::Unknown, |found| found.length)
 }

@@ -32,6 +32,11 @@ pub enum Note {
         /// Frames in the file.
         found: u64,
     },
+    /// Several recordings stand one behind the other in the file, of which the first was read.
+    MoreFilms {
+        /// How many there are.
+        films: u64,
+    },
     /// Numbers are missing between the pictures of a folder.
     MissingPictures {
         /// How many.
@@ -69,6 +74,9 @@ impl fmt::Display for Note {
             }
             Self::FewerFrames { announced, found } => {
                 write!(f, "its index counts {announced} frames, it holds {found}; is it whole?")
+            }
+            Self::MoreFilms { films } => {
+                write!(f, "the file holds {films} recordings one behind the other; only the first was read")
             }
             Self::MissingPictures { count, before, after } => {
                 let are = if *count == 1 { "picture is" } else { "pictures are" };

@@ -101,7 +101,9 @@ mod tests {
         assert_eq!(gaps(&[5]), None);
         assert_eq!(gaps(&[3, 77, 512, 1000]), None, "the numbers count something else");
         let said = gaps(&[1, 2, 5, 6, 8]).unwrap();
-        assert!(said.starts_with("3 numbered pictures are missing, the first between image_0002.png and image_0005.png"));
+        assert!(said.starts_with(
+            "3 numbered pictures are missing, the first between image_0002.png and image_0005.png"
+        ));
         assert!(gaps(&[2, 4, 6, 10]).unwrap().starts_with("1 numbered picture is missing"));
     }
 }

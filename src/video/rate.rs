@@ -34,7 +34,10 @@ impl FrameRate {
         let of = |denominator: u32| {
             Self::new((f64::from(rate) * f64::from(denominator)).round() as u32, denominator)
         };
-        usual.filter_map(of).find(|fraction| fraction.as_f32() == rate).or_else(|| of(if rate < 1.0 { 1_000_000 } else { 1000 }))
+        usual
+            .filter_map(of)
+            .find(|fraction| fraction.as_f32() == rate)
+            .or_else(|| of(if rate < 1.0 { 1_000_000 } else { 1000 }))
     }
 
     /// This many times as fast; in lowest terms.

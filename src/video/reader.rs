@@ -41,6 +41,12 @@ const READ_AHEAD_BYTES: usize = 64 << 20;
 /// So many frames are enough to learn a rate for the beginning.
 const RATE_FRAMES: u64 = 30;
 
+/// Formats without a place for a rate: what FFmpeg says there is guessed.
+const HAVE_NO_RATE: [&str; 2] = ["gif", "apng"];
+
+/// A rate that is so many times another contradicts it.
+const CONTRADICTION: f64 = 1.25;
+
 /// In an MP4 with fewer than one frame decoded of so many, the index or the frames are not what they seem. Every sample
 /// there is a frame.
 const PACKETS_PER_FRAME_OF_MP4: u64 = 2;
@@ -72,8 +78,9 @@ pub(super) struct Reader {
     packets: u64,
     /// Packets of the stream.
     all_packets: u64,
-    /// Frames by the index, 0 without one.
+    /// Frames by the index, 0 without one, and how many of them there are a second.
     indexed_frames: u64,
+    index_rate: f64,
     colors: Colors,
     stored_size: (u32, u32),
     pixel_aspect: f64,
@@ -98,7 +105,8 @@ impl Reader {
     /// Opens a file, or standard input for [`STDIN`], and decodes its first frame.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, VideoError> {
         start_ffmpeg();
-        let file = (path != Path::new(STDIN)).then_some(path);
+        // A pipe can be opened and read only once.
+        let file = (path != Path::new(STDIN) && path.is_file()).then_some(path);
         let opened = Bytes::open(path).and_then(|bytes| Self::of_bytes(bytes, file, options));
         match file {
             None => opened.map_err(|error| match error {
@@ -119,31 +127,37 @@ impl Reader {
         let (index, note) = tracks::choose(&input, &ahead.seen, options.track)?;
         let is_picture = is_picture(&input);
         let stream = stream(&input, index)?;
-        let announced = announced_rates(&stream);
-        if announced.average.is_none() && !is_picture && options.frame_rate.is_none() {
+        let announced = announced_rates(&stream, HAVE_NO_RATE.contains(&input.format().name()));
+        // Not of a pipe, whose writer may take its time, unless nothing else tells.
+        let is_rate_open = announced.average.is_none() || (file.is_some() && !announced.is_indexed);
+        if is_rate_open && !is_picture && options.frame_rate.is_none() {
             ahead.read(&mut input, |_, seen| seen.get(&index).is_some_and(|&frames| frames > RATE_FRAMES));
         }
         let stream = self::stream(&input, index)?;
         let parameters = stream.parameters();
         let time_base = stream.time_base();
         let may_jump = container::clock_may_jump(&input);
+        // Of the header's average, and that of the first frames, the latter where they contradict each other.
+        let first_frames = ahead.rate(index, time_base);
+        let is_contradicted = |average: &FrameRate| {
+            let ratio = first_frames.map_or(1.0, |rate| rate.as_f64() / average.as_f64());
+            !(1.0 / CONTRADICTION..=CONTRADICTION).contains(&ratio)
+        };
+        let is_wrong = announced.average.as_ref().is_some_and(is_contradicted);
+        let own_rate = announced.average.filter(|_| !is_wrong).or(first_frames).or(announced.base);
+        let own_rate = own_rate.unwrap_or(FrameRate::DEFAULT);
         let frame_rate = match options.frame_rate {
             Some(given) => given,
             None if is_picture => FrameRate::DEFAULT,
-            None => announced
-                .average
-                .or_else(|| ahead.rate(index, time_base))
-                .or(announced.base)
-                .unwrap_or(FrameRate::DEFAULT),
+            None => own_rate,
         };
         let indexed_frames = u64::try_from(stream.frames()).unwrap_or(0);
-        let own_rate = announced.average.unwrap_or(frame_rate);
         let announced_frames = match (is_picture, indexed_frames) {
             (true, _) => Some(1),
-            (false, 1..) => Some(indexed_frames),
-            (false, 0) => estimated_frames(&input, &stream, own_rate, file),
+            (false, 1..) if !is_wrong => Some(indexed_frames),
+            (false, _) => estimated_frames(&input, &stream, own_rate, file),
         };
-        let ending = Ending::announced(&input, &stream, own_rate, file);
+        let ending = Ending::announced(&input, &stream, announced.average.unwrap_or(own_rate), file);
         let matrix = stream
             .side_data()
             .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
@@ -183,6 +197,7 @@ impl Reader {
             packets: 0,
             all_packets: 0,
             indexed_frames,
+            index_rate: announced.average.unwrap_or(own_rate).as_f64(),
             colors: options.colors,
             stored_size: (0, 0),
             pixel_aspect: 1.0,
@@ -350,8 +365,7 @@ impl Reader {
             let expected = self.stored_size;
             return Err(VideoError::SizeChanged { frame: self.frames, expected, found });
         }
-        let timestamp =
-            self.timing.add(self.frames, self.decoded.timestamp(), self.decoded.repeat() > 0.0);
+        let timestamp = self.timing.add(self.frames, self.decoded.timestamp(), self.decoded.repeat() > 0.0);
         let frame = match self.in_planes(timestamp) {
             Some(frame) => frame,
             None => self.in_pixels(timestamp)?,
@@ -382,12 +396,16 @@ impl Reader {
         Ok(())
     }
 
-    /// That the index promises more than came, where it is no edit list that leaves it out.
+    /// That the index promises more than came, where that is missing in time too: an AVI counts its pauses, and an edit
+    /// list leaves frames out.
     fn fewer_frames(&self) -> Option<Note> {
         let (announced, found) = (self.indexed_frames, self.all_packets);
         let is_mp4 = self.input.format().name().starts_with("mov");
-        let is_short = announced.saturating_sub(found) > FEW_FRAMES.max(announced / FEW_OF_FRAMES);
-        (is_short && !is_mp4 && self.draining).then_some(Note::FewerFrames { announced, found })
+        let is_short =
+            |found: u64| announced.saturating_sub(found) > FEW_FRAMES.max(announced / FEW_OF_FRAMES);
+        let reached = (self.ending.reached() * self.index_rate).ceil() as u64;
+        let is_missing = is_short(found) && is_short(reached) && !is_mp4 && self.draining;
+        is_missing.then_some(Note::FewerFrames { announced, found })
     }
 }
 
@@ -458,6 +476,12 @@ impl Source for Reader {
     fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
         if std::mem::take(&mut self.pending) || self.decode() {
             return self.deliver().map(Some);
+        }
+        if let Some(films @ 2..) = self.ending.films() {
+            let note = Note::MoreFilms { films };
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
         self.check_end().map(|()| None)
     }
@@ -538,11 +562,11 @@ fn open_decoder(
 /// Single pictures come through demuxers of their own.
 fn is_picture(input: &Input) -> bool {
     let format = input.format();
-    format.name().ends_with("_pipe") || format.name() == "image2"
+    format.name().ends_with("_pipe") || format.name() == "image2pipe"
 }
 
 /// What the header says of the rate.
-fn announced_rates(stream: &Stream<'_>) -> Announced {
+fn announced_rates(stream: &Stream<'_>, is_guessed: bool) -> Announced {
     let exact = |rate: Rational| {
         FrameRate::new(u32::try_from(rate.numerator()).ok()?, u32::try_from(rate.denominator()).ok()?)
     };
@@ -551,7 +575,7 @@ fn announced_rates(stream: &Stream<'_>) -> Announced {
     let by_index = stream.frames() as f64 / seconds;
     let is_indexed = seconds > 0.0
         && average.is_some_and(|average| (average.as_f64() / by_index - 1.0).abs() < INDEX_PRECISION);
-    Announced { average, base: exact(stream.rate()), is_indexed }
+    Announced { average, base: exact(stream.rate()), is_indexed, is_guessed }
 }
 
 /// FFmpeg keeps averages as fractions of small numbers.
@@ -559,14 +583,12 @@ const INDEX_PRECISION: f64 = 1e-3;
 
 /// From the duration of the video track, or else of the whole file, which is in microseconds. A clock that jumps, or
 /// starts anew, makes nonsense of either: then there is no estimate.
-fn estimated_frames(
-    input: &Input,
-    stream: &Stream<'_>,
-    rate: FrameRate,
-    file: Option<&Path>,
-) -> Option<u64> {
+fn estimated_frames(input: &Input, stream: &Stream<'_>, rate: FrameRate, file: Option<&Path>) -> Option<u64> {
     let own = stream.duration() as f64 * f64::from(stream.time_base());
-    let tagged = || stream.metadata().get("DURATION").and_then(clock_time);
+    // FFmpeg's word for an unknown start is the least i64. Matroska's tag counts from the beginning of the file.
+    let start =
+        if stream.start_time() > 0 { stream.start_time() } else { 0 } as f64 * f64::from(stream.time_base());
+    let tagged = || stream.metadata().get("DURATION").and_then(clock_time).map(|end| end - start);
     let whole = || input.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
     let seconds = if own > 0.0 { own } else { tagged().unwrap_or_else(whole) };
     let frames = (seconds * rate.as_f64()).round();

@@ -29,7 +29,13 @@ struct Key {
 impl Key {
     fn of(frame: &frame::Video, colors: Colors) -> Self {
         let (color_space, color_range) = tags(frame, colors);
-        Self { format: frame.format(), width: frame.width(), height: frame.height(), color_space, color_range }
+        Self {
+            format: frame.format(),
+            width: frame.width(),
+            height: frame.height(),
+            color_space,
+            color_range,
+        }
     }
 }
 
@@ -37,9 +43,7 @@ impl Key {
 fn tags(frame: &frame::Video, colors: Colors) -> (ffmpeg_next::color::Space, ffmpeg_next::color::Range) {
     match colors {
         Colors::Auto => (frame.color_space(), frame.color_range()),
-        Colors::Bt601 => {
-            (ffmpeg_next::color::Space::Unspecified, ffmpeg_next::color::Range::Unspecified)
-        }
+        Colors::Bt601 => (ffmpeg_next::color::Space::Unspecified, ffmpeg_next::color::Range::Unspecified),
     }
 }
 

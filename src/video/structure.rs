@@ -17,30 +17,42 @@ pub(super) enum Length {
     Unknown,
 }
 
+/// What the parts of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub length: Length,
+    /// Recordings that stand one behind the other, each with a header of its own.
+    pub films: u64,
+    /// Whether it is an MP4 file without an index.
+    pub lacks_index: bool,
+}
+
+impl Found {
+    fn only(length: Length) -> Self {
+        Self { length, films: 1, lacks_index: false }
+    }
+}
+
 /// Looks at the parts of a file; `format` is FFmpeg's name (the first of several).
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn length(format: &str, path: &Path) -> io::Result<Length> {
+pub(super) fn look(format: &str, path: &Path) -> io::Result<Found> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut parts = Parts { file: BufReader::with_capacity(1 << 16, file), position: 0, size };
     match format {
-        "avi" => riff(&mut parts),
-        "mov" => boxes(&mut parts).map(|boxes| boxes.length),
-        "matroska" => matroska(&mut parts),
-        _ => Ok(Length::Unknown),
+        "avi" => riff(&mut parts).map(Found::only),
+        "flv" => flv(&mut parts),
+        "mov" => boxes(&mut parts),
+        "matroska" => matroska(&mut parts).map(Found::only),
+        _ => Ok(Found::only(Length::Unknown)),
     }
 }
 
 /// Whether this is an MP4 or MOV file that lacks its index.
 pub(super) fn lacks_index(path: &Path) -> bool {
-    let look = || -> io::Result<Boxes> {
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        boxes(&mut Parts { file: BufReader::with_capacity(1 << 12, file), position: 0, size })
-    };
-    look().is_ok_and(|found| found.is_mp4 && !found.has_index)
+    look("mov", path).is_ok_and(|found| found.lacks_index)
 }
 
 /// Whether this is an animated WebP.
@@ -111,61 +123,78 @@ fn riff(parts: &mut Parts) -> io::Result<Length> {
     Ok(length)
 }
 
-/// What the boxes of an MP4 file say.
-struct Boxes {
-    is_mp4: bool,
-    has_index: bool,
-    length: Length,
-}
+/// The boxes that an MP4 or MOV file may begin with.
+const FIRST_BOXES: [&[u8; 4]; 10] =
+    [b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip", b"pnot", b"moof", b"styp", b"sidx"];
 
 /// MP4: boxes, of which `moov` is the index and `mdat` holds the frames.
-fn boxes(parts: &mut Parts) -> io::Result<Boxes> {
-    let mut boxes = Boxes { is_mp4: false, has_index: false, length: Length::Unknown };
-    loop {
-        if boxes.is_mp4 {
-            boxes.length = Length::Whole;
-        }
+fn boxes(parts: &mut Parts) -> io::Result<Found> {
+    let (mut indices, mut boxes) = (0, 0_u64);
+    let length = loop {
         if parts.is_at_end() {
-            return Ok(boxes);
+            break if boxes > 0 { Length::Whole } else { Length::Unknown };
         }
         let Some([a, b, c, d, kind @ ..]) = parts.take::<8>()? else {
-            boxes.length = if boxes.is_mp4 { Length::Cut } else { Length::Unknown };
-            return Ok(boxes);
+            break if boxes > 0 { Length::Cut } else { Length::Unknown };
         };
-        let known = [b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip", b"pnot", b"moof", b"styp", b"sidx"];
-        let is_known = known.contains(&&kind);
-        if !is_known && !boxes.is_mp4 {
-            return Ok(boxes);
+        if boxes == 0 && !FIRST_BOXES.contains(&&kind) {
+            break Length::Unknown;
         }
-        boxes.is_mp4 = true;
-        boxes.has_index |= &kind == b"moov";
+        boxes += 1;
+        indices += u64::from(&kind == b"moov");
         let size = match u32::from_be_bytes([a, b, c, d]) {
             // To the end of the file.
-            0 => return Ok(boxes),
+            0 => break Length::Whole,
             1 => match parts.take::<8>()?.map(u64::from_be_bytes) {
-                Some(size @ 16..) => size - 16,
-                Some(_) => {
-                    boxes.length = Length::Unknown;
-                    return Ok(boxes);
-                }
-                None => {
-                    boxes.length = Length::Cut;
-                    return Ok(boxes);
-                }
+                Some(size) if size >= 16 => size - 16,
+                Some(_) => break Length::Unknown,
+                None => break Length::Cut,
             },
-            size @ 8.. => u64::from(size) - 8,
+            size if size >= 8 => u64::from(size) - 8,
             // Damage: nothing behind it can be told.
-            _ => {
-                boxes.length = Length::Unknown;
-                return Ok(boxes);
-            }
+            _ => break Length::Unknown,
         };
         if !parts.skip(size)? {
             let holds_frames = [b"mdat", b"moof", b"moov"].contains(&&kind);
-            boxes.length = if holds_frames { Length::Cut } else { Length::Whole };
-            return Ok(boxes);
+            break if holds_frames { Length::Cut } else { Length::Whole };
         }
-    }
+    };
+    Ok(Found { length, films: indices.max(1), lacks_index: boxes > 0 && indices == 0 })
+}
+
+/// FLV: tags, each with its size, and that size again behind it.
+fn flv(parts: &mut Parts) -> io::Result<Found> {
+    let mut films = 0;
+    let length = loop {
+        if parts.is_at_end() {
+            break Length::Whole;
+        }
+        let Some(beginning) = parts.take::<4>()? else { break Length::Cut };
+        let size = match beginning {
+            [b'F', b'L', b'V', _] => {
+                films += 1;
+                // Flags, the header's length, and the size of the tag before, which is none.
+                5 + 4
+            }
+            [8 | 9 | 18, size @ ..] => {
+                let [a, b, c] = size.map(u64::from);
+                // The rest of the header, and the size behind it, which is not always there at the end.
+                let size = 7 + (a << 16 | b << 8 | c);
+                if !parts.skip(size)? {
+                    break Length::Cut;
+                }
+                if parts.is_at_end() {
+                    break Length::Whole;
+                }
+                4
+            }
+            _ => break Length::Unknown,
+        };
+        if !parts.skip(size)? {
+            break Length::Whole;
+        }
+    };
+    Ok(Found { films: u64::max(films, 1), ..Found::only(length) })
 }
 
 /// Matroska's numbers of elements.

@@ -13,6 +13,15 @@ const TOLERANCE: f64 = 0.1;
 /// The same in ticks of the clock: a container that counts in milliseconds rounds.
 const ROUNDING_TICKS: f64 = 1.5;
 
+/// An interval of so nearly a whole number of ticks needs no rounding.
+const WHOLE: f64 = 1e-6;
+
+/// A clock with fewer ticks in an interval shows no rate that the header does not name.
+const LEAST_TICKS: f64 = 2.0;
+
+/// Rates that are so near to each other, as a share, are the same where the clock is coarse.
+const SAME_RATE: f64 = 2e-4;
+
 /// Frames that wobble by less than this share of an interval, and do not drift, still have a constant rate.
 const WOBBLE: f64 = 0.5;
 
@@ -85,6 +94,8 @@ pub(super) struct Announced {
     pub base: Option<FrameRate>,
     /// Whether `average` was computed from an index of all frames.
     pub is_indexed: bool,
+    /// Whether both are FFmpeg's guesses by the first frames, because the format has no place for a rate.
+    pub is_guessed: bool,
 }
 
 /// A constant rate that the frames may have.
@@ -150,7 +161,9 @@ impl Candidate {
 
     fn fits(&self, intervals: u64, has_repeats: bool) -> bool {
         let spread = self.widest.max(self.late - self.early);
-        let strict = ROUNDING_TICKS.max(TOLERANCE * self.interval);
+        let is_whole = (self.interval - self.interval.round()).abs() < WHOLE * self.interval;
+        let rounding = if is_whole { 0.0 } else { ROUNDING_TICKS };
+        let strict = rounding.max(TOLERANCE * self.interval);
         let wobbles = |drift: f64| spread <= WOBBLE * self.interval && self.last.abs() <= drift;
         let fits = match self.kind {
             Kind::Announced => spread <= strict || wobbles(strict),
@@ -158,7 +171,11 @@ impl Candidate {
                 has_repeats && intervals >= LEAST_INTERVALS && wobbles(TELECINE_DRIFT * self.interval)
             }
             // Nobody names it: rounding is all that is allowed for.
-            Kind::Standard => intervals >= LEAST_INTERVALS && spread <= 1.01 + 0.001 * self.interval,
+            Kind::Standard => {
+                intervals >= LEAST_INTERVALS
+                    && self.interval >= LEAST_TICKS
+                    && spread <= 1.01 + 0.001 * self.interval
+            }
         };
         fits && self.losses * GAPS_PER_LOSS <= intervals
     }
@@ -192,8 +209,9 @@ impl Timing {
         let mut candidates = Vec::new();
         if tick > 0.0 {
             let of = |kind| move |rate: FrameRate| Candidate::new(rate, kind, tick);
-            candidates.extend(announced.average.map(of(Kind::Announced)));
-            candidates.extend(announced.base.map(of(Kind::Announced)));
+            let kind = if announced.is_guessed { Kind::Standard } else { Kind::Announced };
+            candidates.extend(announced.average.map(of(kind)));
+            candidates.extend(announced.base.map(of(kind)));
             // A film of 24 frames in 30 or 60, and in 25 or 50.
             for rate in announced.base.into_iter().chain(announced.average) {
                 let slower = [(2, 5), (4, 5), (12, 25), (24, 25)];
@@ -297,21 +315,22 @@ impl Timing {
         FrameRate::measured(self.intervals, self.span, time_base).map(|rate| (rate, RateSource::Measured))
     }
 
-    /// A rate that a header holds as a decimal fraction (FLV, as 23.976) is that of film and television where both fit.
+    /// A rate that a header holds as a decimal fraction, or that FFmpeg made a fraction of small numbers of (FLV, 983/41
+    /// for 23.976), is that of film and television where both fit. A finer clock shows what is meant.
     fn exact(&self, rate: FrameRate) -> FrameRate {
-        let is_same = |exact: &FrameRate| (exact.as_f64() / rate.as_f64() - 1.0).abs() < 2e-6;
+        let is_same = |exact: &FrameRate| (exact.as_f64() / rate.as_f64() - 1.0).abs() < SAME_RATE;
         let standard = STANDARD.into_iter().filter_map(|(above, below)| FrameRate::new(above, below));
-        let mut near = standard.chain(self.announced.base).filter(is_same);
-        // A finer clock shows what is meant.
-        if self.time_base.denominator() > 1000 { rate } else { near.next().unwrap_or(rate) }
+        let near = self.announced.base.into_iter().chain(standard).find(is_same);
+        near.filter(|_| self.time_base.denominator() <= 1000).unwrap_or(rate)
     }
 
-    /// Whether the frames can have this rate on the average: the last is then shown for no longer than others.
+    /// Whether the frames can have this rate on the average: the last is then shown for as long as others.
     fn is_average(&self, rate: FrameRate) -> bool {
         let tick = f64::from(self.time_base);
         let last = (self.intervals + 1) as f64 / rate.as_f64() - self.span as f64 * tick;
-        let longest = self.gaps.map_or(0, |(_, longest)| longest) as f64 * tick;
-        (-ROUNDING_TICKS * tick..=longest + ROUNDING_TICKS * tick).contains(&last)
+        let (shortest, longest) = self.gaps.unwrap_or_default();
+        let bound = |gap: i64, ticks: f64| (gap as f64 + ticks) * tick;
+        (bound(shortest, -ROUNDING_TICKS)..=bound(longest, ROUNDING_TICKS)).contains(&last)
     }
 
     /// Shortest and longest gap, where they differ from those of `rate` by more than rounding explains.
@@ -319,7 +338,7 @@ impl Timing {
         let (shortest, longest) = self.gaps?;
         let tick = f64::from(self.time_base);
         let usual = 1.0 / rate.as_f64();
-        let allowed = (VARIABLE * usual).max(ROUNDING_TICKS * tick);
+        let allowed = (VARIABLE * usual).max((ROUNDING_TICKS * tick).min(WOBBLE * usual));
         let far = |gap: i64| (gap as f64 * tick - usual).abs() > allowed;
         let times = (self.time(shortest)?, self.time(longest)?);
         (far(shortest) || far(longest)).then_some(times)
@@ -394,6 +413,39 @@ mod tests {
     }
 
     #[test]
+    fn decimal_fractions_of_a_coarse_clock_are_made_exact() {
+        let instants = |frame: i64| frame * 1001 / 24;
+        let timing = watched((0..96).map(instants), MILLISECONDS, average(983, 41), false);
+        assert_eq!(timing.rate(), Some((rate(24_000, 1001).unwrap(), RateSource::Constant)));
+        let timing =
+            watched((0..96).map(|frame| frame * 100_100 / 24), Rational(1, 100_000), average(983, 41), false);
+        assert_eq!(timing.rate().unwrap().0, rate(24_000, 1001).unwrap());
+    }
+
+    #[test]
+    fn a_single_frame_that_is_missing_is_noticed() {
+        // AVI's clock counts frames.
+        let kept = (0..100).filter(|frame| *frame != 50);
+        let timing = watched(kept, Rational(1, 25), average(25, 1), false);
+        assert_eq!(timing.rate(), Some((rate(98 * 25, 99).unwrap(), RateSource::Measured)));
+        let twice = (0..100).filter(|frame| frame % 5 != 4);
+        let timing = watched(twice, Rational(1, 25), average(25, 1), false);
+        assert_eq!(timing.rate().unwrap().1, RateSource::Measured);
+    }
+
+    #[test]
+    fn an_average_by_an_index_is_that_of_the_frames() {
+        let tick = Rational(1, 1000);
+        let times = [0, 33, 100, 133, 233];
+        let indexed = |above, below| Announced { is_indexed: true, ..average(above, below) };
+        // The last one lasts for 33 ms, or for an hour.
+        let timing = watched(times, tick, indexed(5000, 266), false);
+        assert_eq!(timing.rate(), Some((rate(5000, 266).unwrap(), RateSource::Average)));
+        let timing = watched(times, tick, indexed(5000, 3_600_233), false);
+        assert_eq!(timing.rate(), Some((rate(4000, 233).unwrap(), RateSource::Measured)));
+    }
+
+    #[test]
     fn a_clock_that_jumps_is_left_out() {
         let tick = Rational(1, 90_000);
         for jump in [450_000_000, -90_000] {
@@ -423,7 +475,8 @@ mod tests {
     #[test]
     fn a_telecined_film_has_24_frames_a_second() {
         let times = (0..60).map(|frame| 3750 * frame + if frame % 2 == 1 { 750 } else { 0 });
-        let announced = Announced { average: rate(119, 4), base: rate(60, 1), is_indexed: false };
+        let announced =
+            Announced { average: rate(119, 4), base: rate(60, 1), is_indexed: false, is_guessed: false };
         let mut timing = Timing::new(Rational(1, 90_000), announced, true);
         for (frame, ticks) in (0..).zip(times) {
             timing.add(frame, Some(ticks), frame % 2 == 0);

@@ -65,8 +65,8 @@ pub(super) fn choose(
             let longest = longest.ok_or_else(|| VideoError::NoVideoStream(what_else(input)))?;
             let (of_best, of_longest) = (frames(&tracks[best]), frames(&tracks[longest]));
             let is_still = of_best <= 1 && of_longest > 1;
-            let is_slides =
-                tracks.iter().all(|stream| counted(stream).is_some()) && of_best.saturating_mul(MANY_TIMES) < of_longest;
+            let is_slides = tracks.iter().all(|stream| counted(stream).is_some())
+                && of_best.saturating_mul(MANY_TIMES) < of_longest;
             if is_still || is_slides { longest } else { best }
         }
     };
