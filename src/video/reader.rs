@@ -447,12 +447,20 @@ impl ReadAhead {
     /// Frames a second of a stream, by what was read.
     fn rate(&self, stream: usize, time_base: Rational) -> Option<FrameRate> {
         let packets = self.packets.iter().filter(|packet| packet.stream() == stream);
-        let times: Vec<i64> = packets.filter_map(|packet| packet.pts().or(packet.dts())).collect();
-        let (first, last) = (*times.iter().min()?, *times.iter().max()?);
+        let mut times: Vec<i64> = packets.filter_map(|packet| packet.pts().or(packet.dts())).collect();
+        times.sort_unstable();
+        let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+        gaps.sort_unstable();
+        // A clock that jumps says nothing.
+        let longest = gaps.get(gaps.len() / 2)?.saturating_mul(MANY_USUAL_GAPS);
+        gaps.retain(|&gap| gap <= longest);
         let time_base = (time_base.numerator(), time_base.denominator());
-        FrameRate::measured(times.len() as u64 - 1, last.checked_sub(first)?, time_base)
+        FrameRate::measured(gaps.len() as u64, gaps.iter().sum(), time_base)
     }
 }
+
+/// A gap of so many usual ones is none between two frames.
+const MANY_USUAL_GAPS: i64 = 10;
 
 /// The next packet of any stream; `None` at the end of the file.
 fn read_packet(input: &mut Input) -> Result<Option<Packet>, ffmpeg::Error> {
@@ -606,4 +614,80 @@ fn clock_time(text: &str) -> Option<f64> {
     let mut parts = text.trim().splitn(3, ':').map(|part| part.parse::<f64>().ok());
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
     Some(3600.0 * hours + 60.0 * minutes + seconds).filter(|seconds| *seconds > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom};
+
+    use ffmpeg_next::format::context::StreamIo;
+
+    use super::*;
+
+    /// A file that cannot be read in the last third before its index, as on a disk that is damaged there.
+    struct Failing {
+        file: File,
+        damaged: std::ops::Range<u64>,
+    }
+
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let position = self.file.stream_position()?;
+            if self.damaged.contains(&position) {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            let left = self.damaged.start.checked_sub(position).unwrap_or(u64::MAX);
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            self.file.read(&mut buffer[..most])
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.file.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_read_error_drains_the_decoder_and_is_told() {
+        start_ffmpeg();
+        let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips");
+        // With B-frames, and with one that waits in each of several threads.
+        for (name, threads) in [
+            ("h264_25.mkv", 1),
+            ("h264_25.mkv", 4),
+            ("h264_25.mp4", 4),
+            ("h264_25.ts", 4),
+            ("mjpeg_25.avi", 4),
+        ] {
+            let path = clips.join(name);
+            let size = path.metadata().unwrap().len();
+            let damaged = size * 2 / 3..size * 9 / 10;
+            let failing = Failing { file: File::open(&path).unwrap(), damaged };
+            let bytes = Bytes::new(StreamIo::from_read_seek(failing), path.extension()).unwrap();
+            let options = Options { threads: Some(threads), ..Options::default() };
+            let opened = Reader::of_bytes(bytes, None, &options);
+            let mut reader = opened.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let mut frames = 0;
+            let error = loop {
+                match reader.next_frame() {
+                    Ok(Some(_)) => frames += 1,
+                    Ok(None) => panic!("{name}: {frames} frames passed for the whole video"),
+                    Err(error) => break error,
+                }
+            };
+            let VideoError::Broken { frames: told, source } = error else { panic!("{name}: {error}") };
+            assert_eq!((told, source), (frames, ffmpeg::Error::Other { errno: 5 }), "{name}");
+            assert!(frames >= reader.packets - 1, "{name}: {frames} of {} packets", reader.packets);
+            assert!(frames > 20, "{name}: {frames}");
+        }
+    }
+
+    #[test]
+    fn durations_of_matroska_are_read() {
+        assert_eq!(clock_time("00:01:02.500000000"), Some(62.5));
+        assert_eq!(clock_time("00:00:00.000000000"), None);
+        assert_eq!(clock_time("soon"), None);
+    }
 }

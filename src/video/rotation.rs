@@ -155,7 +155,7 @@ mod tests {
     fn matrix(a: i32, b: i32, c: i32, d: i32) -> Orientation {
         let values = [a, b, 0, c, d, 0, 0, 0, 1 << 30];
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-        Orientation::choose(Rotate::Auto, Some(&bytes))
+        Orientation::choose(Rotate::Auto, Some(&bytes), None)
     }
 
     #[test]
@@ -167,16 +167,36 @@ mod tests {
         assert_eq!(turned(matrix(ONE, 0, 0, -ONE)), [3, 4, 5, 0, 1, 2]);
         // A quarter clockwise: x' = -y, y' = x.
         assert_eq!(turned(matrix(0, ONE, -ONE, 0)), [3, 0, 4, 1, 5, 2]);
-        assert_eq!(matrix(0, ONE, -ONE, 0), Orientation::choose(Rotate::Clockwise90, None));
+        assert_eq!(matrix(0, ONE, -ONE, 0), Orientation::choose(Rotate::Clockwise90, None, None));
         assert_eq!(turned(matrix(0, -ONE, ONE, 0)), [2, 5, 1, 4, 0, 3]);
-        assert_eq!(matrix(0, -ONE, ONE, 0), Orientation::choose(Rotate::Clockwise270, None));
+        assert_eq!(matrix(0, -ONE, ONE, 0), Orientation::choose(Rotate::Clockwise270, None, None));
         assert_eq!(turned(matrix(0, ONE, ONE, 0)), [0, 3, 1, 4, 2, 5]);
         assert_eq!(turned(matrix(0, -ONE, -ONE, 0)), [5, 2, 4, 1, 3, 0]);
     }
 
     #[test]
+    fn exif_tags_mean_what_matrices_do() {
+        let matrices = [
+            matrix(1, 0, 0, 1),
+            matrix(-1, 0, 0, 1),
+            matrix(-1, 0, 0, -1),
+            matrix(1, 0, 0, -1),
+            matrix(0, 1, 1, 0),
+            matrix(0, 1, -1, 0),
+            matrix(0, -1, -1, 0),
+            matrix(0, -1, 1, 0),
+        ];
+        for (number, expected) in (1..).zip(matrices) {
+            // FFmpeg 3 pads the number to five characters.
+            let tag = format!("{number:5}");
+            assert_eq!(Orientation::choose(Rotate::Auto, None, Some(&tag)), expected, "{number}");
+        }
+        assert!(Orientation::choose(Rotate::Auto, None, Some("9")).is_upright());
+    }
+
+    #[test]
     fn a_short_matrix_is_no_matrix() {
-        assert!(Orientation::choose(Rotate::Auto, Some(&[0; 10])).is_upright());
-        assert!(Orientation::choose(Rotate::None, None).is_upright());
+        assert!(Orientation::choose(Rotate::Auto, Some(&[0; 10]), None).is_upright());
+        assert!(Orientation::choose(Rotate::None, None, Some("6")).is_upright());
     }
 }

@@ -409,7 +409,7 @@ mod tests {
         // Every fifth frame is missing.
         let kept = (0..50).filter(|frame| frame % 5 != 4).map(|frame| 40 * frame);
         let timing = watched(kept, MILLISECONDS, average(25, 1), false);
-        assert_eq!(timing.rate(), Some((rate(39 * 25, 48).unwrap(), RateSource::Measured)));
+        assert_eq!(timing.rate(), Some((rate(325, 16).unwrap(), RateSource::Measured)));
     }
 
     #[test]
@@ -417,9 +417,6 @@ mod tests {
         let instants = |frame: i64| frame * 1001 / 24;
         let timing = watched((0..96).map(instants), MILLISECONDS, average(983, 41), false);
         assert_eq!(timing.rate(), Some((rate(24_000, 1001).unwrap(), RateSource::Constant)));
-        let timing =
-            watched((0..96).map(|frame| frame * 100_100 / 24), Rational(1, 100_000), average(983, 41), false);
-        assert_eq!(timing.rate().unwrap().0, rate(24_000, 1001).unwrap());
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub struct Encoder {
     ticks_per_frame: i64,
     last_tick: Option<i64>,
     is_gif: bool,
+    /// The tick of the picture of a GIF that is not written yet.
+    waiting: Option<i64>,
     seconds_per_frame: f64,
     /// When the picture ends that was given last, in seconds.
     end: f64,
@@ -148,6 +150,7 @@ impl Encoder {
             ticks_per_frame,
             last_tick: None,
             is_gif,
+            waiting: None,
             seconds_per_frame: 1.0 / options.frame_rate.as_f64(),
             end: 0.0,
         })
@@ -184,24 +187,39 @@ impl Encoder {
         self.encode(tick).map_err(|source| self.failed(source))
     }
 
+    /// A picture is written when it is known how long it is shown: the last one may be too short for viewers.
     fn write_gif(&mut self, rgba: &[u8], seconds: f64) -> Result<(), ffmpeg_next::Error> {
         let tick = (seconds / f64::from(self.time_base)).round() as i64;
-        if self.last_tick.is_some_and(|last| tick < last.saturating_add(LEAST_GIF_TICKS)) {
+        if self.waiting.is_some_and(|waiting| tick < waiting.saturating_add(LEAST_GIF_TICKS)) {
             return Ok(());
         }
-        self.hold_until(tick)?;
+        self.write_waiting(tick)?;
         self.fill(rgba);
-        self.last_tick = Some(tick);
-        self.encode(tick)
+        self.waiting = Some(tick);
+        Ok(())
     }
 
-    /// Repeats the last picture as often as it is needed to be shown until `tick`.
-    fn hold_until(&mut self, tick: i64) -> Result<(), ffmpeg_next::Error> {
-        while let Some(last) = self.last_tick.filter(|last| tick - last > MOST_GIF_TICKS) {
-            let last = last + MOST_GIF_TICKS / 2;
-            self.last_tick = Some(last);
-            self.encode(last)?;
+    /// Writes the picture that waits, as often as it is needed to be shown until `end`.
+    fn write_waiting(&mut self, end: i64) -> Result<(), ffmpeg_next::Error> {
+        let Some(mut tick) = self.waiting.take() else { return Ok(()) };
+        loop {
+            self.last_tick = Some(tick);
+            self.encode(tick)?;
+            if end - tick <= MOST_GIF_TICKS {
+                return Ok(());
+            }
+            tick += MOST_GIF_TICKS / 2;
         }
+    }
+
+    fn end_gif(&mut self) -> Result<(), ffmpeg_next::Error> {
+        let end = (self.end / f64::from(self.time_base)).round() as i64;
+        let is_too_short = self.waiting.is_some_and(|waiting| end - waiting < LEAST_GIF_TICKS);
+        if !is_too_short || self.last_tick.is_none() {
+            self.write_waiting(end)?;
+        }
+        let last = self.last_tick.map_or(0, |last| end - last);
+        container::set_final_delay(&mut self.container, last.max(LEAST_GIF_TICKS));
         Ok(())
     }
 
@@ -273,10 +291,7 @@ impl Encoder {
 
     fn end(&mut self) -> Result<(), ffmpeg_next::Error> {
         if self.is_gif {
-            let end = (self.end / f64::from(self.time_base)).round() as i64;
-            self.hold_until(end)?;
-            let last = self.last_tick.map_or(0, |last| end - last).max(LEAST_GIF_TICKS);
-            container::set_final_delay(&mut self.container, last);
+            self.end_gif()?;
         }
         self.encoder.send_eof()?;
         self.drain()?;
