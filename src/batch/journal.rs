@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineInfo;
 use crate::pipeline::Report;
-use crate::video;
+use crate::video::{self, Colors};
 
 /// The journal's name in the folder of the outputs.
 pub const NAME: &str = "oppose.jsonl";
@@ -45,6 +45,10 @@ pub struct Entry {
     /// open yet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub engine: EngineInfo,
+    /// By which matrix colours were converted: `auto` or `bt601`. Empty in journals from before there was a choice,
+    /// when it was `auto`.
+    #[serde(default)]
+    pub colors: String,
 }
 
 /// Size and age of a video's file, or of all files of a folder of pictures: what tells whether it is still the same.
@@ -175,6 +179,7 @@ pub struct Journal {
     /// The engine of each worker.
     engines: BTreeMap<usize, EngineInfo>,
     has_workers: bool,
+    colors: Colors,
     /// Whether the last line may have been written in part.
     is_cut_off: bool,
     /// The videos as they were before they were opened: one that grows meanwhile must not pass for a whole one.
@@ -203,7 +208,7 @@ impl Journal {
         }
         let is_cut_off = last != [b'\n'];
         let (engines, states) = (BTreeMap::new(), HashMap::new());
-        Ok(Self { file, engines, has_workers: false, is_cut_off, states })
+        Ok(Self { file, engines, has_workers: false, colors: Colors::default(), is_cut_off, states })
     }
 
     /// Notes what these videos are like, before they are worked on.
@@ -216,6 +221,11 @@ impl Journal {
     pub fn set_engine(&mut self, worker: usize, engine: EngineInfo) {
         self.engines.insert(worker, engine);
         self.has_workers |= worker > 0;
+    }
+
+    /// Says by which matrix colours are converted from now on.
+    pub fn set_colors(&mut self, colors: Colors) {
+        self.colors = colors;
     }
 
     /// Adds a line, whole: several processes may add to one journal.
@@ -237,6 +247,7 @@ impl Journal {
             version: env!("CARGO_PKG_VERSION").into(),
             worker: self.has_workers.then_some(worker),
             engine: engine.unwrap_or_default(),
+            colors: self.colors.to_string(),
         };
         let mut line = if self.is_cut_off { vec![b'\n'] } else { Vec::new() };
         serde_json::to_writer(&mut line, &entry)?;

@@ -277,7 +277,9 @@ fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64),
     while video.next_frame()?.is_some() {
         frames += 1;
     }
-    Ok((info.frame_rate, (info.width, info.height), frames))
+    // What the frames have shown is better than what the header told.
+    let frame_rate = video.summary().frame_rate.unwrap_or(info.frame_rate);
+    Ok((frame_rate, (info.width, info.height), frames))
 }
 
 /// A `.pose` file becomes one of the newest version.

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     // Who closes the pipe early has read enough.
     match text.and_then(|text| io::stdout().write_all(text.as_bytes())) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("the findings cannot be written: {error}");
+            super::terminal::say(format_args!("the findings cannot be written: {error}"));
             Outcome::NothingRan
         }
         _ if report.usable(&arguments.engine) => Outcome::AllDone,

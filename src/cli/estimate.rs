@@ -11,7 +11,7 @@ use oppose::batch::resume::{self, Sorted};
 use oppose::batch::{self, Ended, Job, SupervisorError, list};
 use oppose::engine::{Engine, EngineError};
 use oppose::pipeline::{self, Cancel};
-use oppose::video::{self, Rotate};
+use oppose::video::{self, Colors, Rotate};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
@@ -82,9 +82,25 @@ pub struct Arguments {
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 
-    /// Frames per second of a folder of pictures, for example 25 or 30000/1001 [default: 25]
+    /// Frames per second to write, for example 25 or 30000/1001, whatever the video says [default: the video's own; of
+    /// pictures 25]
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
+
+    /// Also write NAME.timestamps.csv beside NAME.pose: the time of each frame in seconds since the first, exact for
+    /// variable frame rates too
+    #[arg(long)]
+    timestamps: bool,
+
+    /// Which of several video tracks in a file to read, counted from 0 [default: a film sooner than a still picture,
+    /// else the one FFmpeg calls best]
+    #[arg(long, alias = "video_track", value_name = "N")]
+    video_track: Option<usize>,
+
+    /// How colours are converted: auto follows the video's tags, as players do; bt601 ignores them, as OpenCV up to 4
+    /// does, and with it OpenPose and MediaPipe's Python users, to compare with files made by those
+    #[arg(long, default_value_t, value_name = "auto|bt601")]
+    colors: Colors,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
@@ -121,6 +137,7 @@ impl Arguments {
         pipeline::Options {
             overwrite: self.overwrite,
             people: self.people.options(self.max_people()),
+            timestamps: self.timestamps,
             cancel,
         }
     }
@@ -134,7 +151,13 @@ impl Arguments {
 
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
-        video::Options { rotate: self.rotate, frame_rate: self.fps, ..video::Options::default() }
+        video::Options {
+            rotate: self.rotate,
+            frame_rate: self.fps,
+            colors: self.colors,
+            track: self.video_track,
+            ..video::Options::default()
+        }
     }
 
     /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
@@ -234,7 +257,10 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     let is_journal_needed = !sorted.left.is_empty() || !sorted.unknown.is_empty();
     let opened = match &journal {
         Some(path) if is_journal_needed => {
-            Some(Journal::open(path).map_err(|source| StartError::Journal { path: path.clone(), source })?)
+            let journal = Journal::open(path);
+            let mut journal = journal.map_err(|source| StartError::Journal { path: path.clone(), source })?;
+            journal.set_colors(arguments.colors);
+            Some(journal)
         }
         _ => None,
     };

@@ -8,7 +8,7 @@ use oppose::batch::Job;
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
 use oppose::render::OverlayOptions;
-use oppose::video;
+use oppose::video::{self, FrameRate};
 
 use super::progress::Reporter;
 use super::render;
@@ -48,13 +48,16 @@ fn overlay(pose: &Path) -> PathBuf {
 
 /// An overlay that is there is of an earlier run and is replaced.
 fn beside(job: &Job, options: &video::Options, cancel: &Cancel) -> Result<(), Box<dyn std::error::Error>> {
-    let source = video::open(&job.video, options)?;
+    let pose = Pose::read_file(&job.output)?;
+    // The rate that the frames have shown is in the file.
+    let frame_rate = FrameRate::from_f32(pose.fps);
+    let source = video::open(&job.video, &video::Options { frame_rate, ..options.clone() })?;
     let options = OverlayOptions {
         audio: Some(job.video.clone()),
         overwrite: true,
         cancel: cancel.clone(),
         ..OverlayOptions::default()
     };
-    render::write(Some(source), &[&Pose::read_file(&job.output)?], &overlay(&job.output), &options)?;
+    render::write(Some(source), &[&pose], &overlay(&job.output), &options)?;
     Ok(())
 }

@@ -39,6 +39,11 @@ pub enum PlanError {
     ListLine { list: PathBuf, line: usize },
     #[error("the list {} is not plain text: save it as UTF-8, one path per line", printable(.0))]
     ListNotText(PathBuf),
+    #[error(
+        "--output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose",
+        printable(.0)
+    )]
+    OutputIsFile(PathBuf),
     #[error("cannot create the folder {}: {source}", printable(.folder))]
     CreateFolder { folder: PathBuf, source: io::Error },
     #[error("cannot write into the folder {}: {source}; name another with --output", printable(.folder))]
@@ -94,6 +99,11 @@ pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Res
         read_list(list, &mut videos)?;
     }
     let target = Target::from(output);
+    if let Target::Folder(folder) = &target
+        && folder.is_file()
+    {
+        return Err(PlanError::OutputIsFile(folder.clone()));
+    }
     if let (Target::File(file), 2..) = (&target, videos.len()) {
         return Err(PlanError::OneFileForMany { output: file.clone(), videos: videos.len() });
     }

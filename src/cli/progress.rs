@@ -10,6 +10,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use oppose::batch::journal::{Journal, Outcome};
 use oppose::batch::{self, Job, VideoUpdate};
 use oppose::pipeline::{PipelineError, Progress, Report};
+use oppose::video::{DecodeSummary, FrameRate, Note, RateSource};
 
 use super::events::Event;
 use super::tally::Tally;
@@ -298,28 +299,20 @@ impl Reporter {
             "{}: {} frames at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
             printable(&report.output),
             report.frames,
-            report.frame_rate,
+            readable(report.frame_rate),
             report.frames_with_people,
             seconds,
             report.frames as f64 / seconds.max(f64::EPSILON),
         ));
-        if let Some((shortest, longest)) = report.decoding.variable_rate {
-            self.say(&format!(
-                "{}: variable frame rate, {:.1} to {:.1} ms between frames; the .pose file holds every frame and the \
-                 average rate",
-                printable(video),
-                shortest.as_secs_f64() * 1e3,
-                longest.as_secs_f64() * 1e3,
-            ));
+        if let Some(text) = of_rate(&report.decoding) {
+            self.say(&format!("{}: {text}", printable(video)));
         }
-        if let Some(announced) =
-            report.announced_frames.filter(|&announced| is_short(report.frames, announced))
-        {
-            self.say(&format!(
-                "{}: its header announces {announced} frames, it holds {}; is it whole?",
-                printable(video),
-                report.frames
-            ));
+        for note in &report.decoding.notes {
+            let hint = match note {
+                Note::Tracks { .. } => "; --video-track chooses another",
+                _ => "",
+            };
+            self.say(&format!("{}: {note}{hint}", printable(video)));
         }
         if report.decoding.damaged_packets > 0 {
             self.say(&format!(
@@ -419,7 +412,43 @@ impl Reporter {
     }
 }
 
-/// Whether so many frames fewer than announced are more than an estimate's error.
-fn is_short(frames: u64, announced: u64) -> bool {
-    announced.saturating_sub(frames) > 5.max(announced / 50)
+/// A rate for people to read: 30000/1001 is well known, other fractions say little.
+fn readable(rate: FrameRate) -> String {
+    match rate.denominator() {
+        1 | 1001 => rate.to_string(),
+        _ if rate.as_f64() < 1.0 => format!("{:.6}", rate.as_f64()),
+        _ => format!("{:.3}", rate.as_f64()),
+    }
+}
+
+/// What has to be known of the frame rate, where it is not simply that of the file.
+fn of_rate(decoding: &DecodeSummary) -> Option<String> {
+    let gaps = decoding.variable_rate.map(|(shortest, longest)| {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        format!("{:.1} to {:.1} ms between frames", milliseconds(shortest), milliseconds(longest))
+    });
+    let exact = "--timestamps writes the time of each frame";
+    match (decoding.rate_source, gaps) {
+        (RateSource::Given, Some(gaps)) => Some(format!(
+            "variable frame rate, {gaps}; the .pose file holds every frame and the rate of --fps"
+        )),
+        (RateSource::Average, gaps) => {
+            let gaps = gaps.unwrap_or_else(|| "nearly constant".into());
+            Some(format!(
+                "variable frame rate, {gaps}; the .pose file holds every frame and the average rate that the file \
+                 names; {exact}"
+            ))
+        }
+        (RateSource::Measured, gaps) => {
+            let gaps = gaps.map(|gaps| format!(", {gaps}")).unwrap_or_default();
+            Some(format!(
+                "the file names no frame rate that its frames keep{gaps}; the .pose file holds every frame and the \
+                 rate measured from the first to the last; {exact}"
+            ))
+        }
+        (_, Some(gaps)) => {
+            Some(format!("constant frame rate, but with gaps: {gaps}; frames may be missing there"))
+        }
+        (_, None) => None,
+    }
 }

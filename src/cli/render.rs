@@ -53,6 +53,10 @@ pub struct Arguments {
     /// Turn the frames, as it was done when the file was made
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
+
+    /// Which of several video tracks to show, counted from 0, as when the file was made
+    #[arg(long, alias = "video_track", value_name = "N")]
+    video_track: Option<usize>,
 }
 
 /// What to show of the frames.
@@ -71,6 +75,8 @@ enum InputError {
     SheetWithoutVideo,
     #[error("{} is what is to be drawn; give the result another name", printable(.0))]
     Same(PathBuf),
+    #[error("{} is to be the sheet, which is a PNG picture: expected a name ending in .png", printable(.0))]
+    SheetSuffix(PathBuf),
     #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
     StandardInput,
 }
@@ -96,18 +102,27 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
             return Err(InputError::Same(same.clone()).into());
         }
     }
+    if let Some(sheet) = arguments.sheet.as_ref().filter(|sheet| !is_png(sheet)) {
+        return Err(InputError::SheetSuffix(sheet.clone()).into());
+    }
     let paths = poses;
     let poses = paths.iter().map(|path| read_pose(path)).collect::<Result<Vec<_>, _>>()?;
     for (path, pose) in paths.iter().zip(&poses) {
         if let Some(reason) = normalized(pose) {
-            eprintln!(
+            say(format_args!(
                 "{}: {reason}, so little or nothing will be seen; give the file as the estimator wrote it",
-                path.display()
-            );
+                printable(path)
+            ));
         }
     }
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
-        let options = video::Options { rotate: arguments.rotate, ..video::Options::default() };
+        let options = video::Options {
+            rotate: arguments.rotate,
+            track: arguments.video_track,
+            // What the file was made with: pictures and headers without a rate do not know it.
+            frame_rate: video::FrameRate::from_f32(poses[0].fps),
+            ..video::Options::default()
+        };
         Ok(video::open(path, &options)?)
     };
     if let Some(target) = &arguments.sheet {
@@ -144,6 +159,10 @@ pub fn write(
     let (width, height) = drawn.size;
     say(format_args!("{}: {} frames, {width}x{height}", printable(target), drawn.frames));
     Ok(())
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("png"))
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

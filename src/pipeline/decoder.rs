@@ -46,10 +46,8 @@ pub struct DecodeStream {
 pub enum Item {
     /// The next frame.
     Frame(Frame),
-    /// All frames were delivered.
-    End(DecodeSummary),
-    /// The video breaks here.
-    Failed(SourceError),
+    /// No frame follows: what decoding has shown, and why it broke off, if it did.
+    End(DecodeSummary, Option<SourceError>),
 }
 
 impl PendingVideo {
@@ -69,7 +67,7 @@ impl PendingVideo {
 impl DecodeStream {
     /// Waits for the next item.
     pub fn next(&self, cancel: &Cancel) -> Poll<Item> {
-        wait(&self.items, cancel, || Item::Failed(ended()))
+        wait(&self.items, cancel, || Item::End(DecodeSummary::default(), Some(ended())))
     }
 }
 
@@ -91,20 +89,20 @@ fn run(open: OpenVideo, opened: &Sender<Result<DecodeStream, SourceError>>) {
     if opened.send(Ok(DecodeStream { info, items })).is_err() {
         return;
     }
-    let last = match caught(|| decode(source.as_mut(), size, &sender)) {
-        Ok(Some(summary)) => Item::End(summary),
-        Ok(None) => return,
-        Err(error) => Item::Failed(error),
+    let error = match caught(|| decode(source.as_mut(), size, &sender)) {
+        Ok(true) => None,
+        Ok(false) => return,
+        Err(error) => Some(error),
     };
-    let _ = sender.send(last);
+    let (summary, error) = match caught(|| Ok(source.summary())) {
+        Ok(summary) => (summary, error),
+        Err(defect) => (DecodeSummary::default(), error.or(Some(defect))),
+    };
+    let _ = sender.send(Item::End(summary, error));
 }
 
-/// Sends all frames; `None` where nobody wants them any more.
-fn decode(
-    source: &mut dyn Source,
-    size: (u32, u32),
-    items: &Sender<Item>,
-) -> Result<Option<DecodeSummary>, SourceError> {
+/// Sends all frames; `false` where nobody wants them any more.
+fn decode(source: &mut dyn Source, size: (u32, u32), items: &Sender<Item>) -> Result<bool, SourceError> {
     while let Some(frame) = source.next_frame()? {
         if (frame.width(), frame.height()) != size {
             let (width, height) = (frame.width(), frame.height());
@@ -117,10 +115,10 @@ fn decode(
             return Err(error.into());
         }
         if items.send(Item::Frame(frame)).is_err() {
-            return Ok(None);
+            return Ok(false);
         }
     }
-    Ok(Some(source.summary()))
+    Ok(true)
 }
 
 /// The result of `work`, or an error where it panics.

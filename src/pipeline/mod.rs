@@ -7,6 +7,7 @@
 mod decoder;
 mod presence;
 mod scheduler;
+mod timestamps;
 
 use std::ffi::OsStr;
 use std::io;
@@ -52,6 +53,9 @@ pub struct Options {
     pub overwrite: bool,
     /// Who is kept, and in which row; everybody in the engine's order by default.
     pub people: people::Options,
+    /// Write `NAME.timestamps.csv` beside `NAME.pose`, with a line for each frame: its number, from 0, and its time since
+    /// the first frame in seconds, empty where the video does not say.
+    pub timestamps: bool,
     /// Stops the run when asked.
     pub cancel: Cancel,
 }
@@ -96,7 +100,7 @@ pub struct Report {
     pub present: Vec<(String, u64)>,
     /// Largest number of people in one frame.
     pub people: usize,
-    /// Frames per second of the video.
+    /// Frames per second of the video, as the file holds it.
     pub frame_rate: FrameRate,
     /// What decoding has shown.
     pub decoding: DecodeSummary,

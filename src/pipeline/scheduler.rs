@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::decoder::{DecodeStream, Item, PendingVideo, Poll};
 use super::presence::Presence;
+use super::timestamps::TimestampWriter;
 use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::people::Arrangement;
@@ -222,8 +223,10 @@ struct Running {
     arrangement: Arrangement,
     /// Gone where a result could not be written, which was reported.
     writer: Option<PoseWriter>,
-    /// How decoding ended, once it has.
-    end: Option<Result<DecodeSummary, SourceError>>,
+    /// The instants of the frames, where they are wanted.
+    timestamps: Option<TimestampWriter>,
+    /// What decoding has shown, and why it broke off, once it has ended.
+    end: Option<(DecodeSummary, Option<SourceError>)>,
     /// Whether its start was reported: when it becomes the oldest, so that one video at a time reports progress.
     is_announced: bool,
 }
@@ -257,6 +260,14 @@ impl Scheduler<'_> {
                 return Ok(());
             }
         };
+        let timestamps = self.options.timestamps.then(|| TimestampWriter::create(&output, overwrite));
+        let timestamps = match timestamps.transpose() {
+            Ok(timestamps) => timestamps,
+            Err(error) => {
+                self.failed(number, error.into());
+                return Ok(());
+            }
+        };
         if let Err(error) = self.engine.start_video(&info) {
             return self.refused(number, error);
         }
@@ -272,6 +283,7 @@ impl Scheduler<'_> {
             presence: Presence::new(skeleton),
             arrangement,
             writer: Some(writer),
+            timestamps,
             end: None,
             is_announced: false,
         });
@@ -280,16 +292,21 @@ impl Scheduler<'_> {
             let frame = match stream.next(&self.options.cancel) {
                 Poll::Cancelled => return Err(self.cancelled(number)),
                 Poll::Ready(Item::Frame(frame)) => frame,
-                Poll::Ready(Item::End(summary)) => break Ok(summary),
-                Poll::Ready(Item::Failed(error)) => break Err(error),
+                Poll::Ready(Item::End(summary, error)) => break (summary, error),
             };
             if self.in_flight >= self.engine.capacity() {
                 self.take()?;
             }
-            let Some(running) = self.running.back_mut() else { break Ok(DecodeSummary::default()) };
+            let Some(running) = self.running.back_mut() else { break (DecodeSummary::default(), None) };
             if running.writer.is_none() {
                 // Its results are of no use to anybody.
-                break Ok(DecodeSummary::default());
+                break (DecodeSummary::default(), None);
+            }
+            let written = running.timestamps.as_mut().map(|times| times.write(frame.timestamp()));
+            if let Some(Err(error)) = written {
+                running.writer = None;
+                self.failed(number, error.into());
+                break (DecodeSummary::default(), None);
             }
             // Counted before it is submitted: a frame that ends the engine belongs to a suspect.
             running.pushed += 1;
@@ -435,20 +452,23 @@ impl Scheduler<'_> {
 impl Running {
     /// Finishes the file; `None` where a failure was reported before.
     fn complete(self) -> Option<Result<Report, PipelineError>> {
-        let writer = self.writer?;
-        let decoding = match self.end? {
-            Ok(decoding) => decoding,
-            Err(error) => {
-                return Some(Err(match keep(writer, &self.output) {
-                    Ok(partial) => PipelineError::Video { error, partial },
-                    Err(error) => error.into(),
-                }));
-            }
-        };
+        let mut writer = self.writer?;
+        let (decoding, error) = self.end?;
+        // What the frames have shown is better than what the header told.
+        let frame_rate = decoding.frame_rate.unwrap_or(self.info.frame_rate);
+        writer.set_frame_rate(frame_rate.as_f32());
+        if let Some(error) = error {
+            return Some(Err(match keep(writer, &self.output) {
+                Ok(partial) => PipelineError::Video { error, partial },
+                Err(error) => error.into(),
+            }));
+        }
         if self.popped == 0 {
             return Some(Err(PipelineError::NoFrames));
         }
-        if let Err(error) = writer.finish() {
+        // First the table: where both are wanted, a .pose file means that both are there.
+        let finished = self.timestamps.map_or(Ok(()), TimestampWriter::finish).and_then(|()| writer.finish());
+        if let Err(error) = finished {
             return Some(Err(error.into()));
         }
         // A complete file supersedes what an earlier run kept; that it is gone already is no error.
@@ -460,7 +480,7 @@ impl Running {
             frames_with_people: self.frames_with_people,
             present: self.presence.finish(),
             people: self.people,
-            frame_rate: self.info.frame_rate,
+            frame_rate,
             decoding,
             elapsed: self.started.elapsed(),
         }))

@@ -1,13 +1,12 @@
 //! Whether a file ends where it says it does.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::{Packet, Rational, Stream, ffi};
 
 use super::FrameRate;
+use super::structure::{self, Length};
 
 /// A gap of so many frames between the end by a stream's index and its last packet is no rounding.
 const MISSING_FRAMES: f64 = 2.5;
@@ -32,6 +31,9 @@ pub(super) struct Ending {
     reached: f64,
     /// Whether the last packet lacks its end.
     is_partial: bool,
+    /// FFmpeg's name of the format, and the file, which tell more.
+    format: String,
+    file: Option<PathBuf>,
 }
 
 impl Ending {
@@ -39,11 +41,16 @@ impl Ending {
     ///
     /// An index places each frame in the file; other headers tell how long all streams together last. AVI
     /// only counts frames, often wrongly, but says how many bytes the file has.
-    pub(super) fn announced(input: &Input, stream: &Stream<'_>, rate: FrameRate, path: &Path) -> Self {
+    pub(super) fn announced(
+        input: &Input,
+        stream: &Stream<'_>,
+        rate: FrameRate,
+        file: Option<&Path>,
+    ) -> Self {
         let format = input.format();
         let format = format.name().split(',').next().unwrap_or_default();
         let tick = f64::from(stream.time_base());
-        let (announced, tolerance, index) = if format == "avi" && is_cut_riff(path).unwrap_or(false) {
+        let (announced, tolerance, index) = if format == "avi" && length(format, file) == Length::Cut {
             // FFmpeg cuts the duration down to what is there, but not the number of frames.
             (seconds(stream.frames(), tick), 0.5 * tick, Some(stream.index()))
         } else if !HEADER_TELLS_LENGTH.contains(&format) {
@@ -54,7 +61,8 @@ impl Ending {
         } else {
             (seconds(input.duration(), 1.0 / f64::from(ffi::AV_TIME_BASE)), MISSING_SECONDS, None)
         };
-        Self { announced, tolerance, stream: index, reached: 0.0, is_partial: false }
+        let (format, file) = (format.to_owned(), file.map(Path::to_owned));
+        Self { announced, tolerance, stream: index, reached: 0.0, is_partial: false, format, file }
     }
 
     /// Takes the next packet into account, whichever stream it is of.
@@ -69,9 +77,34 @@ impl Ending {
         }
     }
 
-    /// Whether the file, read to its end, lacks something that it announces.
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.announced.is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance)
+    /// Where the packets read so far end, in seconds.
+    pub(super) fn reached(&self) -> f64 {
+        self.reached
+    }
+
+    /// How many recordings stand one behind the other in the file, where that is known.
+    pub(super) fn films(&self) -> Option<u64> {
+        self.file
+            .as_deref()
+            .and_then(|file| structure::look(&self.format, file).ok())
+            .map(|found| found.films)
+    }
+
+    /// Whether the file, read to its end, lacks something that it announces. So many packets of the video were read, of
+    /// those that its index counts (0 without one).
+    pub(super) fn is_cut_off(&self, packets: u64, indexed: u64) -> bool {
+        let ends_early = self
+            .announced
+            .is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance);
+        ends_early
+            || match self.format.as_str() {
+                // What is cut off may be the index of what is there.
+                "mov" => {
+                    length("mov", self.file.as_deref()) == Length::Cut && (indexed == 0 || packets < indexed)
+                }
+                "flv" | "matroska" => length(&self.format, self.file.as_deref()) == Length::Cut,
+                _ => false,
+            }
     }
 }
 
@@ -80,11 +113,7 @@ fn seconds(ticks: i64, tick: f64) -> Option<f64> {
     (ticks > 0).then_some(ticks as f64 * tick)
 }
 
-/// Whether the first RIFF chunk, which an AVI file begins with, ends behind the end of the file.
-fn is_cut_riff(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    let mut head = [0; 8];
-    file.read_exact(&mut head)?;
-    let [b'R', b'I', b'F', b'F', size @ ..] = head else { return Ok(false) };
-    Ok(u64::from(u32::from_le_bytes(size)) + 8 > file.metadata()?.len())
+/// What the parts of the file say. One that cannot be read again says nothing.
+fn length(format: &str, file: Option<&Path>) -> Length {
+    file.and_then(|file| structure::look(format, file).ok()).map_or(Length::Unknown, |found| found.length)
 }

@@ -29,9 +29,6 @@ pub enum VideoError {
         /// What the system says.
         source: io::Error,
     },
-    /// The decoder takes paths as UTF-8.
-    #[error("the path {0:?} is not UTF-8; rename the file")]
-    PathNotUtf8(PathBuf),
     /// A file of no bytes.
     #[error("the file is empty (0 bytes); copy or download it again")]
     Empty,
@@ -44,11 +41,37 @@ pub enum VideoError {
     /// The file is of no kind FFmpeg knows, or too damaged to tell.
     #[error("expected a video, but its format is not recognised ({0}); is it a video, and whole?")]
     Unrecognised(ffmpeg_next::Error),
+    /// A playlist, a script, or another format that consists of further files, which are never opened.
+    #[error(
+        "expected a video, found a file that only names others (format {0}); give the video itself, or join the parts \
+         into one file with ffmpeg"
+    )]
+    OpensOthers(String),
+    /// An MP4 file is finished by its index, which is not there.
+    #[error(
+        "the file is an MP4 without its index (moov): the recording was interrupted, or the copy is cut off; copy it \
+         again, or repair it with a tool that rebuilds the index, such as untrunc"
+    )]
+    NoIndex,
+    /// FFmpeg before 9 reads still WebP only.
+    #[error(
+        "the file is an animated WebP, which this FFmpeg cannot read; convert it to a video, GIF or PNG pictures \
+         with another program, such as ImageMagick"
+    )]
+    AnimatedWebp,
+    /// The file has no video track of this number.
+    #[error("there is no video track {wanted}; the file has {}", list(.tracks))]
+    NoSuchTrack {
+        /// The number that was asked for, from 0.
+        wanted: usize,
+        /// What each track is.
+        tracks: Vec<String>,
+    },
     /// A file with sound only, or other streams that are no video.
     #[error("expected a video stream, found only {0}; give a file with moving pictures")]
     NoVideoStream(String),
     /// This FFmpeg was built without the decoder.
-    #[error("this FFmpeg has no decoder for {0}; convert the video to H.264, or install a fuller FFmpeg")]
+    #[error("this FFmpeg has no decoder for {}", without_decoder(.0))]
     NoDecoder(String),
     /// The decoder does not start.
     #[error("the decoder cannot start: {0}")]
@@ -87,14 +110,23 @@ pub enum VideoError {
         found: (u32, u32),
     },
     /// The index promises more than the file holds.
-    #[error(
-        "the file is cut off: it announces {announced} frames and holds {frames}; copy or download it again"
-    )]
+    #[error("the file is cut off{}; copy or download it again", cut(*.frames, *.announced))]
     Truncated {
         /// Frames decoded.
         frames: u64,
-        /// Frames announced.
+        /// Frames announced; often an estimate, 0 where there is none.
         announced: u64,
+    },
+    /// Most of the file's frames are there, but are none.
+    #[error(
+        "only {frames} of {packets} frames can be decoded: the file is damaged, or encrypted, or its index belongs to \
+         another file"
+    )]
+    Undecodable {
+        /// Frames decoded.
+        frames: u64,
+        /// Frames in the file.
+        packets: u64,
     },
     /// Reading stops in the middle.
     #[error("reading fails after frame {frames}: {source}")]
@@ -130,4 +162,23 @@ impl VideoError {
             Err(_) => Self::NotFound(path.to_owned()),
         }
     }
+}
+
+/// How much of a file that is cut off is there. An estimate that it has reached says nothing.
+fn cut(frames: u64, announced: u64) -> String {
+    match announced > frames {
+        true => format!(": it announces {announced} frames and holds {frames}"),
+        false => format!(" after frame {frames}: it lacks the end that its structure announces"),
+    }
+}
+
+fn list(tracks: &[String]) -> String {
+    let numbered = tracks.iter().enumerate().map(|(number, track)| format!("{number} ({track})"));
+    numbered.collect::<Vec<_>>().join(", ")
+}
+
+/// What to do about it. FFmpeg reads AV1 since 4.0.
+fn without_decoder(codec: &str) -> String {
+    let since = if codec == "av1" { ", which came with FFmpeg 4.0" } else { "" };
+    format!("{codec}{since}; convert the video to H.264, or install a newer or fuller FFmpeg")
 }

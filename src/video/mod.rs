@@ -13,17 +13,23 @@
 //! # }
 //! ```
 
+mod colors;
+mod container;
 mod encoder;
 mod ending;
 mod error;
 mod frame;
 mod input;
+mod note;
+mod pages;
 mod pictures;
 mod planes;
 mod reader;
 mod rotation;
 mod scaler;
+mod structure;
 mod timing;
+mod tracks;
 
 use std::error::Error;
 use std::path::Path;
@@ -31,13 +37,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use colors::Colors;
 pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::VideoError;
 pub use frame::{Frame, FramePool, FrameSizeError};
 pub use input::{Below, Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, videos_below};
+pub use note::Note;
 pub use oppose_pose::{FrameRate, FrameRateError};
 pub use planes::{ColorMatrix, Planes};
 pub use rotation::Rotate;
+pub use timing::RateSource;
 
 /// Shortest side of a frame in pixels: nobody can be found in less.
 pub const MIN_SIDE: u32 = 16;
@@ -63,8 +72,14 @@ pub fn ffmpeg_version() -> String {
 pub struct Options {
     /// Which way the frames are turned.
     pub rotate: Rotate,
-    /// Frames per second of pictures, and of videos that name none. 25 where absent.
+    /// Frames per second, whatever the file says. Where absent, what the file says and its frames confirm; of pictures
+    /// 25. The instants of a video's frames stay those of the file.
     pub frame_rate: Option<FrameRate>,
+    /// By which matrix colours are converted.
+    pub colors: Colors,
+    /// Which of several video tracks is read: its number among them, from 0. Where absent, a film sooner than a still
+    /// picture, and else the one that FFmpeg calls the best.
+    pub track: Option<usize>,
     /// Threads of the decoder. Where absent, as many as processors, and one for frames of at most 320x240.
     pub threads: Option<usize>,
     /// Leave frames in the planes of luma and chroma that the video holds, where they are of 8 bits in 4:2:0: for
@@ -79,7 +94,8 @@ pub struct VideoInfo {
     pub width: u32,
     /// Height of the upright frames, in pixels.
     pub height: u32,
-    /// Frames per second; for a variable rate, the average.
+    /// Frames per second as far as the header tells; what the frames tell is in
+    /// [`DecodeSummary::frame_rate`] when they have been read.
     pub frame_rate: FrameRate,
     /// Number of frames as the file announces it; often an estimate, sometimes absent or wrong.
     pub announced_frames: Option<u64>,
@@ -95,6 +111,13 @@ pub struct DecodeSummary {
     pub damaged_packets: u64,
     /// Whether the time between frames varies, and between which bounds.
     pub variable_rate: Option<(Duration, Duration)>,
+    /// Frames per second as the frames so far have shown; for a variable rate, the average. Where absent,
+    /// [`VideoInfo::frame_rate`] is all that is known.
+    pub frame_rate: Option<FrameRate>,
+    /// Where that rate comes from.
+    pub rate_source: RateSource,
+    /// What else is worth knowing.
+    pub notes: Vec<Note>,
 }
 
 /// Why a [`Source`] gives no further frame; each source has its own reasons. Those of [`open`] are [`VideoError`]s.
@@ -127,7 +150,9 @@ pub trait Source: Send {
 ///
 /// Frames come out upright: turned by the file's display matrix or EXIF orientation, or as
 /// [`Options::rotate`] says; an angle that is no quarter turn is taken to the nearest one. Colours are
-/// converted by the video's own matrix and range, as the ffmpeg program does.
+/// converted by the video's own matrix and range, as the ffmpeg program does, or as [`Options::colors`] says.
+///
+/// Only this one file is read: playlists and other formats that name further files are refused.
 ///
 /// # Errors
 /// There is nothing to read, it is no video, or its frames are too small or too large.

@@ -57,10 +57,13 @@ pub(super) struct Orientation {
 }
 
 impl Orientation {
-    /// The orientation asked for, or that of the file's display matrix.
-    pub(super) fn choose(rotate: Rotate, matrix: Option<&[u8]>) -> Self {
+    /// The orientation asked for, or that of the file's display matrix, or that of its EXIF tag.
+    pub(super) fn choose(rotate: Rotate, matrix: Option<&[u8]>, tag: Option<&str>) -> Self {
         let (transpose, flip_x, flip_y) = match rotate {
-            Rotate::Auto => return matrix.and_then(Self::from_matrix).unwrap_or_default(),
+            Rotate::Auto => {
+                let own = matrix.and_then(Self::from_matrix).or_else(|| tag.and_then(Self::from_exif));
+                return own.unwrap_or_default();
+            }
             Rotate::None => (false, false, false),
             Rotate::Clockwise90 => (true, true, false),
             Rotate::Half => (false, true, true),
@@ -81,6 +84,23 @@ impl Orientation {
         let transpose = a.abs() + d.abs() < b.abs() + c.abs();
         let (x, y) = if transpose { (c, b) } else { (a, d) };
         Some(Self { transpose, flip_x: x < 0, flip_y: y < 0 })
+    }
+
+    /// From the number of EXIF's orientation, as FFmpeg before 4 writes it into the metadata of a picture, which it gives
+    /// no display matrix.
+    fn from_exif(tag: &str) -> Option<Self> {
+        let (transpose, flip_x, flip_y) = match tag.trim() {
+            "1" => (false, false, false),
+            "2" => (false, true, false),
+            "3" => (false, true, true),
+            "4" => (false, false, true),
+            "5" => (true, false, false),
+            "6" => (true, true, false),
+            "7" => (true, true, true),
+            "8" => (true, false, true),
+            _ => return None,
+        };
+        Some(Self { transpose, flip_x, flip_y })
     }
 
     pub(super) fn is_upright(self) -> bool {
@@ -135,7 +155,7 @@ mod tests {
     fn matrix(a: i32, b: i32, c: i32, d: i32) -> Orientation {
         let values = [a, b, 0, c, d, 0, 0, 0, 1 << 30];
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-        Orientation::choose(Rotate::Auto, Some(&bytes))
+        Orientation::choose(Rotate::Auto, Some(&bytes), None)
     }
 
     #[test]
@@ -147,16 +167,36 @@ mod tests {
         assert_eq!(turned(matrix(ONE, 0, 0, -ONE)), [3, 4, 5, 0, 1, 2]);
         // A quarter clockwise: x' = -y, y' = x.
         assert_eq!(turned(matrix(0, ONE, -ONE, 0)), [3, 0, 4, 1, 5, 2]);
-        assert_eq!(matrix(0, ONE, -ONE, 0), Orientation::choose(Rotate::Clockwise90, None));
+        assert_eq!(matrix(0, ONE, -ONE, 0), Orientation::choose(Rotate::Clockwise90, None, None));
         assert_eq!(turned(matrix(0, -ONE, ONE, 0)), [2, 5, 1, 4, 0, 3]);
-        assert_eq!(matrix(0, -ONE, ONE, 0), Orientation::choose(Rotate::Clockwise270, None));
+        assert_eq!(matrix(0, -ONE, ONE, 0), Orientation::choose(Rotate::Clockwise270, None, None));
         assert_eq!(turned(matrix(0, ONE, ONE, 0)), [0, 3, 1, 4, 2, 5]);
         assert_eq!(turned(matrix(0, -ONE, -ONE, 0)), [5, 2, 4, 1, 3, 0]);
     }
 
     #[test]
+    fn exif_tags_mean_what_matrices_do() {
+        let matrices = [
+            matrix(1, 0, 0, 1),
+            matrix(-1, 0, 0, 1),
+            matrix(-1, 0, 0, -1),
+            matrix(1, 0, 0, -1),
+            matrix(0, 1, 1, 0),
+            matrix(0, 1, -1, 0),
+            matrix(0, -1, -1, 0),
+            matrix(0, -1, 1, 0),
+        ];
+        for (number, expected) in (1..).zip(matrices) {
+            // FFmpeg 3 pads the number to five characters.
+            let tag = format!("{number:5}");
+            assert_eq!(Orientation::choose(Rotate::Auto, None, Some(&tag)), expected, "{number}");
+        }
+        assert!(Orientation::choose(Rotate::Auto, None, Some("9")).is_upright());
+    }
+
+    #[test]
     fn a_short_matrix_is_no_matrix() {
-        assert!(Orientation::choose(Rotate::Auto, Some(&[0; 10])).is_upright());
-        assert!(Orientation::choose(Rotate::None, None).is_upright());
+        assert!(Orientation::choose(Rotate::Auto, Some(&[0; 10]), None).is_upright());
+        assert!(Orientation::choose(Rotate::None, None, Some("6")).is_upright());
     }
 }

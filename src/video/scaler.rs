@@ -10,7 +10,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
-use super::ColorMatrix;
+use super::{ColorMatrix, Colors};
 
 /// Pixels that FFmpeg's vector code writes at once, at most: of a row that is no multiple of this it writes the last
 /// block whole.
@@ -26,25 +26,45 @@ struct Key {
     color_range: ffmpeg_next::color::Range,
 }
 
+impl Key {
+    fn of(frame: &frame::Video, colors: Colors) -> Self {
+        let (color_space, color_range) = tags(frame, colors);
+        Self {
+            format: frame.format(),
+            width: frame.width(),
+            height: frame.height(),
+            color_space,
+            color_range,
+        }
+    }
+}
+
+/// The tags that count: OpenCV leaves it to libswscale, which knows the pixel format alone.
+fn tags(frame: &frame::Video, colors: Colors) -> (ffmpeg_next::color::Space, ffmpeg_next::color::Range) {
+    match colors {
+        Colors::Auto => (frame.color_space(), frame.color_range()),
+        Colors::Bt601 => (ffmpeg_next::color::Space::Unspecified, ffmpeg_next::color::Range::Unspecified),
+    }
+}
+
 /// A converter for frames of one kind, made anew when the kind changes.
 #[derive(Default)]
 pub(super) struct Scaler {
+    colors: Colors,
     context: Option<(Key, Context)>,
     /// Rows with room behind them, where the packed ones have none.
     padded: Vec<u8>,
 }
 
 impl Scaler {
+    pub(super) fn new(colors: Colors) -> Self {
+        Self { colors, ..Self::default() }
+    }
+
     /// Converts `frame` into `bgr`, which holds width * height * 3 bytes. `false` where FFmpeg cannot
     /// convert this format.
     pub(super) fn run(&mut self, frame: &frame::Video, bgr: &mut [u8]) -> bool {
-        let key = Key {
-            format: frame.format(),
-            width: frame.width(),
-            height: frame.height(),
-            color_space: frame.color_space(),
-            color_range: frame.color_range(),
-        };
+        let key = Key::of(frame, self.colors);
         let context = match self.context.take().filter(|(known, _)| *known == key) {
             Some((_, context)) => context,
             None => match Context::new(&key) {
@@ -74,8 +94,9 @@ fn space(space: ffmpeg_next::color::Space) -> i32 {
 }
 
 /// What the planes of a frame mean; `None` where they are not luma and chroma of 8 bits in 4:2:0.
-pub(super) fn matrix(frame: &frame::Video) -> Option<ColorMatrix> {
-    let is_full_range = match (frame.format(), frame.color_range()) {
+pub(super) fn matrix(frame: &frame::Video, colors: Colors) -> Option<ColorMatrix> {
+    let (color_space, color_range) = tags(frame, colors);
+    let is_full_range = match (frame.format(), color_range) {
         (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::JPEG) => true,
         (Pixel::YUV420P | Pixel::YUVJ420P, ffmpeg_next::color::Range::MPEG) => false,
         (Pixel::YUV420P, _) => false,
@@ -83,7 +104,7 @@ pub(super) fn matrix(frame: &frame::Video) -> Option<ColorMatrix> {
         _ => return None,
     };
     // SAFETY: FFmpeg has a table of four numbers for every colour space that `space` gives, which is static.
-    let factors = unsafe { *ffi::sws_getCoefficients(space(frame.color_space())).cast::<[i32; 4]>() };
+    let factors = unsafe { *ffi::sws_getCoefficients(space(color_space)).cast::<[i32; 4]>() };
     Some(ColorMatrix::new(factors, is_full_range))
 }
 
@@ -203,13 +224,7 @@ mod tests {
         {
             for width in 16..=272 {
                 let frame = frame::Video::new(format, width, 16);
-                let key = Key {
-                    format,
-                    width,
-                    height: 16,
-                    color_space: frame.color_space(),
-                    color_range: frame.color_range(),
-                };
+                let key = Key::of(&frame, Colors::Auto);
                 let stride = width.next_multiple_of(BLOCK) as usize * 3;
                 let mut rows = vec![0xab; stride * 16 + 256];
                 assert!(Context::new(&key).unwrap().run(&frame, &mut rows, stride));

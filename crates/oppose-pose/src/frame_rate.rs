@@ -17,9 +17,9 @@ impl FrameRate {
     /// The rate of pictures that have none of their own.
     pub const DEFAULT: Self = Self { numerator: 25, denominator: 1 };
 
-    /// Slowest and fastest rate, in frames per second, that a video is believed to have. Containers that
-    /// count in milliseconds without knowing the rate announce 1000.
-    const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.01..=999.0;
+    /// Slowest and fastest rate, in frames per second: from a frame in a quarter of an hour to what no camera for people
+    /// exceeds.
+    const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.001..=100_000.0;
 
     /// `numerator / denominator` frames per second, or `None` where no video has such a rate.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
@@ -27,15 +27,48 @@ impl FrameRate {
         (denominator > 0 && Self::PLAUSIBLE.contains(&rate.as_f64())).then_some(rate)
     }
 
-    /// The fraction behind a rate that a `.pose` file holds: 30000/1001 for 29.97003. The nearest thousandth where
-    /// none of the usual ones fits, `None` where no video has such a rate.
+    /// The fraction behind a rate that a `.pose` file holds: 30000/1001 for 29.97003. The nearest thousandth (of slow
+    /// rates, millionth) where none of the usual ones fits, `None` where no video has such a rate.
     pub fn from_f32(rate: f32) -> Option<Self> {
         // Whole numbers, NTSC's, tenths and the like, and what an average over few frames comes to.
         let usual = [1, 1001].into_iter().chain(2..=120);
         let of = |denominator: u32| {
             Self::new((f64::from(rate) * f64::from(denominator)).round() as u32, denominator)
         };
-        usual.filter_map(of).find(|fraction| fraction.as_f32() == rate).or_else(|| of(1000))
+        usual
+            .filter_map(of)
+            .find(|fraction| fraction.as_f32() == rate)
+            .or_else(|| of(if rate < 1.0 { 1_000_000 } else { 1000 }))
+    }
+
+    /// This many times as fast; in lowest terms.
+    pub fn times(self, above: u32, below: u32) -> Option<Self> {
+        Self::reduced(
+            u128::from(self.numerator) * u128::from(above),
+            u128::from(self.denominator) * u128::from(below),
+        )
+    }
+
+    /// The rate of so many frames in so many ticks of `tick` seconds each.
+    pub fn measured(frames: u64, ticks: i64, (numerator, denominator): (i32, i32)) -> Option<Self> {
+        let above = u128::from(frames) * u128::try_from(denominator).ok()?;
+        let below = u128::try_from(ticks).ok()? * u128::try_from(numerator).ok()?;
+        Self::reduced(above, below)
+    }
+
+    fn reduced(above: u128, below: u128) -> Option<Self> {
+        let divisor = greatest_common_divisor(above, below).max(1);
+        match (u32::try_from(above / divisor), u32::try_from(below / divisor)) {
+            (Ok(numerator), Ok(denominator)) => Self::new(numerator, denominator),
+            // Days of a fine clock: nine digits are enough.
+            _ if below > 0 => Self::from_f64(above as f64 / below as f64),
+            _ => None,
+        }
+    }
+
+    fn from_f64(rate: f64) -> Option<Self> {
+        let denominator = if rate < 1000.0 { 1_000_000 } else { 10_000 };
+        Self::new((rate * f64::from(denominator)).round() as u32, denominator)
     }
 
     /// Frames of the fraction.
@@ -90,20 +123,28 @@ impl TryFrom<String> for FrameRate {
 impl FromStr for FrameRate {
     type Err = FrameRateError;
 
-    /// Reads `25`, `29.97` or `30000/1001`. A decimal fraction is taken to the thousandth.
+    /// Reads `25`, `29.97` or `30000/1001`. A decimal fraction is taken to the thousandth, below 1 to the millionth.
     fn from_str(text: &str) -> Result<Self, FrameRateError> {
         let parse = || match text.split_once('/') {
             Some((numerator, denominator)) => Self::new(numerator.parse().ok()?, denominator.parse().ok()?),
             None => match text.parse() {
                 Ok(whole) => Self::new(whole, 1),
                 Err(_) => {
-                    let thousandths = text.parse::<f64>().ok()? * 1000.0;
-                    Self::new(thousandths.round() as u32, 1000)
+                    let rate = text.parse::<f64>().ok()?;
+                    let parts = if rate < 1.0 { 1_000_000 } else { 1000 };
+                    Self::new((rate * f64::from(parts)).round() as u32, parts)
                 }
             },
         };
         parse().ok_or_else(|| FrameRateError(text.to_owned()))
     }
+}
+
+fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 #[cfg(test)]
@@ -115,7 +156,7 @@ mod tests {
         for (typed, shown) in [("25", "25"), ("30000/1001", "30000/1001"), ("29.97", "29970/1000")] {
             assert_eq!(typed.parse::<FrameRate>().unwrap().to_string(), shown);
         }
-        for nonsense in ["", "fast", "0", "-5", "1/0", "NaN", "1e30", "1000"] {
+        for nonsense in ["", "fast", "0", "-5", "1/0", "NaN", "1e30", "100001", "0.0009", "1/1001"] {
             assert!(nonsense.parse::<FrameRate>().is_err(), "{nonsense}");
         }
     }

@@ -104,6 +104,11 @@ impl PoseWriter {
         self.people = self.people.max(people);
     }
 
+    /// Changes the frame rate: what it is may show only when all frames have been seen.
+    pub fn set_frame_rate(&mut self, fps: f32) {
+        self.fps = fps;
+    }
+
     /// Number of frames written so far.
     pub fn frames(&self) -> u64 {
         self.frames

@@ -128,6 +128,9 @@ pub(super) fn open_encoder(
             video.set_color_range(color::Range::MPEG);
         }
         let settings: &[(&str, &str)] = match name {
+            // FFmpeg 3 ends a track of MP4 where its last frame in order of decoding does, and hides those that are
+            // shown later.
+            "libx264" if format_version() < 58 => &[("preset", "veryfast"), ("crf", "20"), ("bf", "0")],
             "libx264" => &[("preset", "veryfast"), ("crf", "20")],
             "libvpx-vp9" => {
                 &[("crf", "31"), ("b", "0"), ("deadline", "realtime"), ("cpu-used", "7"), ("row-mt", "1")]
@@ -138,6 +141,11 @@ pub(super) fn open_encoder(
         video.open_as_with(found, settings.iter().copied().collect::<Dictionary<'_>>())
     };
     Some(open())
+}
+
+/// The major version of libavformat.
+fn format_version() -> u32 {
+    ffmpeg_next::format::version() >> 16
 }
 
 pub(super) fn rational(rate: FrameRate) -> Rational {

@@ -18,8 +18,8 @@ use audio::Audio;
 pub use error::EncodeError;
 use kind::{kind, open_encoder, rational};
 
-use super::FrameRate;
 use super::reader::start_ffmpeg;
+use super::{FrameRate, container};
 use crate::output_file::OutputFile;
 
 /// Finest unit of time of the files written, at least: an instant is met to a few millionths of a second.
@@ -27,6 +27,15 @@ const TICKS_PER_SECOND: i64 = 90_000;
 
 /// Largest number of ticks a second that every container counts in.
 const MOST_TICKS_PER_SECOND: i64 = 1 << 24;
+
+/// The clock of a GIF counts so often a second.
+const GIF_TICKS_PER_SECOND: i32 = 100;
+
+/// Viewers show a picture of a GIF that is to be shown for less than this for ten instead.
+const LEAST_GIF_TICKS: i64 = 2;
+
+/// The longest that a picture of a GIF is shown; longer ones are repeated.
+const MOST_GIF_TICKS: i64 = 60_000;
 
 /// What is written.
 #[derive(Clone, Debug)]
@@ -63,6 +72,12 @@ pub struct Encoder {
     time_base: Rational,
     ticks_per_frame: i64,
     last_tick: Option<i64>,
+    is_gif: bool,
+    /// The tick of the picture of a GIF that is not written yet.
+    waiting: Option<i64>,
+    seconds_per_frame: f64,
+    /// When the picture ends that was given last, in seconds.
+    end: f64,
 }
 
 impl Encoder {
@@ -90,7 +105,9 @@ impl Encoder {
 
         let even = |side: u32| if kind.pixels == Pixel::YUV420P { side.next_multiple_of(2) } else { side };
         let (width, height) = (even(options.width), even(options.height));
-        let (time_base, ticks_per_frame) = time_base(options.frame_rate);
+        let is_gif = kind.container == "gif";
+        let (time_base, ticks_per_frame) =
+            if is_gif { gif_time_base(options.frame_rate) } else { time_base(options.frame_rate) };
         let wants_header = container.format().flags().contains(format::Flags::GLOBAL_HEADER);
         let encoder = open_encoder(kind, width, height, options.frame_rate, time_base, wants_header)
             .ok_or_else(|| EncodeError::NoEncoder(kind.encoders.join(", ")))?
@@ -133,6 +150,10 @@ impl Encoder {
             time_base,
             ticks_per_frame,
             last_tick: None,
+            is_gif,
+            waiting: None,
+            seconds_per_frame: 1.0 / options.frame_rate.as_f64(),
+            end: 0.0,
         })
     }
 
@@ -142,7 +163,8 @@ impl Encoder {
     }
 
     /// Appends a picture: red, green, blue, anything; row by row from the top left. `time` counts from the first
-    /// picture; without one it follows the last by the frame rate.
+    /// picture; without one it follows the last by the frame rate. Of what comes faster than viewers of GIF show it, some
+    /// pictures are left out.
     ///
     /// # Errors
     /// The picture is of another size, or FFmpeg refuses.
@@ -152,6 +174,11 @@ impl Encoder {
         if rgba.len() != expected {
             return Err(EncodeError::PictureSize { found: rgba.len(), expected });
         }
+        let seconds = time.map_or(self.end, |time| time.as_secs_f64());
+        self.end = self.end.max(seconds + self.seconds_per_frame);
+        if self.is_gif {
+            return self.write_gif(rgba, seconds).map_err(|source| self.failed(source));
+        }
         self.fill(rgba);
         let next = self.last_tick.map_or(0, |tick| tick + self.ticks_per_frame);
         let tick = time.map_or(next, |time| (time.as_secs_f64() / f64::from(self.time_base)).round() as i64);
@@ -159,6 +186,42 @@ impl Encoder {
         let tick = self.last_tick.map_or(tick, |last| tick.max(last + 1));
         self.last_tick = Some(tick);
         self.encode(tick).map_err(|source| self.failed(source))
+    }
+
+    /// A picture is written when it is known how long it is shown: the last one may be too short for viewers.
+    fn write_gif(&mut self, rgba: &[u8], seconds: f64) -> Result<(), ffmpeg_next::Error> {
+        let tick = (seconds / f64::from(self.time_base)).round() as i64;
+        if self.waiting.is_some_and(|waiting| tick < waiting.saturating_add(LEAST_GIF_TICKS)) {
+            return Ok(());
+        }
+        self.write_waiting(tick)?;
+        self.fill(rgba);
+        self.waiting = Some(tick);
+        Ok(())
+    }
+
+    /// Writes the picture that waits, as often as it is needed to be shown until `end`.
+    fn write_waiting(&mut self, end: i64) -> Result<(), ffmpeg_next::Error> {
+        let Some(mut tick) = self.waiting.take() else { return Ok(()) };
+        loop {
+            self.last_tick = Some(tick);
+            self.encode(tick)?;
+            if end - tick <= MOST_GIF_TICKS {
+                return Ok(());
+            }
+            tick += MOST_GIF_TICKS / 2;
+        }
+    }
+
+    fn end_gif(&mut self) -> Result<(), ffmpeg_next::Error> {
+        let end = (self.end / f64::from(self.time_base)).round() as i64;
+        let is_too_short = self.waiting.is_some_and(|waiting| end - waiting < LEAST_GIF_TICKS);
+        if !is_too_short || self.last_tick.is_none() {
+            self.write_waiting(end)?;
+        }
+        let last = self.last_tick.map_or(0, |last| end - last);
+        container::set_final_delay(&mut self.container, last.max(LEAST_GIF_TICKS));
+        Ok(())
     }
 
     /// Completes the file and puts it where it belongs.
@@ -224,6 +287,9 @@ impl Encoder {
     }
 
     fn end(&mut self) -> Result<(), ffmpeg_next::Error> {
+        if self.is_gif {
+            self.end_gif()?;
+        }
         self.encoder.send_eof()?;
         self.drain()?;
         if let Some(audio) = &mut self.audio {
@@ -245,6 +311,12 @@ fn time_base(rate: FrameRate) -> (Rational, i64) {
     }
     let times = (TICKS_PER_SECOND + numerator - 1) / numerator;
     (Rational(1, (numerator * times) as i32), denominator * times)
+}
+
+/// The same for a GIF, whose clock is given.
+fn gif_time_base(rate: FrameRate) -> (Rational, i64) {
+    let ticks = (f64::from(GIF_TICKS_PER_SECOND) / rate.as_f64()).round() as i64;
+    (Rational(1, GIF_TICKS_PER_SECOND), ticks.max(LEAST_GIF_TICKS))
 }
 
 #[cfg(test)]

@@ -471,7 +471,7 @@ mod tests {
 
     #[test]
     fn nothing_in_common_is_an_error() {
-        let holistic = Pose::from_frames(crate::pose::holistic_576(), 640, 480, 25.0, &[]).unwrap();
+        let holistic = Pose::from_frames(crate::holistic_576(), 640, 480, 25.0, &[]).unwrap();
         let error = compare(&clip(0, 1, 0.0), &holistic).unwrap_err().to_string();
         assert!(
             error.contains("no point has the same name") && error.contains("POSE_LANDMARKS (33)"),

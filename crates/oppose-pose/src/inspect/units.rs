@@ -94,7 +94,7 @@ pub fn normalized(pose: &Pose) -> Option<Normalized> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pose::openpose_137;
+    use crate::openpose_137;
 
     /// A person whose points go from `first` to `last`, on the diagonal.
     fn person(side: u32, first: f32, last: f32) -> Pose {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use ffmpeg_next::format::context::Input;
-use ffmpeg_next::{Packet, Rational, codec, format, media};
+use ffmpeg_next::{Packet, Rational, codec, media};
+
+use crate::video::container::{self, Bytes};
 
 /// The sound that is to go with the pictures of the same file.
 pub(super) struct AudioPackets {
@@ -20,8 +22,10 @@ pub(super) struct AudioPackets {
 impl AudioPackets {
     /// `None` for a source without sound, or none that can be opened.
     pub(super) fn open(source: &Path) -> Option<Self> {
-        let text = source.to_str().filter(|_| source.is_file())?;
-        let input = format::input(&format!("file:{text}")).ok()?;
+        if !source.is_file() {
+            return None;
+        }
+        let input = container::open(Bytes::open(source).ok()?).ok()?;
         let audio = input.streams().best(media::Type::Audio)?;
         let (stream, time_base) = (audio.index(), audio.time_base());
         let video = input.streams().best(media::Type::Video);
