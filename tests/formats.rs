@@ -590,6 +590,8 @@ fn json_of_something_else_is_a_sentence() {
         (json!({"people": 3}).to_string(), "expected a list of people"),
         (json!({"persons": []}).to_string(), "there is no \"people\" in it"),
         (json!([{"keypoints": [1]}]).to_string(), "it is a list, as AlphaPose"),
+        ("[[]]".into(), "it is a list, as AlphaPose"),
+        (person(json!([points(25, 1.0)])), "found sequence, expected a person, which is an object"),
         (person(json!(null)), "found null, expected a person"),
         (person(json!({"pose_keypoints_2d": null})), "found null, expected a list of numbers"),
         (person(json!({"pose_keypoints_2d": [null, 1, 1]})), "found null, expected a number"),

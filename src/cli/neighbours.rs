@@ -393,6 +393,7 @@ impl Translation {
         };
         let text = value.to_string_lossy().into_owned();
         match meaning {
+            Meaning::Input if text.is_empty() => {}
             Meaning::Input => {
                 self.inputs.push(value.clone());
                 self.done.push(value);
@@ -519,7 +520,7 @@ mod tests {
                 "v.mp4 --net_resolution -1x368 --maximize_positives",
             ),
             ("v.mp4 --output_resolution -1x-1 --logging_level 3", "v.mp4"),
-            ("v.mp4 --write_json= --write_video '' --udp_host=", "v.mp4"),
+            ("v.mp4 --write_json= --write_video '' --udp_host= --image_dir ''", "v.mp4"),
             ("v.mp4 --num_gpu 1", "v.mp4"),
             ("v.mp4 --num_gpu -1 --num_gpu_start 0", "v.mp4"),
             ("v.mp4 --num_gpu 1 --num_gpu_start 2", "v.mp4 --gpu 2"),

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -277,7 +278,7 @@ impl<'de> Deserialize<'de> for People {
                 let mut first = Vec::new();
                 while first.len() < MAX_PEOPLE {
                     match list.next_element()? {
-                        Some(person) => first.push(person),
+                        Some(Object(person)) => first.push(person),
                         None => return Ok(People { count: first.len(), first }),
                     }
                 }
@@ -292,9 +293,30 @@ impl<'de> Deserialize<'de> for People {
     }
 }
 
+/// A person, which has to be an object: by itself serde would take a list for one as well.
+struct Object(JsonPerson);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a person, which is an object,")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+                JsonPerson::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
+}
+
 /// x, y and confidence of each point; empty where OpenPose did not look for them.
 #[derive(Default, Deserialize)]
-#[serde(default, expecting = "a person, which is an object")]
+#[serde(default)]
 struct JsonPerson {
     pose_keypoints_2d: Numbers,
     face_keypoints_2d: Numbers,
@@ -453,12 +475,6 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
             None => ContentError::Syntax(error),
         };
     }
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return ContentError::Other(
-            "it is a list, as AlphaPose and COCO's tools write; OpenPose writes an object with \"people\""
-                .into(),
-        );
-    }
     let words = error.to_string().replace("invalid type: ", "found ");
     ContentError::Other(words.replace("missing field `people`", "there is no \"people\" in it"))
 }
@@ -484,6 +500,12 @@ const COCO_IN_BODY_25: [usize; 18] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13,
 pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<Contents, ContentError> {
     // Editors of Windows put it there.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ContentError::Other(
+            "it is a list, as AlphaPose and COCO's tools write; OpenPose writes an object with \"people\""
+                .into(),
+        ));
+    }
     let frame: JsonFrame = serde_json::from_slice(bytes).map_err(|error| diagnose(bytes, error))?;
     let people = frame.people;
     if people.count > MAX_PEOPLE {
