@@ -607,7 +607,7 @@ fn json_of_something_else_is_a_sentence() {
         ("\0\0\0\0".into(), "the file is empty"),
         (body(25)[..200].into(), "the file is cut off"),
         ("{\"people\":[".into(), "the file is cut off"),
-        ("frame 1".into(), "not OpenPose's JSON, nor any"),
+        ("frame 1".into(), "nor valid JSON at all"),
     ];
     let name = file_name("v", 0);
     for (content, words) in cases {

@@ -64,9 +64,9 @@ impl Meaning {
 const OWN: &[&str] = &["workers", "device"];
 
 const CUT: &str =
-    "every frame is worked on; cut the video first (ffmpeg -ss … -t …), or cut the .pose file afterwards";
-const VIEWS: &str = "there are no points in space from several cameras here";
-const CAMERA: &str = "there are no cameras here; record to a file, or pipe: `ffmpeg … -f matroska - | oppose-native - -o \
+    "every frame is processed; cut the video first (ffmpeg -ss … -t …), or the .pose file afterwards";
+const VIEWS: &str = "3D reconstruction from several cameras is not supported";
+const CAMERA: &str = "cameras are not supported; record to a file, or pipe the video in: `ffmpeg … -f matroska - | oppose-native - -o \
                       NAME.pose`";
 const HEAT: &str = "heat maps are not written; a .pose file holds the keypoints and their confidences";
 const KEYPOINTS: &str = "the keypoints are in the .pose file; `oppose-native convert {name}.pose -o FOLDER` makes \
@@ -75,7 +75,7 @@ const DRAW: &str = "`oppose-native {video} --render` draws the people over the v
 const MODELS: &str = "--model-folder names the folder with OpenPose's models, as OpenPose itself lays it out";
 const TRACK: &str = "--track keeps each person in the same row through a video";
 const NEWER: &str =
-    "this is of OpenPose 1.6 or later; frames are scaled as OpenPose 1.5.1 does, by --net-resolution";
+    "this option is from OpenPose 1.6 or later; frames are scaled as in OpenPose 1.5.1, by --net-resolution";
 
 /// Names, with underscores and in lower case, and what they mean. Of a value that is empty, all of OpenPose's options
 /// mean what they mean without it.
@@ -89,38 +89,38 @@ const TABLE: &[(&[&str], Meaning)] = &[
     (&["flir_camera"], Meaning::No(CAMERA)),
     (&["camera_parameter_path", "camera_parameter_folder"], Meaning::Nothing(Takes::Value)),
     (&["frame_keep_distortion"], Meaning::Nothing(Takes::Nothing)),
-    (&["frame_undistort"], Meaning::No("lenses are not corrected; undistort the video first")),
+    (&["frame_undistort"], Meaning::No("lens distortion is not corrected; undistort the video first")),
     (&["frame_first"], Meaning::Only(&["0"], CUT)),
     (&["frame_last"], Meaning::Only(&["-1"], CUT)),
-    (&["frame_step"], Meaning::Only(&["1"], "every frame is worked on, so that the .pose file has as many as the video")),
+    (&["frame_step"], Meaning::Only(&["1"], "every frame is processed, so that the .pose file has one for each frame of the video")),
     (&["frame_rotate"], Meaning::Only(&["0", "0.0"],
         "--rotate 90, 180 or 270 turns the frames clockwise; without it they are turned as the video says")),
     (&["frame_flip"], Meaning::No("frames are not mirrored; mirror the video first (ffmpeg -vf hflip)")),
-    (&["frames_repeat"], Meaning::No("a video is worked on once")),
-    (&["process_real_time"], Meaning::No("every frame is worked on, however long it takes; none is left out")),
+    (&["frames_repeat"], Meaning::No("a video is processed once")),
+    (&["process_real_time"], Meaning::No("every frame is processed, however long it takes; none is dropped")),
     (&["fps_max"], Meaning::Only(&["-1", "-1.0"],
-        "there is no limit on the speed, and the result would not change; --fps sets the frame rate of pictures")),
+        "the speed is not limited, and the result would not change if it were; leave the option out (--fps sets the frame rate)")),
     (&["video_suffixes"], Meaning::Only(&[],
-        "a folder's videos are all worked on, whatever their suffix; to choose, list them: \
+        "all videos of a folder are processed, whatever their suffix; to choose some, pass a list: \
          `find FOLDER -name '*.mp4' | oppose-native --list - -o poses/`")),
     // Estimators.
     (&["format", "f", "type"], Meaning::Format),
     (&["additional_config"], Meaning::Config),
-    (&["model_pose"], Meaning::Only(&["BODY_25"], "only OpenPose's model BODY_25 is here; leave the option out")),
+    (&["model_pose"], Meaning::Only(&["BODY_25"], "only OpenPose's model BODY_25 is supported; leave the option out to use it")),
     (&["prototxt_path", "caffemodel_path"], Meaning::Only(&[], MODELS)),
-    (&["upsampling_ratio"], Meaning::Only(&["0", "0.0"], "heat maps have the size OpenPose gives them by default")),
+    (&["upsampling_ratio"], Meaning::Only(&["0", "0.0"], "heat maps always have the size that OpenPose gives them by default")),
     (&["net_resolution_dynamic"], Meaning::Only(&["0", "-1"], NEWER)),
-    (&["body"], Meaning::Only(&["1"], "bodies are always looked for, and faces and hands around them")),
+    (&["body"], Meaning::Only(&["1"], "bodies are always detected, and faces and hands around them")),
     (&["face"], Meaning::On("no-face")),
     (&["hand"], Meaning::On("no-hand")),
-    (&["face_detector", "hand_detector"], Meaning::Only(&["0"], "faces and hands are looked for around bodies")),
-    (&["hand_tracking"], Meaning::No("hands are looked for in each frame anew")),
+    (&["face_detector", "hand_detector"], Meaning::Only(&["0"], "faces and hands are always located from the body; leave the option out")),
+    (&["hand_tracking"], Meaning::No("hands are detected in each frame independently")),
     (&["tracking"], Meaning::Only(&["-1"], TRACK)),
     (&["identification"], Meaning::No(TRACK)),
     (&["ik_threads"], Meaning::Only(&["0"], VIEWS)),
     (&["3d"], Meaning::No(VIEWS)),
     (&["3d_views", "3d_min_views"], Meaning::Only(&["1", "-1"], VIEWS)),
-    (&["part_candidates"], Meaning::No("candidates that belong to nobody are not kept; a .pose file holds people")),
+    (&["part_candidates"], Meaning::No("candidates that were not assembled into people are not kept; a .pose file holds people only")),
     (&["heatmaps_add_parts", "heatmaps_add_bkg", "heatmaps_add_pafs"], Meaning::No(HEAT)),
     (&["heatmaps_scale"], Meaning::Nothing(Takes::Value)),
     (&["num_gpu"], Meaning::GpuCount),
@@ -191,7 +191,7 @@ pub fn translate(
         // Both are given the arguments of the process that started them.
         Some(workers::NAME | engine_process::NAME) => translated.push(rest.remove(0)),
         Some("slurm") => {
-            // Better here than in every task.
+            // Said here once rather than by every task.
             if let Some(at) = rest.iter().position(|argument| argument == "--") {
                 Translation::new(command).all(&rest[at + 1..])?;
             }
@@ -406,12 +406,12 @@ impl Translation {
             Meaning::Format => match text.to_lowercase().as_str() {
                 "mediapipe" | "holistic" => self.own("engine", "holistic".into()),
                 "openpose" => self.own("engine", "native".into()),
-                _ => say("expected mediapipe or openpose; --engine chooses more exactly", text),
+                _ => say("expected mediapipe or openpose; --engine names the estimators", text),
             },
             Meaning::Config => match other_setting(&text) {
                 None => {}
                 Some(_) => say(
-                    "MediaPipe runs with pose-format's default settings here, and no others can be chosen",
+                    "only pose-format's default settings of MediaPipe are supported; leave the option out to use them",
                     text,
                 ),
             },
@@ -571,7 +571,7 @@ mod tests {
             ("x.mp4 --body 0", "bodies are always"),
             ("x.mp4 --part_candidates", "people"),
             ("x.mp4 --heatmaps_add_PAFs", "heat maps"),
-            ("x.mp4 --3d", "points in space"),
+            ("x.mp4 --3d", "3D reconstruction"),
             ("--camera 0", "pipe"),
             ("x.mp4 --num_gpu many", "--gpus all"),
             ("x.mp4 --face=maybe", "true or false"),

@@ -25,7 +25,7 @@ pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
                 "it is a pointer of Git LFS; `git lfs pull` fetches the file itself"
             }
             Some(b'{' | b'[') => {
-                "it is JSON; of OpenPose's JSON, give the folder that holds the files of all frames"
+                "it is JSON; for OpenPose's JSON, give the folder that holds the files of all frames"
             }
             Some(b'<') => "it is a web page or XML; was a download refused?",
             _ => "it is text",

@@ -94,7 +94,7 @@ pub enum ContentError {
     )]
     NotANumber(&'static str, usize, usize),
     /// It is not JSON.
-    #[error("not OpenPose's JSON, nor any: {0}")]
+    #[error("not OpenPose's JSON, nor valid JSON at all: {0}")]
     Syntax(#[source] serde_json::Error),
     /// It is JSON, but not OpenPose's.
     #[error("not OpenPose's JSON: {0}")]
