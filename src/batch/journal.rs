@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineInfo;
 use crate::pipeline::Report;
-use crate::video::{self, Colors};
+use crate::video::{self, Colors, Note, RateSource};
 
 /// The journal's name in the folder of the outputs.
 pub const NAME: &str = "oppose.jsonl";
@@ -120,8 +120,14 @@ pub enum Outcome {
         people: usize,
         /// Exactly: `30000/1001`.
         frame_rate: String,
+        /// Where that rate comes from.
+        #[serde(default)]
+        frame_rate_source: RateSource,
         /// Whether the time between frames varies.
         variable_rate: bool,
+        /// What else is worth knowing of the video, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
         /// Damaged pieces of the video.
         damaged_packets: u64,
         /// How long it took.
@@ -159,7 +165,9 @@ impl Outcome {
             present: shares(&report.present, report.frames),
             people: report.people,
             frame_rate: report.frame_rate.to_string(),
+            frame_rate_source: report.decoding.rate_source,
             variable_rate: report.decoding.variable_rate.is_some(),
+            notes: report.decoding.notes.iter().map(Note::to_string).collect(),
             damaged_packets: report.decoding.damaged_packets,
             seconds: report.elapsed.as_secs_f64(),
         }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use oppose::pipeline::Progress;
+use oppose::video::RateSource;
 use serde::Serialize;
 
 use super::tally::Summary;
@@ -33,7 +34,9 @@ pub enum Event<'a> {
         frames_with_people: u64,
         people: usize,
         frame_rate: String,
+        frame_rate_source: RateSource,
         variable_rate: bool,
+        notes: Vec<String>,
         damaged_packets: u64,
         seconds: f64,
     },

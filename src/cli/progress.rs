@@ -289,7 +289,9 @@ impl Reporter {
                 frames_with_people: report.frames_with_people,
                 people: report.people,
                 frame_rate: report.frame_rate.to_string(),
+                frame_rate_source: report.decoding.rate_source,
                 variable_rate: report.decoding.variable_rate.is_some(),
+                notes: report.decoding.notes.iter().map(Note::to_string).collect(),
                 damaged_packets: report.decoding.damaged_packets,
                 seconds,
             }
@@ -433,21 +435,19 @@ fn of_rate(decoding: &DecodeSummary) -> Option<String> {
             "variable frame rate, {gaps}; the .pose file holds every frame and the rate of --fps"
         )),
         (RateSource::Average, gaps) => {
-            let gaps = gaps.unwrap_or_else(|| "nearly constant".into());
+            let gaps = gaps.map(|gaps| format!(", {gaps}")).unwrap_or_default();
             Some(format!(
-                "variable frame rate, {gaps}; the .pose file holds every frame and the average rate that the file \
-                 names; {exact}"
+                "variable frame rate{gaps}; the .pose file holds every frame and the file's average rate; {exact}"
             ))
         }
         (RateSource::Measured, gaps) => {
             let gaps = gaps.map(|gaps| format!(", {gaps}")).unwrap_or_default();
             Some(format!(
-                "the file names no frame rate that its frames keep{gaps}; the .pose file holds every frame and the \
-                 rate measured from the first to the last; {exact}"
+                "the frame rate was measured from the frames, as the file gives none or a wrong one{gaps}; {exact}"
             ))
         }
         (_, Some(gaps)) => {
-            Some(format!("constant frame rate, but with gaps: {gaps}; frames may be missing there"))
+            Some(format!("the frame rate is constant but for gaps, {gaps}; frames may be missing there"))
         }
         (_, None) => None,
     }

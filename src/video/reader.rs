@@ -122,7 +122,7 @@ impl Reader {
         let mut input = container::open(bytes)?;
         let mut ahead = ReadAhead::default();
         if options.track.is_none() && tracks::need_a_look(&input) {
-            ahead.read(&mut input, |input, seen| tracks::are_told_apart(input, seen));
+            ahead.read(&mut input, tracks::are_told_apart);
         }
         let (index, note) = tracks::choose(&input, &ahead.seen, options.track)?;
         let is_picture = is_picture(&input);

@@ -71,6 +71,7 @@ const STANDARD: [(u32, u32); 16] = [
 
 /// Where a frame rate comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RateSource {
     /// The caller named it.

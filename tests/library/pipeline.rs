@@ -130,6 +130,59 @@ fn run(
     pipeline::run(source, engine, output, options, &mut |_| {})
 }
 
+/// Frames whose instants and whose rate, 12.5, show only as they come.
+struct Timed(Box<dyn Source>);
+
+impl Source for Timed {
+    fn info(&self) -> &VideoInfo {
+        self.0.info()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+        let Some(frame) = self.0.next_frame()? else { return Ok(None) };
+        let index = frame.index();
+        let time = (index != 1).then(|| Duration::from_millis(80 * index));
+        Ok(Frame::new(index, time, 32, 16, frame.pixels().to_vec()))
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        DecodeSummary { frame_rate: FrameRate::new(25, 2), ..self.0.summary() }
+    }
+}
+
+#[test]
+fn the_rate_and_the_instants_are_those_of_the_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("video.pose");
+    let options = Options { timestamps: true, ..Options::default() };
+    let report = run(Box::new(Timed(counting(5, false))), &mut gathering(2), &output, &options).unwrap();
+    assert_eq!(report.frame_rate, FrameRate::new(25, 2).unwrap());
+    assert_eq!(Pose::read_file(&output).unwrap().fps, 12.5);
+    assert_eq!(names(folder.path()), ["video.pose", "video.timestamps.csv"]);
+    let table = fs::read_to_string(folder.path().join("video.timestamps.csv")).unwrap();
+    assert_eq!(table, "frame,time\n0,0.000000000\n1,\n2,0.160000000\n3,0.240000000\n4,0.320000000\n");
+    // A table without its .pose file is what a killed run has left; another file is not to be lost.
+    fs::remove_file(&output).unwrap();
+    run(Box::new(Timed(counting(3, false))), &mut gathering(2), &output, &options).unwrap();
+    let foreign = folder.path().join("other.timestamps.csv");
+    fs::write(&foreign, "mine").unwrap();
+    let output = folder.path().join("other.pose");
+    let error = run(Box::new(Timed(counting(3, false))), &mut gathering(2), &output, &options).unwrap_err();
+    assert!(error.to_string().contains("another file has this name"), "{error}");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "mine");
+    assert!(!output.exists());
+}
+
+#[test]
+fn what_is_kept_of_a_broken_video_has_the_rate_of_its_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("video.pose");
+    let options = Options { timestamps: true, ..Options::default() };
+    run(Box::new(Timed(counting(5, true))), &mut gathering(2), &output, &options).unwrap_err();
+    assert_eq!(names(folder.path()), ["video.partial.pose"]);
+    assert_eq!(Pose::read_file(&folder.path().join("video.partial.pose")).unwrap().fps, 12.5);
+}
+
 /// The number that the first person of each frame carries.
 fn numbers(pose: &Pose) -> Vec<f32> {
     let mut frame = FramePose::default();
