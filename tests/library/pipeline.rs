@@ -138,11 +138,11 @@ impl Source for Timed {
         self.0.info()
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, VideoError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         let Some(frame) = self.0.next_frame()? else { return Ok(None) };
         let index = frame.index();
         let time = (index != 1).then(|| Duration::from_millis(80 * index));
-        Ok(Frame::new(index, time, 32, 16, frame.pixels().to_vec()))
+        Ok(Some(Frame::new(index, time, 32, 16, frame.pixels().to_vec())?))
     }
 
     fn summary(&self) -> DecodeSummary {
