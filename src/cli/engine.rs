@@ -26,6 +26,7 @@ use oppose::pose::openpose_137;
 
 use super::engine_process;
 use super::greeting;
+use super::holistic_options::HolisticArguments;
 use super::opened::{CPU, Opened, on_gpu};
 use super::openpose_options::OpenPoseArguments;
 use super::workers::{self, Place};
@@ -132,6 +133,9 @@ pub struct EngineArguments {
 
     #[command(flatten)]
     openpose: OpenPoseArguments,
+
+    #[command(flatten)]
+    holistic: HolisticArguments,
 }
 
 /// Why an estimator cannot be had.
@@ -285,9 +289,9 @@ impl EngineArguments {
 
     fn open_holistic(&self) -> Result<Opened, OpenError> {
         let folder = self.find(holistic::FOLDER)?;
-        let options = holistic::Options { threads: self.threads };
+        let options = self.holistic.options().threads(self.threads);
         let engine = greeting::hidden(|| Holistic::open(&folder, options)).map_err(EngineError::from)?;
-        Ok(Opened::new(engine, CPU.into(), Precision::Fp32, folder))
+        Ok(Opened::new(engine, CPU.into(), Precision::Fp32, folder).with_holistic(options))
     }
 
     fn find(&self, wanted: &str) -> Result<PathBuf, ModelsNotFound> {

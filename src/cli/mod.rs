@@ -10,6 +10,7 @@ mod estimate;
 mod events;
 mod generate;
 mod greeting;
+mod holistic_options;
 mod inspect;
 mod opened;
 mod openpose_options;

@@ -18,6 +18,8 @@ pub struct Opened {
     device: String,
     precision: Precision,
     model_folder: PathBuf,
+    /// The settings, where it is the engine `holistic`.
+    holistic: holistic::Options,
 }
 
 impl Opened {
@@ -28,7 +30,13 @@ impl Opened {
         precision: Precision,
         model_folder: PathBuf,
     ) -> Self {
-        Self { engine: Box::new(engine), device, precision, model_folder }
+        let holistic = holistic::Options::new();
+        Self { engine: Box::new(engine), device, precision, model_folder, holistic }
+    }
+
+    /// The same with the settings of the engine `holistic`, which belong to its description.
+    pub fn with_holistic(self, holistic: holistic::Options) -> Self {
+        Self { holistic, ..self }
     }
 
     /// What it is, with the hashes of its models, which takes some tenths of a second.
@@ -36,13 +44,13 @@ impl Opened {
     /// # Errors
     /// The models cannot be read any more.
     pub fn describe(&self) -> io::Result<Description> {
-        let name = self.engine.name();
-        let models = match name == holistic::NAME {
-            true => description::holistic_models(),
-            false => description::openpose_models(&self.model_folder)?,
-        };
         let (device, precision) = (self.device.clone(), self.precision.to_string());
-        Ok(Description { name: name.into(), device, precision, models })
+        if self.engine.name() == holistic::NAME {
+            let (name, models) = (self.holistic.name(), description::holistic_models(&self.holistic));
+            return Ok(Description { name, device, precision, models });
+        }
+        let models = description::openpose_models(&self.model_folder)?;
+        Ok(Description { name: self.engine.name().into(), device, precision, models })
     }
 }
 

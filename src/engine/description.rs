@@ -7,13 +7,15 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::holistic::Options;
 use super::holistic::models::published;
 use super::native::model::Net;
 
 /// Which estimator it was, where it ran and with which models: results of different ones must not be mixed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// The engine's name, as on the command line: `holistic`.
+    /// The engine's name, as on the command line, and settings that change the results: `holistic`,
+    /// `holistic model_complexity=2`.
     pub name: String,
     /// `cpu`, or `cuda:0` and the GPU's name.
     pub device: String,
@@ -40,7 +42,7 @@ pub fn openpose_models(folder: &Path) -> io::Result<BTreeMap<String, String>> {
     })
 }
 
-/// The hashes of the files of the engine `holistic`, which it checks when it loads them.
-pub fn holistic_models() -> BTreeMap<String, String> {
-    published().map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
+/// The hashes of the files that the engine `holistic` needs for these settings. It checks them when it loads them.
+pub fn holistic_models(options: &Options) -> BTreeMap<String, String> {
+    published(options).map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
 }

@@ -32,5 +32,5 @@ pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use header::Header;
 pub use pose_file::{Pose, files_below};
-pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
+pub use skeleton::{Component, Skeleton, holistic_576, holistic_586, openpose_137};
 pub use writer::{PoseWriter, remove_unfinished};

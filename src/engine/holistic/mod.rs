@@ -25,6 +25,7 @@
 //! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets. The body in the next
 //! frame is looked for beside the hands and the face in this one.
 
+mod attention;
 mod blend;
 pub mod body;
 pub mod detector;
@@ -34,7 +35,9 @@ pub mod hand;
 pub mod litert;
 pub mod models;
 pub mod one_euro;
+mod options;
 pub mod output;
+mod perspective;
 pub mod prune;
 mod schedule;
 pub mod tracking;
@@ -52,6 +55,7 @@ use self::geometry::Size;
 use self::hand::{Hand, HandTracker, Side};
 use self::litert::LiteRtError;
 pub use self::models::FOLDER;
+pub use self::options::{Complexity, Options};
 use self::models::{LoadError, Models};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
@@ -64,14 +68,6 @@ pub const NAME: &str = "holistic";
 
 /// Frames in flight: enough for the body to run ahead while both hands are looked at.
 const CAPACITY: usize = 8;
-
-/// What there is to set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Number of threads; by default, one for each core. More than four are never used. The results do not
-    /// depend on it.
-    pub threads: Option<NonZeroUsize>,
-}
 
 /// Why the engine cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +125,7 @@ pub struct Holistic {
     schedule: Schedule<Job, LiteRtError>,
     /// The next frame is the first of a video.
     starts_video: bool,
+    options: Options,
 }
 
 impl fmt::Debug for Holistic {
@@ -138,27 +135,27 @@ impl fmt::Debug for Holistic {
 }
 
 impl Holistic {
-    /// Loads the nets from the folder `holistic` in the models folder `folder`.
+    /// Loads the nets that the options need from the folder `holistic` in the models folder `folder`.
     ///
     /// # Errors
     /// Files are missing or are not the published ones (all of them are named), or the runtime refuses them.
     pub fn open(folder: &Path, options: Options) -> Result<Self, HolisticError> {
-        let models = Models::open(folder)?;
+        let models = Models::open(folder, &options)?;
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = options.threads.map_or_else(available, NonZeroUsize::get);
-        let stages = stages(&models)?;
+        let stages = stages(&models, options)?;
         let threads = threads.min(stages.len());
-        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true })
+        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options })
     }
 }
 
 /// The four stages, their nets loaded side by side.
-fn stages(models: &Models) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
+fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
     let (body, left, right, face) = thread::scope(|scope| {
-        let body = scope.spawn(|| BodyTracker::load(models));
+        let body = scope.spawn(|| BodyTracker::load(models, &options));
         let left = scope.spawn(|| HandTracker::load(models, Side::Left));
         let right = scope.spawn(|| HandTracker::load(models, Side::Right));
-        let face = FaceTracker::load(models);
+        let face = FaceTracker::load(models, &options);
         (joined(body), joined(left), joined(right), face)
     });
     let (mut body, mut left, mut right, mut face) = (body??, left??, right??, face?);
@@ -170,19 +167,19 @@ fn stages(models: &Models) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError
             fill(&job.body, body.track(&job.frame))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 left.reset();
             }
             fill(&job.left, left.track(&job.frame, job.body()))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 right.reset();
             }
             fill(&job.right, right.track(&job.frame, job.body()))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 face.reset();
             }
             fill(&job.face, face.track(&job.frame, job.body()))
@@ -209,7 +206,7 @@ impl Engine for Holistic {
     }
 
     fn skeleton(&self) -> &'static Skeleton {
-        crate::pose::holistic_576()
+        self.options.skeleton()
     }
 
     fn capacity(&self) -> usize {
@@ -250,7 +247,7 @@ impl Engine for Holistic {
             left: job.left.get().and_then(Option::as_ref),
             right: job.right.get().and_then(Option::as_ref),
         };
-        found.write(Size::of(&job.frame), pose);
+        found.write(Size::of(&job.frame), self.options.refine_face, pose);
         Ok(true)
     }
 }

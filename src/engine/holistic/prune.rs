@@ -1,4 +1,5 @@
-//! Cutting unused outputs off a net, together with all operators that feed nothing else.
+//! Cutting unused outputs off a net, together with all operators that feed nothing else; and cutting a part out
+//! of the middle of a net.
 //!
 //! The body net also paints a 256 × 256 mask of the person, which a pose has no use for, and the runtime would
 //! compute it with every frame. This edits the `.tflite` file in memory. Such a file is a
@@ -10,6 +11,7 @@ mod field {
     pub const MODEL_SUBGRAPHS: usize = 2;
     pub const MODEL_SIGNATURES: usize = 7;
     pub const SUBGRAPH_TENSORS: usize = 0;
+    pub const SUBGRAPH_INPUTS: usize = 1;
     pub const SUBGRAPH_OUTPUTS: usize = 2;
     pub const SUBGRAPH_OPERATORS: usize = 3;
     pub const OPERATOR_INPUTS: usize = 1;
@@ -22,51 +24,52 @@ mod field {
 /// file of one graph without signatures, or has no such outputs.
 pub fn keep_outputs(model: &mut [u8], keep: &[usize]) -> Option<usize> {
     let file = FlatBuffer(model);
-    let root = file.follow(0)?;
-    let graphs = file.vector(root, field::MODEL_SUBGRAPHS)?;
-    if graphs.length != 1 || file.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
-        return None;
-    }
-    let graph = file.follow(graphs.item(0)?)?;
+    let graph = file.only_graph()?;
     let outputs = file.vector(graph, field::SUBGRAPH_OUTPUTS)?;
-    let operators = file.vector(graph, field::SUBGRAPH_OPERATORS)?;
     let kept = keep.iter().map(|&i| file.u32(outputs.item(i)?)).collect::<Option<Vec<_>>>()?;
-
-    let mut needed = vec![false; file.vector(graph, field::SUBGRAPH_TENSORS)?.length];
-    for &tensor in &kept {
-        *needed.get_mut(tensor as usize)? = true;
-    }
-    // Operators stand in the order they run in: seen from the end, all users of a tensor come before its
-    // maker. The positions of those that stay are collected backwards.
-    let mut live = Vec::with_capacity(operators.length);
-    for i in (0..operators.length).rev() {
-        let operator = file.follow(operators.item(i)?)?;
-        let made = file.tensors(operator, field::OPERATOR_OUTPUTS)?;
-        if made.iter().any(|&tensor| needed.get(tensor).is_some_and(|&needed| needed)) {
-            live.push(operator);
-            for tensor in file.tensors(operator, field::OPERATOR_INPUTS)? {
-                *needed.get_mut(tensor)? = true;
-            }
-        }
-    }
-    let dropped = operators.length - live.len();
-
-    // Offsets count from where they stand, and tables lie behind the vectors that refer to them.
-    let mut changes = vec![(outputs.start, kept.len() as u32), (operators.start, live.len() as u32)];
+    let (mut changes, dropped) = file.only_what_makes(graph, &kept, &[])?;
+    changes.push((outputs.start, kept.len() as u32));
     for (i, tensor) in kept.iter().enumerate() {
         changes.push((outputs.item(i)?, *tensor));
     }
-    for (i, operator) in live.iter().rev().enumerate() {
-        let place = operators.item(i)?;
-        changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
+    apply(model, &changes)?;
+    Some(dropped)
+}
+
+/// Keeps only the part of a net that computes the tensors `outputs` from the tensors `inputs`, which are numbered
+/// as in the file.
+///
+/// Returns how many operators were dropped, or `None` where it is not a `.tflite` file of one graph without
+/// signatures; then the model is untouched or longer by some bytes that nothing refers to.
+pub fn cut(model: &mut Vec<u8>, inputs: &[u32], outputs: &[u32]) -> Option<usize> {
+    let file = FlatBuffer(model);
+    let graph = file.only_graph()?;
+    let (mut changes, dropped) = file.only_what_makes(graph, outputs, inputs)?;
+    let places = [
+        (file.field(graph, field::SUBGRAPH_INPUTS)?, inputs),
+        (file.field(graph, field::SUBGRAPH_OUTPUTS)?, outputs),
+    ];
+    // The new lists may be longer than the old ones: they go to the end of the file.
+    model.resize(model.len().next_multiple_of(4), 0);
+    for (place, tensors) in places {
+        changes.push((place, u32::try_from(model.len() - place).ok()?));
+        for value in [tensors.len() as u32].iter().chain(tensors) {
+            model.extend(value.to_le_bytes());
+        }
     }
+    apply(model, &changes)?;
+    Some(dropped)
+}
+
+/// Writes values to their places, all or none.
+fn apply(model: &mut [u8], changes: &[(usize, u32)]) -> Option<()> {
     if changes.iter().any(|&(place, _)| model.get(place..place + 4).is_none()) {
         return None;
     }
-    for (place, value) in changes {
+    for &(place, value) in changes {
         model[place..place + 4].copy_from_slice(&value.to_le_bytes());
     }
-    Some(dropped)
+    Some(())
 }
 
 /// The bytes of a file, read with every step checked.
@@ -100,8 +103,55 @@ impl FlatBuffer<'_> {
         at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
     }
 
-    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
-    fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+    /// The graph of a file that has only one, and no signatures, which would refer to it.
+    fn only_graph(&self) -> Option<usize> {
+        let root = self.follow(0)?;
+        let graphs = self.vector(root, field::MODEL_SUBGRAPHS)?;
+        if graphs.length != 1 || self.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
+            return None;
+        }
+        self.follow(graphs.item(0)?)
+    }
+
+    /// What to write where so that only the operators stay that make `wanted` when `given` are there; and how
+    /// many go.
+    fn only_what_makes(
+        &self,
+        graph: usize,
+        wanted: &[u32],
+        given: &[u32],
+    ) -> Option<(Vec<(usize, u32)>, usize)> {
+        let operators = self.vector(graph, field::SUBGRAPH_OPERATORS)?;
+        let mut needed = vec![false; self.vector(graph, field::SUBGRAPH_TENSORS)?.length];
+        for &tensor in wanted {
+            *needed.get_mut(tensor as usize)? = true;
+        }
+        let is_given = |tensor: usize| given.iter().any(|&given| given as usize == tensor);
+        // Operators stand in the order they run in: seen from the end, all users of a tensor come before its
+        // maker. The positions of those that stay are collected backwards.
+        let mut live = Vec::with_capacity(operators.length);
+        for i in (0..operators.length).rev() {
+            let operator = self.follow(operators.item(i)?)?;
+            let made = self.tensors(operator, field::OPERATOR_OUTPUTS)?;
+            let is_needed = |&tensor: &usize| needed.get(tensor) == Some(&true) && !is_given(tensor);
+            if made.iter().any(is_needed) {
+                live.push(operator);
+                for tensor in self.tensors(operator, field::OPERATOR_INPUTS)? {
+                    *needed.get_mut(tensor)? = true;
+                }
+            }
+        }
+        // Offsets count from where they stand, and tables lie behind the vectors that refer to them.
+        let mut changes = vec![(operators.start, live.len() as u32)];
+        for (i, operator) in live.iter().rev().enumerate() {
+            let place = operators.item(i)?;
+            changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
+        }
+        Some((changes, operators.length - live.len()))
+    }
+
+    /// Where the value of field `field` of the table at `table` stands; `None` where the field is absent.
+    fn field(&self, table: usize, field: usize) -> Option<usize> {
         // A table starts with the signed distance back to the list of its fields' places.
         let back = self.u32(table)? as i32;
         let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
@@ -109,11 +159,15 @@ impl FlatBuffer<'_> {
         if entry + 2 > usize::from(self.u16(places)?) {
             return None;
         }
-        let place = match self.u16(places + entry)? {
-            0 => return None,
-            place => table + usize::from(place),
-        };
-        let start = self.follow(place)?;
+        match self.u16(places + entry)? {
+            0 => None,
+            place => Some(table + usize::from(place)),
+        }
+    }
+
+    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
+    fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+        let start = self.follow(self.field(table, field)?)?;
         let length = self.u32(start)? as usize;
         // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
         (length <= (self.0.len() - start) / 4).then_some(Vector { start, length })
@@ -216,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_cut_out_of_the_middle() {
+        let mut file = forked();
+        assert_eq!(cut(&mut file, &[1], &[3, 2, 1]), Some(2));
+        assert_eq!(read(&file), (vec![2, 3], vec![3, 2, 1]));
+        let mut file = forked();
+        assert_eq!(cut(&mut file, &[0], &[5]), None, "there is no tensor 5");
+    }
+
+    #[test]
     fn an_output_that_is_not_there_leaves_the_model_alone() {
         let mut file = forked();
         assert_eq!(keep_outputs(&mut file, &[0, 2]), None);
@@ -230,6 +293,7 @@ mod tests {
             file[at] = value;
             file.truncate(file.len() - cut % file.len());
             let _ = keep_outputs(&mut file, &[0]);
+            let _ = cut(&mut file, &[1], &[3, 2]);
         }
     }
 }
