@@ -27,10 +27,14 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                     let nets = needed(&options).len();
                     let found = format!("{nets} nets in {}, as published (SHA-256)", place.display());
                     let mut checks = vec![Check::good("holistic models", found)];
-                    checks.extend(FURTHER.iter().map(|(setting, net)| match net.check(&folder) {
-                        Ok(()) => Check::good(*setting, format!("can be used: {} is as published", net.name())),
-                        Err(problem) => Check::note(*setting, format!("cannot be used: {problem}"))
-                            .next("run scripts/fetch-models.sh to fetch its net"),
+                    checks.extend(FURTHER.iter().map(|(setting, net)| {
+                        match net.check(&folder) {
+                            Ok(()) => {
+                                Check::good(*setting, format!("can be used: {} is as published", net.name()))
+                            }
+                            Err(problem) => Check::note(*setting, format!("cannot be used: {problem}"))
+                                .next("run scripts/fetch-models.sh to fetch its net"),
+                        }
                     }));
                     checks.push(Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"));
                     checks

@@ -72,16 +72,8 @@ pub fn holistic_586() -> &'static Skeleton {
 }
 
 /// MediaPipe's `FACEMESH_IRISES`, in the order in which pose-format writes them.
-const IRIS_LIMBS: [(u16, u16); 8] = [
-    (475, 476),
-    (477, 474),
-    (469, 470),
-    (472, 469),
-    (471, 472),
-    (474, 475),
-    (476, 477),
-    (470, 471),
-];
+const IRIS_LIMBS: [(u16, u16); 8] =
+    [(475, 476), (477, 474), (469, 470), (472, 469), (471, 472), (474, 475), (476, 477), (470, 471)];
 
 /// Reads a description from this crate's own `skeletons` folder: a key a line, then its values.
 fn parse(text: &str) -> Skeleton {

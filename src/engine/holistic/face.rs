@@ -153,22 +153,23 @@ impl FaceLandmarker {
                 LANDMARK_CROP.cut(frame, region, net.input_mut());
                 net.run()?;
                 let presence = net.output(1).first().copied().unwrap_or(f32::NEG_INFINITY);
-                let (points, _) = net.output(0).as_chunks();
+                let (points, _) = net.output(0).as_chunks::<3>();
+                let side = FACE_LANDMARKS.side as f32;
+                let points = points.iter().map(|point| point.map(|value| value / side));
                 Ok(is_face(presence).then(|| in_frame(points, region)))
             }
             FaceNet::Refined(net) => {
                 LANDMARK_CROP.cut(frame, region, net.input_mut());
                 let presence = net.run()?;
-                Ok(if is_face(presence) { Some(in_frame(&net.refine()?[..], region)) } else { None })
+                Ok(if is_face(presence) { Some(in_frame(net.refine()?.into_iter(), region)) } else { None })
             }
         }
     }
 }
 
-/// Makes a face of points in pixels of the crop.
-fn in_frame(points: &[[f32; 3]], region: &Rect) -> Box<Face> {
-    let side = FACE_LANDMARKS.side as f32;
-    points.iter().map(|point| region.project(point.map(|value| value / side))).collect()
+/// Makes a face of points normalised by the side of the crop.
+fn in_frame(points: impl Iterator<Item = Landmark>, region: &Rect) -> Box<Face> {
+    points.map(|point| region.project(point)).collect()
 }
 
 /// Follows the face through a video.

@@ -66,7 +66,11 @@ impl Side {
             [wrist, little, index].map(|i| size.pixels([body.landmarks[i][0], body.landmarks[i][1]]));
         let center = [0, 1].map(|axis| (2.0 * index[axis] + little[axis]) / 3.0);
         let rotation = direction(wrist, center, FRAC_PI_2);
-        Some(Rect::square(center, double_distance(wrist, center), rotation, size).scale(ROUGH_SCALE, SHIFT, size))
+        Some(Rect::square(center, double_distance(wrist, center), rotation, size).scale(
+            ROUGH_SCALE,
+            SHIFT,
+            size,
+        ))
     }
 }
 

@@ -432,12 +432,7 @@ impl Net {
 }
 
 /// A model's main graph, which must have so many inputs and outputs.
-fn graph(
-    functions: &Functions,
-    model: &Owned,
-    inputs: usize,
-    outputs: usize,
-) -> Result<Handle, LiteRtError> {
+fn graph(functions: &Functions, model: &Owned, inputs: usize, outputs: usize) -> Result<Handle, LiteRtError> {
     let (mut main, mut found_inputs, mut found_outputs) = (0, 0, 0);
     // SAFETY: the model is alive.
     check("LiteRtGetMainModelSubgraphIndex", unsafe { (functions.main_subgraph)(model.handle, &mut main) })?;
@@ -448,9 +443,7 @@ fn graph(
     check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut found_inputs) })?;
     // SAFETY: the graph belongs to the living model.
     check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found_outputs) })?;
-    for (what, found, expected) in
-        [("inputs", found_inputs, inputs), ("outputs", found_outputs, outputs)]
-    {
+    for (what, found, expected) in [("inputs", found_inputs, inputs), ("outputs", found_outputs, outputs)] {
         if found != expected {
             return Err(LiteRtError::Shape { what: format!("number of {what}"), found, expected });
         }

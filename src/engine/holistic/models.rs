@@ -9,6 +9,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 
 use super::litert::{LiteRtError, Net, Runtime};
+use super::multiply_add;
 use super::options::{Complexity, Options};
 use super::prune::{cut, keep_outputs};
 
@@ -292,12 +293,16 @@ impl Models {
     pub fn load(&self, model: &Model) -> Result<Net, LoadError> {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
-        let mut bytes = self.bytes(model).to_vec();
+        let mut bytes = match model.is_split() {
+            true => multiply_add::split(self.bytes(model)).ok_or(LoadError::Graph(model.file.name))?,
+            false => self.bytes(model).to_vec(),
+        };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
         Ok(Net::load(&self.runtime, &bytes, &[model.input()], &sizes)?)
     }
 
-    /// Loads a net as it is in its file, with all outputs. Slower; for comparison.
+    /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last
+    /// bit; for comparison.
     ///
     /// # Errors
     /// The runtime refuses the net.
@@ -346,6 +351,11 @@ impl Model {
     /// For each output in the file, whether this engine reads it.
     pub fn used_outputs(&self) -> impl Iterator<Item = bool> {
         self.outputs.iter().map(|&(_, used)| used)
+    }
+
+    /// Whether some of its operators are taken apart. Those of the other nets give MediaPipe's numbers as they are.
+    fn is_split(&self) -> bool {
+        self.file.name == HAND_RECROP.file.name
     }
 
     /// Number of values of the input.

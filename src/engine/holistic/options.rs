@@ -145,11 +145,7 @@ impl Options {
             }
         };
         add(self.still_images, "static_image_mode", "true".into());
-        add(
-            self.complexity != default.complexity,
-            "model_complexity",
-            self.complexity.number().to_string(),
-        );
+        add(self.complexity != default.complexity, "model_complexity", self.complexity.number().to_string());
         add(!self.smooth_landmarks, "smooth_landmarks", "false".into());
         add(self.refine_face, "refine_face_landmarks", "true".into());
         for (name, confidence) in [

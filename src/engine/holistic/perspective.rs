@@ -174,9 +174,16 @@ mod tests {
 
     #[test]
     fn numbers_round_to_even_and_stay_in_range() {
-        for (value, rounded) in
-            [(0.5, 0), (1.5, 2), (-0.5, 0), (-1.5, -2), (2.4, 2), (-7.6, -8), (1e300, i32::MAX), (-1e300, i32::MIN)]
-        {
+        for (value, rounded) in [
+            (0.5, 0),
+            (1.5, 2),
+            (-0.5, 0),
+            (-1.5, -2),
+            (2.4, 2),
+            (-7.6, -8),
+            (1e300, i32::MAX),
+            (-1e300, i32::MIN),
+        ] {
             assert_eq!(round(value), rounded, "{value}");
         }
         assert_eq!(round(f64::NAN), i32::MAX);

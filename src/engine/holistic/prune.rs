@@ -7,13 +7,21 @@
 //! schema. All of it is bounds-checked.
 
 /// Field numbers of the tables in TensorFlow Lite's schema.
-mod field {
+pub(super) mod field {
+    pub const MODEL_VERSION: usize = 0;
+    pub const MODEL_OPERATOR_CODES: usize = 1;
     pub const MODEL_SUBGRAPHS: usize = 2;
+    pub const MODEL_DESCRIPTION: usize = 3;
+    pub const MODEL_BUFFERS: usize = 4;
     pub const MODEL_SIGNATURES: usize = 7;
+    pub const CODE_NUMBER: usize = 0;
     pub const SUBGRAPH_TENSORS: usize = 0;
     pub const SUBGRAPH_INPUTS: usize = 1;
     pub const SUBGRAPH_OUTPUTS: usize = 2;
     pub const SUBGRAPH_OPERATORS: usize = 3;
+    pub const SUBGRAPH_NAME: usize = 4;
+    pub const TENSOR_SHAPE: usize = 0;
+    pub const OPERATOR_CODE: usize = 0;
     pub const OPERATOR_INPUTS: usize = 1;
     pub const OPERATOR_OUTPUTS: usize = 2;
 }
@@ -73,18 +81,18 @@ fn apply(model: &mut [u8], changes: &[(usize, u32)]) -> Option<()> {
 }
 
 /// The bytes of a file, read with every step checked.
-struct FlatBuffer<'a>(&'a [u8]);
+pub(super) struct FlatBuffer<'a>(pub(super) &'a [u8]);
 
 /// A vector of 4-byte items: its length stands at `start`, the items behind it.
 #[derive(Clone, Copy)]
-struct Vector {
+pub(super) struct Vector {
     start: usize,
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Vector {
     /// Where item `i` stands.
-    fn item(self, i: usize) -> Option<usize> {
+    pub(super) fn item(self, i: usize) -> Option<usize> {
         (i < self.length).then(|| self.start + 4 + 4 * i)
     }
 }
@@ -94,17 +102,17 @@ impl FlatBuffer<'_> {
         Some(u16::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
     }
 
-    fn u32(&self, at: usize) -> Option<u32> {
+    pub(super) fn u32(&self, at: usize) -> Option<u32> {
         Some(u32::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
     }
 
     /// Where the offset that stands at `at` leads to.
-    fn follow(&self, at: usize) -> Option<usize> {
+    pub(super) fn follow(&self, at: usize) -> Option<usize> {
         at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
     }
 
     /// The graph of a file that has only one, and no signatures, which would refer to it.
-    fn only_graph(&self) -> Option<usize> {
+    pub(super) fn only_graph(&self) -> Option<usize> {
         let root = self.follow(0)?;
         let graphs = self.vector(root, field::MODEL_SUBGRAPHS)?;
         if graphs.length != 1 || self.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
@@ -151,7 +159,7 @@ impl FlatBuffer<'_> {
     }
 
     /// Where the value of field `field` of the table at `table` stands; `None` where the field is absent.
-    fn field(&self, table: usize, field: usize) -> Option<usize> {
+    pub(super) fn field(&self, table: usize, field: usize) -> Option<usize> {
         // A table starts with the signed distance back to the list of its fields' places.
         let back = self.u32(table)? as i32;
         let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
@@ -166,7 +174,7 @@ impl FlatBuffer<'_> {
     }
 
     /// The vector in field `field` of the table at `table`; `None` where the field is absent.
-    fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+    pub(super) fn vector(&self, table: usize, field: usize) -> Option<Vector> {
         let start = self.follow(self.field(table, field)?)?;
         let length = self.u32(start)? as usize;
         // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
@@ -174,7 +182,7 @@ impl FlatBuffer<'_> {
     }
 
     /// The tensor numbers in a vector of an operator, without the absent ones (-1).
-    fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
+    pub(super) fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
         let Some(vector) = self.vector(operator, field) else { return Some(Vec::new()) };
         let mut tensors = Vec::with_capacity(vector.length);
         for i in 0..vector.length {
