@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
-use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose::pose::{FramePose, Pose, PoseError, PoseWriter, Selection, Skeleton, UnknownLegs, openpose_137};
 use oppose::video::{self, FrameRate, Rotate, VideoError};
 
 use super::Outcome;
+use super::points::PointArguments;
 
 /// What `convert` is told.
 #[derive(Args, Debug)]
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// Replace files that exist
     #[arg(long)]
     overwrite: bool,
+
+    #[command(flatten)]
+    points: PointArguments,
 }
 
 fn parse_size(text: &str) -> Result<(u16, u16), String> {
@@ -79,6 +83,10 @@ enum ConvertError {
     Exists(PathBuf),
     #[error("--json-precision is for .pose to JSON and .pose to .pose")]
     Precision,
+    #[error("--points and --hide-legs are for .pose to .pose")]
+    Points,
+    #[error(transparent)]
+    Legs(#[from] UnknownLegs),
 }
 
 /// Converts.
@@ -86,8 +94,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let suffix = arguments.output.extension().and_then(|suffix| suffix.to_str());
     let done = match (arguments.input.is_dir(), suffix) {
         (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
-        (true, _) => from_json(arguments),
         (false, Some("pose")) => rewrite(arguments),
+        _ if !arguments.points.are_default() => Err(ConvertError::Points),
+        (true, _) => from_json(arguments),
         (false, Some("csv")) => to_csv(arguments),
         (false, _) => to_json(arguments),
     };
@@ -142,11 +151,14 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
     let header = &pose.header;
     let (width, height) = (header.width.into(), header.height.into());
     let output = &arguments.output;
+    let selection =
+        Selection::new(&header.skeleton, arguments.points.points(), arguments.points.hides_legs())?;
     let mut writer =
-        PoseWriter::create(output, &header.skeleton, width, height, pose.fps, arguments.overwrite)?;
-    let mut frame = FramePose::default();
+        PoseWriter::create(output, selection.skeleton(), width, height, pose.fps, arguments.overwrite)?;
+    let (mut all, mut frame) = (FramePose::default(), FramePose::default());
     for index in 0..pose.frames() {
-        pose.copy_frame(index, &mut frame);
+        pose.copy_frame(index, &mut all);
+        selection.apply(&all, &mut frame);
         if let Some(digits) = arguments.json_precision {
             let round = |number: &mut f32| *number = openpose_json::through_text(*number, digits);
             frame.coordinates_mut().iter_mut().for_each(round);

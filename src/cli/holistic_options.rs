@@ -5,6 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 use oppose::engine::holistic::{Complexity, Options};
 
+use super::points::PointArguments;
+
 /// The settings of MediaPipe Holistic, as plain options and in pose-format's syntax.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of the engine holistic")]
@@ -37,12 +39,16 @@ pub struct HolisticArguments {
     /// model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true; the options above take precedence
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", hide_default_value = true)]
     additional_config: AdditionalConfig,
+
+    #[command(flatten)]
+    points: PointArguments,
 }
 
 impl HolisticArguments {
     /// The settings, without the number of threads.
     pub fn options(&self) -> Options {
-        let AdditionalConfig(mut options) = self.additional_config;
+        let AdditionalConfig(options) = self.additional_config;
+        let mut options = options.points(self.points.points()).hide_legs(self.points.hides_legs());
         if let Some(complexity) = self.model_complexity.and_then(Complexity::from_number) {
             options = options.complexity(complexity);
         }
@@ -158,6 +164,12 @@ mod tests {
         assert_eq!(parse(&plain).unwrap(), LAB);
         let both = ["--additional-config", "model_complexity=2", "--model-complexity", "0"];
         assert_eq!(parse(&both).unwrap(), "model_complexity=0");
+    }
+
+    #[test]
+    fn points_are_chosen() {
+        assert_eq!(parse(&["--points", "reduced", "--hide-legs"]).unwrap(), "points=reduced,hide_legs=true");
+        assert_eq!(parse(&["--points", "no-world"]).unwrap(), "points=no-world");
     }
 
     #[test]

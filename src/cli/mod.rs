@@ -17,6 +17,7 @@ mod openpose_options;
 mod overlays;
 mod people;
 mod plan;
+mod points;
 mod progress;
 mod render;
 mod signals;

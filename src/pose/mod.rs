@@ -25,6 +25,7 @@ mod frame_pose;
 mod header;
 pub mod openpose_json;
 mod pose_file;
+mod selection;
 mod skeleton;
 mod writer;
 
@@ -32,5 +33,6 @@ pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use header::Header;
 pub use pose_file::{Pose, files_below};
+pub use selection::{Points, Selection, UnknownLegs};
 pub use skeleton::{Component, Skeleton, holistic_576, holistic_586, openpose_137};
 pub use writer::{PoseWriter, remove_unfinished};

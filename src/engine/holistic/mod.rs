@@ -61,7 +61,7 @@ pub use self::options::{Complexity, Options};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
 use super::{Engine, EngineError};
-use crate::pose::{FramePose, Skeleton};
+use crate::pose::{FramePose, Selection, Skeleton};
 use crate::video::{Frame, VideoInfo};
 
 /// The engine's name.
@@ -127,6 +127,8 @@ pub struct Holistic {
     /// The next frame is the first of a video.
     starts_video: bool,
     options: Options,
+    /// What is given of all points, where it is not all of them; and room for all of them.
+    selection: Option<(Selection, FramePose)>,
 }
 
 impl fmt::Debug for Holistic {
@@ -144,9 +146,10 @@ impl Holistic {
         let models = Models::open(folder, &options)?;
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = options.threads.map_or_else(available, NonZeroUsize::get);
+        let selection = options.selection().map(|selection| (selection, FramePose::default()));
         let stages = stages(&models, options)?;
         let threads = threads.min(stages.len());
-        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options })
+        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options, selection })
     }
 }
 
@@ -248,7 +251,14 @@ impl Engine for Holistic {
             left: job.left.get().and_then(Option::as_ref),
             right: job.right.get().and_then(Option::as_ref),
         };
-        found.write(Size::of(&job.frame), self.options.refine_face, pose);
+        let (size, is_refined) = (Size::of(&job.frame), self.options.refine_face);
+        match &mut self.selection {
+            None => found.write(size, is_refined, pose),
+            Some((selection, all)) => {
+                found.write(size, is_refined, all);
+                selection.apply(all, pose);
+            }
+        }
         Ok(true)
     }
 }

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn slow_movement_is_held_back_more_than_fast_movement() {
-        let follow = |step: f64| {
+        let follow = |step: f32| {
             let mut filter = OneEuro::new(RESPONSE);
             filter.filter([0.0], 0.01, 1);
             filter.filter([step], 0.01, 2)[0] / step
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn after_a_gap_a_sample_weighs_more() {
-        let follow = |frames| {
+        let follow = |frames: u64| {
             let mut filter = OneEuro::new(RESPONSE);
             filter.filter([0.0], 0.01, 1);
             filter.filter([0.01], 0.01, 1 + frames)[0]

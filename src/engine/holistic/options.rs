@@ -1,8 +1,9 @@
 //! What there is to set, as the original has it.
 
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 
-use crate::pose::{Skeleton, holistic_576, holistic_586};
+use crate::pose::{Points, Selection, Skeleton, holistic_576, holistic_586};
 
 /// Which of the three nets finds the body's landmarks: MediaPipe's `model_complexity`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -47,6 +48,8 @@ pub struct Options {
     pub(super) still_images: bool,
     pub(super) minimum_detection_confidence: f64,
     pub(super) minimum_tracking_confidence: f64,
+    pub(super) points: Points,
+    pub(super) hide_legs: bool,
 }
 
 impl Default for Options {
@@ -59,6 +62,8 @@ impl Default for Options {
             still_images: false,
             minimum_detection_confidence: 0.5,
             minimum_tracking_confidence: 0.5,
+            points: Points::All,
+            hide_legs: false,
         }
     }
 }
@@ -114,9 +119,41 @@ impl Options {
         Self { minimum_tracking_confidence: confidence, ..self }
     }
 
-    /// What the points of a person are called: as in pose-format's files, 576 of them, or 586 with a refined face.
-    pub fn skeleton(&self) -> &'static Skeleton {
+    /// Which points of a person are given.
+    #[must_use]
+    pub fn points(self, points: Points) -> Self {
+        Self { points, ..self }
+    }
+
+    /// Whether the points of legs and hips are 0.
+    #[must_use]
+    pub fn hide_legs(self, hide: bool) -> Self {
+        Self { hide_legs: hide, ..self }
+    }
+
+    /// All points that are estimated: 576 of them, or 586 with a refined face.
+    fn all_points(&self) -> &'static Skeleton {
         if self.refine_face { holistic_586() } else { holistic_576() }
+    }
+
+    /// What is given of all points; `None` for all of them as they are.
+    pub(super) fn selection(&self) -> Option<Selection> {
+        if self.points == Points::All && !self.hide_legs {
+            return None;
+        }
+        // Holistic's legs are known.
+        Selection::new(self.all_points(), self.points, self.hide_legs).ok()
+    }
+
+    /// What the points of a person are called, as in pose-format's files.
+    pub fn skeleton(&self) -> &'static Skeleton {
+        // Made once for each choice.
+        static SELECTED: [[OnceLock<Skeleton>; 3]; 2] = [const { [const { OnceLock::new() }; 3] }; 2];
+        let place = &SELECTED[usize::from(self.refine_face)][self.points as usize];
+        match self.selection() {
+            Some(selection) => place.get_or_init(|| selection.skeleton().clone()),
+            None => self.all_points(),
+        }
     }
 
     /// Whether the face has 478 points instead of 468.
@@ -135,7 +172,8 @@ impl Options {
         format!("{} {}", super::NAME, self.description()).trim_end().to_owned()
     }
 
-    /// The settings that shape the result, in pose-format's syntax; empty for the defaults.
+    /// The settings that shape the result, in pose-format's syntax and with its names where it has them; empty for the
+    /// defaults.
     pub fn description(&self) -> String {
         let default = Self::default();
         let mut parts = Vec::new();
@@ -154,6 +192,13 @@ impl Options {
         ] {
             add(confidence != 0.5, name, confidence.to_string());
         }
+        let points = match self.points {
+            Points::All => "all",
+            Points::NoWorld => "no-world",
+            Points::Reduced => "reduced",
+        };
+        add(self.points != default.points, "points", points.into());
+        add(self.hide_legs, "hide_legs", "true".into());
         parts.join(",")
     }
 }
@@ -169,6 +214,15 @@ mod tests {
         assert_eq!(lab.description(), "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true");
         let other = Options::new().still_images(true).minimum_tracking_confidence(0.25);
         assert_eq!(other.description(), "static_image_mode=true,min_tracking_confidence=0.25");
+    }
+
+    #[test]
+    fn skeletons_are_those_of_the_choice() {
+        let refined = Options::new().refine_face(true);
+        assert_eq!((Options::new().skeleton().points(), refined.skeleton().points()), (576, 586));
+        assert_eq!(refined.points(Points::NoWorld).skeleton().points(), 553);
+        assert_eq!(Options::new().points(Points::Reduced).hide_legs(true).skeleton().points(), 178);
+        assert_eq!(Options::new().hide_legs(true).skeleton().points(), 576);
     }
 
     #[test]

@@ -295,11 +295,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_files_never_panic(at in 0usize..400, value: u8, cut in 0usize..400) {
+        fn damaged_files_never_panic(at in 0usize..400, value: u8, short in 0usize..400) {
             let mut file = forked();
             let at = at % file.len();
             file[at] = value;
-            file.truncate(file.len() - cut % file.len());
+            file.truncate(file.len() - short % file.len());
             let _ = keep_outputs(&mut file, &[0]);
             let _ = cut(&mut file, &[1], &[3, 2]);
         }
