@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_hidden_wrist_has_no_region() {
-        assert_eq!(Side::Right.rough_region(&body(0.1), SIZE), None);
+        assert_eq!(Side::Right.rough_region(&body(0.099), SIZE), None);
         assert_eq!(Side::Right.rough_region(&body(f32::NAN), SIZE), None);
     }
 

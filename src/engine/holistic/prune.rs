@@ -60,7 +60,7 @@ pub fn cut(model: &mut Vec<u8>, inputs: &[u32], outputs: &[u32]) -> Option<usize
     // The new lists may be longer than the old ones: they go to the end of the file.
     model.resize(model.len().next_multiple_of(4), 0);
     for (place, tensors) in places {
-        changes.push((place, u32::try_from(model.len() - place).ok()?));
+        changes.push((place, u32::try_from(model.len().checked_sub(place)?).ok()?));
         for value in [tensors.len() as u32].iter().chain(tensors) {
             model.extend(value.to_le_bytes());
         }
