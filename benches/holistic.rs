@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use oppose::engine::holistic::models::{ALL, Models};
+use oppose::engine::holistic::Options;
+use oppose::engine::holistic::models::{Models, needed};
 use oppose::pose::Pose;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -28,7 +29,7 @@ fn main() -> Outcome<()> {
     let named =
         |variable, path| std::env::var_os(variable).map_or_else(|| checkout.join(path), PathBuf::from);
     let (models, python) = (named("OPPOSE_MODELS", "models"), named("OPPOSE_PYTHON", ".venv/bin/python"));
-    nets(&Models::open(&models)?)?;
+    nets(&Models::open(&models, &Options::new())?)?;
 
     let videos: Vec<PathBuf> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").map(PathBuf::from).collect();
@@ -63,7 +64,7 @@ fn main() -> Outcome<()> {
 /// The time of each net.
 fn nets(models: &Models) -> Outcome<()> {
     println!("{:36} {:>10} {:>10}", "net, one thread", "used", "whole");
-    for model in &ALL {
+    for model in &needed(&Options::new()) {
         let mut nets = [models.load(model)?, models.load_whole(model)?];
         let mut best = [Duration::MAX; 2];
         for _ in 0..50 {

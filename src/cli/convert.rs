@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use oppose::output_file::{OutputFile, write_file};
 use oppose::pose::openpose_json::{self, JsonError, JsonFolder};
-use oppose::pose::{FramePose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose::pose::{
+    FramePose, Header, PoseError, PoseWriter, Selection, Skeleton, UnknownLegs, openpose_137,
+};
 use oppose::video::{self, FrameRate, Rotate, STDIN, SourceError};
 
 use super::Outcome;
 use super::inspect::read_pose;
+use super::points::PointArguments;
 use super::terminal::{printable, say};
 
 /// What `convert` is told.
@@ -49,6 +52,9 @@ pub struct Arguments {
     /// Replace files that exist
     #[arg(long)]
     overwrite: bool,
+
+    #[command(flatten)]
+    points: PointArguments,
 }
 
 fn parse_size(text: &str) -> Result<(u16, u16), String> {
@@ -91,22 +97,26 @@ enum ConvertError {
     RateOfJson,
     #[error(
         "a folder of JSON files becomes a .pose file, and {} is not the name of one; make FILE.pose first and convert \
-         that", .0.display()
+         that", printable(.0)
     )]
     JsonTo(PathBuf),
     #[error(
         "the JSON files go up to frame {}, but {} has {video_frames} frames: they were not made of this video. Give the \
          right one, or --fps RATE and --size WxH in its place to convert all the same",
-        .json_frames - 1, .video.display()
+        .json_frames - 1, printable(.video)
     )]
     Longer { video: PathBuf, video_frames: u64, json_frames: u64 },
     #[error(
         "the JSON files have points as far as {x:.0}, {y:.0}, but the frames of {} are {width}x{height}: they were made of \
          another video, or of this one in another size or turned otherwise (--rotate). Give the right one, or --fps RATE \
          and --size WxH in its place to convert all the same",
-        .video.display()
+        printable(.video)
     )]
     Outside { video: PathBuf, x: f32, y: f32, width: u32, height: u32 },
+    #[error("--points and --hide-legs are for .pose to .pose")]
+    Points,
+    #[error(transparent)]
+    Legs(#[from] UnknownLegs),
 }
 
 /// Converts.
@@ -116,12 +126,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let done = match (is_folder, suffix) {
         (true, _) | (_, Some("csv")) if arguments.json_precision.is_some() => Err(ConvertError::Precision),
         (true, Some("csv" | "json")) => Err(ConvertError::JsonTo(arguments.output.clone())),
+        (true, _) if !arguments.points.are_default() => Err(ConvertError::Points),
         (true, _) => from_json(arguments),
         // A file that is not a .pose file is named for what it is first.
         _ if arguments.video.is_some() || arguments.size.is_some() => {
             read_pose(&arguments.input).map_err(ConvertError::from).and(Err(ConvertError::SizeOfPose))
         }
         (false, Some("pose")) => rewrite(arguments),
+        _ if !arguments.points.are_default() => Err(ConvertError::Points),
         (false, Some("csv")) => to_csv(arguments),
         (false, _) if arguments.fps.is_some() => Err(ConvertError::RateOfJson),
         (false, _) => to_json(arguments),
@@ -287,11 +299,15 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
     let pose = read_pose(&arguments.input)?;
     let fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
     let output = &arguments.output;
-    let mut writer = PoseWriter::create_with(output, &pose.header, fps, arguments.overwrite)?;
+    let selection =
+        Selection::new(&pose.header.skeleton, arguments.points.points(), arguments.points.hides_legs())?;
+    let header = Header { skeleton: selection.skeleton().clone(), ..pose.header.clone() };
+    let mut writer = PoseWriter::create_with(output, &header, fps, arguments.overwrite)?;
     writer.reserve_people(pose.people());
-    let mut frame = FramePose::default();
+    let (mut all, mut frame) = (FramePose::default(), FramePose::default());
     for index in 0..pose.frames() {
-        pose.copy_frame(index, &mut frame);
+        pose.copy_frame(index, &mut all);
+        selection.apply(&all, &mut frame);
         if let Some(digits) = arguments.json_precision {
             let round = |number: &mut f32| *number = openpose_json::through_text(*number, digits);
             frame.coordinates_mut().iter_mut().for_each(round);

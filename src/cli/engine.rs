@@ -26,6 +26,7 @@ use oppose::pose::openpose_137;
 use oppose::process;
 
 use super::engine_process;
+use super::holistic_options::HolisticArguments;
 use super::openpose_options::OpenPoseArguments;
 use super::stderr_filter;
 use super::terminal::printable;
@@ -133,6 +134,9 @@ pub struct EngineArguments {
 
     #[command(flatten)]
     openpose: OpenPoseArguments,
+
+    #[command(flatten)]
+    holistic: HolisticArguments,
 }
 
 /// Why an estimator cannot be had.
@@ -308,7 +312,7 @@ impl EngineArguments {
 
     fn open_holistic(&self) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(holistic::FOLDER)?;
-        let options = holistic::Options { threads: self.threads };
+        let options = self.holistic.options().threads(self.threads);
         Ok(Box::new(
             stderr_filter::without_greeting(|| Holistic::open(&folder, options))
                 .map_err(EngineError::from)?,

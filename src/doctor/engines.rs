@@ -4,8 +4,8 @@ use std::path::Path;
 use std::thread;
 
 use super::{Check, EngineReport, Gpus};
-use crate::engine::holistic;
-use crate::engine::holistic::models::{ALL, LoadError, Models};
+use crate::engine::holistic::models::{FURTHER, LoadError, Models, needed};
+use crate::engine::holistic::{self, Options};
 use crate::engine::models;
 use crate::engine::native::cpu::Instructions;
 use crate::engine::native::cuda::{self, Nvrtc};
@@ -21,14 +21,24 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
         }
         Ok(folder) => {
             let place = folder.join(holistic::FOLDER);
-            match Models::open(&folder) {
-                Ok(_) => vec![
-                    Check::good(
-                        "holistic models",
-                        format!("{} nets in {}, as published (SHA-256)", ALL.len(), place.display()),
-                    ),
-                    Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"),
-                ],
+            let options = Options::new();
+            match Models::open(&folder, &options) {
+                Ok(_) => {
+                    let nets = needed(&options).len();
+                    let found = format!("{nets} nets in {}, as published (SHA-256)", place.display());
+                    let mut checks = vec![Check::good("holistic models", found)];
+                    checks.extend(FURTHER.iter().map(|(setting, net)| {
+                        match net.check(&folder) {
+                            Ok(()) => {
+                                Check::good(*setting, format!("can be used: {} is as published", net.name()))
+                            }
+                            Err(problem) => Check::note(*setting, format!("cannot be used: {problem}"))
+                                .next("run scripts/fetch-models.sh to fetch its net"),
+                        }
+                    }));
+                    checks.push(Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"));
+                    checks
+                }
                 Err(LoadError::Files(error)) => error
                     .problems
                     .iter()

@@ -7,6 +7,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use super::holistic::Options;
 use super::holistic::models::published;
 use super::native::model::Net;
 
@@ -103,7 +104,7 @@ pub(crate) fn openpose_models(folder: &Path) -> io::Result<BTreeMap<String, Stri
     })
 }
 
-/// The hashes of the files of the engine `holistic`, which it checks when it loads them.
-pub(crate) fn holistic_models() -> BTreeMap<String, String> {
-    published().map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
+/// The hashes of the files that the engine `holistic` needs with these options, which it checks when it loads them.
+pub(crate) fn holistic_models(options: &Options) -> BTreeMap<String, String> {
+    published(options).map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
 }

@@ -18,6 +18,8 @@ pub enum Need {
     Program(&'static str),
     /// The models: `$OPPOSE_MODELS`, or the folder `models`.
     Models,
+    /// A net of the engine `holistic` that not every models folder has.
+    Net(&'static str),
     /// A file of the test data that is too large, or not ours, to lie in the repository: in
     /// `$OPPOSE_SHARED`, or in `shared` beside the checkout.
     Shared(&'static str),
@@ -55,6 +57,8 @@ impl Need {
                 let folder = models().join("holistic");
                 (!folder.is_dir()).then(|| "no models; scripts/fetch-models.sh fetches them".to_owned())
             }
+            Self::Net(name) => (!models().join("holistic").join(name).is_file())
+                .then(|| format!("no {name} among the models; scripts/fetch-models.sh fetches it")),
             Self::OpenPose => openpose_program()
                 .is_none()
                 .then(|| "no OpenPose; OPENPOSE_DIR names the folder of a build of it".to_owned()),

@@ -1,12 +1,12 @@
 """Records what MediaPipe 0.10.21 computes on a video, stage by stage.
 
-    python holistic_streams.py VIDEO FOLDER FRAMES [--mirror] [--black FROM TO]
+    python holistic_streams.py MODELS VIDEO FOLDER FRAMES [--config CONFIG] [--mirror] [--black FROM TO]
 
-takes the first FRAMES frames, mirrored and some of them blackened where asked for, and writes into FOLDER:
+takes the nets that MediaPipe's wheel lacks from MODELS, the settings in pose-format's syntax, the first FRAMES frames, mirrored and some of them blackened where asked for, and writes into FOLDER:
 
 frames.bgr     the frames as pose-format reads them: blue, green, red, without padding
 streams.json   size, and for each frame the intermediate results of the holistic graph
-pose.f32       frames x (576 x (x, y, z), 576 confidences): what pose-format makes of the video
+pose.f32       frames x (points x (x, y, z), confidences): what pose-format makes of the video
 """
 
 import argparse
@@ -14,8 +14,10 @@ import itertools
 import json
 from pathlib import Path
 
+import mediapipe_models
 import numpy as np
 from mediapipe.python.solution_base import SolutionBase
+from pose_format.bin.pose_estimation import parse_additional_config
 from pose_format.utils.holistic import load_holistic
 from simple_video_utils.frames import read_frames_exact
 
@@ -51,19 +53,22 @@ STREAMS = {
 }
 
 
-def holistic(streams, follow):
-    """The graph with the settings of solutions.holistic, and with these streams as outputs."""
+def holistic(streams, follow, config):
+    """The graph as solutions.holistic sets it up, with these streams as outputs."""
     return SolutionBase(
         binary_graph_path=GRAPH,
         side_inputs={
-            "model_complexity": 1,
-            "smooth_landmarks": follow,
+            "model_complexity": config.get("model_complexity", 1),
+            "smooth_landmarks": config.get("smooth_landmarks", True) and follow,
             "enable_segmentation": False,
             "smooth_segmentation": True,
-            "refine_face_landmarks": False,
+            "refine_face_landmarks": config.get("refine_face_landmarks", False),
             "use_prev_landmarks": follow,
         },
-        calculator_params={DETECTOR: 0.5, THRESHOLD: 0.5},
+        calculator_params={
+            DETECTOR: config.get("min_detection_confidence", 0.5),
+            THRESHOLD: config.get("min_tracking_confidence", 0.5),
+        },
         outputs=list(streams),
     )
 
@@ -81,8 +86,8 @@ def plain(value):
             raise TypeError(f"a stream of {other}")
 
 
-def record(frames, streams, follow):
-    with holistic(streams.values(), follow) as graph:
+def record(frames, streams, follow, config):
+    with holistic(streams.values(), follow, config) as graph:
         results = (graph.process({"image": frame}) for frame in frames)
         return [{name: plain(getattr(r, stream)) for name, stream in streams.items()} for r in results]
 
@@ -98,26 +103,34 @@ def read(arguments):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("models")
     parser.add_argument("video")
     parser.add_argument("folder", type=Path)
     parser.add_argument("frames", type=int)
+    parser.add_argument("--config", default="")
     parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--black", type=int, nargs=2)
     arguments = parser.parse_args()
+    with mediapipe_models.use(arguments.models):
+        write(arguments)
+
+
+def write(arguments):
     folder = arguments.folder
+    config = parse_additional_config(arguments.config)
     frames = list(read(arguments))
     height, width, _ = frames[0].shape
     with open(folder / "frames.bgr", "wb") as file:
         for frame in frames:
             file.write(np.ascontiguousarray(frame[:, :, ::-1]))
-    found = record(frames, STREAMS, follow=True)
+    found = record(frames, STREAMS, True, config)
     # Without following, every frame is searched for a person.
-    searched = record(frames, {"detected_region": STREAMS["body_region"]}, follow=False)
+    searched = record(frames, {"detected_region": STREAMS["body_region"]}, False, config)
     for one, other in zip(found, searched):
         one.update(other)
     with open(folder / "streams.json", "w") as file:
         json.dump({"width": width, "height": height, "frames": found}, file)
-    pose = load_holistic(frames, width=width, height=height, additional_holistic_config={"model_complexity": 1})
+    pose = load_holistic(frames, width=width, height=height, additional_holistic_config=config)
     data = pose.body.data[:, 0].filled(0).reshape(len(frames), -1)
     np.hstack([data, pose.body.confidence[:, 0]]).astype("<f4").tofile(folder / "pose.f32")
 

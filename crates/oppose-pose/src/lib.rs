@@ -43,6 +43,7 @@ pub mod output_file;
 pub mod people;
 mod platform;
 mod pose_file;
+mod selection;
 mod skeleton;
 mod writer;
 
@@ -52,7 +53,8 @@ pub use frame_rate::{FrameRate, FrameRateError};
 pub use header::Header;
 pub use output_file::remove_unfinished;
 pub use pose_file::{FilesBelow, Pose, files_below};
-pub use skeleton::{Component, Skeleton, holistic_576, openpose_137};
+pub use selection::{Points, Selection, UnknownLegs};
+pub use skeleton::{Component, Skeleton, holistic_576, holistic_586, openpose_137};
 pub use writer::PoseWriter;
 
 #[cfg(doctest)]

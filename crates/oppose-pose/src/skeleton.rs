@@ -57,6 +57,24 @@ pub fn holistic_576() -> &'static Skeleton {
     &SKELETON
 }
 
+/// [`holistic_576`] with a refined face of 478 points, the last ten of them the irises: 586 points, `XYZC`.
+pub fn holistic_586() -> &'static Skeleton {
+    static SKELETON: LazyLock<Skeleton> = LazyLock::new(|| {
+        let mut skeleton = holistic_576().clone();
+        let face = skeleton.components.iter_mut().find(|component| component.name == "FACE_LANDMARKS");
+        if let Some(face) = face {
+            face.points.extend((face.points.len()..478).map(|i| i.to_string()));
+            face.limbs.extend(IRIS_LIMBS);
+        }
+        skeleton
+    });
+    &SKELETON
+}
+
+/// MediaPipe's `FACEMESH_IRISES`, in the order in which pose-format writes them.
+const IRIS_LIMBS: [(u16, u16); 8] =
+    [(475, 476), (477, 474), (469, 470), (472, 469), (471, 472), (474, 475), (476, 477), (470, 471)];
+
 /// Reads a description from this crate's own `skeletons` folder: a key a line, then its values.
 fn parse(text: &str) -> Skeleton {
     let mut skeleton = Skeleton::default();

@@ -1,12 +1,13 @@
 //! The body: finding a person, 33 landmarks, smoothing, and where to look in the next frame.
 
-use std::f64::consts::FRAC_PI_2;
+use std::f32::consts::FRAC_PI_2;
 
 use super::detector::Detector;
-use super::geometry::{Landmark, Padding, Rect, Size, sigmoid};
+use super::geometry::{Landmark, Padding, Rect, Size, double_distance, sigmoid};
 use super::litert::{LiteRtError, Net};
-use super::models::{LoadError, Models, POSE_DETECTION, POSE_LANDMARKS};
-use super::one_euro::{OneEuro, Response};
+use super::models::{BODY_SIDE, LoadError, Models, POSE_DETECTION, body_landmarks};
+use super::one_euro::{OneEuro, Response, low_pass};
+use super::options::Options;
 use super::warp::{Border, Crop};
 use crate::video::Frame;
 
@@ -22,14 +23,12 @@ const HEATMAP_SIDE: usize = 64;
 const HEATMAP_REACH: usize = 4;
 /// A heat map refines a landmark only where its strongest nearby cell is at least this sure.
 const MINIMUM_HEAT: f32 = 0.5;
-/// A body less sure than this is none.
-const MINIMUM_PRESENCE: f32 = 0.5;
 /// How much bigger the region is than the circle around the body.
-const REGION_SCALE: f64 = 1.25;
+const REGION_SCALE: f32 = 1.25;
 /// Weight of a new visibility against the smoothed one.
 const VISIBILITY_WEIGHT: f32 = 0.1;
 /// A person smaller than this (pixels) is not smoothed: speed relative to size makes no sense.
-const MINIMUM_SIZE: f64 = 1e-6;
+const MINIMUM_SIZE: f32 = 1e-6;
 
 const BODY_RESPONSE: Response = Response { minimum_cutoff: 0.05, beta: 80.0, derivative_cutoff: 1.0 };
 const AUXILIARY_RESPONSE: Response = Response { minimum_cutoff: 0.01, beta: 10.0, derivative_cutoff: 1.0 };
@@ -38,7 +37,7 @@ const WORLD_RESPONSE: Response = Response { minimum_cutoff: 0.1, beta: 40.0, der
 const DETECTION_CROP: Crop =
     Crop { side: POSE_DETECTION.side, range: (-1.0, 1.0), keep_aspect: true, border: Border::Zero };
 const LANDMARK_CROP: Crop =
-    Crop { side: POSE_LANDMARKS.side, range: (0.0, 1.0), keep_aspect: true, border: Border::Replicate };
+    Crop { side: BODY_SIDE, range: (0.0, 1.0), keep_aspect: true, border: Border::Replicate };
 
 /// A body in one frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +69,7 @@ fn region([hips, circle]: [[f32; 2]; 2], size: Size) -> Rect {
 pub struct PersonDetector {
     net: Net,
     detector: Detector<4>,
+    minimum_score: f32,
 }
 
 impl PersonDetector {
@@ -77,9 +77,10 @@ impl PersonDetector {
     ///
     /// # Errors
     /// The runtime refuses the net.
-    pub fn load(models: &Models) -> Result<Self, LoadError> {
+    pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
         let detector = Detector::new(POSE_DETECTION.side, &[8, 16, 32, 32, 32]);
-        Ok(Self { net: models.load(&POSE_DETECTION)?, detector })
+        let minimum_score = options.minimum_detection_confidence as f32;
+        Ok(Self { net: models.load(&POSE_DETECTION)?, detector, minimum_score })
     }
 
     /// The region of the most certain person.
@@ -89,7 +90,7 @@ impl PersonDetector {
     pub fn detect(&mut self, frame: &Frame) -> Result<Option<Rect>, LiteRtError> {
         let padding = DETECTION_CROP.cut(frame, &Rect::FRAME, self.net.input_mut());
         self.net.run()?;
-        let found = self.detector.best(self.net.output(0), self.net.output(1));
+        let found = self.detector.best(self.net.output(0), self.net.output(1), self.minimum_score);
         Ok(found.map(|person| {
             let place = |[x, y]: [f32; 2]| {
                 let [x, y, _] = padding.remove([x, y, 0.0]);
@@ -104,6 +105,7 @@ impl PersonDetector {
 #[derive(Debug)]
 pub struct BodyLandmarker {
     net: Net,
+    minimum_presence: f64,
 }
 
 impl BodyLandmarker {
@@ -111,8 +113,9 @@ impl BodyLandmarker {
     ///
     /// # Errors
     /// The runtime refuses the net.
-    pub fn load(models: &Models) -> Result<Self, LoadError> {
-        Ok(Self { net: models.load(&POSE_LANDMARKS)? })
+    pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
+        let net = models.load(body_landmarks(options.complexity))?;
+        Ok(Self { net, minimum_presence: options.minimum_tracking_confidence })
     }
 
     /// The body in `region`, not smoothed; `None` where there is none.
@@ -123,7 +126,7 @@ impl BodyLandmarker {
         let padding = LANDMARK_CROP.cut(frame, region, self.net.input_mut());
         self.net.run()?;
         let presence = self.net.output(1).first().copied().unwrap_or(0.0);
-        Ok((presence > MINIMUM_PRESENCE)
+        Ok((f64::from(presence) > self.minimum_presence)
             .then(|| read_body(self.net.output(0), self.net.output(2), self.net.output(3), padding, region)))
     }
 }
@@ -131,7 +134,7 @@ impl BodyLandmarker {
 /// Makes a body of the net's outputs: 39 × (x, y, z, visibility, presence) in pixels of the crop, 64 × 64 × 39
 /// heat maps, 39 × (x, y, z) in metres.
 fn read_body(values: &[f32], heat: &[f32], world: &[f32], padding: Padding, region: &Rect) -> Body {
-    let side = POSE_LANDMARKS.side as f32;
+    let side = BODY_SIDE as f32;
     let mut body = Body {
         landmarks: [[0.0; 3]; LANDMARKS],
         visibility: [0.0; LANDMARKS],
@@ -146,10 +149,10 @@ fn read_body(values: &[f32], heat: &[f32], world: &[f32], padding: Padding, regi
     for (visibility, values) in body.visibility.iter_mut().zip(values.chunks_exact(5)) {
         *visibility = sigmoid(values[3]);
     }
-    let (sin, cos) = region.rotation.sin_cos();
+    let (sin, cos) = (region.rotation.sin(), region.rotation.cos());
     for (place, values) in body.world.iter_mut().zip(world.chunks_exact(3)) {
-        let (x, y) = (f64::from(values[0]), f64::from(values[1]));
-        *place = [(cos * x - sin * y) as f32, (sin * x + cos * y) as f32, values[2]];
+        let (x, y) = (values[0], values[1]);
+        *place = [cos * x - sin * y, sin * x + cos * y, values[2]];
     }
     body
 }
@@ -183,82 +186,101 @@ fn refine([x, y]: [f32; 2], i: usize, heat: &[f32]) -> [f32; 2] {
 /// Smooths a body over time.
 #[derive(Clone, Debug)]
 pub struct BodySmoother {
+    /// Whether the landmarks are smoothed. The auxiliary ones always are.
+    smooths_landmarks: bool,
     landmarks: OneEuro<{ 3 * LANDMARKS }>,
     auxiliary: OneEuro<6>,
     world: OneEuro<{ 3 * LANDMARKS }>,
     visibility: Option<[f32; LANDMARKS]>,
-    /// Frames without a body since the last one with one.
-    missed: u32,
+    /// Number of frames so far, with a body or without.
+    frames: u64,
 }
 
-impl Default for BodySmoother {
-    fn default() -> Self {
+impl BodySmoother {
+    /// One that has seen nothing.
+    pub fn new(options: &Options) -> Self {
         Self {
+            smooths_landmarks: options.smooths(),
             landmarks: OneEuro::new(BODY_RESPONSE),
             auxiliary: OneEuro::new(AUXILIARY_RESPONSE),
             world: OneEuro::new(WORLD_RESPONSE),
             visibility: None,
-            missed: 0,
+            frames: 0,
         }
     }
-}
 
-impl BodySmoother {
     /// Forgets everything: another video begins.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        self.landmarks.reset();
+        self.auxiliary.reset();
+        self.world.reset();
+        self.visibility = None;
+        self.frames = 0;
     }
 
     /// A frame without a body: the landmarks start anew. Visibility and world landmarks do not, because
-    /// MediaPipe's filters for these hear nothing of it; they see only that more time has passed.
+    /// MediaPipe's filters for these are not told; they see only that more time has passed.
     pub fn miss(&mut self) {
         self.landmarks.reset();
         self.auxiliary.reset();
-        self.missed = self.missed.saturating_add(1);
+        self.frames += 1;
     }
 
     /// The smoothed body. Speed counts relative to the person's size.
     pub fn smooth(&mut self, raw: &Body, size: Size) -> Body {
-        let (width, height) = (f64::from(size.width), f64::from(size.height));
-        let scale = [width, height, width];
+        self.frames += 1;
+        let (width, height) = (size.w(), size.h());
         let [hips, circle] = raw.auxiliary.map(|[x, y, _]| size.pixels([x, y]));
-        let person = 2.0 * (circle[0] - hips[0]).hypot(circle[1] - hips[1]);
-        let frames = std::mem::take(&mut self.missed).saturating_add(1);
+        let side = double_distance(hips, circle);
+        let person = (side / width * width + side / height * height) / 2.0;
+        let scale = (person >= MINIMUM_SIZE).then(|| 1.0 / person);
         let mut body = raw.clone();
-        if person >= MINIMUM_SIZE {
-            filter(&mut self.landmarks, &mut body.landmarks, scale, 1.0 / person, 1);
-            filter(&mut self.auxiliary, &mut body.auxiliary, scale, 1.0 / person, 1);
-        }
-        filter(&mut self.world, &mut body.world, [1.0; 3], 1.0, frames);
-        if let Some(smoothed) = self.visibility {
-            for (new, old) in body.visibility.iter_mut().zip(smoothed) {
-                *new = VISIBILITY_WEIGHT * *new + (1.0 - VISIBILITY_WEIGHT) * old;
+        if self.smooths_landmarks {
+            filter(Some(&mut self.landmarks), &mut body.landmarks, size, scale, self.frames);
+            let world = self.world.filter(flat(&body.world), 1.0, self.frames);
+            body.world.as_flattened_mut().copy_from_slice(&world);
+            if let Some(smoothed) = self.visibility {
+                for (new, old) in body.visibility.iter_mut().zip(smoothed) {
+                    *new = low_pass(*new, old, VISIBILITY_WEIGHT);
+                }
             }
+            self.visibility = Some(body.visibility);
+        } else {
+            filter::<{ 3 * LANDMARKS }>(None, &mut body.landmarks, size, scale, self.frames);
         }
-        self.visibility = Some(body.visibility);
+        filter(Some(&mut self.auxiliary), &mut body.auxiliary, size, scale, self.frames);
         body
     }
 }
 
-/// Filters points in units of `scale`.
-fn filter<const N: usize>(
-    filter: &mut OneEuro<N>,
-    points: &mut [Landmark],
-    scale: [f64; 3],
-    value_scale: f64,
-    frames: u32,
-) {
-    let mut sample = [0.0; N];
-    for (sample, (value, scale)) in
-        sample.iter_mut().zip(points.as_flattened().iter().zip(scale.into_iter().cycle()))
-    {
-        *sample = f64::from(*value) * scale;
+/// The values of some landmarks in a row.
+fn flat<const N: usize>(points: &[Landmark]) -> [f32; N] {
+    let mut values = [0.0; N];
+    for (value, point) in values.iter_mut().zip(points.as_flattened()) {
+        *value = *point;
     }
-    let filtered = filter.filter(sample, value_scale, frames);
-    for (value, (filtered, scale)) in
-        points.as_flattened_mut().iter_mut().zip(filtered.into_iter().zip(scale.into_iter().cycle()))
-    {
-        *value = (filtered / scale) as f32;
+    values
+}
+
+/// Filters points in pixels. Without a filter or a scale, the points still go to pixels and back, as they do in
+/// MediaPipe, which may change their last bit.
+fn filter<const N: usize>(
+    filter: Option<&mut OneEuro<N>>,
+    points: &mut [Landmark],
+    size: Size,
+    value_scale: Option<f32>,
+    frame: u64,
+) {
+    let scale = [size.w(), size.h(), size.w()];
+    for point in points.iter_mut() {
+        *point = [0, 1, 2].map(|axis| point[axis] * scale[axis]);
+    }
+    if let (Some(filter), Some(value_scale)) = (filter, value_scale) {
+        let filtered = filter.filter(flat(points), value_scale, frame);
+        points.as_flattened_mut().copy_from_slice(&filtered);
+    }
+    for point in points {
+        *point = [0, 1, 2].map(|axis| point[axis] / scale[axis]);
     }
 }
 
@@ -268,6 +290,8 @@ pub struct BodyTracker {
     detector: PersonDetector,
     landmarker: BodyLandmarker,
     smoother: BodySmoother,
+    /// Whether every frame is searched anew.
+    still_images: bool,
     /// Where the body is expected; absent where it was not found in the last frame.
     region: Option<Rect>,
 }
@@ -277,11 +301,12 @@ impl BodyTracker {
     ///
     /// # Errors
     /// The runtime refuses a net.
-    pub fn load(models: &Models) -> Result<Self, LoadError> {
+    pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
         Ok(Self {
-            detector: PersonDetector::load(models)?,
-            landmarker: BodyLandmarker::load(models)?,
-            smoother: BodySmoother::default(),
+            detector: PersonDetector::load(models, options)?,
+            landmarker: BodyLandmarker::load(models, options)?,
+            smoother: BodySmoother::new(options),
+            still_images: options.still_images,
             region: None,
         })
     }
@@ -297,7 +322,8 @@ impl BodyTracker {
     /// # Errors
     /// The runtime fails.
     pub fn track(&mut self, frame: &Frame) -> Result<Option<Body>, LiteRtError> {
-        let region = match self.region.take() {
+        let known = self.region.take().filter(|_| !self.still_images);
+        let region = match known {
             Some(region) => Some(region),
             None => self.detector.detect(frame)?,
         };
@@ -357,7 +383,7 @@ mod tests {
 
     #[test]
     fn the_first_body_passes_and_later_ones_are_held_back() {
-        let mut smoother = BodySmoother::default();
+        let mut smoother = BodySmoother::new(&Options::new());
         assert_eq!(smoother.smooth(&body(0.0), SIZE), body(0.0));
         let second = smoother.smooth(&body(0.01), SIZE);
         let x = second.landmarks[0][0];
@@ -377,7 +403,7 @@ mod tests {
     fn a_person_of_no_size_is_not_smoothed() {
         let mut point = body(0.0);
         point.auxiliary[1] = point.auxiliary[0];
-        let mut smoother = BodySmoother::default();
+        let mut smoother = BodySmoother::new(&Options::new());
         assert_eq!(smoother.smooth(&point, SIZE), point);
     }
 
@@ -387,6 +413,6 @@ mod tests {
         // The circle's radius is a quarter of 480 pixels.
         assert!((region.width * 640.0 - 300.0).abs() < 1e-3);
         assert!((region.height * 480.0 - 300.0).abs() < 1e-3);
-        assert!(region.rotation.abs() < 1e-9);
+        assert!(region.rotation.abs() < 1e-6);
     }
 }

@@ -4,8 +4,6 @@ use super::geometry::sigmoid;
 
 /// Boxes that overlap the best one by more than this (intersection over union) are the same object.
 const SAME_OBJECT: f32 = 0.3;
-/// Detections less sure than this are dropped.
-const MINIMUM_SCORE: f32 = 0.5;
 /// Raw scores are clipped to plus or minus this before the sigmoid.
 const SCORE_LIMIT: f32 = 100.0;
 /// Anchors of each cell and layer.
@@ -27,8 +25,10 @@ pub struct Detector<const K: usize> {
 pub struct Detection<const K: usize> {
     /// How sure the net is, from 0 to 1.
     pub score: f32,
-    /// Left, top, right, bottom.
-    pub bounds: [f32; 4],
+    /// Left and top of its box, before the average is taken.
+    pub corner: [f32; 2],
+    /// Width and height of its box.
+    pub sides: [f32; 2],
     /// The keypoints.
     pub keypoints: [[f32; 2]; K],
 }
@@ -57,21 +57,24 @@ impl<const K: usize> Detector<K> {
     /// Number of values the net gives for each anchor: a box and the keypoints.
     pub const VALUES: usize = 4 + 2 * K;
 
-    /// The best detection, averaged with those that overlap it, or `None`.
+    /// The best detection of those with at least `minimum_score`, averaged with those that overlap it, or `None`.
     ///
     /// `boxes` are [`anchors`](Self::anchors) × [`VALUES`](Self::VALUES) (centre x, y, width, height, then the
     /// keypoints' x, y; all in pixels relative to the anchor), `scores` one raw value an anchor.
-    pub fn best(&mut self, boxes: &[f32], scores: &[f32]) -> Option<Detection<K>> {
+    pub fn best(&mut self, boxes: &[f32], scores: &[f32], minimum_score: f32) -> Option<Detection<K>> {
         self.found.clear();
         for ((&score, values), anchor) in scores.iter().zip(boxes.chunks(Self::VALUES)).zip(&self.anchors) {
             let score = sigmoid(score.clamp(-SCORE_LIMIT, SCORE_LIMIT));
-            if score >= MINIMUM_SCORE && values.len() == Self::VALUES {
-                self.found.push(decode(score, values, *anchor, self.side));
+            if score >= minimum_score && values.len() == Self::VALUES {
+                let detection = decode(score, values, *anchor, self.side);
+                if detection.sides.iter().all(|&side| side >= 0.0) {
+                    self.found.push(detection);
+                }
             }
         }
-        // The first of equal scores is the best, as a stable descending sort has it.
-        let best =
-            self.found.iter().copied().reduce(|best, d| if d.score > best.score { d } else { best })?;
+        // Sums of floating-point numbers depend on the order: the best first, as MediaPipe has it.
+        self.found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let best = *self.found.first()?;
         Some(average(best, &self.found))
     }
 }
@@ -79,42 +82,46 @@ impl<const K: usize> Detector<K> {
 fn decode<const K: usize>(score: f32, values: &[f32], anchor: [f32; 2], side: f32) -> Detection<K> {
     let [x, y] = [values[0] / side + anchor[0], values[1] / side + anchor[1]];
     let [w, h] = [values[2] / side, values[3] / side];
+    let (left, top) = (x - w / 2.0, y - h / 2.0);
+    let (right, bottom) = (x + w / 2.0, y + h / 2.0);
     let mut keypoints = [[0.0; 2]; K];
     for (keypoint, raw) in keypoints.iter_mut().zip(values[4..].chunks_exact(2)) {
         *keypoint = [raw[0] / side + anchor[0], raw[1] / side + anchor[1]];
     }
-    Detection { score, bounds: [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0], keypoints }
+    Detection { score, corner: [left, top], sides: [right - left, bottom - top], keypoints }
 }
 
-/// The mean of all that overlap `best`, weighted by their scores: the first step of weighted non-maximum
-/// suppression, and the only one needed where one object is looked for.
+/// The mean of the keypoints of all that overlap `best`, weighted by their scores: the first step of weighted
+/// non-maximum suppression, and the only one needed where one object is looked for.
 fn average<const K: usize>(best: Detection<K>, all: &[Detection<K>]) -> Detection<K> {
-    let mut sum = Detection { score: 0.0, bounds: [0.0; 4], keypoints: [[0.0; 2]; K] };
-    for one in all.iter().filter(|one| overlap(&best.bounds, &one.bounds) > SAME_OBJECT) {
-        sum.score += one.score;
-        for (sum, value) in sum.bounds.iter_mut().zip(one.bounds) {
-            *sum += value * one.score;
-        }
-        for (sum, value) in sum.keypoints.iter_mut().zip(one.keypoints) {
+    let (mut weight, mut sum) = (0f32, [[0f32; 2]; K]);
+    for one in all.iter().filter(|one| overlap(one, &best) > SAME_OBJECT) {
+        weight += one.score;
+        for (sum, value) in sum.iter_mut().zip(one.keypoints) {
             *sum = [sum[0] + value[0] * one.score, sum[1] + value[1] * one.score];
         }
     }
-    if sum.score == 0.0 {
+    if weight == 0.0 {
         // A box without area overlaps nothing, not even itself.
         return best;
     }
-    Detection {
-        score: best.score,
-        bounds: sum.bounds.map(|value| value / sum.score),
-        keypoints: sum.keypoints.map(|[x, y]| [x / sum.score, y / sum.score]),
-    }
+    Detection { keypoints: sum.map(|[x, y]| [x / weight, y / weight]), ..best }
 }
 
-/// Intersection over union of two boxes (left, top, right, bottom).
-fn overlap(a: &[f32; 4], b: &[f32; 4]) -> f32 {
-    let area = |[left, top, right, bottom]: [f32; 4]| (right - left).max(0.0) * (bottom - top).max(0.0);
-    let shared = area([a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])]);
-    let all = area(*a) + area(*b) - shared;
+/// Intersection over union of two boxes.
+fn overlap<const K: usize>(a: &Detection<K>, b: &Detection<K>) -> f32 {
+    let ends = |d: &Detection<K>| {
+        let ([left, top], [width, height]) = (d.corner, d.sides);
+        [left, top, left + width, top + height]
+    };
+    let (a, b) = (ends(a), ends(b));
+    let area = |[left, top, right, bottom]: [f32; 4]| (right - left) * (bottom - top);
+    let shared = [a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])];
+    if shared[0] > shared[2] || shared[1] > shared[3] {
+        return 0.0;
+    }
+    let shared = area(shared);
+    let all = area(a) + area(b) - shared;
     if all > 0.0 { shared / all } else { 0.0 }
 }
 
@@ -143,9 +150,9 @@ mod tests {
     #[test]
     fn nothing_is_found_where_all_scores_are_low() {
         let (mut detector, boxes, mut scores) = nothing();
-        assert_eq!(detector.best(&boxes, &scores), None);
+        assert_eq!(detector.best(&boxes, &scores, 0.5), None);
         scores[0] = -0.01;
-        assert_eq!(detector.best(&boxes, &scores), None);
+        assert_eq!(detector.best(&boxes, &scores, 0.5), None);
     }
 
     #[test]
@@ -158,11 +165,9 @@ mod tests {
         // A third one far away, less sure than the best.
         boxes[90..96].copy_from_slice(&[100.0, 100.0, 16.0, 16.0, 0.0, 0.0]);
         (scores[0], scores[1], scores[15]) = (1000.0, 0.0, 3.0);
-        let best = detector.best(&boxes, &scores).unwrap();
+        let best = detector.best(&boxes, &scores, 0.5).unwrap();
         assert_eq!(best.score, 1.0);
         // Weights 1 and 0.5.
-        let center = (best.bounds[0] + best.bounds[2]) / 2.0;
-        assert!((center - (0.125 + 4.0 / 32.0 / 3.0)).abs() < 1e-6);
         assert!((best.keypoints[0][0] - (0.125 + 8.0 / 32.0 / 3.0)).abs() < 1e-6);
         assert!((best.keypoints[0][1] - 0.125).abs() < 1e-6);
     }
@@ -171,14 +176,14 @@ mod tests {
     fn a_box_without_area_is_still_a_detection() {
         let (mut detector, boxes, mut scores) = nothing();
         scores[3] = 2.0;
-        let best = detector.best(&boxes, &scores).unwrap();
+        let best = detector.best(&boxes, &scores, 0.5).unwrap();
         assert_eq!(best.keypoints[0], [0.375, 0.125]);
     }
 
     #[test]
     fn short_input_is_no_panic() {
         let (mut detector, _, _) = nothing();
-        assert_eq!(detector.best(&[1.0; 7], &[5.0, 5.0]).unwrap().keypoints[0], [0.125 + 1.0 / 32.0; 2]);
-        assert_eq!(detector.best(&[], &[]), None);
+        assert_eq!(detector.best(&[1.0; 7], &[5.0, 5.0], 0.5).unwrap().keypoints[0], [0.125 + 1.0 / 32.0; 2]);
+        assert_eq!(detector.best(&[], &[], 0.5), None);
     }
 }

@@ -1,60 +1,81 @@
-//! The face: where it should be by the body's eyes, ears and mouth, a detection there, 468 landmarks.
+//! The face: where it should be by the body's eyes, ears and mouth, a detection there, 468 or 478 landmarks.
 
+use super::attention::{self, AttentionNet};
 use super::body::Body;
 use super::detector::Detector;
-use super::geometry::{Landmark, Rect, Size, direction, sigmoid};
+use super::geometry::{Landmark, Rect, Size, bounds, direction, positive_bounds, sigmoid};
 use super::litert::{LiteRtError, Net};
 use super::models::{FACE_DETECTION, FACE_LANDMARKS, LoadError, Models};
+use super::options::Options;
 use super::tracking::Limits;
 use super::warp::{Border, Crop};
 use crate::video::Frame;
 
 /// Landmarks of a face.
 pub const LANDMARKS: usize = 468;
+/// Landmarks of a refined face: those of a face, then five for each iris.
+pub const REFINED_LANDMARKS: usize = attention::LANDMARKS;
 /// Landmarks of the body that belong to the face.
 const BODY_LANDMARKS: usize = 11;
 /// The body's right and left eye, by which the rough region is turned.
 const BODY_EYES: [usize; 2] = [5, 2];
 /// Corners of the right and the left eye in the mesh.
 const MESH_EYES: [usize; 2] = [33, 263];
+/// Detections less sure than this are dropped.
+const MINIMUM_SCORE: f32 = 0.5;
 /// A face less sure than this is none.
 const MINIMUM_PRESENCE: f32 = 0.5;
 /// How much bigger the rough region is than the box around the body's landmarks.
-const ROUGH_SCALE: f64 = 3.0;
+const ROUGH_SCALE: f32 = 3.0;
 /// How much bigger the region is than the box around a detection's keypoints.
-const DETECTION_SCALE: f64 = 2.0;
+const DETECTION_SCALE: f32 = 2.0;
 /// The region of a detection is moved up by this part of its height.
-const DETECTION_SHIFT: f64 = -0.1;
+const DETECTION_SHIFT: f32 = -0.1;
 /// How much bigger the region is than the box around the last frame's landmarks.
-const TRACKING_SCALE: f64 = 1.5;
+const TRACKING_SCALE: f32 = 1.5;
 /// When the last frame's region is kept.
-const LIMITS: Limits = Limits { rotation: 15.0, translation: 0.1, scale: 0.3, inside: 0.8 };
+const LIMITS: Limits = Limits { rotation: 15.0, translation: 0.1, scale: 0.3, margin: -0.2 };
 
 const DETECTION_CROP: Crop =
     Crop { side: FACE_DETECTION.side, range: (-1.0, 1.0), keep_aspect: true, border: Border::Zero };
 const LANDMARK_CROP: Crop =
     Crop { side: FACE_LANDMARKS.side, range: (0.0, 1.0), keep_aspect: false, border: Border::Replicate };
 
-/// A face in one frame: normalised by the frame's width and height, z on the scale of x.
-pub type Face = [Landmark; LANDMARKS];
+/// A face in one frame, of [`LANDMARKS`] or [`REFINED_LANDMARKS`] landmarks: normalised by the frame's width and
+/// height, z on the scale of x.
+pub type Face = [Landmark];
 
 /// The rotation that makes the line from one point to the other level.
-fn level([from, to]: [[f32; 2]; 2], size: Size) -> f64 {
+fn level([from, to]: [[f32; 2]; 2], size: Size) -> f32 {
     direction(size.pixels(from), size.pixels(to), 0.0)
+}
+
+/// The upright bounding box of landmarks, given a rotation all the same: what MediaPipe does with a face.
+fn around(points: impl IntoIterator<Item = [f32; 2]>, rotation: f32) -> Rect {
+    let ([left, top], [right, bottom]) = positive_bounds(points);
+    let (width, height) = (right - left, bottom - top);
+    Rect { x: left + width / 2.0, y: top + height / 2.0, width, height, rotation }
+}
+
+/// The same for the keypoints of a detection, for which MediaPipe computes the centre in another way.
+fn around_keypoints(points: impl IntoIterator<Item = [f32; 2]>, rotation: f32) -> Rect {
+    let ([left, top], [right, bottom]) = bounds(points);
+    let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+    Rect { x, y, width: right - left, height: bottom - top, rotation }
 }
 
 /// Roughly where the face is by the body.
 pub fn rough_region(body: &Body, size: Size) -> Rect {
     let point = |i: usize| [body.landmarks[i][0], body.landmarks[i][1]];
     let rotation = level(BODY_EYES.map(point), size);
-    Rect::around((0..BODY_LANDMARKS).map(point), rotation).scale(ROUGH_SCALE, 0.0, size)
+    around((0..BODY_LANDMARKS).map(point), rotation).scale(ROUGH_SCALE, 0.0, size)
 }
 
 /// Where a face with these landmarks is.
 pub fn region_of(face: &Face, size: Size) -> Rect {
     let point = |i: usize| [face[i][0], face[i][1]];
     let rotation = level(MESH_EYES.map(point), size);
-    Rect::around((0..LANDMARKS).map(point), rotation).scale(TRACKING_SCALE, 0.0, size)
+    around((0..face.len()).map(point), rotation).scale(TRACKING_SCALE, 0.0, size)
 }
 
 /// Where to look for the face: around where it was, if that agrees with where it was `detected`.
@@ -84,14 +105,14 @@ impl FaceDetector {
     /// # Errors
     /// The runtime fails.
     pub fn detect(&mut self, frame: &Frame, rough: &Rect) -> Result<Option<Rect>, LiteRtError> {
-        // The rough region is square in pixels: no padding.
         DETECTION_CROP.cut(frame, rough, self.net.input_mut());
         self.net.run()?;
         let size = Size::of(frame);
-        Ok(self.detector.best(self.net.output(0), self.net.output(1)).map(|face| {
-            let keypoints = face.keypoints.map(|point| rough.project_pixels(point, size));
+        let (region, _) = DETECTION_CROP.region(size, rough);
+        Ok(self.detector.best(self.net.output(0), self.net.output(1), MINIMUM_SCORE).map(|face| {
+            let keypoints = face.keypoints.map(|point| region.project(point, size));
             let rotation = level([keypoints[0], keypoints[1]], size);
-            Rect::around(keypoints, rotation).scale(DETECTION_SCALE, DETECTION_SHIFT, size)
+            around_keypoints(keypoints, rotation).scale(DETECTION_SCALE, DETECTION_SHIFT, size)
         }))
     }
 }
@@ -99,7 +120,13 @@ impl FaceDetector {
 /// Finds the landmarks of a face in a region of a frame.
 #[derive(Debug)]
 pub struct FaceLandmarker {
-    net: Net,
+    net: FaceNet,
+}
+
+#[derive(Debug)]
+enum FaceNet {
+    Plain(Net),
+    Refined(AttentionNet),
 }
 
 impl FaceLandmarker {
@@ -107,8 +134,12 @@ impl FaceLandmarker {
     ///
     /// # Errors
     /// The runtime refuses the net.
-    pub fn load(models: &Models) -> Result<Self, LoadError> {
-        Ok(Self { net: models.load(&FACE_LANDMARKS)? })
+    pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
+        let net = match options.refine_face {
+            true => FaceNet::Refined(AttentionNet::load(models)?),
+            false => FaceNet::Plain(models.load(&FACE_LANDMARKS)?),
+        };
+        Ok(Self { net })
     }
 
     /// The face in `region`; `None` where there is none.
@@ -116,21 +147,29 @@ impl FaceLandmarker {
     /// # Errors
     /// The runtime fails.
     pub fn estimate(&mut self, frame: &Frame, region: &Rect) -> Result<Option<Box<Face>>, LiteRtError> {
-        LANDMARK_CROP.cut(frame, region, self.net.input_mut());
-        self.net.run()?;
-        let presence = sigmoid(self.net.output(1).first().copied().unwrap_or(f32::NEG_INFINITY));
-        Ok((presence > MINIMUM_PRESENCE).then(|| read_face(self.net.output(0), region)))
+        let is_face = |presence: f32| sigmoid(presence) > MINIMUM_PRESENCE;
+        match &mut self.net {
+            FaceNet::Plain(net) => {
+                LANDMARK_CROP.cut(frame, region, net.input_mut());
+                net.run()?;
+                let presence = net.output(1).first().copied().unwrap_or(f32::NEG_INFINITY);
+                let (points, _) = net.output(0).as_chunks::<3>();
+                let side = FACE_LANDMARKS.side as f32;
+                let points = points.iter().map(|point| point.map(|value| value / side));
+                Ok(is_face(presence).then(|| in_frame(points, region)))
+            }
+            FaceNet::Refined(net) => {
+                LANDMARK_CROP.cut(frame, region, net.input_mut());
+                let presence = net.run()?;
+                Ok(if is_face(presence) { Some(in_frame(net.refine()?.into_iter(), region)) } else { None })
+            }
+        }
     }
 }
 
-/// Makes a face of 468 × (x, y, z) in pixels of the crop.
-fn read_face(values: &[f32], region: &Rect) -> Box<Face> {
-    let side = FACE_LANDMARKS.side as f32;
-    let mut face = Box::new([[0.0; 3]; LANDMARKS]);
-    for (landmark, values) in face.iter_mut().zip(values.chunks_exact(3)) {
-        *landmark = region.project([values[0] / side, values[1] / side, values[2] / side]);
-    }
-    face
+/// Makes a face of points normalised by the side of the crop.
+fn in_frame(points: impl Iterator<Item = Landmark>, region: &Rect) -> Box<Face> {
+    points.map(|point| region.project(point)).collect()
 }
 
 /// Follows the face through a video.
@@ -146,8 +185,8 @@ impl FaceTracker {
     ///
     /// # Errors
     /// The runtime refuses a net.
-    pub fn load(models: &Models) -> Result<Self, LoadError> {
-        let (detector, landmarker) = (FaceDetector::load(models)?, FaceLandmarker::load(models)?);
+    pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
+        let (detector, landmarker) = (FaceDetector::load(models)?, FaceLandmarker::load(models, options)?);
         Ok(Self { detector, landmarker, previous: None })
     }
 
@@ -190,7 +229,7 @@ mod tests {
         body.landmarks[2] = [0.525, 0.55, 0.0];
         body.landmarks[20] = [0.0, 0.0, 0.0];
         let rect = rough_region(&body, SIZE);
-        assert!((rect.rotation - std::f64::consts::FRAC_PI_4).abs() < 1e-6, "{rect:?}");
+        assert!((rect.rotation - std::f32::consts::FRAC_PI_4).abs() < 1e-6, "{rect:?}");
         assert!((rect.width * 400.0 - 60.0).abs() < 1e-3);
         assert!((rect.x - 0.5).abs() < 1e-6);
     }

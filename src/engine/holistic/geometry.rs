@@ -1,6 +1,11 @@
 //! Rotated rectangles: where in the frame a net looks, and how its answers come back into the frame.
 //!
 //! Angles are radians, clockwise as seen in the picture (y points down), in [-π, π).
+//!
+//! Results are meant to equal MediaPipe's to the last bit, so the arithmetic follows its calculators step by
+//! step: `f32` where they use `float`, `f64` where C++ promotes to `double`, and operations in the same order.
+//! Rewriting a formula into an equivalent one changes the last bits, and feedback from frame to frame makes
+//! whole pixels of them.
 
 use std::f64::consts::PI;
 
@@ -21,17 +26,19 @@ impl Size {
         Self { width: frame.width(), height: frame.height() }
     }
 
-    fn w(self) -> f64 {
-        f64::from(self.width)
+    /// The width, for arithmetic.
+    pub fn w(self) -> f32 {
+        self.width as f32
     }
 
-    fn h(self) -> f64 {
-        f64::from(self.height)
+    /// The height, for arithmetic.
+    pub fn h(self) -> f32 {
+        self.height as f32
     }
 
     /// From normalised coordinates to pixels.
-    pub fn pixels(self, point: [f32; 2]) -> [f64; 2] {
-        [f64::from(point[0]) * self.w(), f64::from(point[1]) * self.h()]
+    pub fn pixels(self, point: [f32; 2]) -> [f32; 2] {
+        [point[0] * self.w(), point[1] * self.h()]
     }
 }
 
@@ -43,15 +50,15 @@ pub type Landmark = [f32; 3];
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rect {
     /// Centre, as a fraction of the frame's width.
-    pub x: f64,
+    pub x: f32,
     /// Centre, as a fraction of the frame's height.
-    pub y: f64,
+    pub y: f32,
     /// Width (along the rectangle's own x axis), as a fraction of the frame's width.
-    pub width: f64,
+    pub width: f32,
     /// Height (along the rectangle's own y axis), as a fraction of the frame's height.
-    pub height: f64,
+    pub height: f32,
     /// Rotation in radians.
-    pub rotation: f64,
+    pub rotation: f32,
 }
 
 impl Rect {
@@ -60,13 +67,13 @@ impl Rect {
 
     /// A square with `center` in its middle and `end` in the middle of one side; `end` is to be seen from the
     /// centre under `target` (radians, counter-clockwise from the x axis) once the rotation is undone.
-    pub fn align(center: [f32; 2], end: [f32; 2], target: f64, size: Size) -> Self {
-        let ([cx, cy], [ex, ey]) = (size.pixels(center), size.pixels(end));
-        Self::square([cx, cy], 2.0 * (ex - cx).hypot(ey - cy), direction([cx, cy], [ex, ey], target), size)
+    pub fn align(center: [f32; 2], end: [f32; 2], target: f32, size: Size) -> Self {
+        let (center, end) = (size.pixels(center), size.pixels(end));
+        Self::square(center, double_distance(center, end), direction(center, end, target), size)
     }
 
     /// A square from its centre and side in pixels.
-    pub fn square(center: [f64; 2], side: f64, rotation: f64, size: Size) -> Self {
+    pub fn square(center: [f32; 2], side: f32, rotation: f32, size: Size) -> Self {
         Self {
             x: center[0] / size.w(),
             y: center[1] / size.h(),
@@ -76,69 +83,79 @@ impl Rect {
         }
     }
 
-    /// The upright bounding box of normalised points, given the rotation `rotation` all the same: what
-    /// MediaPipe does with a face.
-    pub fn around(points: impl IntoIterator<Item = [f32; 2]>, rotation: f64) -> Self {
-        let (min, max) = bounds(points.into_iter().map(|[x, y]| [f64::from(x), f64::from(y)]));
-        Self {
-            x: (min[0] + max[0]) / 2.0,
-            y: (min[1] + max[1]) / 2.0,
-            width: max[0] - min[0],
-            height: max[1] - min[1],
-            rotation,
-        }
-    }
-
     /// Moves the centre by `shift` heights along the rectangle's own y axis, then makes a square of the longer
     /// side times `factor`.
-    pub fn scale(self, factor: f64, shift: f64, size: Size) -> Self {
-        let offset = shift * self.height * size.h();
-        let side = (self.width * size.w()).max(self.height * size.h()) * factor;
+    pub fn scale(self, factor: f32, shift: f32, size: Size) -> Self {
+        let (w, h) = (size.w(), size.h());
+        let (x_shift, y_shift) = if self.rotation == 0.0 {
+            (0.0, self.height * shift)
+        } else {
+            let offset = h * self.height * shift;
+            // 0 stands for MediaPipe's shift along the other axis, which this graph never uses.
+            ((0.0 - offset * self.rotation.sin()) / w, offset * self.rotation.cos() / h)
+        };
+        let side = (self.width * w).max(self.height * h);
         Self {
-            x: self.x - offset * self.rotation.sin() / size.w(),
-            y: self.y + offset * self.rotation.cos() / size.h(),
-            width: side / size.w(),
-            height: side / size.h(),
+            x: self.x + x_shift,
+            y: self.y + y_shift,
+            width: side / w * factor,
+            height: side / h * factor,
             rotation: self.rotation,
         }
     }
 
     /// From coordinates of the crop to coordinates of the frame. For rectangles that are square in pixels.
     pub fn project(&self, [x, y, z]: Landmark) -> Landmark {
-        let (sin, cos) = self.rotation.sin_cos();
-        let (x, y) = (f64::from(x) - 0.5, f64::from(y) - 0.5);
+        let (sin, cos) = (self.rotation.sin(), self.rotation.cos());
+        let (x, y) = (x - 0.5, y - 0.5);
         [
-            ((cos * x - sin * y) * self.width + self.x) as f32,
-            ((sin * x + cos * y) * self.height + self.y) as f32,
-            (f64::from(z) * self.width) as f32,
+            (cos * x - sin * y) * self.width + self.x,
+            (sin * x + cos * y) * self.height + self.y,
+            z * self.width,
         ]
     }
+}
 
-    /// As [`project`](Self::project), for a rectangle of any shape: rotated in pixels.
-    pub fn project_pixels(&self, [x, y]: [f32; 2], size: Size) -> [f32; 2] {
-        let (sin, cos) = self.rotation.sin_cos();
-        let x = (f64::from(x) - 0.5) * self.width * size.w();
-        let y = (f64::from(y) - 0.5) * self.height * size.h();
-        [((cos * x - sin * y) / size.w() + self.x) as f32, ((sin * x + cos * y) / size.h() + self.y) as f32]
-    }
+/// Twice the distance of two points, in their units.
+pub fn double_distance(a: [f32; 2], b: [f32; 2]) -> f32 {
+    let (x, y) = (b[0] - a[0], b[1] - a[1]);
+    // Doubling is exact.
+    (x * x + y * y).sqrt() * 2.0
 }
 
 /// The rotation that takes the direction from `from` to `to` (pixels) to `target` (radians,
 /// counter-clockwise).
-pub fn direction(from: [f64; 2], to: [f64; 2], target: f64) -> f64 {
+pub fn direction(from: [f32; 2], to: [f32; 2], target: f32) -> f32 {
     wrap(target - (-(to[1] - from[1])).atan2(to[0] - from[0]))
 }
 
 /// The angle in [-π, π).
-pub fn wrap(angle: f64) -> f64 {
-    angle - 2.0 * PI * ((angle + PI) / (2.0 * PI)).floor()
+pub fn wrap(angle: f32) -> f32 {
+    let angle = f64::from(angle);
+    (angle - 2.0 * PI * ((angle + PI) / (2.0 * PI)).floor()) as f32
+}
+
+/// Smallest and largest x and y, where `least` is what the largest are at least.
+fn bounds_from(points: impl IntoIterator<Item = [f32; 2]>, least: f32) -> ([f32; 2], [f32; 2]) {
+    points.into_iter().fold(([f32::MAX; 2], [least; 2]), |(min, max), [x, y]| {
+        // As std::min and std::max have it: what is not a number is passed over.
+        let smaller = |a: f32, b: f32| if b < a { b } else { a };
+        let larger = |a: f32, b: f32| if a < b { b } else { a };
+        ([smaller(min[0], x), smaller(min[1], y)], [larger(max[0], x), larger(max[1], y)])
+    })
 }
 
 /// Smallest and largest x and y.
-pub fn bounds(points: impl IntoIterator<Item = [f64; 2]>) -> ([f64; 2], [f64; 2]) {
-    points.into_iter().fold(([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]), |(min, max), [x, y]| {
-        ([min[0].min(x), min[1].min(y)], [max[0].max(x), max[1].max(y)])
-    })
+pub fn bounds(points: impl IntoIterator<Item = [f32; 2]>) -> ([f32; 2], [f32; 2]) {
+    bounds_from(points, f32::MIN)
+}
+
+/// Smallest and largest x and y, the largest not below the smallest positive number.
+///
+/// MediaPipe starts some of its maxima from C++'s `numeric_limits<float>::min()`, which is not the lowest
+/// number. It matters where all points lie left of or above the frame.
+pub fn positive_bounds(points: impl IntoIterator<Item = [f32; 2]>) -> ([f32; 2], [f32; 2]) {
+    bounds_from(points, f32::MIN_POSITIVE)
 }
 
 /// The share of a square crop that lies beyond the rectangle on each side, because the rectangle is not
@@ -146,19 +163,16 @@ pub fn bounds(points: impl IntoIterator<Item = [f64; 2]>) -> ([f64; 2], [f64; 2]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Padding {
     /// Left and right, as a fraction of the crop's width.
-    pub x: f64,
+    pub x: f32,
     /// Above and below, as a fraction of the crop's height.
-    pub y: f64,
+    pub y: f32,
 }
 
 impl Padding {
     /// From coordinates of the padded crop to coordinates of the rectangle.
     pub fn remove(self, [x, y, z]: Landmark) -> Landmark {
-        [
-            ((f64::from(x) - self.x) / (1.0 - 2.0 * self.x)) as f32,
-            ((f64::from(y) - self.y) / (1.0 - 2.0 * self.y)) as f32,
-            (f64::from(z) / (1.0 - 2.0 * self.x)) as f32,
-        ]
+        let (width, height) = (1.0 - (self.x + self.x), 1.0 - (self.y + self.y));
+        [(x - self.x) / width, (y - self.y) / height, z / width]
     }
 }
 
@@ -169,14 +183,14 @@ pub fn sigmoid(value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::FRAC_PI_2;
+    use std::f32::consts::{FRAC_PI_2, PI};
 
     use super::*;
 
     const SIZE: Size = Size { width: 200, height: 100 };
 
     #[track_caller]
-    fn near(found: f64, expected: f64) {
+    fn near(found: f32, expected: f32) {
         assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
     }
 
@@ -195,8 +209,8 @@ mod tests {
         near(rect.rotation, FRAC_PI_2);
         // The middle of the crop's upper side is the end point.
         let [x, y, _] = rect.project([0.5, 0.0, 0.0]);
-        near(f64::from(x), 0.6);
-        near(f64::from(y), 0.5);
+        near(x, 0.6);
+        near(y, 0.5);
     }
 
     #[test]
@@ -213,18 +227,15 @@ mod tests {
     #[test]
     fn angles_wrap_to_the_half_open_circle() {
         near(wrap(PI), -PI);
-        near(wrap(-PI), -PI);
+        near(wrap(-3.0), -3.0);
         near(wrap(3.0 * PI + 0.25), -PI + 0.25);
     }
 
     #[test]
-    fn both_projections_agree_on_a_square() {
-        let rect = Rect::square([120.0, 30.0], 50.0, 0.7, SIZE);
-        let [x, y, z] = rect.project([0.2, 0.9, 0.5]);
-        let [u, v] = rect.project_pixels([0.2, 0.9], SIZE);
-        near(f64::from(x), f64::from(u));
-        near(f64::from(y), f64::from(v));
-        near(f64::from(z), 0.125);
+    fn bounds_of_points_beyond_the_frame_differ_as_in_the_original() {
+        let points = [[-0.5, 0.25], [-0.25, 0.5]];
+        assert_eq!(bounds(points), ([-0.5, 0.25], [-0.25, 0.5]));
+        assert_eq!(positive_bounds(points), ([-0.5, 0.25], [f32::MIN_POSITIVE, 0.5]));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A hand: where it should be by the body's wrist and knuckles, a closer look, 21 landmarks.
 
-use std::f64::consts::FRAC_PI_2;
+use std::f32::consts::FRAC_PI_2;
 
 use super::body::Body;
-use super::geometry::{Landmark, Padding, Rect, Size, bounds, direction};
+use super::geometry::{Landmark, Padding, Rect, Size, direction, double_distance, positive_bounds, wrap};
 use super::litert::{LiteRtError, Net};
 use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models};
 use super::tracking::Limits;
@@ -13,21 +13,21 @@ use crate::video::Frame;
 /// Landmarks of a hand.
 pub const LANDMARKS: usize = 21;
 /// A hand whose wrist is less visible than this is not looked for.
-const MINIMUM_VISIBILITY: f32 = 0.1;
+const MINIMUM_VISIBILITY: f64 = 0.1;
 /// A hand less sure than this is none.
 const MINIMUM_PRESENCE: f32 = 0.5;
 /// All regions are moved towards the fingers by this part of their height.
-const SHIFT: f64 = -0.1;
+const SHIFT: f32 = -0.1;
 /// How much bigger the rough region is than the distance from wrist to knuckles makes it.
-const ROUGH_SCALE: f64 = 2.7;
+const ROUGH_SCALE: f32 = 2.7;
 /// How much bigger the region is than the box around the last frame's palm.
-const TRACKING_SCALE: f64 = 2.0;
+const TRACKING_SCALE: f32 = 2.0;
 /// The net's z is in units of this fraction of the crop's width.
 const DEPTH_SCALE: f32 = 0.4;
 /// Wrist, thumb and the lower joints of the fingers: what moves least when the fingers do.
 const PALM: [usize; 12] = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18];
 /// When the last frame's region is kept.
-const LIMITS: Limits = Limits { rotation: 40.0, translation: 0.2, scale: 0.4, inside: 0.9 };
+const LIMITS: Limits = Limits { rotation: 40.0, translation: 0.2, scale: 0.4, margin: -0.1 };
 
 const RECROP_CROP: Crop =
     Crop { side: HAND_RECROP.side, range: (0.0, 1.0), keep_aspect: true, border: Border::Replicate };
@@ -58,41 +58,45 @@ impl Side {
     /// Roughly where this hand is by the body, or `None` where its wrist is hardly visible.
     pub fn rough_region(self, body: &Body, size: Size) -> Option<Rect> {
         let [wrist, little, index] = self.body_landmarks();
-        let is_visible = body.visibility[wrist] > MINIMUM_VISIBILITY;
+        let is_visible = f64::from(body.visibility[wrist]) > MINIMUM_VISIBILITY;
         if !is_visible {
             return None;
         }
         let [wrist, little, index] =
             [wrist, little, index].map(|i| size.pixels([body.landmarks[i][0], body.landmarks[i][1]]));
         let center = [0, 1].map(|axis| (2.0 * index[axis] + little[axis]) / 3.0);
-        let side = 2.0 * (center[0] - wrist[0]).hypot(center[1] - wrist[1]);
         let rotation = direction(wrist, center, FRAC_PI_2);
-        Some(Rect::square(center, side, rotation, size).scale(ROUGH_SCALE, SHIFT, size))
+        Some(Rect::square(center, double_distance(wrist, center), rotation, size).scale(
+            ROUGH_SCALE,
+            SHIFT,
+            size,
+        ))
     }
 }
 
 /// Where a hand with these landmarks is.
 pub fn region_of(hand: &Hand, size: Size) -> Rect {
-    let point = |i: usize| size.pixels([hand[i][0], hand[i][1]]);
+    let point = |i: usize| [hand[i][0], hand[i][1]];
     let [wrist, index, middle, ring] = [point(0), point(5), point(9), point(13)];
     let knuckles = [0, 1].map(|axis| ((index[axis] + ring[axis]) / 2.0 + middle[axis]) / 2.0);
-    let rotation = direction(wrist, knuckles, FRAC_PI_2);
-    let (min, max) = bounds(PALM.map(point));
-    let center = [0, 1].map(|axis| (min[axis] + max[axis]) / 2.0);
-    let turn = |[x, y]: [f64; 2], angle: f64| {
-        let (sin, cos) = angle.sin_cos();
+    let rotation = direction(size.pixels(wrist), size.pixels(knuckles), FRAC_PI_2);
+    let (min, max) = positive_bounds(PALM.map(point));
+    let center = [0, 1].map(|axis| (max[axis] + min[axis]) / 2.0);
+    let turn = |[x, y]: [f32; 2], angle: f32| {
+        let (sin, cos) = (angle.sin(), angle.cos());
         [x * cos - y * sin, x * sin + y * cos]
     };
     // The box in the hand's own axes.
-    let (min, max) = bounds(PALM.map(|i| {
+    let back = wrap(-rotation);
+    let (min, max) = positive_bounds(PALM.map(|i| {
         let [x, y] = point(i);
-        turn([x - center[0], y - center[1]], -rotation)
+        turn(size.pixels([x - center[0], y - center[1]]), back)
     }));
-    let [x, y] = turn([(min[0] + max[0]) / 2.0, (min[1] + max[1]) / 2.0], rotation);
-    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    let [x, y] = turn([0, 1].map(|axis| (max[axis] + min[axis]) / 2.0), rotation);
+    let (width, height) = (size.w(), size.h());
     Rect {
-        x: (x + center[0]) / width,
-        y: (y + center[1]) / height,
+        x: (x + width * center[0]) / width,
+        y: (y + height * center[1]) / height,
         width: (max[0] - min[0]) / width,
         height: (max[1] - min[1]) / height,
         rotation,
@@ -251,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_hidden_wrist_has_no_region() {
-        assert_eq!(Side::Right.rough_region(&body(0.1), SIZE), None);
+        assert_eq!(Side::Right.rough_region(&body(0.099), SIZE), None);
         assert_eq!(Side::Right.rough_region(&body(f32::NAN), SIZE), None);
     }
 

@@ -1,7 +1,7 @@
 //! LiteRT, the runtime of the nets: a shared library looked up at run time and called through its C API.
 //!
-//! Everything unsafe of this engine is in this file. What leaves it is [`Net`]: a loaded net with one input
-//! and some outputs, all of them plain slices of `f32`.
+//! Everything unsafe of this engine is in this file. What leaves it is [`Net`]: a loaded net with inputs
+//! and outputs, all of them plain slices of `f32`.
 
 // A foreign library is called here; nothing above this file sees a raw pointer.
 #![allow(unsafe_code)]
@@ -298,9 +298,10 @@ impl Tensor {
 pub struct Net {
     // Fields are dropped in this order: what others refer to comes last.
     compiled: Owned,
-    input: Tensor,
+    inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
-    /// The outputs' handles in a row, as LiteRT takes them.
+    /// The handles of inputs and outputs, each in a row, as LiteRT takes them.
+    input_handles: Vec<Handle>,
     output_handles: Vec<Handle>,
     _model: Owned,
     _environment: Owned,
@@ -316,22 +317,22 @@ unsafe impl Send for Net {}
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Net")
-            .field("input", &self.input.length)
+            .field("inputs", &self.inputs.iter().map(|input| input.length).collect::<Vec<_>>())
             .field("outputs", &self.outputs.iter().map(|output| output.length).collect::<Vec<_>>())
             .finish()
     }
 }
 
 impl Net {
-    /// Loads a net from the bytes of a `.tflite` file that has one input of `input` values and outputs of
-    /// `outputs` values.
+    /// Loads a net from the bytes of a `.tflite` file that has inputs of `inputs` values and outputs of `outputs`
+    /// values.
     ///
     /// # Errors
     /// The file is damaged, or its input and outputs have other sizes.
     pub fn load(
         runtime: &Arc<Runtime>,
         model: &[u8],
-        input: usize,
+        inputs: &[usize],
         outputs: &[usize],
     ) -> Result<Self, LiteRtError> {
         let functions = &runtime.functions;
@@ -356,17 +357,18 @@ impl Net {
         })?;
         let compiled = Owned { handle, free: functions.destroy_compiled_model };
 
-        let graph = graph(functions, &model, outputs.len())?;
-        let input = {
-            // SAFETY: the graph belongs to the living model and has an input 0.
+        let graph = graph(functions, &model, inputs.len(), outputs.len())?;
+        let input = |(i, &length): (usize, &usize)| {
+            // SAFETY: the graph belongs to the living model and has an input `i`.
             let tensor =
-                created("LiteRtGetSubgraphInput", |out| unsafe { (functions.input_tensor)(graph, 0, out) })?;
+                created("LiteRtGetSubgraphInput", |out| unsafe { (functions.input_tensor)(graph, i, out) })?;
             // SAFETY: the compiled model is alive.
             let requirements = created("LiteRtGetCompiledModelInputBufferRequirements", |out| unsafe {
-                (functions.input_requirements)(compiled.handle, 0, 0, out)
+                (functions.input_requirements)(compiled.handle, 0, i, out)
             })?;
-            Tensor::new(functions, &environment, tensor, requirements, "the input", input)?
+            Tensor::new(functions, &environment, tensor, requirements, &format!("input {i}"), length)
         };
+        let inputs = inputs.iter().enumerate().map(input).collect::<Result<Vec<_>, _>>()?;
         let output = |(i, &length): (usize, &usize)| {
             // SAFETY: the graph belongs to the living model and has an output `i`.
             let tensor = created("LiteRtGetSubgraphOutput", |out| unsafe {
@@ -379,11 +381,13 @@ impl Net {
             Tensor::new(functions, &environment, tensor, requirements, &format!("output {i}"), length)
         };
         let outputs = outputs.iter().enumerate().map(output).collect::<Result<Vec<_>, _>>()?;
-        let output_handles = outputs.iter().map(|output| output.buffer.handle).collect();
+        let handles = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.buffer.handle).collect();
+        let (input_handles, output_handles) = (handles(&inputs), handles(&outputs));
         Ok(Self {
             compiled,
-            input,
+            inputs,
             outputs,
+            input_handles,
             output_handles,
             _model: model,
             _environment: environment,
@@ -392,9 +396,14 @@ impl Net {
         })
     }
 
-    /// The input's values, to be filled before [`run`](Net::run).
+    /// The values of the first input, to be filled before [`run`](Net::run).
     pub fn input_mut(&mut self) -> &mut [f32] {
-        self.input.values_mut()
+        self.inputs_mut(0)
+    }
+
+    /// The values of input `i`, to be filled before [`run`](Net::run); empty where there is no such input.
+    pub fn inputs_mut(&mut self, i: usize) -> &mut [f32] {
+        self.inputs.get_mut(i).map_or(&mut [], Tensor::values_mut)
     }
 
     /// Computes the outputs from the input.
@@ -402,15 +411,14 @@ impl Net {
     /// # Errors
     /// LiteRT reports a failure.
     pub fn run(&mut self) -> Result<(), LiteRtError> {
-        let mut input = self.input.buffer.handle;
         // SAFETY: the handles are alive and belong together; counts are those of the arrays; `&mut self` keeps
         // everybody else from the tensors while LiteRT reads and writes them.
         check("LiteRtRunCompiledModel", unsafe {
             (self.runtime.functions.run)(
                 self.compiled.handle,
                 0,
-                1,
-                &mut input,
+                self.input_handles.len(),
+                self.input_handles.as_mut_ptr(),
                 self.output_handles.len(),
                 self.output_handles.as_mut_ptr(),
             )
@@ -423,19 +431,19 @@ impl Net {
     }
 }
 
-/// A model's main graph, which must have one input and so many outputs.
-fn graph(functions: &Functions, model: &Owned, outputs: usize) -> Result<Handle, LiteRtError> {
-    let (mut main, mut inputs, mut found) = (0, 0, 0);
+/// A model's main graph, which must have so many inputs and outputs.
+fn graph(functions: &Functions, model: &Owned, inputs: usize, outputs: usize) -> Result<Handle, LiteRtError> {
+    let (mut main, mut found_inputs, mut found_outputs) = (0, 0, 0);
     // SAFETY: the model is alive.
     check("LiteRtGetMainModelSubgraphIndex", unsafe { (functions.main_subgraph)(model.handle, &mut main) })?;
     // SAFETY: the model is alive and has a graph of this number.
     let graph =
         created("LiteRtGetModelSubgraph", |out| unsafe { (functions.subgraph)(model.handle, main, out) })?;
     // SAFETY: the graph belongs to the living model.
-    check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut inputs) })?;
+    check("LiteRtGetNumSubgraphInputs", unsafe { (functions.input_count)(graph, &mut found_inputs) })?;
     // SAFETY: the graph belongs to the living model.
-    check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found) })?;
-    for (what, found, expected) in [("inputs", inputs, 1), ("outputs", found, outputs)] {
+    check("LiteRtGetNumSubgraphOutputs", unsafe { (functions.output_count)(graph, &mut found_outputs) })?;
+    for (what, found, expected) in [("inputs", found_inputs, inputs), ("outputs", found_outputs, outputs)] {
         if found != expected {
             return Err(LiteRtError::Shape { what: format!("number of {what}"), found, expected });
         }

@@ -25,6 +25,7 @@
 //! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets. The body in the next
 //! frame is looked for beside the hands and the face in this one.
 
+mod attention;
 mod blend;
 pub mod body;
 pub mod detector;
@@ -33,8 +34,11 @@ pub mod geometry;
 pub mod hand;
 pub mod litert;
 pub mod models;
+mod multiply_add;
 pub mod one_euro;
+mod options;
 pub mod output;
+mod perspective;
 pub mod prune;
 mod schedule;
 pub mod tracking;
@@ -53,11 +57,12 @@ use self::hand::{Hand, HandTracker, Side};
 use self::litert::LiteRtError;
 pub use self::models::FOLDER;
 use self::models::{LoadError, Models};
+pub use self::options::{Complexity, Options};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
 use super::info::{CPU, holistic_models};
 use super::{Engine, EngineError, EngineInfo};
-use crate::pose::{FramePose, Skeleton};
+use crate::pose::{FramePose, Selection, Skeleton};
 use crate::video::{Frame, VideoInfo};
 
 /// The engine's name.
@@ -65,14 +70,6 @@ pub const NAME: &str = "holistic";
 
 /// Frames in flight: enough for the body to run ahead while both hands are looked at.
 const CAPACITY: usize = 8;
-
-/// What there is to set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Number of threads; by default, one for each core. More than four are never used. The results do not
-    /// depend on it.
-    pub threads: Option<NonZeroUsize>,
-}
 
 /// Why the engine cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +133,9 @@ pub struct Holistic {
     schedule: Schedule<Job, LiteRtError>,
     /// The next frame is the first of a video.
     starts_video: bool,
+    options: Options,
+    /// What is given of all points, where it is not all of them; and room for all of them.
+    selection: Option<(Selection, FramePose)>,
 }
 
 impl fmt::Debug for Holistic {
@@ -145,27 +145,28 @@ impl fmt::Debug for Holistic {
 }
 
 impl Holistic {
-    /// Loads the nets from the folder `holistic` in the models folder `folder`.
+    /// Loads the nets that the options need from the folder `holistic` in the models folder `folder`.
     ///
     /// # Errors
     /// Files are missing or are not the published ones (all of them are named), or the runtime refuses them.
     pub fn open(folder: &Path, options: Options) -> Result<Self, HolisticError> {
-        let models = Models::open(folder)?;
+        let models = Models::open(folder, &options)?;
         let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = options.threads.map_or_else(available, NonZeroUsize::get);
-        let stages = stages(&models)?;
+        let selection = options.selection().map(|selection| (selection, FramePose::default()));
+        let stages = stages(&models, options)?;
         let threads = threads.min(stages.len());
-        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true })
+        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options, selection })
     }
 }
 
 /// The four stages, their nets loaded side by side.
-fn stages(models: &Models) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
+fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
     let (body, left, right, face) = thread::scope(|scope| {
-        let body = scope.spawn(|| BodyTracker::load(models));
+        let body = scope.spawn(|| BodyTracker::load(models, &options));
         let left = scope.spawn(|| HandTracker::load(models, Side::Left));
         let right = scope.spawn(|| HandTracker::load(models, Side::Right));
-        let face = FaceTracker::load(models);
+        let face = FaceTracker::load(models, &options);
         (joined(body), joined(left), joined(right), face)
     });
     let (mut body, mut left, mut right, mut face) = (body??, left??, right??, face?);
@@ -177,19 +178,19 @@ fn stages(models: &Models) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError
             fill(&job.body, body.track(&job.frame))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 left.reset();
             }
             fill(&job.left, left.track(&job.frame, job.body()))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 right.reset();
             }
             fill(&job.right, right.track(&job.frame, job.body()))
         }),
         Stage::after(0, move |job: &Job| {
-            if job.starts_video {
+            if job.starts_video || options.still_images {
                 face.reset();
             }
             fill(&job.face, face.track(&job.frame, job.body()))
@@ -213,11 +214,15 @@ fn joined<T>(
 impl Engine for Holistic {
     fn info(&mut self) -> Result<EngineInfo, EngineError> {
         let points = self.skeleton().points();
-        Ok(EngineInfo::new(NAME, CPU, "fp32", points).with_models(holistic_models()))
+        let mut info = EngineInfo::new(NAME, CPU, "fp32", points).with_models(holistic_models(&self.options));
+        for (name, value) in self.options.settings() {
+            info = info.with_setting(name, value);
+        }
+        Ok(info)
     }
 
     fn skeleton(&self) -> &'static Skeleton {
-        crate::pose::holistic_576()
+        self.options.skeleton()
     }
 
     fn capacity(&self) -> usize {
@@ -258,7 +263,14 @@ impl Engine for Holistic {
             left: job.left.get().and_then(Option::as_ref),
             right: job.right.get().and_then(Option::as_ref),
         };
-        found.write(Size::of(&job.frame), pose);
+        let (size, is_refined) = (Size::of(&job.frame), self.options.refine_face);
+        match &mut self.selection {
+            None => found.write(size, is_refined, pose),
+            Some((selection, all)) => {
+                found.write(size, is_refined, all);
+                selection.apply(all, pose);
+            }
+        }
         Ok(true)
     }
 }

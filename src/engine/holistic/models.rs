@@ -9,7 +9,9 @@ use std::thread;
 use sha2::{Digest, Sha256};
 
 use super::litert::{LiteRtError, Net, Runtime};
-use super::prune::keep_outputs;
+use super::multiply_add;
+use super::options::{Complexity, Options};
+use super::prune::{cut, keep_outputs};
 
 /// Where the files lie inside the models folder.
 pub const FOLDER: &str = "holistic";
@@ -50,17 +52,55 @@ pub const POSE_DETECTION: Model = Model {
     outputs: &[(2254 * 12, true), (2254, true)],
 };
 
-/// The body's landmarks. Outputs: 0 landmarks, 1 presence, 2 heat maps, 3 world landmarks. The file has a mask
-/// of the person before the heat maps.
-pub const POSE_LANDMARKS: Model = Model {
+/// Side of the input of the body's nets.
+pub const BODY_SIDE: usize = 256;
+
+/// What the body's nets give: landmarks, presence, a mask of the person, heat maps, world landmarks.
+const BODY_OUTPUTS: &[(usize, bool)] =
+    &[(195, true), (1, true), (256 * 256, false), (64 * 64 * 39, true), (117, true)];
+
+/// The body's landmarks, by the smallest net. Outputs: 0 landmarks, 1 presence, 2 heat maps, 3 world landmarks. The
+/// file has a mask of the person before the heat maps.
+pub const POSE_LANDMARKS_LITE: Model = Model {
+    file: ModelFile {
+        name: "pose_landmark_lite.tflite",
+        bytes: 2_819_824,
+        sha256: "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
+    },
+    side: BODY_SIDE,
+    outputs: BODY_OUTPUTS,
+};
+
+/// The body's landmarks, by the net in the middle. Outputs as those of [`POSE_LANDMARKS_LITE`].
+pub const POSE_LANDMARKS_FULL: Model = Model {
     file: ModelFile {
         name: "pose_landmark_full.tflite",
         bytes: 6_440_512,
         sha256: "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
     },
-    side: 256,
-    outputs: &[(195, true), (1, true), (256 * 256, false), (64 * 64 * 39, true), (117, true)],
+    side: BODY_SIDE,
+    outputs: BODY_OUTPUTS,
 };
+
+/// The body's landmarks, by the largest net. Outputs as those of [`POSE_LANDMARKS_LITE`].
+pub const POSE_LANDMARKS_HEAVY: Model = Model {
+    file: ModelFile {
+        name: "pose_landmark_heavy.tflite",
+        bytes: 27_709_200,
+        sha256: "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+    },
+    side: BODY_SIDE,
+    outputs: BODY_OUTPUTS,
+};
+
+/// The net for the body's landmarks.
+pub fn body_landmarks(complexity: Complexity) -> &'static Model {
+    match complexity {
+        Complexity::Lite => &POSE_LANDMARKS_LITE,
+        Complexity::Full => &POSE_LANDMARKS_FULL,
+        Complexity::Heavy => &POSE_LANDMARKS_HEAVY,
+    }
+}
 
 /// Where exactly a hand is. Output: 0 two points.
 pub const HAND_RECROP: Model = Model {
@@ -107,13 +147,37 @@ pub const FACE_LANDMARKS: Model = Model {
     outputs: &[(1404, true), (1, true)],
 };
 
-/// All nets of this engine.
-pub const ALL: [Model; 6] =
-    [POSE_DETECTION, POSE_LANDMARKS, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, FACE_LANDMARKS];
+/// A face's landmarks with finer lips, eyes and irises. It has operators that LiteRT does not know and is only ever
+/// loaded in parts: see [`attention`](super::attention). Outputs: 0 landmarks, 1 lips, 2 left eye, 3 right eye,
+/// 4 left iris, 5 right iris, 6 presence (before the sigmoid).
+pub const FACE_ATTENTION: Model = Model {
+    file: ModelFile {
+        name: "face_landmark_with_attention.tflite",
+        bytes: 2_495_106,
+        sha256: "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+    },
+    side: 192,
+    outputs: &[(1404, true), (160, true), (142, true), (142, true), (10, true), (10, true), (1, true)],
+};
 
-/// The files and their SHA-256 in hexadecimal digits, by their names below the models folder.
-pub(crate) fn published() -> impl Iterator<Item = (String, &'static str)> {
-    let files = ALL.iter().map(|model| model.file).chain([RUNTIME]);
+/// Settings that need another net than the defaults, and that net.
+pub const FURTHER: [(&str, Model); 3] = [
+    ("model_complexity=0", POSE_LANDMARKS_LITE),
+    ("model_complexity=2", POSE_LANDMARKS_HEAVY),
+    ("refine_face_landmarks", FACE_ATTENTION),
+];
+
+/// The nets that these settings need.
+pub fn needed(options: &Options) -> [Model; 6] {
+    let face = if options.refine_face { FACE_ATTENTION } else { FACE_LANDMARKS };
+    let body = *body_landmarks(options.complexity);
+    [POSE_DETECTION, body, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, face]
+}
+
+/// The files that these settings need and their SHA-256 in hexadecimal digits, by their names below the models
+/// folder.
+pub(crate) fn published(options: &Options) -> impl Iterator<Item = (String, &'static str)> {
+    let files = needed(options).into_iter().map(|model| model.file).chain([RUNTIME]);
     files.map(|file| (format!("{FOLDER}/{}", file.name), file.sha256))
 }
 
@@ -188,20 +252,21 @@ pub enum LoadError {
     #[error(transparent)]
     LiteRt(#[from] LiteRtError),
     /// A checked net is not laid out as this program expects.
-    #[error("the unused outputs of {0} cannot be cut off: its graph is not the expected one")]
+    #[error("{0} cannot be cut to the part that is needed: its graph is not the expected one")]
     Graph(&'static str),
 }
 
 impl Models {
-    /// Checks the files in `folder`/holistic against their published SHA-256 and loads the runtime.
+    /// Checks the files in `folder`/holistic that these settings need against their published SHA-256 and loads the
+    /// runtime.
     ///
     /// # Errors
     /// Files are missing or wrong (all of them are named), or the runtime doesn't load.
-    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+    pub fn open(folder: &Path, options: &Options) -> Result<Self, LoadError> {
         let folder = folder.join(FOLDER);
-        // Side by side: hashing 24 MB takes a good part of the start.
+        // Side by side: hashing 24 MB and more takes a good part of the start.
         let checked: Vec<_> = thread::scope(|scope| {
-            let files = ALL.iter().map(|model| model.file).chain([RUNTIME]);
+            let files = needed(options).into_iter().map(|model| model.file).chain([RUNTIME]);
             let folder = &folder;
             let check = |file: ModelFile| (file.name, scope.spawn(move || read(folder, &file)));
             let threads: Vec<_> = files.map(check).collect();
@@ -228,18 +293,39 @@ impl Models {
     pub fn load(&self, model: &Model) -> Result<Net, LoadError> {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
-        let mut bytes = self.bytes(model).to_vec();
+        let mut bytes = match model.is_split() {
+            true => multiply_add::split(self.bytes(model)).ok_or(LoadError::Graph(model.file.name))?,
+            false => self.bytes(model).to_vec(),
+        };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::load(&self.runtime, &bytes, model.input(), &sizes)?)
+        Ok(Net::load(&self.runtime, &bytes, &[model.input()], &sizes)?)
     }
 
-    /// Loads a net as it is in its file, with all outputs. Slower; for comparison.
+    /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last
+    /// bit; for comparison.
     ///
     /// # Errors
     /// The runtime refuses the net.
     pub fn load_whole(&self, model: &Model) -> Result<Net, LoadError> {
         let sizes: Vec<usize> = model.outputs.iter().map(|&(size, _)| size).collect();
-        Ok(Net::load(&self.runtime, self.bytes(model), model.input(), &sizes)?)
+        Ok(Net::load(&self.runtime, self.bytes(model), &[model.input()], &sizes)?)
+    }
+
+    /// Loads the part of a net that computes some of its tensors from others: number in the file and size of each.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub(super) fn load_part(
+        &self,
+        model: &Model,
+        inputs: &[(u32, usize)],
+        outputs: &[(u32, usize)],
+    ) -> Result<Net, LoadError> {
+        let mut bytes = self.bytes(model).to_vec();
+        let tensors = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();
+        let sizes = |list: &[(u32, usize)]| list.iter().map(|&(_, size)| size).collect::<Vec<_>>();
+        cut(&mut bytes, &tensors(inputs), &tensors(outputs)).ok_or(LoadError::Graph(model.file.name))?;
+        Ok(Net::load(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs))?)
     }
 
     fn bytes(&self, model: &Model) -> &[u8] {
@@ -254,9 +340,22 @@ impl Model {
         self.file.name
     }
 
+    /// Checks the net's file in `folder`/holistic against its published SHA-256.
+    ///
+    /// # Errors
+    /// It is missing or another file.
+    pub fn check(&self, folder: &Path) -> Result<(), FileProblem> {
+        read(&folder.join(FOLDER), &self.file).map(drop)
+    }
+
     /// For each output in the file, whether this engine reads it.
     pub fn used_outputs(&self) -> impl Iterator<Item = bool> {
         self.outputs.iter().map(|&(_, used)| used)
+    }
+
+    /// Whether some of its operators are taken apart. Those of the other nets give MediaPipe's numbers as they are.
+    fn is_split(&self) -> bool {
+        self.file.name == HAND_RECROP.file.name
     }
 
     /// Number of values of the input.
@@ -293,8 +392,8 @@ mod tests {
         fs::create_dir(&files).unwrap();
         fs::write(files.join("hand_recrop.tflite"), vec![0; 123_792]).unwrap();
         fs::write(files.join("face_landmark.tflite"), b"short").unwrap();
-        let message = Models::open(folder.path()).unwrap_err().to_string();
-        for model in &ALL {
+        let message = Models::open(folder.path(), &Options::new()).unwrap_err().to_string();
+        for model in needed(&Options::new()) {
             assert!(message.contains(model.name()), "{message}");
         }
         assert!(message.contains("libLiteRt.so cannot be read"), "{message}");

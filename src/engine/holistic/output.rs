@@ -7,7 +7,13 @@ use super::hand::{self, Hand};
 use crate::pose::FramePose;
 
 /// Points of a person: body, face, left hand, right hand, body in metres.
-pub const POINTS: usize = 2 * body::LANDMARKS + face::LANDMARKS + 2 * hand::LANDMARKS;
+pub const POINTS: usize = points(face::LANDMARKS);
+/// Points of a person with a refined face.
+pub const REFINED_POINTS: usize = points(face::REFINED_LANDMARKS);
+
+const fn points(face: usize) -> usize {
+    2 * body::LANDMARKS + face + 2 * hand::LANDMARKS
+}
 
 /// What was found in a frame.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,20 +29,22 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Writes one person, found or not: what is absent is 0 with confidence 0.
+    /// Writes one person, found or not: what is absent is 0 with confidence 0. `is_refined` says whether a face has
+    /// [`face::REFINED_LANDMARKS`].
     ///
     /// x and y are multiplied by the frame's width and height, and so, as pose-format has it, are those of the
     /// world landmarks, which were metres.
-    pub fn write(&self, size: Size, pose: &mut FramePose) {
-        pose.reset(1, POINTS, 3);
+    pub fn write(&self, size: Size, is_refined: bool, pose: &mut FramePose) {
+        pose.reset(1, if is_refined { REFINED_POINTS } else { POINTS }, 3);
+        let face_points = if is_refined { face::REFINED_LANDMARKS } else { face::LANDMARKS };
         let mut writer = Writer { size, pose, next: 0 };
         let visible = self.body.map(|body| &body.visibility);
         let confidence = |i: usize| visible.map_or(0.0, |visibility| visibility[i]);
-        writer.part(self.body.map(|body| &body.landmarks), confidence);
-        writer.part(self.face, |_| 1.0);
-        writer.part(self.left, |_| 1.0);
-        writer.part(self.right, |_| 1.0);
-        writer.part(self.body.map(|body| &body.world), confidence);
+        writer.part(body::LANDMARKS, self.body.map(|body| &body.landmarks[..]), confidence);
+        writer.part(face_points, self.face, |_| 1.0);
+        writer.part(hand::LANDMARKS, self.left.map(|hand| &hand[..]), |_| 1.0);
+        writer.part(hand::LANDMARKS, self.right.map(|hand| &hand[..]), |_| 1.0);
+        writer.part(body::LANDMARKS, self.body.map(|body| &body.world[..]), confidence);
     }
 }
 
@@ -48,10 +56,10 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn part<const N: usize>(&mut self, part: Option<&[Landmark; N]>, confidence: impl Fn(usize) -> f32) {
+    fn part(&mut self, points: usize, part: Option<&[Landmark]>, confidence: impl Fn(usize) -> f32) {
         let start = self.next;
-        self.next += N;
-        let Some(landmarks) = part else { return };
+        self.next += points;
+        let Some(landmarks) = part.filter(|part| part.len() == points) else { return };
         let (width, height) = (self.size.width as f32, self.size.height as f32);
         let coordinates = self.pose.coordinates_mut()[3 * start..].chunks_exact_mut(3);
         for (point, [x, y, z]) in coordinates.zip(landmarks) {
@@ -72,7 +80,7 @@ mod tests {
     #[test]
     fn a_person_not_found_is_one_person_of_zeros() {
         let mut pose = FramePose::default();
-        Found::default().write(SIZE, &mut pose);
+        Found::default().write(SIZE, false, &mut pose);
         assert_eq!((pose.people(), pose.points(), pose.dimensions()), (1, 576, 3));
         assert!(pose.coordinates().iter().chain(pose.confidences()).all(|&value| value == 0.0));
     }
@@ -91,7 +99,7 @@ mod tests {
             right: Some(&[[0.25, 0.75, -0.5]; 21]),
         };
         let mut pose = FramePose::default();
-        found.write(SIZE, &mut pose);
+        found.write(SIZE, false, &mut pose);
         let point = |i: usize| (pose.coordinates()[3 * i..3 * i + 3].to_vec(), pose.confidences()[i]);
         assert_eq!(point(32), (vec![100.0, 50.0, 0.25], 0.32));
         assert_eq!(point(33), (vec![0.0; 3], 0.0));

@@ -1,4 +1,5 @@
-//! Cutting unused outputs off a net, together with all operators that feed nothing else.
+//! Cutting unused outputs off a net, together with all operators that feed nothing else; and cutting a part out
+//! of the middle of a net.
 //!
 //! The body net also paints a 256 × 256 mask of the person, which a pose has no use for, and the runtime would
 //! compute it with every frame. This edits the `.tflite` file in memory. Such a file is a
@@ -6,12 +7,21 @@
 //! schema. All of it is bounds-checked.
 
 /// Field numbers of the tables in TensorFlow Lite's schema.
-mod field {
+pub(super) mod field {
+    pub const MODEL_VERSION: usize = 0;
+    pub const MODEL_OPERATOR_CODES: usize = 1;
     pub const MODEL_SUBGRAPHS: usize = 2;
+    pub const MODEL_DESCRIPTION: usize = 3;
+    pub const MODEL_BUFFERS: usize = 4;
     pub const MODEL_SIGNATURES: usize = 7;
+    pub const CODE_NUMBER: usize = 0;
     pub const SUBGRAPH_TENSORS: usize = 0;
+    pub const SUBGRAPH_INPUTS: usize = 1;
     pub const SUBGRAPH_OUTPUTS: usize = 2;
     pub const SUBGRAPH_OPERATORS: usize = 3;
+    pub const SUBGRAPH_NAME: usize = 4;
+    pub const TENSOR_SHAPE: usize = 0;
+    pub const OPERATOR_CODE: usize = 0;
     pub const OPERATOR_INPUTS: usize = 1;
     pub const OPERATOR_OUTPUTS: usize = 2;
 }
@@ -22,66 +32,67 @@ mod field {
 /// file of one graph without signatures, or has no such outputs.
 pub fn keep_outputs(model: &mut [u8], keep: &[usize]) -> Option<usize> {
     let file = FlatBuffer(model);
-    let root = file.follow(0)?;
-    let graphs = file.vector(root, field::MODEL_SUBGRAPHS)?;
-    if graphs.length != 1 || file.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
-        return None;
-    }
-    let graph = file.follow(graphs.item(0)?)?;
+    let graph = file.only_graph()?;
     let outputs = file.vector(graph, field::SUBGRAPH_OUTPUTS)?;
-    let operators = file.vector(graph, field::SUBGRAPH_OPERATORS)?;
     let kept = keep.iter().map(|&i| file.u32(outputs.item(i)?)).collect::<Option<Vec<_>>>()?;
-
-    let mut needed = vec![false; file.vector(graph, field::SUBGRAPH_TENSORS)?.length];
-    for &tensor in &kept {
-        *needed.get_mut(tensor as usize)? = true;
-    }
-    // Operators stand in the order they run in: seen from the end, all users of a tensor come before its
-    // maker. The positions of those that stay are collected backwards.
-    let mut live = Vec::with_capacity(operators.length);
-    for i in (0..operators.length).rev() {
-        let operator = file.follow(operators.item(i)?)?;
-        let made = file.tensors(operator, field::OPERATOR_OUTPUTS)?;
-        if made.iter().any(|&tensor| needed.get(tensor).is_some_and(|&needed| needed)) {
-            live.push(operator);
-            for tensor in file.tensors(operator, field::OPERATOR_INPUTS)? {
-                *needed.get_mut(tensor)? = true;
-            }
-        }
-    }
-    let dropped = operators.length - live.len();
-
-    // Offsets count from where they stand, and tables lie behind the vectors that refer to them.
-    let mut changes = vec![(outputs.start, kept.len() as u32), (operators.start, live.len() as u32)];
+    let (mut changes, dropped) = file.only_what_makes(graph, &kept, &[])?;
+    changes.push((outputs.start, kept.len() as u32));
     for (i, tensor) in kept.iter().enumerate() {
         changes.push((outputs.item(i)?, *tensor));
     }
-    for (i, operator) in live.iter().rev().enumerate() {
-        let place = operators.item(i)?;
-        changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
-    }
-    if changes.iter().any(|&(place, _)| model.get(place..place + 4).is_none()) {
-        return None;
-    }
-    for (place, value) in changes {
-        model[place..place + 4].copy_from_slice(&value.to_le_bytes());
-    }
+    apply(model, &changes)?;
     Some(dropped)
 }
 
+/// Keeps only the part of a net that computes the tensors `outputs` from the tensors `inputs`, which are numbered
+/// as in the file.
+///
+/// Returns how many operators were dropped, or `None` where it is not a `.tflite` file of one graph without
+/// signatures; then the model is untouched or longer by some bytes that nothing refers to.
+pub fn cut(model: &mut Vec<u8>, inputs: &[u32], outputs: &[u32]) -> Option<usize> {
+    let file = FlatBuffer(model);
+    let graph = file.only_graph()?;
+    let (mut changes, dropped) = file.only_what_makes(graph, outputs, inputs)?;
+    let places = [
+        (file.field(graph, field::SUBGRAPH_INPUTS)?, inputs),
+        (file.field(graph, field::SUBGRAPH_OUTPUTS)?, outputs),
+    ];
+    // The new lists may be longer than the old ones: they go to the end of the file.
+    model.resize(model.len().next_multiple_of(4), 0);
+    for (place, tensors) in places {
+        changes.push((place, u32::try_from(model.len().checked_sub(place)?).ok()?));
+        for value in [tensors.len() as u32].iter().chain(tensors) {
+            model.extend(value.to_le_bytes());
+        }
+    }
+    apply(model, &changes)?;
+    Some(dropped)
+}
+
+/// Writes values to their places, all or none.
+fn apply(model: &mut [u8], changes: &[(usize, u32)]) -> Option<()> {
+    if changes.iter().any(|&(place, _)| model.get(place..place + 4).is_none()) {
+        return None;
+    }
+    for &(place, value) in changes {
+        model[place..place + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    Some(())
+}
+
 /// The bytes of a file, read with every step checked.
-struct FlatBuffer<'a>(&'a [u8]);
+pub(super) struct FlatBuffer<'a>(pub(super) &'a [u8]);
 
 /// A vector of 4-byte items: its length stands at `start`, the items behind it.
 #[derive(Clone, Copy)]
-struct Vector {
+pub(super) struct Vector {
     start: usize,
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Vector {
     /// Where item `i` stands.
-    fn item(self, i: usize) -> Option<usize> {
+    pub(super) fn item(self, i: usize) -> Option<usize> {
         (i < self.length).then(|| self.start + 4 + 4 * i)
     }
 }
@@ -91,17 +102,64 @@ impl FlatBuffer<'_> {
         Some(u16::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
     }
 
-    fn u32(&self, at: usize) -> Option<u32> {
+    pub(super) fn u32(&self, at: usize) -> Option<u32> {
         Some(u32::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
     }
 
     /// Where the offset that stands at `at` leads to.
-    fn follow(&self, at: usize) -> Option<usize> {
+    pub(super) fn follow(&self, at: usize) -> Option<usize> {
         at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
     }
 
-    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
-    fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+    /// The graph of a file that has only one, and no signatures, which would refer to it.
+    pub(super) fn only_graph(&self) -> Option<usize> {
+        let root = self.follow(0)?;
+        let graphs = self.vector(root, field::MODEL_SUBGRAPHS)?;
+        if graphs.length != 1 || self.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
+            return None;
+        }
+        self.follow(graphs.item(0)?)
+    }
+
+    /// What to write where so that only the operators stay that make `wanted` when `given` are there; and how
+    /// many go.
+    fn only_what_makes(
+        &self,
+        graph: usize,
+        wanted: &[u32],
+        given: &[u32],
+    ) -> Option<(Vec<(usize, u32)>, usize)> {
+        let operators = self.vector(graph, field::SUBGRAPH_OPERATORS)?;
+        let mut needed = vec![false; self.vector(graph, field::SUBGRAPH_TENSORS)?.length];
+        for &tensor in wanted {
+            *needed.get_mut(tensor as usize)? = true;
+        }
+        let is_given = |tensor: usize| given.iter().any(|&given| given as usize == tensor);
+        // Operators stand in the order they run in: seen from the end, all users of a tensor come before its
+        // maker. The positions of those that stay are collected backwards.
+        let mut live = Vec::with_capacity(operators.length);
+        for i in (0..operators.length).rev() {
+            let operator = self.follow(operators.item(i)?)?;
+            let made = self.tensors(operator, field::OPERATOR_OUTPUTS)?;
+            let is_needed = |&tensor: &usize| needed.get(tensor) == Some(&true) && !is_given(tensor);
+            if made.iter().any(is_needed) {
+                live.push(operator);
+                for tensor in self.tensors(operator, field::OPERATOR_INPUTS)? {
+                    *needed.get_mut(tensor)? = true;
+                }
+            }
+        }
+        // Offsets count from where they stand, and tables lie behind the vectors that refer to them.
+        let mut changes = vec![(operators.start, live.len() as u32)];
+        for (i, operator) in live.iter().rev().enumerate() {
+            let place = operators.item(i)?;
+            changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
+        }
+        Some((changes, operators.length - live.len()))
+    }
+
+    /// Where the value of field `field` of the table at `table` stands; `None` where the field is absent.
+    pub(super) fn field(&self, table: usize, field: usize) -> Option<usize> {
         // A table starts with the signed distance back to the list of its fields' places.
         let back = self.u32(table)? as i32;
         let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
@@ -109,18 +167,22 @@ impl FlatBuffer<'_> {
         if entry + 2 > usize::from(self.u16(places)?) {
             return None;
         }
-        let place = match self.u16(places + entry)? {
-            0 => return None,
-            place => table + usize::from(place),
-        };
-        let start = self.follow(place)?;
+        match self.u16(places + entry)? {
+            0 => None,
+            place => Some(table + usize::from(place)),
+        }
+    }
+
+    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
+    pub(super) fn vector(&self, table: usize, field: usize) -> Option<Vector> {
+        let start = self.follow(self.field(table, field)?)?;
         let length = self.u32(start)? as usize;
         // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
         (length <= (self.0.len() - start) / 4).then_some(Vector { start, length })
     }
 
     /// The tensor numbers in a vector of an operator, without the absent ones (-1).
-    fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
+    pub(super) fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
         let Some(vector) = self.vector(operator, field) else { return Some(Vec::new()) };
         let mut tensors = Vec::with_capacity(vector.length);
         for i in 0..vector.length {
@@ -216,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_cut_out_of_the_middle() {
+        let mut file = forked();
+        assert_eq!(cut(&mut file, &[1], &[3, 2, 1]), Some(2));
+        assert_eq!(read(&file), (vec![2, 3], vec![3, 2, 1]));
+        let mut file = forked();
+        assert_eq!(cut(&mut file, &[0], &[5]), None, "there is no tensor 5");
+    }
+
+    #[test]
     fn an_output_that_is_not_there_leaves_the_model_alone() {
         let mut file = forked();
         assert_eq!(keep_outputs(&mut file, &[0, 2]), None);
@@ -224,12 +295,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_files_never_panic(at in 0usize..400, value: u8, cut in 0usize..400) {
+        fn damaged_files_never_panic(at in 0usize..400, value: u8, short in 0usize..400) {
             let mut file = forked();
             let at = at % file.len();
             file[at] = value;
-            file.truncate(file.len() - cut % file.len());
+            file.truncate(file.len() - short % file.len());
             let _ = keep_outputs(&mut file, &[0]);
+            let _ = cut(&mut file, &[1], &[3, 2]);
         }
     }
 }

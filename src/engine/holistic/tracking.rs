@@ -1,19 +1,21 @@
 //! Where to look for a hand or a face: around its landmarks in the last frame, unless they have strayed from
 //! where it is expected in this one.
 
+use std::f64::consts::PI;
+
 use super::geometry::{Landmark, Rect, Size};
 
 /// How far the last frame's region may be from the expected one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Difference of the rotations, in degrees.
-    pub rotation: f64,
+    pub rotation: f32,
     /// Distance of the centres along each axis, as a fraction of the expected region's side.
-    pub translation: f64,
+    pub translation: f32,
     /// Difference of the sides, as a fraction of the expected region's side.
-    pub scale: f64,
-    /// All landmarks lie inside the expected region shrunk to this fraction of its side.
-    pub inside: f64,
+    pub scale: f32,
+    /// All landmarks lie inside the expected region grown by this fraction of its side; negative to shrink it.
+    pub margin: f32,
 }
 
 impl Limits {
@@ -25,58 +27,62 @@ impl Limits {
     }
 
     fn regions_agree(&self, previous: &Rect, expected: &Rect, size: Size) -> bool {
-        let degrees = (previous.rotation - expected.rotation).to_degrees();
-        let degrees = match degrees {
-            over if over > 180.0 => over - 360.0,
-            under if under < -180.0 => under + 360.0,
-            degrees => degrees,
-        };
+        let degrees = |rect: &Rect| (f64::from(rect.rotation) / PI * 180.0) as f32;
+        let mut turn = degrees(previous) - degrees(expected);
+        if turn > 180.0 {
+            turn -= 360.0;
+        }
+        if turn < -180.0 {
+            turn += 360.0;
+        }
         let axes = Axes::of(expected, size);
         let [px, py] = axes.turn([previous.x, previous.y]);
         let [ex, ey] = axes.turn([expected.x, expected.y]);
-        let (width, height) = axes.sides(expected);
-        let (previous_width, previous_height) = axes.sides(previous);
-        degrees.abs() <= self.rotation
-            && (px - ex).abs() <= width * self.translation
-            && (py - ey).abs() <= height * self.translation
-            && (previous_width - width).abs() <= width * self.scale
-            && (previous_height - height).abs() <= height * self.scale
+        let [width, height] = axes.sides(expected);
+        let [previous_width, previous_height] = axes.sides(previous);
+        // MediaPipe asks whether a limit is exceeded: what is not a number exceeds none.
+        let exceeds = |difference: f32, limit: f32| difference.abs() > limit;
+        !(exceeds(turn, self.rotation)
+            || exceeds(px - ex, width * self.translation)
+            || exceeds(py - ey, height * self.translation)
+            || exceeds(previous_width - width, width * self.scale)
+            || exceeds(previous_height - height, height * self.scale))
     }
 
     fn landmarks_agree(&self, landmarks: &[Landmark], expected: &Rect, size: Size) -> bool {
         let axes = Axes::of(expected, size);
-        let center = axes.turn([expected.x, expected.y]);
-        let (width, height) = axes.sides(expected);
-        let (x_reach, y_reach) = (width * self.inside / 2.0, height * self.inside / 2.0);
+        let [center_x, center_y] = axes.turn([expected.x, expected.y]);
+        let [width, height] = axes.sides(expected).map(|side| side * (1.0 + self.margin));
+        let (left, right) = (center_x - width * 0.5, center_x + width * 0.5);
+        let (top, bottom) = (center_y - height * 0.5, center_y + height * 0.5);
         landmarks.iter().all(|&[x, y, _]| {
-            let [x, y] = axes.turn([f64::from(x), f64::from(y)]);
-            (x - center[0]).abs() < x_reach && (y - center[1]).abs() < y_reach
+            let [x, y] = axes.turn([x, y]);
+            left < x && x < right && top < y && y < bottom
         })
     }
 }
 
 /// A region's own axes, in pixels.
 struct Axes {
-    width: f64,
-    height: f64,
-    sin: f64,
-    cos: f64,
+    size: Size,
+    sin: f32,
+    cos: f32,
 }
 
 impl Axes {
     fn of(rect: &Rect, size: Size) -> Self {
-        let (sin, cos) = (-rect.rotation).sin_cos();
-        Self { width: f64::from(size.width), height: f64::from(size.height), sin, cos }
+        let angle = -rect.rotation;
+        Self { size, sin: angle.sin(), cos: angle.cos() }
     }
 
     /// A normalised point, in pixels along the axes.
-    fn turn(&self, [x, y]: [f64; 2]) -> [f64; 2] {
-        let (x, y) = (x * self.width, y * self.height);
+    fn turn(&self, point: [f32; 2]) -> [f32; 2] {
+        let [x, y] = self.size.pixels(point);
         [x * self.cos - y * self.sin, x * self.sin + y * self.cos]
     }
 
-    fn sides(&self, rect: &Rect) -> (f64, f64) {
-        (rect.width * self.width, rect.height * self.height)
+    fn sides(&self, rect: &Rect) -> [f32; 2] {
+        self.size.pixels([rect.width, rect.height])
     }
 }
 
@@ -85,9 +91,9 @@ mod tests {
     use super::*;
 
     const SIZE: Size = Size { width: 400, height: 200 };
-    const LIMITS: Limits = Limits { rotation: 40.0, translation: 0.2, scale: 0.4, inside: 0.9 };
+    const LIMITS: Limits = Limits { rotation: 40.0, translation: 0.2, scale: 0.4, margin: -0.1 };
 
-    fn square(x: f64, y: f64, side: f64, rotation: f64) -> Rect {
+    fn square(x: f32, y: f32, side: f32, rotation: f32) -> Rect {
         Rect::square([x, y], side, rotation, SIZE)
     }
 
@@ -108,14 +114,14 @@ mod tests {
         assert!(!keeps(square(200.0, 89.0, 50.0, 0.0), middle));
         assert!(keeps(square(200.0, 100.0, 69.0, 0.0), middle));
         assert!(!keeps(square(200.0, 100.0, 71.0, 0.0), middle));
-        assert!(keeps(square(200.0, 100.0, 51.0, 39f64.to_radians()), middle));
-        assert!(!keeps(square(200.0, 100.0, 51.0, -41f64.to_radians()), middle));
+        assert!(keeps(square(200.0, 100.0, 51.0, 39f32.to_radians()), middle));
+        assert!(!keeps(square(200.0, 100.0, 51.0, -41f32.to_radians()), middle));
     }
 
     #[test]
     fn rotations_are_compared_across_the_half_turn() {
-        let expected = square(200.0, 100.0, 50.0, 175f64.to_radians());
-        let previous = square(200.0, 100.0, 50.0, -175f64.to_radians());
+        let expected = square(200.0, 100.0, 50.0, 175f32.to_radians());
+        let previous = square(200.0, 100.0, 50.0, -175f32.to_radians());
         assert_eq!(LIMITS.choose(previous, &[], expected, SIZE), previous);
     }
 

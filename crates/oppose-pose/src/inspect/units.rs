@@ -55,10 +55,10 @@ impl fmt::Display for Normalized {
 /// Whether the coordinates of a file are something else than pixels of its frames, as after pose-format's `normalize`.
 ///
 /// ```
-/// use oppose::inspect::{Normalized, normalized};
-/// use oppose::pose::{FramePose, Pose, openpose_137};
+/// use oppose_pose::inspect::{Normalized, normalized};
+/// use oppose_pose::{FramePose, Pose, openpose_137};
 ///
-/// # fn main() -> Result<(), oppose::pose::PoseError> {
+/// # fn main() -> Result<(), oppose_pose::PoseError> {
 /// let mut person = FramePose::new(1, 137, 2);
 /// person.coordinates_mut().fill(0.5);
 /// person.confidences_mut().fill(1.0);

@@ -1,0 +1,232 @@
+//! What there is to set, as the original has it.
+
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+use crate::pose::{Points, Selection, Skeleton, holistic_576, holistic_586};
+
+/// Which of the three nets finds the body's landmarks: MediaPipe's `model_complexity`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Complexity {
+    /// 0: the smallest and fastest net.
+    Lite,
+    /// 1: the net in the middle.
+    #[default]
+    Full,
+    /// 2: the largest net, about four times as slow as the one in the middle.
+    Heavy,
+}
+
+impl Complexity {
+    /// From MediaPipe's number; `None` where there is no such net.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Lite, Self::Full, Self::Heavy].into_iter().find(|complexity| complexity.number() == number)
+    }
+
+    /// MediaPipe's number for it: 0, 1 or 2.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What there is to set. The default is what `solutions.holistic` and pose-format's `video_to_pose` do without
+/// further options.
+///
+/// ```
+/// use oppose::engine::holistic::{Complexity, Options};
+///
+/// // pose-format's `model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true`
+/// let options = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
+/// assert!(options.refines_face());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    pub(super) threads: Option<NonZeroUsize>,
+    pub(super) complexity: Complexity,
+    pub(super) smooth_landmarks: bool,
+    pub(super) refine_face: bool,
+    pub(super) still_images: bool,
+    pub(super) minimum_detection_confidence: f64,
+    pub(super) minimum_tracking_confidence: f64,
+    pub(super) points: Points,
+    pub(super) hide_legs: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            complexity: Complexity::default(),
+            smooth_landmarks: true,
+            refine_face: false,
+            still_images: false,
+            minimum_detection_confidence: 0.5,
+            minimum_tracking_confidence: 0.5,
+            points: Points::All,
+            hide_legs: false,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of threads; by default, one for each core. More than four are never used. The results do not
+    /// depend on it.
+    #[must_use]
+    pub fn threads(self, threads: Option<NonZeroUsize>) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Which net finds the body's landmarks.
+    #[must_use]
+    pub fn complexity(self, complexity: Complexity) -> Self {
+        Self { complexity, ..self }
+    }
+
+    /// Whether the body's landmarks are smoothed over time.
+    #[must_use]
+    pub fn smooth_landmarks(self, smooth: bool) -> Self {
+        Self { smooth_landmarks: smooth, ..self }
+    }
+
+    /// Whether the face gets finer lips and eyes, and ten more points for the irises: 478 instead of 468.
+    #[must_use]
+    pub fn refine_face(self, refine: bool) -> Self {
+        Self { refine_face: refine, ..self }
+    }
+
+    /// Whether every frame is a picture of its own: nothing is smoothed, and nothing carries over from one frame
+    /// to the next. MediaPipe's `static_image_mode` means the same, but there the face and the hands do carry over.
+    #[must_use]
+    pub fn still_images(self, still: bool) -> Self {
+        Self { still_images: still, ..self }
+    }
+
+    /// How sure the search for a person must be, from 0 to 1.
+    #[must_use]
+    pub fn minimum_detection_confidence(self, confidence: f64) -> Self {
+        Self { minimum_detection_confidence: confidence, ..self }
+    }
+
+    /// How sure the body's net must be that it sees a body, from 0 to 1. Below it the body is lost, and searched
+    /// for in the next frame.
+    #[must_use]
+    pub fn minimum_tracking_confidence(self, confidence: f64) -> Self {
+        Self { minimum_tracking_confidence: confidence, ..self }
+    }
+
+    /// Which points of a person are given.
+    #[must_use]
+    pub fn points(self, points: Points) -> Self {
+        Self { points, ..self }
+    }
+
+    /// Whether the points of legs and hips are 0.
+    #[must_use]
+    pub fn hide_legs(self, hide: bool) -> Self {
+        Self { hide_legs: hide, ..self }
+    }
+
+    /// All points that are estimated: 576 of them, or 586 with a refined face.
+    fn all_points(&self) -> &'static Skeleton {
+        if self.refine_face { holistic_586() } else { holistic_576() }
+    }
+
+    /// What is given of all points; `None` for all of them as they are.
+    pub(super) fn selection(&self) -> Option<Selection> {
+        if self.points == Points::All && !self.hide_legs {
+            return None;
+        }
+        // Holistic's legs are known.
+        Selection::new(self.all_points(), self.points, self.hide_legs).ok()
+    }
+
+    /// What the points of a person are called, as in pose-format's files.
+    pub fn skeleton(&self) -> &'static Skeleton {
+        // Made once for each choice.
+        static SELECTED: [[OnceLock<Skeleton>; 3]; 2] = [const { [const { OnceLock::new() }; 3] }; 2];
+        let place = &SELECTED[usize::from(self.refine_face)][self.points as usize];
+        match self.selection() {
+            Some(selection) => place.get_or_init(|| selection.skeleton().clone()),
+            None => self.all_points(),
+        }
+    }
+
+    /// Whether the face has 478 points instead of 468.
+    pub fn refines_face(&self) -> bool {
+        self.refine_face
+    }
+
+    /// Whether landmarks are smoothed: pictures of their own never are.
+    pub(super) fn smooths(&self) -> bool {
+        self.smooth_landmarks && !self.still_images
+    }
+
+    /// The settings that shape the result and differ from their defaults: their names, where it has them pose-format's,
+    /// and their values. Results of different settings must not be mixed.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let default = Self::default();
+        let mut settings = Vec::new();
+        let mut add = |is_other: bool, name: &'static str, value: String| {
+            if is_other {
+                settings.push((name, value));
+            }
+        };
+        add(self.still_images, "static_image_mode", "true".into());
+        add(self.complexity != default.complexity, "model_complexity", self.complexity.number().to_string());
+        add(!self.smooth_landmarks, "smooth_landmarks", "false".into());
+        add(self.refine_face, "refine_face_landmarks", "true".into());
+        for (name, confidence) in [
+            ("min_detection_confidence", self.minimum_detection_confidence),
+            ("min_tracking_confidence", self.minimum_tracking_confidence),
+        ] {
+            add(confidence != 0.5, name, confidence.to_string());
+        }
+        let points = match self.points {
+            Points::All => "all",
+            Points::NoWorld => "no-world",
+            Points::Reduced => "reduced",
+        };
+        add(self.points != default.points, "points", points.into());
+        add(self.hide_legs, "hide_legs", "true".into());
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_the_default_is_described() {
+        let description = |options: Options| {
+            let settings = options.settings().into_iter();
+            settings.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(description(Options::new().threads(NonZeroUsize::new(3))), "");
+        let lab = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
+        assert_eq!(description(lab), "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true");
+        let other = Options::new().still_images(true).minimum_tracking_confidence(0.25);
+        assert_eq!(description(other), "static_image_mode=true,min_tracking_confidence=0.25");
+    }
+
+    #[test]
+    fn skeletons_are_those_of_the_choice() {
+        let refined = Options::new().refine_face(true);
+        assert_eq!((Options::new().skeleton().points(), refined.skeleton().points()), (576, 586));
+        assert_eq!(refined.points(Points::NoWorld).skeleton().points(), 553);
+        assert_eq!(Options::new().points(Points::Reduced).hide_legs(true).skeleton().points(), 178);
+        assert_eq!(Options::new().hide_legs(true).skeleton().points(), 576);
+    }
+
+    #[test]
+    fn complexities_are_numbered_as_in_mediapipe() {
+        assert_eq!(Complexity::from_number(2), Some(Complexity::Heavy));
+        assert_eq!(Complexity::from_number(0).map(Complexity::number), Some(0));
+        assert_eq!(Complexity::from_number(3), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! Whole files of the program with the engine `holistic` against those of pose-format's `video_to_pose`, byte for byte.
+#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{Need, output, repository, run_python, shared, trial};
+
+/// What a test needs besides the models of the default setting, and the settings in pose-format's syntax.
+const SETTINGS: [(&str, &str, &str); 5] = [
+    ("default", "pose_landmark_full.tflite", ""),
+    (
+        "corpus",
+        "pose_landmark_heavy.tflite",
+        "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true",
+    ),
+    ("lite", "pose_landmark_lite.tflite", "model_complexity=0"),
+    ("unsmoothed", "pose_landmark_full.tflite", "smooth_landmarks=false"),
+    (
+        "limits",
+        "face_landmark_with_attention.tflite",
+        "refine_face_landmarks=true,min_detection_confidence=0.8,min_tracking_confidence=0.9",
+    ),
+];
+
+fn check(video: PathBuf, config: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours.pose", "theirs.pose"].map(|name| folder.path().join(name));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    program.arg(&video).arg("-o").arg(&ours).args(["--engine", "holistic", "--progress", "none"]);
+    program.arg("--model-folder").arg(common::models()).args(["--additional-config", config]);
+    output(&mut program);
+    let models = common::models().join("holistic");
+    let paths = [&models, &video, &theirs].map(|path| path.to_str().unwrap());
+    run_python("video_to_pose.py", paths.into_iter().chain([config]));
+    assert!(fs::read(ours).unwrap() == fs::read(theirs).unwrap(), "the files differ");
+}
+
+fn main() {
+    let mut trials = Vec::new();
+    for (setting, net, config) in SETTINGS {
+        for (clip, video, need) in [
+            ("sample", repository("assets/sample.mp4"), Need::Models),
+            ("signer", shared("media/signer.mp4"), Need::Shared("media/signer.mp4")),
+            ("crowd", shared("media/crowd.avi"), Need::Shared("media/crowd.avi")),
+        ] {
+            let needs =
+                [Need::Models, Need::Net(net), Need::Python("mediapipe"), Need::Python("pose_format"), need];
+            trials.push(trial(&format!("{setting}/{clip}"), &needs, move || check(video, config)));
+        }
+    }
+    common::run(trials);
+}
