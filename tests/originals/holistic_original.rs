@@ -442,6 +442,12 @@ fn pruned_nets(models: &Models) -> Checked {
     Ok(())
 }
 
+/// The options in pose-format's syntax.
+fn configuration(options: Options) -> String {
+    let settings = options.settings().into_iter();
+    settings.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+}
+
 /// Has the original compute a video's first `count` frames.
 fn record(
     video: &str,
@@ -456,7 +462,7 @@ fn record(
     command
         .arg(folder.path())
         .arg(count.to_string())
-        .args(["--config", &options.description()])
+        .args(["--config", &configuration(options)])
         .args(arguments);
     common::bytes(&mut command);
     let read = |name| std::fs::read(folder.path().join(name));
