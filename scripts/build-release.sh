@@ -50,7 +50,7 @@ rm -rf "$folder"
 mkdir -p "$folder/scripts" "$folder/completions" "$licences/crates"
 cp "$program" README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
 cp -r docs "$folder/"
-cp scripts/fetch-models.sh scripts/models.* "$folder/scripts/"
+cp scripts/fetch-models.sh scripts/models.* scripts/models-npm.sha256 "$folder/scripts/"
 "$program" generate man --output "$folder/man"
 for shell in bash zsh fish; do
     "$program" generate "$shell" --output "$folder/completions/oppose-native.$shell"

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Fetches the embedded default's files into a models folder: MediaPipe's nets and the LiteRT runtime, out of
-# two Python packages pinned by SHA-256 (both Apache-2.0). Nothing is fetched when they are there already.
+# Fetches the files of the engine holistic into a models folder: MediaPipe's nets and the LiteRT runtime, all under the
+# Apache License 2.0, pinned by SHA-256. Nothing is fetched that is there already.
 #
 #   scripts/fetch-models.sh [FOLDER]      default: models, in this checkout
+#
+# What the default settings and refine_face_landmarks need comes out of two Python packages, which pip fetches. The nets
+# of model_complexity 0 and 2 come out of an npm package, by HTTPS from the registry that npm is configured for:
+# $NPM_CONFIG_REGISTRY, npm's own answer, or a registry= line in an npmrc. Without one of these, only those two
+# settings are missing.
 set -euo pipefail
 folder=$(realpath -m -- "${1:-$(dirname "$0")/../models}")
 cd "$(dirname "$0")"
@@ -12,21 +17,20 @@ if [ "$(uname -sm)" != "Linux x86_64" ]; then
     exit 2
 fi
 mkdir -p "$folder/holistic"
+check() { (cd "$folder/holistic" && sha256sum --quiet --check "$1"); }
 sums=$PWD/models.sha256
-check() { (cd "$folder/holistic" && sha256sum --quiet --check "$sums"); }
-if check >/dev/null 2>&1; then
-    exit 0
-fi
+further=$PWD/models-npm.sha256
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-wheels=$(mktemp -d)
-trap 'rm -rf "$wheels"' EXIT
-echo "Fetching the models into $folder/holistic"
-# The tags name the packages, so that the Python of this machine does not matter.
-python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-    --python-version 3.11 --implementation cp \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-    --require-hashes --requirement models.requirements.txt --dest "$wheels"
-python3 - "$wheels" "$folder/holistic" <<'END'
+if ! check "$sums" >/dev/null 2>&1; then
+    echo "Fetching the models into $folder/holistic"
+    # The tags name the packages, so that the Python of this machine does not matter.
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --python-version 3.11 --implementation cp \
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
+        --require-hashes --requirement models.requirements.txt --dest "$work"
+    python3 - "$work" "$folder/holistic" <<'END'
 import pathlib, sys, zipfile
 wheels, folder = map(pathlib.Path, sys.argv[1:])
 wanted = {line.split()[1] for line in open("models.sha256")}
@@ -37,4 +41,45 @@ for wheel in wheels.glob("*.whl"):
             if name in wanted:
                 (folder / name).write_bytes(archive.read(member))
 END
-check
+    check "$sums"
+fi
+
+# The registry that npm would use, without needing npm.
+registry() {
+    if [ -n "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}" ]; then
+        echo "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}"
+    elif command -v npm >/dev/null; then
+        npm config get registry
+    else
+        sed -n 's/^ *registry *= *//p' "$HOME/.npmrc" /etc/npmrc 2>/dev/null | head -n 1
+    fi
+}
+
+# Writes what an address holds to a file.
+fetch() {
+    if command -v curl >/dev/null; then
+        curl --proto '=https' --fail --silent --show-error --location --retry 3 --output "$2" "$1"
+    else
+        wget --https-only --quiet --output-document="$2" "$1"
+    fi
+}
+
+fetch_further() {
+    local address archive=$work/pose.tgz
+    address=$(registry)
+    if [ -z "$address" ]; then
+        echo "no npm registry is configured; set NPM_CONFIG_REGISTRY to the address of one" >&2
+        return 1
+    fi
+    echo "Fetching the nets of model_complexity 0 and 2 into $folder/holistic"
+    fetch "${address%/}/@mediapipe/pose/-/pose-0.5.1675469404.tgz" "$archive" &&
+        echo "8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84  $archive" |
+            sha256sum --quiet --check &&
+        tar -xzf "$archive" -C "$work" &&
+        install -m 644 "$work"/package/pose_landmark_{lite,heavy}.tflite "$folder/holistic" &&
+        check "$further"
+}
+
+if ! check "$further" >/dev/null 2>&1 && ! fetch_further; then
+    echo "setup: the nets of model_complexity 0 and 2 are missing; all else works without them" >&2
+fi

@@ -26,7 +26,10 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                 Ok(_) => {
                     let nets = needed(&options).len();
                     let found = format!("{nets} nets in {}, as published (SHA-256)", place.display());
-                    let mut checks = vec![Check::good("holistic models", found)];
+                    let mut checks = vec![
+                        Check::good("holistic models", found),
+                        Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"),
+                    ];
                     checks.extend(FURTHER.iter().map(|(setting, net)| {
                         match net.check(&folder) {
                             Ok(()) => {
@@ -36,7 +39,6 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                                 .next("run scripts/fetch-models.sh to fetch its net"),
                         }
                     }));
-                    checks.push(Check::good("LiteRT", "2.3.0, as published (SHA-256), loads"));
                     checks
                 }
                 Err(LoadError::Files(error)) => error
