@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a .pose file of every video of a folder, and of the folders in it.
+# Converts every video in a folder and its subfolders into a .pose file.
 #
 #   scripts/batch_to_pose.sh IN OUT [OPTIONS OF oppose-native]
 set -euo pipefail

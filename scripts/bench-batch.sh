@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A folder of short clips, the way it was done before against one run of this program: a process of OpenPose for each
-# video, a JSON file for each frame, a Python script that makes a .pose file of them. Small nets, so that what is
-# measured is what lies around them; both without a GPU.
+# A folder of short clips: one run of this program against the traditional pipeline (one OpenPose process per video, one
+# JSON file per frame, and a Python script that assembles them into a .pose file). Small nets, so that the work around
+# them is what is measured; both without a GPU.
 #
-#   OPENPOSE_DIR=... PYTHON=... scripts/bench-batch.sh VIDEO [CLIPS]      default: 50 clips of a second
+#   OPENPOSE_DIR=... PYTHON=... scripts/bench-batch.sh VIDEO [CLIPS]      default: 50 clips of one second
 #
-# PYTHON has pose-format.
+# PYTHON is a Python with pose-format installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 video=$1 clips=${2:-50} python=${PYTHON:-.venv/bin/python}
-: "${OPENPOSE_DIR:?names the folder of a build of OpenPose 1.5.1}"
+: "${OPENPOSE_DIR:?must name the folder of a build of OpenPose 1.5.1}"
 openpose=$OPENPOSE_DIR/build/examples/openpose/openpose.bin
 cargo build --quiet --release --bin oppose-native --example test_material
 folder=$(mktemp -d)
@@ -21,7 +21,7 @@ for ((clip = 0; clip < clips; clip++)); do cp "$folder/clip.mp4" "$folder/clips/
 options=(--net_resolution -1x80 --face_net_resolution 64x64 --hand_net_resolution 64x64)
 
 old() {
-    # OpenPose makes one folder, not those above it.
+    # OpenPose creates a folder, but not the folders above it.
     mkdir "$folder/json"
     for clip in "$folder"/clips/*.mp4; do
         name=$(basename "$clip" .mp4)
@@ -48,4 +48,4 @@ seconds() {
 for _ in 1 2 3; do
     echo "$(seconds new) $(seconds old)"
     rm -r "$folder/json"
-done | awk -v clips="$clips" '{ printf "%d clips: oppose %.1f s, the way it was %.1f s, %.1f times as fast\n", clips, $1, $2, $2 / $1 }'
+done | awk -v clips="$clips" '{ printf "%d clips: oppose %.1f s, traditional pipeline %.1f s, speedup %.1f\n", clips, $1, $2, $2 / $1 }'

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# How fast the engine `native` is on a GPU, whole program, full-size nets, and how that changes with people, size of
-# the frame, batch and precision. Frames a second from the first frame asked for to the finished file, median of
-# three runs: start-up (loading the nets) is paid once for any number of videos, and told apart.
+# The speed of the engine `native` on a GPU (whole program, full-size nets), and how it changes with the number of people,
+# the frame size, the batch and the precision. Frames per second from requesting the first frame to the finished file,
+# median of three runs. Start-up (loading the nets) is paid once for any number of videos, and is reported separately.
 #
-#   scripts/bench-native-cuda.sh prepare FOLDER    draws the videos and makes the models (needs Rust and ffmpeg)
-#   scripts/bench-native-cuda.sh run FOLDER        measures (needs the GPU; PROGRAM is target/release/oppose-native)
+#   scripts/bench-native-cuda.sh prepare FOLDER    draws the videos and creates the models (needs Rust and ffmpeg)
+#   scripts/bench-native-cuda.sh run FOLDER        measures (needs a GPU; PROGRAM defaults to target/release/oppose-native)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$2 program=${PROGRAM:-target/release/oppose-native}
 
-# People, size of the frame, further options. A net that sees the drawn people larger than they were made for sees
-# several in each.
+# Number of people, frame size, further options. A net that sees the drawn people larger than it was made for finds
+# several in each of them.
 videos="0 1104x624
 1 1104x624
 2 1104x624
@@ -29,7 +29,7 @@ prepare() {
             ffmpeg -v error -y -f rawvideo -pix_fmt bgr24 -s "$size" -r 30 -i - -c:v libx264rgb -qp 0 \
                 -preset veryfast "$folder/$people-$size.mkv"
     done <<< "$videos"
-    # Four seconds, for a folder of short clips.
+    # A clip of four seconds, for a folder of short clips.
     ffmpeg -v error -y -i "$folder/1-640x480.mkv" -frames:v 120 -c copy "$folder/clip.mkv"
     [ -e "$folder/models" ] || target/release/examples/test_material models "$folder/models" meaningful
 }
@@ -38,13 +38,13 @@ estimate() {
     "$program" "$@" --engine native --device cuda --model-folder "$folder/models" --overwrite --progress json
 }
 
-# Reads the program's JSON lines; frames a second of all videos together.
+# Reads the program's JSON lines; prints the frames per second over all videos.
 speed() {
     grep '"seconds":' | sed 's/.*"frames":\([0-9]*\).*"seconds":\([0-9.e-]*\).*/\1 \2/' |
         awk '{ frames += $1; seconds += $2 } END { printf "%.1f\n", frames / seconds }'
 }
 
-# A video, options: a row of the table.
+# Takes a video and options; prints a row of the table.
 row() {
     for _ in 1 2 3; do estimate "$folder/$1.mkv" -o "$scratch/out.pose" "${@:2}" 2> "$scratch/log" | speed; done | sort -n |
         awk -v row="${1/-/ | } | ${*:2}" '{ s[NR] = $1 } END { printf "| %s | %.0f |\n", row, s[2] }'
@@ -53,10 +53,10 @@ row() {
 run() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
-    echo "| people | frame | options | frames a second |"
+    echo "| people | frame | options | frames per second |"
     echo "| ---: | --- | --- | ---: |"
     while read -r people size options; do
-        # shellcheck disable=SC2086 # Several words.
+        # shellcheck disable=SC2086 # It holds several words.
         row "$people-$size" $options
     done <<< "$videos"
     row 1-640x480 --no-face
@@ -77,9 +77,9 @@ run() {
     all=$(echo "$EPOCHREALTIME $start" | awk '{ print $1 - $2 }')
     long=$(estimate "$folder/1-640x480.mkv" -o "$scratch/out.pose" | speed)
     echo "$one $all $long $count $(find "$scratch/poses" -name '*.pose' | wc -l)" | awk '{
-        printf "\none clip, start-up included: %.2f s; %d clips of 120 frames: %.1f s (%d files), %.0f frames a second\n",
+        printf "\none clip, start-up included: %.2f s; %d clips of 120 frames: %.1f s (%d files), %.0f frames per second\n",
             $1, $4, $2, $5, $4 * 120 / $2
-        printf "pure compute at the speed of a long video (%.0f): %.1f s, %.2f of the total\n", $3, $4 * 120 / $3, $4 * 120 / $3 / $2
+        printf "computation alone, at the speed of a long video (%.0f): %.1f s, %.2f of the total\n", $3, $4 * 120 / $3, $4 * 120 / $3 / $2
     }'
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# How the cost of a frame grows with people, resolution and threads: the engine `native` on the CPU, full-size
-# nets, whole program. Start-up and loading are taken out by the difference of a long and a short run.
+# How the cost of a frame grows with the number of people, the resolution and the threads: the engine `native` on the CPU,
+# full-size nets, whole program. The difference between a long and a short run excludes start-up and loading.
 #
-#   scripts/bench-native.sh [RUNS]      default: 3 runs, of which the median counts
+#   scripts/bench-native.sh [RUNS]      default: 3 runs, of which the median is reported
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-3} short=1 long=5
@@ -16,7 +16,7 @@ seconds() {
         --model-folder "$folder/models" --progress none "${@:2}" 2>"$folder/log"
     echo "$EPOCHREALTIME $start" | awk '{ printf "%.3f\n", $1 - $2 }'
 }
-# People, size of the frame, further options.
+# Number of people, frame size, further options.
 row() {
     for frames in $short $long; do
         target/release/examples/test_material people "$1" "$2" "$frames" |
@@ -27,11 +27,11 @@ row() {
     done | awk -v n=$((long - short)) '{ print ($1 - $2) / n }' | sort -n |
         awk -v row="$1 | $2 | ${*:3}" '{ s[NR] = $1 } END { printf "| %s | %.2f |\n", row, s[int((NR + 1) / 2)] }'
 }
-echo "| people | frame | options | seconds a frame |"
+echo "| people | frame | options | seconds per frame |"
 echo "| ---: | --- | --- | ---: |"
 for people in 0 1 2 5 10; do row $people 1104x624; done
 for size in 480x640 640x480 1280x720 1920x1080; do row 1 $size; done
-# A net that sees the dots larger or smaller than they were made for sees more people in them.
+# A net that sees the dots larger or smaller than it was made for finds more people in them.
 row 1 640x480 --number_people_max 1 --net_resolution -1x256
 row 1 640x480 --number_people_max 1 --net_resolution -1x512
 for ((threads = 1; threads <= $(nproc); threads *= 2)); do row 1 640x480 --threads $threads; done

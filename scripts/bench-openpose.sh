@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The engine `native` on the CPU against the real OpenPose built without a GPU: the same full-size nets, the same
-# video of one person with face and hands, in turn. Start-up and loading are taken out by the difference of a
-# long and a short run.
+# The engine `native` on the CPU against the real OpenPose built without a GPU: the same full-size nets and the same video of
+# one person with face and hands, in alternating runs. The difference between a long and a short run excludes start-up and
+# loading.
 #
 #   OPENPOSE_DIR=... scripts/bench-openpose.sh [RUNS]      default: 3 runs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-3} short=1 long=5
-: "${OPENPOSE_DIR:?names the folder of a build of OpenPose 1.5.1}"
+: "${OPENPOSE_DIR:?must name the folder of a build of OpenPose 1.5.1}"
 openpose=$OPENPOSE_DIR/build/examples/openpose/openpose.bin
 cores=$(nproc)
 cargo build --quiet --release --bin oppose-native --example test_material
@@ -41,7 +41,7 @@ for _ in $(seq "$runs"); do
     echo
 done | awk -v frames=$((long - short)) '{
     ours = ($3 - $1) / frames; theirs = ($4 - $2) / frames
-    printf "a frame: oppose %.2f s, OpenPose %.2f s, ratio %.2f; the whole run of %d frames: ratio %.2f\n",
+    printf "per frame: oppose %.2f s, OpenPose %.2f s, ratio %.2f; the whole run of %d frames: ratio %.2f\n",
         ours, theirs, theirs / ours, frames + 1, $4 / $3
 }' | tee "$folder/ratios"
 sed 's/.*s, ratio \([0-9.]*\);.*/\1/' "$folder/ratios" | sort -n |

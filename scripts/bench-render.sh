@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# `oppose-native render` against pose-format's PoseVisualizer, in turn: whole programs, the same .pose over the same
-# video into H.264. Theirs twice: as `visualize_pose` does it, and with the encoder settings of ours.
+# `oppose-native render` against pose-format's PoseVisualizer, in alternating runs: whole programs that draw the same .pose
+# file over the same video and encode H.264. PoseVisualizer runs twice: as `visualize_pose` uses it, and with our encoder
+# settings.
 #
-#   scripts/bench-render.sh VIDEO POSE [RUNS]       default: 5 runs; $OPPOSE_PYTHON has pose-format, OpenCV, vidgear
+#   scripts/bench-render.sh VIDEO POSE [RUNS]       default: 5 runs
+#
+# $OPPOSE_PYTHON is a Python with pose-format, OpenCV and vidgear (default: .venv/bin/python).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-video=${1:?a video} pose=${2:?its .pose file} runs=${3:-5}
+video=${1:?expected a video} pose=${2:?expected the .pose file of the video} runs=${3:-5}
 python=${OPPOSE_PYTHON:-.venv/bin/python}
 "$python" -c 'import pose_format, cv2, vidgear' || { echo "needs: $python -m pip install vidgear" >&2; exit 2; }
 cargo build --quiet --release --bin oppose-native

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a container image with apptainer or singularity, whichever is there.
+# Builds a container image with apptainer or singularity, whichever is installed.
 #
 #   scripts/build-container.sh [IMAGE]             with OpenPose, from Singularity.def: oppose.sif
 #   scripts/build-container.sh --native [IMAGE]    without OpenPose, from Singularity.native.def: oppose-native.sif
@@ -20,14 +20,14 @@ case "${1:-}" in
     exit 2
     ;;
 esac
-# The definition copies the sources from the folder it is built in.
+# The definition copies the sources from the current folder.
 image=$(realpath -m -- "${1:-$image}")
 cd "$(dirname "$0")/.."
 
-# Clusters hide it behind environment modules, whose command a script may have to fetch first.
+# On clusters it often comes as an environment module, whose command may not be defined in scripts.
 if ! { command -v apptainer || command -v singularity; } >/dev/null; then
     for profile in /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do
-        # shellcheck disable=SC1090 # It is the cluster's.
+        # shellcheck disable=SC1090 # The file is the cluster's.
         command -v module >/dev/null || [ ! -r "$profile" ] || . "$profile"
     done
     if command -v module >/dev/null; then
@@ -41,7 +41,7 @@ program=$(command -v apptainer || command -v singularity) || {
 }
 
 options=()
-# An ordinary user becomes root inside the image only.
+# Lets an ordinary user be root inside the image.
 [ "$(id -u)" = 0 ] || options+=(--fakeroot)
 mkdir -p "$(dirname "$image")"
 unfinished=$(mktemp -d -- "$(dirname "$image")/.build-container.XXXXXX")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds a small FFmpeg as static libraries, from its source: every demuxer and decoder, and what `render` writes.
+# Builds a small FFmpeg from source as static libraries: every demuxer and decoder, and the encoders that `render` needs.
 #
-#   scripts/build-ffmpeg.sh FOLDER                   into this folder
+#   scripts/build-ffmpeg.sh FOLDER                   installs into this folder
 #   scripts/build-ffmpeg.sh FOLDER --without-x264    without H.264 encoding: under the LGPL instead of the GPL
 #
-# FFMPEG_SOURCE=FOLDER takes the source from there instead of fetching it. What has been built is not built again.
+# FFMPEG_SOURCE=FOLDER uses the source there instead of downloading it. Does nothing if FOLDER is up to date.
 set -euo pipefail
 usage="expected a folder, then nothing or --without-x264"
 prefix=$(realpath -m -- "${1:?build-ffmpeg: $usage}")
@@ -14,7 +14,7 @@ version=7.1.5
 sha256=de668509caf9e35e3cd162473441fdb29538c6d96ed080292b3cf9e6fc5d558f
 url=https://ffmpeg.org/releases/ffmpeg-$version.tar.xz
 
-# Static libraries of the system: for AV1, VP8 and VP9, Opus, compressed headers and PNG.
+# The system's static libraries: for AV1, compressed headers, Opus, VP8 and VP9, and PNG.
 libraries=(libaom libbz2 libopus libvpx libz)
 encoders=aac,gif,libopus,libvpx_vp8,libvpx_vp9
 muxers=gif,matroska,mov,mp4,webm
@@ -28,7 +28,7 @@ case "${2:-}" in
     --without-x264) ;;
     *) echo "build-ffmpeg: $2: $usage" >&2; exit 2 ;;
 esac
-# No network and no devices: only what reads files and pipes.
+# No network and no devices: only protocols that read files and pipes.
 options+=("--prefix=$prefix" --enable-pic --disable-autodetect --disable-programs --disable-doc --disable-debug
     --disable-network --disable-avdevice --disable-avfilter --disable-devices --disable-filters --disable-hwaccels
     --disable-protocols --enable-protocol=file --enable-protocol=pipe
@@ -46,7 +46,7 @@ mkdir -p "$work/build"
 if [ -n "${FFMPEG_SOURCE:-}" ]; then
     source=$(realpath -- "$FFMPEG_SOURCE")
     [ -x "$source/configure" ] || {
-        echo "build-ffmpeg: FFMPEG_SOURCE=$FFMPEG_SOURCE: expected FFmpeg's source there, found no configure" >&2
+        echo "build-ffmpeg: FFMPEG_SOURCE=$FFMPEG_SOURCE: expected FFmpeg's source there, but there is no configure" >&2
         exit 2
     }
 else
@@ -61,7 +61,7 @@ rm -rf "$prefix"
 cd "$work/build"
 "$source/configure" --quiet "${options[@]}"
 make --silent --jobs "$(nproc)" install
-# Beside FFmpeg's own: cargo links statically only what is in a folder that is not the system's.
+# Linked beside FFmpeg's own, because cargo links a library statically only if its folder is not one of the system's.
 for library in "${libraries[@]}"; do
     ln -s "$(cc -print-file-name="$library.a")" "$prefix/lib/"
 done

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds an archive for machines without FFmpeg: the program with a small FFmpeg in it, manual pages, completions, and
-# the licences of all that is in it.
+# Builds an archive for machines without FFmpeg: the program with a small FFmpeg linked in, manual pages, completions, and
+# the licences of everything in it.
 #
 #   scripts/build-release.sh                   can write H.264; x264 puts the program as a whole under the GPL
 #   scripts/build-release.sh --without-x264    writes VP9 and GIF only; FFmpeg's part is under the LGPL
 #
-# It runs where the C library is as new as here, or newer: build on an old system. docs/prebuilt.md has the rest.
+# The program needs a C library at least as new as the one here, so build on an old system. See docs/prebuilt.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +14,11 @@ case "${1:-}" in
     '')
         kind=
         packages+=(libx264-dev)
-        terms="as a whole is under the GNU General Public License, version 2 or later, because x264 is in it"
+        terms="as a whole is under the GNU General Public License, version 2 or later, because it contains x264"
         ;;
     --without-x264)
         kind=-without-x264
-        terms="has FFmpeg in it, which is under the GNU Lesser General Public License, version 2.1 or later"
+        terms="contains FFmpeg, which is under the GNU Lesser General Public License, version 2.1 or later"
         ;;
     *) echo "build-release: $1: expected nothing or --without-x264" >&2; exit 2 ;;
 esac
@@ -29,7 +29,7 @@ work=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/prebuilt")
 ffmpeg=$work/ffmpeg$kind
 scripts/build-ffmpeg.sh "$ffmpeg" "$@"
 export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
-# What cargo has made of another FFmpeg in this place is of no use, and it would not notice.
+# Cargo does not notice that FFmpeg was rebuilt in the same folder, so discard what it built from the old one.
 [ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
     cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
 cargo build --release --locked --features ffmpeg-next/static --target-dir "$work"
@@ -38,7 +38,7 @@ program=$work/release/oppose-native
 strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
     grep -vxE 'lib(c|m|dl|rt|pthread|gcc_s)\.so\.[0-9]+|ld-linux-.*' || true)
 if [ -n "$strangers" ]; then
-    echo "build-release: the program needs libraries that not every system has:" "$strangers" >&2
+    echo "build-release: the program needs libraries that some systems lack:" "$strangers" >&2
     exit 1
 fi
 
@@ -71,9 +71,9 @@ while read -r crate number _; do
 done < "$licences/crates.txt"
 cat > "$licences/README" <<END
 This program $terms.
-Its own source is under MIT or Apache-2.0, as you like.
+Its own source is under MIT or Apache-2.0, at your option.
 
-In it, and where the source is to be had:
+Components, and where to get their source:
   oppose $version, commit $(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown); its
     scripts/build-release.sh made this archive
   $(sed '1s/, configured with/; configured as ffmpeg\/README says/; q' "$licences/ffmpeg/README")
@@ -87,4 +87,4 @@ tar --create --directory "$work" --sort=name --mtime="@$time" --owner=0 --group=
     gzip --no-name --best > "$folder.tar.gz"
 glibc=$(objdump --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort --version-sort | tail -n 1)
 echo "$folder.tar.gz"
-echo "  the program has $(($(stat --format %s "$program") / 1000000)) MB and needs glibc ${glibc#GLIBC_} or later, nothing else"
+echo "  the program is $(($(stat --format %s "$program") / 1000000)) MB and needs only glibc ${glibc#GLIBC_} or later"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Which share of the source the tests run, file by file. Arguments go to `cargo test`, before its `--`.
+# Reports how much of the source the tests run, per file. Arguments are passed to `cargo test`, before its `--`.
 #
-# Reads what the instrumented programs write with the llvm-profdata and llvm-cov of Rust's own LLVM: rustup's component
-# llvm-tools, or Debian's package llvm-NN (`rustc -vV` tells which).
+# Needs llvm-profdata and llvm-cov of the LLVM version that Rust uses: rustup's component llvm-tools, or Debian's package
+# llvm-NN (`rustc -vV` shows the version).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -17,19 +17,19 @@ for folder in "$(rustc --print sysroot)/lib/rustlib/$host/bin" "/usr/lib/llvm-$v
     fi
 done
 [ -n "$tools" ] || {
-    echo "coverage: no llvm-profdata and llvm-cov of LLVM $version: rustup component add llvm-tools, or" \
+    echo "coverage: llvm-profdata and llvm-cov of LLVM $version not found; install them: rustup component add llvm-tools, or" \
         "apt-get install llvm-$version" >&2
     exit 2
 }
 
-# Built into a folder of its own (target/coverage), so that target/debug holds no instrumented programs.
+# Uses a separate build folder (target/coverage), so that target/debug holds no instrumented programs.
 build=(--locked --workspace --profile coverage --config 'profile.coverage.inherits="dev"')
 built=$PWD/target/coverage
 work=$built/counts
 rm -rf "$work"
 mkdir -p "$work"
-# Instruments the crates of this workspace only; their dependencies stay as they were built. (sh drops the variables of programs to test,
-# whose names have a hyphen.)
+# Instruments only the crates of this workspace, not their dependencies. (A bash script, because sh drops the environment
+# variables of programs under test, whose names contain a hyphen.)
 cat > "$work/rustc" <<'END'
 #!/usr/bin/env bash
 exec "$@" -C instrument-coverage
@@ -39,10 +39,10 @@ export RUSTC_WORKSPACE_WRAPPER=$work/rustc
 export LLVM_PROFILE_FILE=$work/%p-%m.profraw
 
 cargo test "${build[@]}" --no-run 2>&1 | tee "$work/log"
-# A test that fails is told, and does not hide what the others run. The one that is left out runs full-size nets on the
-# processor, half an hour where each loop is counted; smaller nets go through the same lines.
+# A failing test is reported, and does not hide what the others run. The test that is left out runs full-size nets on the
+# CPU, which takes half an hour with instrumentation; smaller nets run through the same lines.
 cargo test "${build[@]}" --no-fail-fast "$@" -- --skip drawn_people_are_found ||
-    echo "coverage: tests failed; the figures are without what they left out" >&2
+    echo "coverage: some tests failed; the figures lack what they did not run" >&2
 "$tools/llvm-profdata" merge --sparse --failure-mode=all "$work"/*.profraw -o "$work/all.profdata"
 objects=("$built/oppose-native")
 while read -r program; do objects+=(--object "$program"); done \

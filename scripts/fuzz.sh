@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fuzzes every reader of foreign bytes for a while, starting from fuzz/seeds and from what earlier runs found.
+# Fuzzes every reader of foreign bytes, starting from fuzz/seeds and from the inputs that earlier runs found.
 #
-#   scripts/fuzz.sh [SECONDS]     each target; default 60
+#   scripts/fuzz.sh [SECONDS]     time per target; default 60
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-# The sanitizer needs a nightly compiler; a stable one does when it is told that it is one.
+# The sanitizer needs a nightly compiler, or a stable one with this variable set.
 export RUSTC_BOOTSTRAP=1
 for target in $(cargo fuzz list); do
     mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"

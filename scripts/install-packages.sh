@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Installs the system packages and the Rust toolchain that are missing.
 #
-#   scripts/install-packages.sh build     what building and running needs
-#   scripts/install-packages.sh test      what the tests need besides
-#   scripts/install-packages.sh release   what an archive for other machines needs besides
+#   scripts/install-packages.sh build     to build and run the program
+#   scripts/install-packages.sh test      to run the tests too
+#   scripts/install-packages.sh release   to build an archive for other machines too
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# gcc links, libclang and FFmpeg's headers make the decoder's bindings, python3 and pip fetch the models.
+# gcc links, libclang generates the bindings from FFmpeg's headers, python3 and pip download the models.
 packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     ca-certificates curl python3 python3-pip)
 case "${1:-build}" in
-    # The real ffmpeg program to compare with, a Python of its own for the real pose-format, and a reader of scripts.
+    # The ffmpeg program to compare with, a virtual environment for the real pose-format, and a linter for the scripts.
     test) packages+=(ffmpeg python3-venv shellcheck) ;;
-    # What FFmpeg is built with, and the static libraries that it takes along.
+    # The tools that build FFmpeg, and the static libraries that are linked into it.
     release) packages+=(make nasm xz-utils libaom-dev libbz2-dev libopus-dev libvpx-dev libx264-dev zlib1g-dev) ;;
 esac
 
@@ -26,7 +26,7 @@ if command -v dpkg-query >/dev/null; then
         run=()
         if [ "$(id -u)" != 0 ]; then
             command -v sudo >/dev/null || {
-                echo "setup: these packages are missing and need root to install: ${missing[*]}" >&2
+                echo "setup: these packages are missing, and installing them needs root: ${missing[*]}" >&2
                 exit 2
             }
             run=(sudo)
@@ -36,7 +36,7 @@ if command -v dpkg-query >/dev/null; then
         "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
     fi
 else
-    echo "setup: no Debian or Ubuntu; these packages, or your system's like, must be there: ${packages[*]}" >&2
+    echo "setup: this is not Debian or Ubuntu; make sure that these packages, or their equivalents, are installed: ${packages[*]}" >&2
 fi
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

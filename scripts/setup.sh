@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# From a bare machine to a first .pose file: installs what is missing, fetches the models, builds, and turns
-# a video into a .pose file and a picture of it.
+# From a bare machine to a first .pose file: installs what is missing, downloads the models, builds the program, and turns a
+# video into a .pose file and a contact sheet.
 #
-#   scripts/setup.sh            with the sample of this repository
-#   scripts/setup.sh VIDEO      with your own video
+#   scripts/setup.sh            uses the sample in this repository
+#   scripts/setup.sh VIDEO      uses your own video
 set -euo pipefail
 video=$(realpath -- "${1:-$(dirname "$0")/../assets/sample.mp4}")
 [ -f "$video" ] || { echo "setup: $video: no such file; give the path of a video" >&2; exit 2; }
 cd "$(dirname "$0")/.."
 
 scripts/install-packages.sh build
-# rustup leaves cargo here; a new shell would find it, this one has to be told.
+# rustup installs cargo here. New shells find it; this one does not yet.
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 scripts/fetch-models.sh
 cargo build --release --locked
@@ -23,7 +23,7 @@ target/release/oppose-native render "$video" "$output/$name.pose" --sheet "$outp
 cat <<END
 
 Done. Your files:
-  $output/$name.pose    keypoints of every frame
-  $output/$name.png     a look at them
-The program: $PWD/target/release/oppose-native (try --help)
+  $output/$name.pose    the keypoints of every frame
+  $output/$name.png     a contact sheet: frames with the keypoints drawn on them
+The program is $PWD/target/release/oppose-native (try --help).
 END

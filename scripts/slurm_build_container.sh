@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a container image as a SLURM job; call it from the checkout:
+# Builds a container image as a SLURM job. Submit it from the checkout:
 #
 #   sbatch scripts/slurm_build_container.sh [--native] [IMAGE]
 #
@@ -10,18 +10,18 @@
 #SBATCH --output=build-container-%j.log
 set -euo pipefail
 
-# SLURM runs a copy of this script from a folder of its own: the checkout is where sbatch was called.
+# SLURM runs a copy of this script in its own spool folder; the checkout is where sbatch was called.
 checkout=${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}
 while [ ! -e "$checkout/Singularity.def" ]; do
     above=$(dirname "$(realpath "$checkout")")
     [ "$above" != / ] || {
-        echo "slurm_build_container: no Singularity.def in ${SLURM_SUBMIT_DIR:-$checkout} or above it; call sbatch from the checkout" >&2
+        echo "slurm_build_container: no Singularity.def in ${SLURM_SUBMIT_DIR:-$checkout} or above; call sbatch from the checkout" >&2
         exit 2
     }
     checkout=$above
 done
-# The base image is large: what is fetched and unpacked goes to the node's own disk where it has one, not
-# into a home folder with a small quota.
+# The base image is large: download and unpack it on the node's own disk if there is one, not in a home folder with a
+# small quota.
 export APPTAINER_CACHEDIR=${APPTAINER_CACHEDIR:-${TMPDIR:-/tmp}/apptainer-cache-$(id -un)}
 export SINGULARITY_CACHEDIR=${SINGULARITY_CACHEDIR:-$APPTAINER_CACHEDIR}
 exec "$checkout/scripts/build-container.sh" "$@"

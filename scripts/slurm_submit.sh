@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Submits the videos of a folder to SLURM, as one array of jobs.
+# Submits the videos in a folder and its subfolders to SLURM as one job array.
 #
 #   scripts/slurm_submit.sh IN OUT [--chunks N] [OPTIONS OF oppose-native slurm submit]
 set -euo pipefail
