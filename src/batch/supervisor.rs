@@ -245,6 +245,7 @@ impl Supervisor<'_> {
                 let is_end = update.is_end();
                 if is_end {
                     worker.held.remove(held);
+                    worker.is_fresh = false;
                     self.slots[number].failures = 0;
                 }
                 (self.events)(Event::Video { worker: number, video: job, update: &update });
@@ -327,7 +328,7 @@ impl Supervisor<'_> {
             true => self.retry_slot(worker.slot, reason.clone()),
             false => self.slots[worker.slot].start_at = Some(Instant::now()),
         }
-        match self.queue.suspect(&suspects) {
+        match self.queue.suspect(&suspects, worker.is_proof()) {
             Some(guilty) => {
                 let reason = format!("failed twice, the second time alone: {reason}");
                 let update = VideoUpdate::Failed { reason, is_crash: true };

@@ -32,6 +32,8 @@ pub struct WorkerProcess {
     pub process: usize,
     /// Whether its engine is open.
     pub is_ready: bool,
+    /// Whether no video has ended in it.
+    pub is_fresh: bool,
     /// The jobs it has, the oldest first.
     pub held: VecDeque<Held>,
     /// When it said something last, by the supervisor's clock.
@@ -71,6 +73,7 @@ impl WorkerProcess {
             slot,
             process,
             is_ready: false,
+            is_fresh: true,
             held: VecDeque::new(),
             last_heard: now,
             engine_died: None,
@@ -152,6 +155,12 @@ impl WorkerProcess {
     /// Waits for its end until `deadline`, then kills it.
     pub fn wait_until(&mut self, deadline: Instant) {
         self.child.wait(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Whether only the videos that it had can have ended it, and not damage that one before them has done. A second wait
+    /// for one that hangs would be long, and what hangs is not damaged.
+    pub fn is_proof(&self) -> bool {
+        self.is_fresh || self.stalled.is_some()
     }
 
     /// How a worker that has ended did so, as a sentence.
