@@ -186,6 +186,7 @@ impl Supervisor<'_> {
                         let now = self.clock.now;
                         self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
                     }
+                    self.workers.iter_mut().for_each(WorkerProcess::close_if_gone);
                 }
             }
             while let Some(place) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
@@ -234,6 +235,8 @@ impl Supervisor<'_> {
             Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
             Some(WorkerMessage::EngineDied { reason, suspects }) => {
                 worker.engine_died = Some((reason, suspects));
+                // Its last message. Dropping a dead engine may take for ever.
+                worker.close();
             }
             Some(WorkerMessage::Video(job, mut update)) => {
                 // Only about what it was given.
