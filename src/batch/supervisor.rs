@@ -231,7 +231,10 @@ impl Supervisor<'_> {
                 (self.events)(Event::Ready { worker: number, engine: &engine });
                 self.feed(place);
             }
-            Some(WorkerMessage::Unusable(reason)) => self.error = Some(SupervisorError::Unusable(reason)),
+            Some(WorkerMessage::Unusable(reason)) => {
+                worker.is_unusable = true;
+                self.error = Some(SupervisorError::Unusable(reason));
+            }
             Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
             Some(WorkerMessage::EngineDied { reason, suspects }) => {
                 worker.engine_died = Some((reason, suspects));
@@ -293,11 +296,12 @@ impl Supervisor<'_> {
             self.take_back(&mut worker, obituary);
         } else if !worker.is_ready {
             let slot = &mut self.slots[worker.slot];
-            if slot.was_ready {
-                // It worked before; whatever is in the way may pass.
+            // Where it worked before, whatever is in the way may pass; and a sudden death, as by lack of memory, may have
+            // been an accident. One that says that it cannot open its engine would say so again.
+            let is_sudden = !worker.is_unusable && !worker.is_stalled();
+            if slot.was_ready || (is_sudden && slot.failures == 0) {
                 slot.retry_later();
             }
-            // One that could not even open its engine the first time would not the next time either.
             if slot.start_at.is_none() && self.error.is_none() {
                 let reason = format!("{obituary} (while it opened its engine)");
                 self.error = Some(SupervisorError::Unusable(reason));

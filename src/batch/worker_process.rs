@@ -32,6 +32,8 @@ pub struct WorkerProcess {
     pub process: usize,
     /// Whether its engine is open.
     pub is_ready: bool,
+    /// Whether it has said that it cannot open its engine.
+    pub is_unusable: bool,
     /// Whether no video has ended in it.
     pub is_fresh: bool,
     /// The jobs it has, the oldest first.
@@ -75,6 +77,7 @@ impl WorkerProcess {
             slot,
             process,
             is_ready: false,
+            is_unusable: false,
             is_fresh: true,
             held: VecDeque::new(),
             last_heard: now,
@@ -170,10 +173,15 @@ impl WorkerProcess {
         self.child.wait(deadline.saturating_duration_since(Instant::now()));
     }
 
+    /// Whether it was killed because it had stalled.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     /// Whether only the videos that it had can have ended it, and not damage that one before them has done. A second wait
     /// for one that hangs would be long, and what hangs is not damaged.
     pub fn is_proof(&self) -> bool {
-        self.is_fresh || self.stalled.is_some()
+        self.is_fresh || self.is_stalled()
     }
 
     /// How a worker that has ended did so, as a sentence.
