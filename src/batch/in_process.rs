@@ -73,6 +73,7 @@ pub fn run_in_process<E: From<EngineError>>(
             Err(Stop::Cancelled) => return Ok(Ended::Cancelled),
             Err(Stop::Engine(death)) => death,
         };
+        let is_proof = given.borrow().len() == 1;
         let (reason, suspects) = suspicion(&death);
         let suspects: Vec<usize> = suspects.into_iter().map(|index| given.borrow()[index]).collect();
         let innocent: Vec<usize> =
@@ -90,7 +91,7 @@ pub fn run_in_process<E: From<EngineError>>(
         for job in once {
             report(job, &VideoUpdate::Failed { reason: reason.clone(), is_crash: true });
         }
-        match queue.suspect(&suspects) {
+        match queue.suspect(&suspects, is_proof) {
             Some(guilty) => {
                 let reason = format!("failed twice, the second time alone: {reason}");
                 report(guilty, &VideoUpdate::Failed { reason, is_crash: true });

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 ///
 /// A video that was being processed when an engine or a process died is a suspect. Suspects wait until all others have
 /// been handed out, and each is then tried once more, alone: if the death repeats itself, it is the guilty one. So a
-/// poisoned video costs itself and nobody else, whatever the instant of the death.
+/// poisoned video costs itself and nobody else, whatever the instant of the death. An engine that one video has damaged
+/// may die of the next one, so only a death in an engine that had worked on nothing else is a proof.
 #[derive(Debug)]
 pub struct Queue {
     waiting: VecDeque<usize>,
@@ -53,12 +54,18 @@ impl Queue {
         }
     }
 
-    /// Takes back videos of which one has caused a death. Returns the guilty one, if that is known.
-    pub fn suspect(&mut self, videos: &[usize]) -> Option<usize> {
+    /// Takes back videos of which one has caused a death. Returns the guilty one, if that is known. `is_proof` says
+    /// whether the engine had worked on nothing else before, which might have damaged it.
+    pub fn suspect(&mut self, videos: &[usize], is_proof: bool) -> Option<usize> {
         if let &[alone] = videos
             && self.is_suspect[alone]
         {
-            return Some(alone);
+            if is_proof {
+                return Some(alone);
+            }
+            // Next, in the engine that replaces the dead one.
+            self.suspects.push_front(alone);
+            return None;
         }
         for &video in videos {
             self.is_suspect[video] = true;
@@ -78,14 +85,16 @@ mod tests {
         let first: Vec<usize> = (0..4).filter_map(|_| queue.next(false)).collect();
         assert_eq!(first, [0, 1, 2, 3]);
         // 0 and 1 were being processed, 2 and 3 waited.
-        assert_eq!(queue.suspect(&[0, 1]), None);
+        assert_eq!(queue.suspect(&[0, 1], true), None);
         queue.put_back([2, 3].into_iter());
         let rest: Vec<usize> = (0..3).filter_map(|_| queue.next(true)).collect();
         assert_eq!(rest, [2, 3, 4]);
         assert_eq!(queue.next(false), None, "not beside others");
         assert_eq!(queue.next(true), Some(0));
         assert!(queue.is_suspect(0));
-        assert_eq!(queue.suspect(&[0]), Some(0), "the second time, alone");
+        assert_eq!(queue.suspect(&[0], false), None, "the engine was damaged before");
+        assert_eq!(queue.next(true), Some(0));
+        assert_eq!(queue.suspect(&[0], true), Some(0), "the second time, alone");
         assert_eq!(queue.next(true), Some(1));
         assert!(queue.is_empty());
     }

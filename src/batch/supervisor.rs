@@ -186,6 +186,7 @@ impl Supervisor<'_> {
                         let now = self.clock.now;
                         self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
                     }
+                    self.workers.iter_mut().for_each(WorkerProcess::close_if_gone);
                 }
             }
             while let Some(place) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
@@ -230,10 +231,15 @@ impl Supervisor<'_> {
                 (self.events)(Event::Ready { worker: number, engine: &engine });
                 self.feed(place);
             }
-            Some(WorkerMessage::Unusable(reason)) => self.error = Some(SupervisorError::Unusable(reason)),
+            Some(WorkerMessage::Unusable(reason)) => {
+                worker.is_unusable = true;
+                self.error = Some(SupervisorError::Unusable(reason));
+            }
             Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
             Some(WorkerMessage::EngineDied { reason, suspects }) => {
                 worker.engine_died = Some((reason, suspects));
+                // Its last message. Dropping a dead engine may take for ever.
+                worker.close();
             }
             Some(WorkerMessage::Video(job, mut update)) => {
                 // Only about what it was given.
@@ -245,6 +251,7 @@ impl Supervisor<'_> {
                 let is_end = update.is_end();
                 if is_end {
                     worker.held.remove(held);
+                    worker.is_fresh = false;
                     self.slots[number].failures = 0;
                 }
                 (self.events)(Event::Video { worker: number, video: job, update: &update });
@@ -289,11 +296,12 @@ impl Supervisor<'_> {
             self.take_back(&mut worker, obituary);
         } else if !worker.is_ready {
             let slot = &mut self.slots[worker.slot];
-            if slot.was_ready {
-                // It worked before; whatever is in the way may pass.
+            // Where it worked before, whatever is in the way may pass; and a sudden death, as by lack of memory, may have
+            // been an accident. One that says that it cannot open its engine would say so again.
+            let is_sudden = !worker.is_unusable && !worker.is_stalled();
+            if slot.was_ready || (is_sudden && slot.failures == 0) {
                 slot.retry_later();
             }
-            // One that could not even open its engine the first time would not the next time either.
             if slot.start_at.is_none() && self.error.is_none() {
                 let reason = format!("{obituary} (while it opened its engine)");
                 self.error = Some(SupervisorError::Unusable(reason));
@@ -327,7 +335,7 @@ impl Supervisor<'_> {
             true => self.retry_slot(worker.slot, reason.clone()),
             false => self.slots[worker.slot].start_at = Some(Instant::now()),
         }
-        match self.queue.suspect(&suspects) {
+        match self.queue.suspect(&suspects, worker.is_proof()) {
             Some(guilty) => {
                 let reason = format!("failed twice, the second time alone: {reason}");
                 let update = VideoUpdate::Failed { reason, is_crash: true };

@@ -32,14 +32,20 @@ pub struct WorkerProcess {
     pub process: usize,
     /// Whether its engine is open.
     pub is_ready: bool,
+    /// Whether it has said that it cannot open its engine.
+    pub is_unusable: bool,
+    /// Whether no video has ended in it.
+    pub is_fresh: bool,
     /// The jobs it has, the oldest first.
     pub held: VecDeque<Held>,
     /// When it said something last, by the supervisor's clock.
     pub last_heard: Duration,
     /// Why its engine died, and the jobs that may have caused it.
     pub engine_died: Option<(String, Vec<usize>)>,
-    /// When it closed its output.
+    /// When it closed its output or said its last message.
     closed: Option<Instant>,
+    /// When it was killed because it had stalled.
+    killed: Option<Instant>,
     child: ChildProcess,
     assignments: Option<ChildStdin>,
     /// Killed because it reported no progress for so long.
@@ -71,10 +77,13 @@ impl WorkerProcess {
             slot,
             process,
             is_ready: false,
+            is_unusable: false,
+            is_fresh: true,
             held: VecDeque::new(),
             last_heard: now,
             engine_died: None,
             closed: None,
+            killed: None,
             child,
             assignments,
             stalled: None,
@@ -115,21 +124,31 @@ impl WorkerProcess {
         if owes && self.stalled.is_none() && now.saturating_sub(self.last_heard) > limit {
             self.stalled = Some(limit);
             self.child.kill();
+            self.killed = Some(Instant::now());
         }
     }
 
-    /// It has closed its output: it has ended, or is about to.
+    /// It has closed its output or said its last message: it has ended, or is about to.
     pub fn close(&mut self) {
         self.assignments = None;
-        self.closed = Some(Instant::now());
+        self.closed.get_or_insert_with(Instant::now);
     }
 
-    /// Whether it has closed its output.
+    /// Closes it where it has ended, or does not die although it was killed. Its output alone does not always say so: a
+    /// process that it has started may keep the pipe open. To be called when no message is waiting.
+    pub fn close_if_gone(&mut self) {
+        let is_stuck = self.killed.is_some_and(|killed| killed.elapsed() > EXIT_PATIENCE);
+        if self.closed.is_none() && (is_stuck || self.child.ending().is_some()) {
+            self.close();
+        }
+    }
+
+    /// Whether it has closed its output or said its last message.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
-    /// Whether it has ended after it closed its output. One that hangs on the way is killed, and given up if it does not
+    /// Whether it has ended after it was closed. One that hangs on the way is killed, and given up if it does not
     /// disappear even then.
     pub fn has_ended(&mut self) -> bool {
         let Some(closed) = self.closed else { return false };
@@ -152,6 +171,17 @@ impl WorkerProcess {
     /// Waits for its end until `deadline`, then kills it.
     pub fn wait_until(&mut self, deadline: Instant) {
         self.child.wait(deadline.saturating_duration_since(Instant::now()));
+    }
+
+    /// Whether it was killed because it had stalled.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
+    /// Whether only the videos that it had can have ended it, and not damage that one before them has done. A second wait
+    /// for one that hangs would be long, and what hangs is not damaged.
+    pub fn is_proof(&self) -> bool {
+        self.is_fresh || self.is_stalled()
     }
 
     /// How a worker that has ended did so, as a sentence.

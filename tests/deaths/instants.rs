@@ -1,0 +1,430 @@
+//! Engines that die at every instant, in this process, in one of their own, and in workers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use common::{Need, trial};
+use oppose::batch::{self, Ended, Event, Job, Limits, VideoUpdate};
+use oppose::engine::isolated::Isolated;
+use oppose::engine::{Engine, EngineError};
+use oppose::pipeline::{self, Cancel};
+use oppose::pose::openpose_137;
+use oppose::video;
+
+use crate::common;
+use crate::dying::{Dying, FRAMES, Instant, Plan, Way, as_worker, engine_process, fault, videos, worker};
+
+pub fn trials() -> Vec<libtest_mimic::Trial> {
+    let ffmpeg = || [Need::Program("ffmpeg")];
+    vec![
+        trial("any frame, in this process", &ffmpeg(), any_frame_in_this_process),
+        trial("any frame, isolated", &ffmpeg(), any_frame_isolated),
+        trial("any frame, in two workers", &ffmpeg(), any_frame_in_two_workers),
+        trial("between frames", &ffmpeg(), between_frames),
+        trial("damage that shows later blames nobody else", &ffmpeg(), damage_that_shows_later),
+        trial("all ways to die, isolated", &ffmpeg(), all_ways_isolated),
+        trial("all ways to die, in two workers", &ffmpeg(), all_ways_in_two_workers),
+        trial("opening an engine", &ffmpeg(), opening_an_engine),
+        trial("a process that hangs when it has failed", &ffmpeg(), hangs_when_it_has_failed),
+        trial("a restart that fails", &ffmpeg(), a_restart_that_fails),
+    ]
+}
+
+/// What a batch told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The ends of each video: done, or why not and whether that counts as a crash.
+    ends: [Vec<Result<(), (String, bool)>>; FRAMES.len()],
+    /// Of each death why, and the suspects.
+    deaths: Vec<(String, Vec<usize>)>,
+    notes: Vec<String>,
+    workers_ready: Vec<usize>,
+}
+
+impl Told {
+    fn hear(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Video { video, update, .. } if update.is_end() => self.ends[video].push(match update {
+                VideoUpdate::Failed { reason, is_crash } => Err((reason.clone(), *is_crash)),
+                VideoUpdate::Done(report) if report.frames == FRAMES[video] => Ok(()),
+                other => Err((format!("{other:?}"), false)),
+            }),
+            Event::Died { reason, suspects, .. } => self.deaths.push((reason.into(), suspects.into())),
+            Event::Note { text, .. } => self.notes.push(text.into()),
+            Event::Ready { worker, .. } => self.workers_ready.push(worker),
+            _ => {}
+        }
+    }
+
+    /// All videos are done, each file right, and nobody else is there; but for `guilty`, of which the reason is
+    /// returned where it failed.
+    fn assert_all_done(&self, jobs: &[Job], guilty: Option<usize>, plan: &Plan) -> Option<&str> {
+        let mut reason = None;
+        for (video, job) in jobs.iter().enumerate() {
+            match self.ends[video].as_slice() {
+                [Ok(())] => {
+                    let fault = fault(&job.output, video);
+                    assert!(fault.is_none(), "{plan:?}: video {video} is {}: {self:#?}", fault.unwrap());
+                }
+                [Err((why, true))] if Some(video) == guilty => {
+                    assert!(why.contains("failed twice, the second time alone: "), "{plan:?}: {why}");
+                    assert!(!job.output.exists(), "{plan:?}: {why}");
+                    reason = Some(why.as_str());
+                }
+                ends => panic!("{plan:?}: video {video} ended as {ends:?}: {self:#?}"),
+            }
+        }
+        let folder = jobs[0].output.parent().unwrap();
+        let names = common::names(folder);
+        let left = names.iter().filter(|name| name.starts_with('.')).collect::<Vec<_>>();
+        assert!(left.is_empty(), "{plan:?}: {left:?} left behind");
+        reason
+    }
+}
+
+/// Videos, and a fresh folder for each run.
+struct Scene {
+    folder: tempfile::TempDir,
+    jobs: Vec<Job>,
+    runs: usize,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = videos(folder.path());
+        Self { folder, jobs, runs: 0 }
+    }
+
+    /// The jobs, into a folder in which nothing is, and a flag that is not there yet.
+    fn next(&mut self) -> (Vec<Job>, PathBuf) {
+        self.runs += 1;
+        let folder = self.folder.path().join(format!("poses{}", self.runs));
+        fs::create_dir(&folder).unwrap();
+        let mut jobs = self.jobs.clone();
+        for job in &mut jobs {
+            job.output = folder.join(job.output.file_name().unwrap());
+        }
+        let flag = self.folder.path().join(format!("flag{}", self.runs));
+        (jobs, flag)
+    }
+
+    /// Runs the plan as it is, and once only: nobody but the guilty video fails, and it only where it kills again.
+    /// Returns why it failed.
+    fn check(
+        &mut self,
+        plan: &Plan,
+        guilty: Option<usize>,
+        run: &dyn Fn(&[Job], &Plan) -> Told,
+    ) -> Option<String> {
+        let (jobs, flag) = self.next();
+        let once = plan.clone().once(&flag);
+        let told = run(&jobs, &once);
+        assert_eq!(told.assert_all_done(&jobs, None, &once), None);
+        let (jobs, _) = self.next();
+        let told = run(&jobs, plan);
+        told.assert_all_done(&jobs, guilty, plan).map(str::to_owned)
+    }
+}
+
+fn in_process(jobs: &[Job], open: &dyn Fn() -> Result<Box<dyn Engine>, EngineError>) -> Told {
+    let mut told = Told::default();
+    let (options, video_options) = (pipeline::Options::default(), video::Options::default());
+    let ended = batch::run_in_process(jobs, open, &options, &video_options, &mut |event| told.hear(&event));
+    assert_eq!(ended.unwrap(), Ended::Completed);
+    told
+}
+
+fn in_this_process(jobs: &[Job], plan: &Plan) -> Told {
+    in_process(jobs, &|| Dying::open(Some(plan.clone())))
+}
+
+fn isolated(jobs: &[Job], plan: &Plan) -> Told {
+    let told = in_process(jobs, &|| {
+        let started = Isolated::start(engine_process(Some(plan)), "dying", openpose_137(), None);
+        Ok(Box::new(started?) as Box<dyn Engine>)
+    });
+    assert_no_child_is_left();
+    told
+}
+
+fn in_workers(workers: usize, limits: Limits, jobs: &[Job], plan: &Plan) -> Told {
+    let mut told = Told::default();
+    let mut commands: Vec<_> = (0..workers).map(|_| worker(Some(plan))).collect();
+    let ended =
+        batch::supervise(jobs, &mut commands, limits, &Cancel::default(), &mut |event| told.hear(&event));
+    assert!(matches!(ended, Ok(Ended::Completed)), "{plan:?}: {ended:?}: {told:#?}");
+    assert_no_child_is_left();
+    told
+}
+
+fn in_two_workers(jobs: &[Job], plan: &Plan) -> Told {
+    in_workers(2, Limits::default(), jobs, plan)
+}
+
+/// No process that this one has started is there, not even as a zombie. Tests run in turn.
+fn assert_no_child_is_left() {
+    let mut left = Vec::new();
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            left.push(fs::read_to_string(Path::new("/proc").join(child).join("stat")).unwrap_or_default());
+        }
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Every frame of every video.
+fn every_frame() -> impl Iterator<Item = (usize, u64)> {
+    FRAMES.into_iter().enumerate().flat_map(|(video, frames)| (0..frames).map(move |frame| (video, frame)))
+}
+
+/// The frame that a reason names.
+fn named_frame(reason: &str) -> u64 {
+    let rest = reason.split_once("the engine failed at frame ").unwrap_or_else(|| panic!("{reason}")).1;
+    rest.split(':').next().unwrap().parse().unwrap_or_else(|_| panic!("{reason}"))
+}
+
+/// A frame that is noticed late is in flight: the oldest in flight is named.
+fn assert_names_frame(reason: Option<String>, plan: &Plan) {
+    let reason = reason.unwrap_or_else(|| panic!("{plan:?}: it did not fail"));
+    let named = named_frame(&reason);
+    match plan.instant {
+        Instant::Result(_, frame) => assert_eq!(named, frame, "{plan:?}: {reason}"),
+        Instant::Frame(_, frame) => {
+            assert!(named <= frame && frame < named + 4, "{plan:?}: {reason}");
+        }
+        _ => panic!("no frame"),
+    }
+}
+
+fn any_frame_in_this_process() {
+    let mut scene = Scene::new();
+    for (video, frame) in every_frame() {
+        for noticed_after in [0, 1, 3, 7, 12] {
+            let plan = Plan::always(Instant::Frame(video, frame), Way::Error).noticed_after(noticed_after);
+            let reason = scene.check(&plan, Some(video), &in_this_process);
+            assert_names_frame(reason, &plan);
+        }
+        let plan = Plan::always(Instant::Result(video, frame), Way::Error);
+        let reason = scene.check(&plan, Some(video), &in_this_process);
+        assert_names_frame(reason, &plan);
+    }
+}
+
+fn any_frame_isolated() {
+    let mut scene = Scene::new();
+    for (number, (video, frame)) in every_frame().enumerate() {
+        let plan = match number % 2 {
+            0 => Plan::always(Instant::Result(video, frame), Way::Abort),
+            _ => Plan::always(Instant::Frame(video, frame), Way::Abort).noticed_after(number % 5),
+        };
+        let reason = scene.check(&plan, Some(video), &isolated);
+        assert!(reason.as_ref().is_some_and(|reason| reason.contains("SIGABRT")), "{plan:?}: {reason:?}");
+        assert_names_frame(reason, &plan);
+    }
+}
+
+fn any_frame_in_two_workers() {
+    let mut scene = Scene::new();
+    for (number, (video, frame)) in every_frame().enumerate() {
+        let (way, word) = match number % 2 {
+            0 => (Way::Abort, "the worker process was ended by SIGABRT"),
+            _ => (Way::Error, "the engine failed at frame "),
+        };
+        let plan = Plan::always(Instant::Frame(video, frame), way).noticed_after(number % 5);
+        let reason = scene.check(&plan, Some(video), &in_two_workers);
+        assert!(reason.as_ref().is_some_and(|reason| reason.contains(word)), "{plan:?}: {reason:?}");
+        if way == Way::Error {
+            assert_names_frame(reason, &plan);
+        }
+    }
+}
+
+fn between_frames() {
+    let mut scene = Scene::new();
+    for video in 0..FRAMES.len() {
+        for noticed_after in [0, 1, 2, 6] {
+            let start = Plan::always(Instant::Start(video), Way::Error).noticed_after(noticed_after);
+            let reason = scene.check(&start, Some(video), &in_this_process);
+            assert!(reason.is_some(), "{start:?}: it did not fail");
+        }
+        // Whether there is a flush while a video is in flight is a matter of time, but for the last one.
+        let flush = Plan::always(Instant::Flush(video), Way::Error);
+        let reason = scene.check(&flush, Some(video), &in_this_process);
+        assert!(reason.is_some() || video + 1 < FRAMES.len(), "{flush:?}: it did not fail");
+        // All its results have come out: nobody is to fail.
+        let idle = Plan::always(Instant::Idle(video), Way::Error);
+        assert_eq!(scene.check(&idle, None, &in_this_process), None);
+    }
+    for instant in [Instant::Start(2), Instant::Flush(5), Instant::Idle(1), Instant::Idle(5)] {
+        let guilty = match instant {
+            Instant::Start(video) | Instant::Flush(video) => Some(video),
+            _ => None,
+        };
+        let plan = Plan::always(instant, Way::Abort);
+        for run in [&isolated as &dyn Fn(&[Job], &Plan) -> Told, &in_two_workers] {
+            let reason = scene.check(&plan, guilty, run);
+            assert_eq!(reason.is_some(), guilty.is_some(), "{plan:?}: {reason:?}");
+        }
+    }
+}
+
+/// A video whose results all come out, and that leaves an engine behind which dies of the next one.
+fn damage_that_shows_later() {
+    let mut scene = Scene::new();
+    for (video, frames) in FRAMES.into_iter().enumerate() {
+        for noticed_after in 1..=9 {
+            let plan = Plan::always(Instant::Frame(video, frames - 1), Way::Error);
+            let plan = plan.noticed_after(noticed_after).delivering();
+            scene.check(&plan, Some(video), &in_this_process);
+        }
+        for noticed_after in [5, 7] {
+            let way = if noticed_after == 5 { Way::Abort } else { Way::Error };
+            let plan = Plan::always(Instant::Frame(video, frames - 1), way);
+            let plan = plan.noticed_after(noticed_after).delivering();
+            scene.check(&plan, Some(video), &|jobs, plan| in_workers(1, Limits::default(), jobs, plan));
+        }
+    }
+}
+
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+const SIGSEGV: i32 = rustix::process::Signal::SEGV.as_raw();
+
+fn all_ways_isolated() {
+    let mut scene = Scene::new();
+    for (way, word) in [
+        (Way::Error, "the engine has died as it was told"),
+        (Way::Signal(SIGKILL), "was ended by SIGKILL (as the system does when memory runs out)"),
+        (Way::Signal(SIGSEGV), "was ended by SIGSEGV"),
+        (Way::Overflow, "was ended by SIGABRT; its last words: "),
+        (Way::Exit, "ended unexpectedly (exit status: 0)"),
+        (Way::Panic, "the engine panics as it was told"),
+    ] {
+        let plan = Plan::always(Instant::Frame(2, 1), way);
+        let reason = scene.check(&plan, Some(2), &isolated).unwrap();
+        assert!(reason.contains(word), "{plan:?}: {reason}");
+    }
+}
+
+fn all_ways_in_two_workers() {
+    let mut scene = Scene::new();
+    let stall = Limits::stall(Duration::from_secs(4));
+    for (way, word, limits) in [
+        (
+            Way::Signal(SIGKILL),
+            "was ended by SIGKILL (as the system does when memory runs out)",
+            Limits::default(),
+        ),
+        (Way::Signal(SIGSEGV), "was ended by SIGSEGV", Limits::default()),
+        (Way::Overflow, "was ended by SIGABRT; its last words: ", Limits::default()),
+        (Way::Exit, "ended unexpectedly (exit status: 0)", Limits::default()),
+        (Way::Panic, "the engine panics as it was told", Limits::default()),
+        (Way::Hang, "reported no progress for 4 s and was killed", stall),
+    ] {
+        let plan = Plan::always(Instant::Frame(2, 1), way);
+        let run = |jobs: &[Job], plan: &Plan| in_workers(2, limits, jobs, plan);
+        let reason = scene.check(&plan, Some(2), &run).unwrap();
+        assert!(reason.contains(word), "{plan:?}: {reason}");
+    }
+}
+
+fn opening_an_engine() {
+    let mut scene = Scene::new();
+    // A process that dies once while it opens its engine has said nothing about the next one.
+    for (workers, way) in [(1, Way::Abort), (1, Way::Signal(SIGKILL)), (1, Way::Exit), (2, Way::Abort)] {
+        let (jobs, flag) = scene.next();
+        let plan = Plan::always(Instant::Open, way).once(&flag);
+        let told = in_workers(workers, Limits::default(), &jobs, &plan);
+        assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    }
+    for (way, word) in [
+        (Way::Error, "the engine has died as it was told"),
+        (Way::Abort, "the worker process was ended by SIGABRT (while it opened its engine)"),
+        (
+            Way::Hang,
+            "the worker process reported no progress for 2 s and was killed (while it opened its engine)",
+        ),
+    ] {
+        let (jobs, _) = scene.next();
+        let plan = Plan::always(Instant::Open, way);
+        let mut told = Told::default();
+        let mut commands = [worker(Some(&plan)), worker(Some(&plan))];
+        let limits = Limits::stall(Duration::from_secs(2));
+        let ended = batch::supervise(&jobs, &mut commands, limits, &Cancel::default(), &mut |event| {
+            told.hear(&event);
+        });
+        assert!(ended.as_ref().is_err_and(|error| error.to_string() == word), "{ended:?}");
+        assert!(told.ends.iter().all(Vec::is_empty), "{told:?}");
+        assert_no_child_is_left();
+    }
+    // Isolated: an error of the caller's, and no process is left.
+    for (way, word) in
+        [(Way::Error, "the engine has died as it was told"), (Way::Abort, "was ended by SIGABRT")]
+    {
+        let plan = Plan::always(Instant::Open, way);
+        let error = Isolated::start(engine_process(Some(&plan)), "dying", openpose_137(), None).unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+        assert_no_child_is_left();
+    }
+    let mut command = Command::new("echo");
+    command.arg("no reply");
+    assert!(Isolated::start(command, "dying", openpose_137(), None).is_err());
+    assert_no_child_is_left();
+}
+
+/// Waits are bounded: where an engine has failed and hangs as it is dropped, and where the pipe of a killed worker is
+/// kept open by a process that it had started.
+fn hangs_when_it_has_failed() {
+    let mut scene = Scene::new();
+    let (jobs, flag) = scene.next();
+    let plan = Plan::always(Instant::Frame(2, 1), Way::HangWhenDropped).once(&flag);
+    let told = in_workers(2, Limits::default(), &jobs, &plan);
+    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    assert!(told.deaths[0].0.contains("the engine has died as it was told"), "{told:?}");
+
+    let (jobs, flag) = scene.next();
+    let plan = Plan::always(Instant::Frame(2, 1), Way::HangWithChild).once(&flag);
+    let told = in_workers(2, Limits::stall(Duration::from_secs(4)), &jobs, &plan);
+    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    assert!(told.deaths[0].0.contains("reported no progress for 4 s"), "{told:?}");
+}
+
+/// A worker that cannot be started again at first does not end the others, and is started later.
+fn a_restart_that_fails() {
+    let mut scene = Scene::new();
+    let (jobs, flag) = scene.next();
+    let plan = Plan::always(Instant::Frame(0, 1), Way::Abort).once(&flag);
+    let program = std::env::current_exe().unwrap();
+    // The worker's program is a link that is gone while the first restart is tried.
+    let link = scene.folder.path().join("program");
+    std::os::unix::fs::symlink(&program, &link).unwrap();
+    let mut commands = [as_worker(Command::new(&link), Some(&plan))];
+    let mut told = Told::default();
+    let (mut is_gone, away) = (false, link.with_extension("away"));
+    let ended = batch::supervise(&jobs, &mut commands, Limits::default(), &Cancel::default(), &mut |event| {
+        match event {
+            Event::Ready { .. } if !is_gone => {
+                is_gone = true;
+                fs::rename(&link, &away).unwrap();
+            }
+            Event::Died { .. } => {
+                let (link, away) = (link.clone(), away.clone());
+                // After the first attempt, which comes at once.
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(500));
+                    fs::rename(away, link).unwrap();
+                });
+            }
+            _ => {}
+        }
+        told.hear(&event);
+    });
+    assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
+    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    assert_eq!(told.workers_ready, [0, 0], "{told:?}");
+    assert_no_child_is_left();
+}

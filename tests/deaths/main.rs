@@ -1,0 +1,15 @@
+//! Deaths: of engines, processes and decoders, at every instant. Whatever dies, it costs its own video and no other.
+
+#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dying;
+mod instants;
+
+fn main() {
+    if dying::run_as_child() {
+        return;
+    }
+    common::run_modules_in_turn(vec![("instants", instants::trials())])
+}
