@@ -8,7 +8,7 @@ folder=$(realpath -m -- "${1:-$(dirname "$0")/../models}")
 cd "$(dirname "$0")"
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    echo "setup: the models' runtime exists for Linux on x86_64 only (scripts/models.requirements.txt), but this is $(uname -sm)" >&2
+    echo "setup: the models' runtime is pinned for Linux on x86_64 only (scripts/models.requirements.txt), but this is $(uname -sm)" >&2
     exit 2
 fi
 mkdir -p "$folder/holistic"
