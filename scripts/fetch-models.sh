@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the embedded default's files into a models folder: MediaPipe's nets and the LiteRT runtime, out of
-# two Python packages pinned by SHA-256 (both Apache-2.0). Nothing is fetched when they are there already.
+# Downloads the files of the engine `holistic` into a models folder: MediaPipe's nets and the LiteRT runtime, from two Python
+# packages pinned by SHA-256 (both Apache-2.0). Downloads nothing if they are already there.
 #
 #   scripts/fetch-models.sh [FOLDER]      default: models, in this checkout
 set -euo pipefail
@@ -8,7 +8,7 @@ folder=$(realpath -m -- "${1:-$(dirname "$0")/../models}")
 cd "$(dirname "$0")"
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    echo "setup: the models' runtime is pinned for Linux on x86_64 (scripts/models.requirements.txt), this is $(uname -sm)" >&2
+    echo "setup: the models' runtime exists for Linux on x86_64 only (scripts/models.requirements.txt), but this is $(uname -sm)" >&2
     exit 2
 fi
 mkdir -p "$folder/holistic"
@@ -20,8 +20,8 @@ fi
 
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
-echo "Fetching the models into $folder/holistic"
-# The tags name the packages, so that the Python of this machine does not matter.
+echo "Downloading the models into $folder/holistic"
+# Explicit tags select the packages, so that this machine's Python version does not matter.
 python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
     --python-version 3.11 --implementation cp \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
