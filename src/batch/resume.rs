@@ -123,6 +123,13 @@ fn copy(error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), error.to_string())
 }
 
+/// How often runs were ended from outside while a job was being processed. Such jobs come last: one of them may be what
+/// ended the runs.
+pub fn interruptions(job: &Job, recorded: &HashMap<PathBuf, Recorded>) -> u32 {
+    let output = std::path::absolute(&job.output).ok();
+    output.and_then(|output| recorded.get(&output)).map_or(0, |known| known.interruptions)
+}
+
 /// An output that another engine computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

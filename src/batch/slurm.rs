@@ -176,6 +176,24 @@ impl Run {
         Ok(Some(jobs.collect()))
     }
 
+    /// The journals of all runs that write into the folder that a task of the cluster with this journal writes into;
+    /// nothing where the journal is not a task's.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn journals_beside(journal: &Path) -> io::Result<Vec<PathBuf>> {
+        let submissions = journal.parent().and_then(Path::parent);
+        let Some(submissions) = submissions.filter(|folder| folder.ends_with(FOLDER)) else {
+            return Ok(Vec::new());
+        };
+        let outputs = submissions.parent().unwrap_or(Path::new("."));
+        let mut journals = vec![outputs.join(super::journal::NAME)];
+        for run in Self::all(outputs)? {
+            journals.extend(run.journals()?);
+        }
+        Ok(journals)
+    }
+
     /// The journals of its tasks.
     ///
     /// # Errors
@@ -193,20 +211,25 @@ impl Run {
     }
 }
 
-/// Shares jobs out so that all tasks have about as much to do: the longest first, each to whoever has least.
+/// Distributes jobs so that all tasks have about as much to do: the longest first, each to the task that has least. Within
+/// a task they keep the order in which they were given.
 fn share_out(jobs: &[(Job, u64)], tasks: usize) -> Vec<Vec<Job>> {
     let tasks = tasks.clamp(1, jobs.len().max(1));
-    let mut order: Vec<&(Job, u64)> = jobs.iter().collect();
+    let mut order: Vec<(usize, u64)> = jobs.iter().map(|(_, work)| *work).enumerate().collect();
     order.sort_by_key(|(_, work)| Reverse(*work));
     let mut shares = vec![Vec::new(); tasks];
     let mut loads: BinaryHeap<Reverse<(u64, usize)>> = (0..tasks).map(|task| Reverse((0, task))).collect();
     for (job, work) in order {
         if let Some(Reverse((load, task))) = loads.pop() {
-            shares[task].push(job.clone());
-            loads.push(Reverse((load + work.max(&1), task)));
+            shares[task].push(job);
+            loads.push(Reverse((load + work.max(1), task)));
         }
     }
-    shares
+    let in_order = |mut share: Vec<usize>| {
+        share.sort_unstable();
+        share.into_iter().map(|job| jobs[job].0.clone()).collect()
+    };
+    shares.into_iter().map(in_order).collect()
 }
 
 /// As one word for a shell.

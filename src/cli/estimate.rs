@@ -1,13 +1,15 @@
 //! The main job: videos in, `.pose` files out.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use oppose::batch::journal::{self, Journal};
+use oppose::batch::journal::{self, Journal, Recorded};
 use oppose::batch::resume::{self, Sorted};
+use oppose::batch::slurm;
 use oppose::batch::{self, Ended, Job, SupervisorError, list};
 use oppose::engine::{Engine, EngineError};
 use oppose::pipeline::{self, Cancel};
@@ -288,9 +290,13 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     }
     let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
         true => None,
-        false => resume::conflict(engine, &recorded, &sorted.done),
+        false => resume::conflict(engine, &recorded, &sorted.done).or_else(|| {
+            // A task of a cluster keeps a journal of its own; those of the others know what is in the folder.
+            let beside = journal.as_ref().and_then(|path| slurm::Run::journals_beside(path).ok())?;
+            resume::conflict(engine, &journal::recorded(&beside).ok()?, &[])
+        }),
     };
-    let run = Run { arguments, signals: &signals, conflict: &conflict };
+    let run = Run { arguments, signals: &signals, recorded: &recorded, conflict: &conflict };
     let outcome = match (sorted.left.is_empty(), is_batch) {
         (true, _) => Outcome::AllDone,
         (false, true) => run.in_workers(sorted.left, &mut reporter)?,
@@ -317,6 +323,8 @@ fn print_plan(sorted: &Sorted) {
 struct Run<'a> {
     arguments: &'a Arguments,
     signals: &'a Signals,
+    /// What the journal knows of the outputs.
+    recorded: &'a HashMap<PathBuf, Recorded>,
     /// Finds results that must not be mixed with those of an engine.
     conflict: &'a dyn Fn(&oppose::engine::EngineInfo) -> Option<resume::Conflict>,
 }
@@ -327,7 +335,9 @@ impl Run<'_> {
         let slots = self.arguments.workers.slots()?;
         if slots.len() > 1 {
             // The longest first: a long one that came last would keep one worker long after the others.
-            jobs.sort_by_cached_key(|job| Reverse(plan::work(&job.video)));
+            jobs.sort_by_cached_key(|job| {
+                (resume::interruptions(job, self.recorded), Reverse(plan::work(&job.video)))
+            });
         }
         let commands: Result<Vec<_>, _> = slots.iter().map(WorkerSlot::command).collect();
         let mut commands = commands.map_err(StartError::Program)?;

@@ -70,11 +70,13 @@ impl EngineInfo {
         if self.name != earlier.name {
             return Some(format!("the engine was {} and is {} now", earlier.name, self.name));
         }
-        if self.models != earlier.models {
-            let mut changed =
-                self.models.iter().filter(|(name, hash)| earlier.models.get(*name) != Some(hash));
-            let file = changed.next().map(|(name, _)| name).or(earlier.models.keys().next());
-            return Some(format!("the model {} was another one", file.map_or("", String::as_str)));
+        // Which files there are follows from the settings, which are compared below.
+        let mut models = self.models.iter();
+        let is_other = |(name, hash): &(&String, &String)| {
+            earlier.models.get(*name).is_some_and(|earlier| earlier != *hash)
+        };
+        if let Some((name, _)) = models.find(is_other) {
+            return Some(format!("the model {name} was another one"));
         }
         // Journals of earlier versions have neither settings nor the number of points.
         if earlier.points > 0 {
@@ -107,4 +109,26 @@ pub(crate) fn openpose_models(folder: &Path) -> io::Result<BTreeMap<String, Stri
 /// The hashes of the files that the engine `holistic` needs with these options, which it checks when it loads them.
 pub(crate) fn holistic_models(options: &Options) -> BTreeMap<String, String> {
     published(options).map(|(name, sha256)| (name, format!("sha256:{sha256}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_belong_together_if_they_give_the_same_keypoints() {
+        let models = |hash: &str| BTreeMap::from([("net".to_owned(), hash.to_owned())]);
+        let engine = EngineInfo::new("native", "cuda:0 A", "fp16", 137).with_models(models("1"));
+        let elsewhere = EngineInfo::new("native", CPU, "fp32", 137).with_models(models("1"));
+        assert_eq!(engine.differences(&elsewhere), None);
+        let other = EngineInfo::new("holistic", CPU, "fp32", 576);
+        assert_eq!(engine.differences(&other).unwrap(), "the engine was holistic and is native now");
+        let retrained = engine.clone().with_models(models("2"));
+        assert_eq!(engine.differences(&retrained).unwrap(), "the model net was another one");
+        let larger = engine.clone().with_setting("net_resolution", "-1x736");
+        assert_eq!(engine.differences(&larger).unwrap(), "net_resolution was -1x736 and is its default now");
+        // Of an earlier version that recorded no settings, nothing is known of them.
+        let unrecorded = EngineInfo { points: 0, ..elsewhere };
+        assert_eq!(larger.differences(&unrecorded), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! `slurm submit` and `slurm resume`: what is missing becomes an array of jobs.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::env;
 use std::fs;
@@ -139,7 +140,8 @@ fn submit_missing(
         say(format_args!("{of} videos found; looking which of them are done"));
     }
     let options = resume::Options::new(false, retry_crashed);
-    let mut sorted = resume::sort(jobs, &recorded(output, &runs)?, options);
+    let recorded = recorded(output, &runs)?;
+    let mut sorted = resume::sort(jobs, &recorded, options);
     for (job, reason) in &sorted.crashed {
         print(format_args!("{}: left out: {reason}", printable(&job.video)));
     }
@@ -181,13 +183,14 @@ fn submit_missing(
     }
     let count = missing.len();
     // By the sizes of the files: to open all videos would keep the login node busy.
-    let jobs: Vec<(Job, u64)> = missing
+    let mut jobs: Vec<(Job, u64)> = missing
         .into_iter()
         .map(|job| {
             let work = plan::work(&job.video);
             (job, work)
         })
         .collect();
+    jobs.sort_by_key(|(job, work)| (resume::interruptions(job, &recorded), Reverse(*work)));
     if dry_run {
         let script = Run::preview(output, &jobs, settings).map_err(failed("read", output))?;
         // A reader that has gone away has read enough.
