@@ -223,6 +223,14 @@ fn joined_recordings_go_on() {
         assert!((seconds + 1.96).abs() < 0.1, "{name}: {seconds}");
         assert!((last_instant(&path) - 3.96).abs() < 1e-3, "{name}");
     }
+    // A copy that keeps the jump has it in its times, and not in its rate.
+    for name in ["jump.mkv", "jump.mp4", "jump.flv"] {
+        let path = path(name);
+        let source = case("ts_pts_jump_forward.ts");
+        ffmpeg(&format!("-copyts -dts_delta_threshold 1000000 -i {} -c copy", source.display()), &path);
+        has_rate(&path, 50, "25", RateSource::Constant);
+        assert!((last_instant(&path) - 5000.88).abs() < 0.01, "{name}");
+    }
     // FFmpeg reads only the first of these.
     for name in ["two.mp4", "two.flv"] {
         let (frames, summary) = read(&joined(name, H264));
@@ -575,6 +583,10 @@ fn outputs_that_cannot_be_are_explained() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("notes.txt is an ordinary file"), "{said}");
     write_pose(&path("a.pose"), (160, 120), 1000.0, 50);
+    fs::write(path("notes"), "keep me").unwrap();
+    let (code, said) = run(&["render", "a.mp4", "a.pose", "-o", "notes"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("notes is an ordinary file"), "{said}");
     let (code, said) = run(&["render", "a.mp4", "a.pose", "--sheet", "sheet.jpg"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("a name ending in .png"), "{said}");

@@ -41,6 +41,9 @@ const READ_AHEAD_BYTES: usize = 64 << 20;
 /// So many frames are enough to learn a rate for the beginning.
 const RATE_FRAMES: u64 = 30;
 
+/// FFmpeg's name for a TIFF picture.
+const TIFF: &str = "tiff_pipe";
+
 /// Formats without a place for a rate: what FFmpeg says there is guessed.
 const HAVE_NO_RATE: [&str; 2] = ["gif", "apng"];
 
@@ -109,10 +112,11 @@ impl Reader {
         let file = (path != Path::new(STDIN) && path.is_file()).then_some(path);
         let opened = Bytes::open(path).and_then(|bytes| Self::of_bytes(bytes, file, options));
         match file {
-            None => opened.map_err(|error| match error {
+            None if path == Path::new(STDIN) => opened.map_err(|error| match error {
                 VideoError::Broken { .. } | VideoError::NoFrames => VideoError::BrokenPipe,
                 error => error,
             }),
+            None => opened,
             Some(path) => opened.map_err(|error| explain(error, path)),
         }
     }
@@ -163,7 +167,7 @@ impl Reader {
             .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
             .map(|data| data.data().to_vec());
         let mut notes: Vec<Note> = note.into_iter().collect();
-        if let Some(pages @ 2..) = file.filter(|_| is_picture).and_then(pages::of_tiff) {
+        if let Some(pages @ 2..) = file.filter(|_| input.format().name() == TIFF).and_then(pages::of_tiff) {
             notes.push(Note::Pages { pages });
         }
 
