@@ -41,6 +41,9 @@ const READ_AHEAD_BYTES: usize = 64 << 20;
 /// So many frames are enough to learn a rate for the beginning.
 const RATE_FRAMES: u64 = 30;
 
+/// Intervals of a constant rate that lie between two frames at most, where none is missing.
+const LONGEST_WOBBLE: f64 = 1.75;
+
 /// FFmpeg's name for a TIFF picture.
 const TIFF: &str = "tiff_pipe";
 
@@ -506,13 +509,18 @@ impl Source for Reader {
             (None, None) => (None, RateSource::default()),
         };
         let own_rate = found.map_or(self.info.frame_rate, |(rate, _)| rate);
+        // Frames of a constant rate may wobble, as those of a telecined film; a gap that a frame is missing in is more.
+        let is_constant = matches!(found, Some((_, RateSource::Constant)));
+        let is_told = |(_, longest): (Duration, Duration)| {
+            !is_constant || longest.as_secs_f64() * own_rate.as_f64() > LONGEST_WOBBLE
+        };
         let mut notes = self.notes.clone();
         notes.extend(self.timing.note());
         notes.extend(self.fewer_frames());
         DecodeSummary {
             frames: self.frames,
             damaged_packets: self.damaged_packets,
-            variable_rate: self.timing.variable(own_rate),
+            variable_rate: self.timing.variable(own_rate).filter(|gaps| is_told(*gaps)),
             frame_rate: rate,
             rate_source: source,
             notes,
