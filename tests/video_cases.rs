@@ -84,6 +84,7 @@ fn rates_are_what_the_frames_say() {
     for name in ["telecine_24in30.vob", "audio_longer.mkv", "mediarecorder_jitter.webm"] {
         assert_eq!(read(&case(name)).1.notes, [], "{name}");
     }
+    assert_eq!(read(&case("telecine_24in30.vob")).1.variable_rate, None, "24 frames, evenly");
     let info = open(&case("audio_longer.mkv")).unwrap().info().clone();
     assert!(info.announced_frames.unwrap() <= 26, "the sound lasts three times as long: {info:?}");
 }
@@ -129,7 +130,8 @@ fn telecine_is_seen_through_in_every_container() {
     for name in ["a.ts", "a.mpg"] {
         let path = folder.path().join(name);
         ffmpeg(&format!("-i {} -c copy", case("telecine_24in30.vob").display()), &path);
-        assert_eq!(has_rate(&path, 60, "24000/1001", RateSource::Constant).notes, [], "{name}");
+        let summary = has_rate(&path, 60, "24000/1001", RateSource::Constant);
+        assert_eq!((&summary.notes[..], summary.variable_rate), (&[][..], None), "{name}");
     }
 }
 
@@ -222,6 +224,14 @@ fn joined_recordings_go_on() {
         };
         assert!((seconds + 1.96).abs() < 0.1, "{name}: {seconds}");
         assert!((last_instant(&path) - 3.96).abs() < 1e-3, "{name}");
+    }
+    // A copy that keeps the jump has it in its times, and not in its rate.
+    for name in ["jump.mkv", "jump.mp4", "jump.flv"] {
+        let path = path(name);
+        let source = case("ts_pts_jump_forward.ts");
+        ffmpeg(&format!("-copyts -dts_delta_threshold 1000000 -i {} -c copy", source.display()), &path);
+        has_rate(&path, 50, "25", RateSource::Constant);
+        assert!((last_instant(&path) - 5000.88).abs() < 0.01, "{name}");
     }
     // FFmpeg reads only the first of these.
     for name in ["two.mp4", "two.flv"] {
@@ -575,6 +585,10 @@ fn outputs_that_cannot_be_are_explained() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("notes.txt is an ordinary file"), "{said}");
     write_pose(&path("a.pose"), (160, 120), 1000.0, 50);
+    fs::write(path("notes"), "keep me").unwrap();
+    let (code, said) = run(&["render", "a.mp4", "a.pose", "-o", "notes"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("notes is an ordinary file"), "{said}");
     let (code, said) = run(&["render", "a.mp4", "a.pose", "--sheet", "sheet.jpg"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("a name ending in .png"), "{said}");

@@ -61,6 +61,12 @@ pub enum RenderError {
         /// What the system says.
         source: io::Error,
     },
+    /// The name of the result is that of no video, and no folder is there but a file.
+    #[error(
+        "{} is an ordinary file that is there already; expected a folder for pictures, or a name ending in .mp4, .mov, \
+         .mkv, .webm or .gif", .0.display()
+    )]
+    NotAFolder(PathBuf),
     /// Pictures would come among others.
     #[error("the folder {} is not empty; --overwrite writes the pictures into it all the same", .0.display())]
     FolderNotEmpty(PathBuf),

@@ -23,6 +23,9 @@ impl Sink {
         if Encoder::can_write(target) || (target.extension().is_some() && !target.is_dir()) {
             return Ok(Self::Video(Box::new(Encoder::create(target, options)?)));
         }
+        if target.is_file() {
+            return Err(RenderError::NotAFolder(target.to_owned()));
+        }
         let failed = |source| RenderError::Write { path: target.to_owned(), source };
         fs::create_dir_all(target).map_err(failed)?;
         if !options.overwrite && fs::read_dir(target).map_err(failed)?.next().is_some() {

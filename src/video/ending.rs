@@ -84,10 +84,8 @@ impl Ending {
 
     /// How many recordings stand one behind the other in the file, where that is known.
     pub(super) fn films(&self) -> Option<u64> {
-        self.file
-            .as_deref()
-            .and_then(|file| structure::look(&self.format, file).ok())
-            .map(|found| found.films)
+        let file = self.file.as_deref().filter(|_| ["flv", "mov"].contains(&self.format.as_str()))?;
+        structure::look(&self.format, file).ok().map(|found| found.films)
     }
 
     /// Whether the file, read to its end, lacks something that it announces. So many packets of the video were read, of

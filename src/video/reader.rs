@@ -41,6 +41,12 @@ const READ_AHEAD_BYTES: usize = 64 << 20;
 /// So many frames are enough to learn a rate for the beginning.
 const RATE_FRAMES: u64 = 30;
 
+/// Intervals of a constant rate that lie between two frames at most, where none is missing.
+const LONGEST_WOBBLE: f64 = 1.75;
+
+/// FFmpeg's name for a TIFF picture.
+const TIFF: &str = "tiff_pipe";
+
 /// Formats without a place for a rate: what FFmpeg says there is guessed.
 const HAVE_NO_RATE: [&str; 2] = ["gif", "apng"];
 
@@ -109,10 +115,11 @@ impl Reader {
         let file = (path != Path::new(STDIN) && path.is_file()).then_some(path);
         let opened = Bytes::open(path).and_then(|bytes| Self::of_bytes(bytes, file, options));
         match file {
-            None => opened.map_err(|error| match error {
+            None if path == Path::new(STDIN) => opened.map_err(|error| match error {
                 VideoError::Broken { .. } | VideoError::NoFrames => VideoError::BrokenPipe,
                 error => error,
             }),
+            None => opened,
             Some(path) => opened.map_err(|error| explain(error, path)),
         }
     }
@@ -163,7 +170,7 @@ impl Reader {
             .find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)
             .map(|data| data.data().to_vec());
         let mut notes: Vec<Note> = note.into_iter().collect();
-        if let Some(pages @ 2..) = file.filter(|_| is_picture).and_then(pages::of_tiff) {
+        if let Some(pages @ 2..) = file.filter(|_| input.format().name() == TIFF).and_then(pages::of_tiff) {
             notes.push(Note::Pages { pages });
         }
 
@@ -517,13 +524,18 @@ impl Reader {
             (None, None) => (None, RateSource::default()),
         };
         let own_rate = found.map_or(self.info.frame_rate, |(rate, _)| rate);
+        // Frames of a constant rate may wobble, as those of a telecined film; a gap that a frame is missing in is more.
+        let is_constant = matches!(found, Some((_, RateSource::Constant)));
+        let is_told = |(_, longest): (Duration, Duration)| {
+            !is_constant || longest.as_secs_f64() * own_rate.as_f64() > LONGEST_WOBBLE
+        };
         let mut notes = self.notes.clone();
         notes.extend(self.timing.note());
         notes.extend(self.fewer_frames());
         DecodeSummary {
             frames: self.frames,
             damaged_packets: self.damaged_packets,
-            variable_rate: self.timing.variable(own_rate),
+            variable_rate: self.timing.variable(own_rate).filter(|gaps| is_told(*gaps)),
             frame_rate: rate,
             rate_source: source,
             notes,

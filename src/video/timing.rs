@@ -46,6 +46,10 @@ const LONGEST_GAP_ANYWHERE: f64 = 30.0 * 3600.0;
 /// So many times the usual gap is never a jump: a film of a frame a minute.
 const USUAL_GAPS: f64 = 10.0;
 
+/// A gap that is longer than [`LONGEST_GAP`], and so many times the usual one, counts in time but not for the rate, in
+/// any file: copies of a stream whose clock jumped have it.
+const PAUSE_GAPS: f64 = 100.0;
+
 /// Of so many gaps one may be out of step where data is lost in a stream that is made for it.
 const GAPS_PER_LOSS: u64 = 10;
 
@@ -261,14 +265,18 @@ impl Timing {
             return self.time(self.elapsed.saturating_add(gap));
         } else {
             self.elapsed = self.elapsed.saturating_add(gap);
-            self.span = self.span.saturating_add(gap);
-            self.intervals += steps;
             if gap > 0 {
                 let (shortest, longest) = self.gaps.unwrap_or((gap, gap));
                 self.gaps = Some((shortest.min(gap), longest.max(gap)));
             }
-            for candidate in &mut self.candidates {
-                candidate.add(frame, ticks, gap as f64, steps as f64, self.may_jump);
+            if seconds > LONGEST_GAP.max(PAUSE_GAPS * steps as f64 * self.usual_interval()) {
+                self.candidates.iter_mut().for_each(|candidate| candidate.restart(frame, ticks));
+            } else {
+                self.span = self.span.saturating_add(gap);
+                self.intervals += steps;
+                for candidate in &mut self.candidates {
+                    candidate.add(frame, ticks, gap as f64, steps as f64, self.may_jump);
+                }
             }
         }
         self.last = Some((frame, ticks));
@@ -457,6 +465,18 @@ mod tests {
         let times = (0..5).map(|frame| 18_000_000 * frame);
         let timing = watched(times, tick, average(1, 200), true);
         assert_eq!((timing.rate().unwrap().0, timing.note()), (rate(1, 200).unwrap(), None));
+    }
+
+    #[test]
+    fn a_long_pause_is_left_out_of_the_rate_but_not_of_the_time() {
+        let times = (0..50).map(|frame| 40 * frame + if frame < 25 { 0 } else { 5_000_000 });
+        let announced = Announced { average: rate(125, 20_834), base: rate(25, 1), ..Announced::default() };
+        let timing = watched(times, MILLISECONDS, announced, false);
+        assert_eq!(timing.rate(), Some((rate(25, 1).unwrap(), RateSource::Constant)));
+        assert_eq!(timing.time(timing.elapsed), Some(Duration::from_millis(5_001_960)));
+        assert_eq!(timing.note(), None);
+        let (_, longest) = timing.variable(rate(25, 1).unwrap()).unwrap();
+        assert_eq!(longest, Duration::from_millis(5_000_040));
     }
 
     #[test]
