@@ -53,12 +53,9 @@ const HAVE_NO_RATE: [&str; 2] = ["gif", "apng"];
 /// A rate that is so many times another contradicts it.
 const CONTRADICTION: f64 = 1.25;
 
-/// In an MP4 with fewer than one frame decoded of so many, the index or the frames are not what they seem. Every sample
-/// there is a frame.
-const PACKETS_PER_FRAME_OF_MP4: u64 = 2;
-
-/// Elsewhere the two fields of a frame may come one by one.
-const PACKETS_PER_FRAME: u64 = 3;
+/// Where a smaller share of the packets gives a frame, in percent, the index or the frames are not what they seem. Of
+/// interlaced video the two fields of a frame may come one by one.
+const LEAST_DECODED: u64 = 45;
 
 /// A frame of a transport stream has at least one packet of it.
 const TRANSPORT_PACKET: u64 = 188;
@@ -395,9 +392,7 @@ impl Reader {
             Some(source) => return Err(VideoError::Broken { frames, source }),
             None => {}
         }
-        let is_mp4 = self.input.format().name().starts_with("mov");
-        let most = if is_mp4 { PACKETS_PER_FRAME_OF_MP4 } else { PACKETS_PER_FRAME };
-        if frames.saturating_mul(most) < self.packets {
+        if frames.saturating_mul(100) < self.packets.saturating_mul(LEAST_DECODED) {
             return Err(VideoError::Undecodable { frames, packets: self.packets });
         }
         Ok(())
