@@ -19,6 +19,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("a folder", &needs(), || a_folder(&[])),
         trial("a folder, two workers", &needs(), || a_folder(&["--workers", "2"])),
         trial("a list", &needs(), a_list),
+        trial("overlays", &needs(), overlays),
         trial("on SLURM", &slurm, on_slurm),
     ]
 }
@@ -130,6 +131,21 @@ fn a_list() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("poison.mp4") && told.contains("SIGSEGV"), "{told}");
     assert_eq!(poisoned.deaths(), 2, "{told}");
+}
+
+/// Overlays are drawn of videos that are done: they are decoded once more.
+fn overlays() {
+    let poisoned = Poisoned::new();
+    assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
+    let output = poisoned.run(&["videos", "-o", "poses", "--render"]);
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let named = told.lines().filter(|line| line.contains("poison.mp4") && line.contains("SIGSEGV"));
+    assert_eq!(named.count(), 1, "{told}");
+    let names = common::names(&poisoned.poses());
+    let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
+    assert_eq!(drawn, DONE, "{told}");
+    assert_eq!(poses(&poisoned.poses()).len(), VIDEOS.len());
 }
 
 fn on_slurm() {
