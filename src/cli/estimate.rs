@@ -15,7 +15,7 @@ use oppose::video::{self, Rotate};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
-use super::overlays;
+use super::overlays::{self, Place};
 use super::people::PeopleArguments;
 use super::plan::{self, Inputs, Plan, PlanError};
 use super::progress::{Reporter, Style};
@@ -138,8 +138,8 @@ impl Arguments {
     }
 
     /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
-    fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        !self.render || overlays::draw(job, &self.video_options(), cancel, reporter)
+    fn draw(&self, job: &Job, place: Place, cancel: &Cancel, reporter: &mut Reporter) -> bool {
+        !self.render || overlays::draw(job, place, &self.video_options(), cancel, reporter)
     }
 
     /// OpenPose in this process.
@@ -255,7 +255,8 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     if arguments.render {
         let jobs: Vec<Job> = sorted.done.iter().map(|(job, _)| job.clone()).collect();
         let options = arguments.video_options();
-        has_failures |= !overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
+        let place = if is_batch { Place::Apart } else { Place::Here };
+        has_failures |= !overlays::draw_missing(&jobs, place, &options, &signals.cancel, &mut reporter);
         if signals.cancel.is_cancelled() {
             return Ok(signals.outcome());
         }
@@ -330,7 +331,7 @@ impl Run<'_> {
                 if self.signals.cancel.is_cancelled() {
                     return Ok(self.signals.outcome());
                 }
-                if !self.arguments.draw(&job, &self.signals.cancel, reporter) {
+                if !self.arguments.draw(&job, Place::Apart, &self.signals.cancel, reporter) {
                     outcome = Outcome::SomeFailed;
                 }
             }
@@ -377,7 +378,7 @@ impl Run<'_> {
             }
         };
         for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
-            if !arguments.draw(&job, &self.signals.cancel, reporter) {
+            if !arguments.draw(&job, Place::Here, &self.signals.cancel, reporter) {
                 outcome = Outcome::SomeFailed;
             }
         }
