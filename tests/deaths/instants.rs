@@ -361,6 +361,16 @@ fn opening_an_engine() {
         assert!(told.ends.iter().all(Vec::is_empty), "{told:?}");
         assert_no_child_is_left();
     }
+    // One of two can open none: the other does the work, and it is said.
+    let (jobs, _) = scene.next();
+    let plan = Plan::always(Instant::Open, Way::Error);
+    let mut told = Told::default();
+    let mut commands = [worker(None), worker(Some(&plan))];
+    let (limits, cancel) = (Limits::default(), Cancel::default());
+    let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| told.hear(&event));
+    assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
+    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    assert_eq!(told.notes, ["gave up: the engine has died as it was told"]);
     // Isolated: an error of the caller's, and no process is left.
     for (way, word) in
         [(Way::Error, "the engine has died as it was told"), (Way::Abort, "was ended by SIGABRT")]
