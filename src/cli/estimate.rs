@@ -1,14 +1,15 @@
 //! The main job: videos in, `.pose` files out.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oppose::batch::journal::{self, Journal};
 use oppose::batch::resume::{self, Sorted};
-use oppose::batch::{self, Ended, Job, SupervisorError, list};
+use oppose::batch::{self, Ended, Job, SupervisorError, list, slurm};
 use oppose::engine::{Engine, EngineError};
 use oppose::pipeline::{self, Cancel};
 use oppose::video::{self, Rotate};
@@ -130,6 +131,23 @@ impl Arguments {
         let is_folder = |output: &&PathBuf| output.extension() != Some(OsStr::new("pose")) || output.is_dir();
         let folder = self.output.as_ref().filter(is_folder).filter(|_| videos > 1 || self.list.is_some());
         self.journal.clone().or_else(|| Some(folder?.join(journal::NAME)))
+    }
+
+    /// The journals of other runs into the folders of these outputs, with SLURM or without.
+    fn neighbouring_journals(&self, jobs: &[Job], own: Option<&Path>) -> Vec<PathBuf> {
+        let is_named = self.output.as_ref().is_some_and(|output| !output.is_dir() && jobs.len() == 1);
+        let outputs = jobs.iter().filter(|_| !is_named).filter_map(|job| job.output.parent());
+        // The tasks of a submission keep theirs in FOLDER/.oppose/run-N.
+        let submitted = own.into_iter().flat_map(Path::ancestors).find(|path| path.ends_with(slurm::FOLDER));
+        let folders: BTreeSet<&Path> = outputs.chain(submitted.and_then(Path::parent)).collect();
+        let mut journals = BTreeSet::new();
+        for folder in folders {
+            // Folders that cannot be read have nothing to say.
+            journals.insert(folder.join(journal::NAME));
+            let runs = slurm::Run::all(folder).unwrap_or_default();
+            journals.extend(runs.iter().flat_map(|run| run.journals().unwrap_or_default()));
+        }
+        journals.into_iter().filter(|journal| Some(journal.as_path()) != own).collect()
     }
 
     /// How videos are opened.
@@ -261,9 +279,16 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
             return Ok(signals.outcome());
         }
     }
+    // What other runs into the same folders say is asked only about engines.
+    let neighbours = match arguments.overwrite || arguments.allow_mixed_engines {
+        true => HashMap::new(),
+        false => journal::recorded(&arguments.neighbouring_journals(&sorted.left, journal.as_deref()))
+            .unwrap_or_default(),
+    };
     let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
         true => None,
-        false => resume::conflict(engine, &recorded, &sorted.done),
+        false => resume::conflict(engine, &recorded, &sorted.done)
+            .or_else(|| resume::conflict(engine, &neighbours, &[])),
     };
     let run = Run { arguments, signals: &signals, conflict: &conflict };
     let outcome = match (sorted.left.is_empty(), is_batch) {

@@ -222,6 +222,20 @@ fn two_engines_in_one_folder() {
         assert_eq!(poses(&poses_folder), ["a.pose", "b.pose"], "{told}");
         assert_eq!(points(&poses_folder.join("a.pose")), 576);
 
+        if keeps_journal {
+            // Runs of their own into the same folder: of one video, and as a task of SLURM.
+            fs::write(scene.path("list"), "videos/c.mp4\tposes/c.pose\n").unwrap();
+            fs::create_dir_all(poses_folder.join(".oppose/run-1")).unwrap();
+            let task = ["--list", "list", "--journal", "poses/.oppose/run-1/journal-0.jsonl"];
+            for arguments in [&["videos/c.mp4", "-o", "poses"][..], &task] {
+                let refused = scene.program(arguments).output().unwrap();
+                let told = text(&refused);
+                assert!(refused.status.code() == Some(2) && told.contains(reason), "{arguments:?}: {told}");
+            }
+            let named = scene.program(&["videos/c.mp4", "-o", "poses/c.pose"]).output().unwrap();
+            assert!(named.status.success(), "{}", text(&named));
+            fs::remove_file(poses_folder.join("c.pose")).unwrap();
+        }
         let mixed = native(&["--allow-mixed-engines"]);
         assert!(mixed.status.success(), "{}", text(&mixed));
         let found = ["a.pose", "b.pose", "c.pose"].map(|name| points(&poses_folder.join(name)));
