@@ -6,11 +6,13 @@
 mod common;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
+#[path = "common/real_slurm.rs"]
+mod real_slurm;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,7 @@ use common::{Need, names, trial};
 use oppose::batch::journal;
 use oppose::batch::slurm::Run;
 use oppose::output_file::OutputFile;
+use real_slurm::{Slurm, poses_in, text};
 use rustix::process::Signal;
 
 fn main() {
@@ -39,10 +42,6 @@ fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
     command.args(arguments);
     command
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn clips(folder: &Path, count: usize) -> PathBuf {
@@ -186,79 +185,6 @@ fn names_of_all_kinds() {
         let status = slurm.status(&poses);
         assert!(status.contains("2 of 2 videos done"), "{status}");
     }
-}
-
-/// A SLURM that ends with the test.
-struct Slurm {
-    root: PathBuf,
-}
-
-impl Slurm {
-    fn start(root: PathBuf) -> Self {
-        let up = Command::new("bash").arg(common::shared("slurm/slurm-up.sh")).arg(&root).output().unwrap();
-        assert!(up.status.success(), "{}", text(&up));
-        Self { root }
-    }
-
-    fn call(&self, command: &mut Command) -> String {
-        let output = command.env("SLURM_CONF", self.root.join("slurm.conf")).output().unwrap();
-        assert!(output.status.success(), "{command:?}: {}", text(&output));
-        text(&output)
-    }
-
-    fn client(&self, program: &str, arguments: &[&str]) -> String {
-        self.call(Command::new("timeout").arg("20").arg(program).args(arguments))
-    }
-
-    fn status(&self, poses: &Path) -> String {
-        let mut command = program(&["slurm", "status"]);
-        let output = command.arg(poses).env("SLURM_CONF", self.root.join("slurm.conf")).output().unwrap();
-        text(&output)
-    }
-
-    /// Waits until that many videos are done.
-    fn wait(&self, poses: &Path, done: usize) {
-        let started = Instant::now();
-        while poses_in(poses) < done {
-            assert!(
-                started.elapsed() < Duration::from_secs(180),
-                "{}\n{}",
-                self.status(poses),
-                self.client("squeue", &[])
-            );
-            self.hurry();
-            thread::sleep(Duration::from_millis(300));
-        }
-    }
-
-    /// Requeued jobs wait for two minutes unless they are told not to.
-    fn hurry(&self) {
-        for job in
-            self.client("squeue", &["--noheader", "--array", "--states=PENDING", "--format=%i"]).lines()
-        {
-            let job = format!("JobId={}", job.trim());
-            let mut update = Command::new("timeout");
-            update.args(["20", "scontrol", "update", &job, "StartTime=now"]);
-            // It may have started by itself.
-            let _ = update.env("SLURM_CONF", self.root.join("slurm.conf")).output();
-        }
-    }
-
-    /// Whether it has nothing to do.
-    fn is_idle(&self) -> bool {
-        self.client("squeue", &["--noheader"]).trim().is_empty()
-    }
-}
-
-impl Drop for Slurm {
-    fn drop(&mut self) {
-        // What cannot be stopped here is stopped with the machine.
-        let _ = Command::new("bash").arg(common::shared("slurm/slurm-down.sh")).arg(&self.root).output();
-    }
-}
-
-fn poses_in(folder: &Path) -> usize {
-    names(folder).iter().filter(|name| name.ends_with(".pose") && !name.starts_with('.')).count()
 }
 
 fn preempted_cancelled_and_resumed() {

@@ -176,24 +176,6 @@ impl Run {
         Ok(Some(jobs.collect()))
     }
 
-    /// The journals of all runs that write into the folder that a task of the cluster with this journal writes into;
-    /// nothing where the journal is not a task's.
-    ///
-    /// # Errors
-    /// A folder cannot be read.
-    pub fn journals_beside(journal: &Path) -> io::Result<Vec<PathBuf>> {
-        let submissions = journal.parent().and_then(Path::parent);
-        let Some(submissions) = submissions.filter(|folder| folder.ends_with(FOLDER)) else {
-            return Ok(Vec::new());
-        };
-        let outputs = submissions.parent().unwrap_or(Path::new("."));
-        let mut journals = vec![outputs.join(super::journal::NAME)];
-        for run in Self::all(outputs)? {
-            journals.extend(run.journals()?);
-        }
-        Ok(journals)
-    }
-
     /// The journals of its tasks.
     ///
     /// # Errors

@@ -89,8 +89,13 @@ pub fn supervise(
         error: None,
     };
     let ended = supervisor.run(&receiver, limits);
-    match (ended, supervisor.error) {
-        (Ended::Completed, Some(error)) if !supervisor.queue.is_empty() => Err(error),
+    match (ended, supervisor.error.take()) {
+        (Ended::Completed, Some((_, error))) if !supervisor.queue.is_empty() => Err(error),
+        (Ended::Completed, Some((worker, error))) => {
+            // The others have done its share, at the cost of time.
+            (supervisor.events)(Event::Note { worker, text: &format!("gave up: {error}") });
+            Ok(ended)
+        }
         (ended, _) => Ok(ended),
     }
 }
@@ -150,8 +155,8 @@ struct Supervisor<'a> {
     sender: Sender<(usize, Option<WorkerMessage>)>,
     cancel: &'a Cancel,
     events: &'a mut dyn FnMut(Event<'_>),
-    /// Why the last slot that was given up was.
-    error: Option<SupervisorError>,
+    /// The last slot that was given up, and why.
+    error: Option<(usize, SupervisorError)>,
 }
 
 impl Supervisor<'_> {
@@ -212,7 +217,7 @@ impl Supervisor<'_> {
                     // Too many processes or too little memory: that may pass, and the other workers go on.
                     slot.retry_later();
                     if slot.start_at.is_none() {
-                        self.error = Some(SupervisorError::Start(error));
+                        self.error = Some((index, SupervisorError::Start(error)));
                     }
                 }
             }
@@ -228,12 +233,13 @@ impl Supervisor<'_> {
             Some(WorkerMessage::Ready(engine)) => {
                 worker.is_ready = true;
                 self.slots[number].was_ready = true;
+                self.error.take_if(|(slot, _)| *slot == number);
                 (self.events)(Event::Ready { worker: number, engine: &engine });
                 self.feed(place);
             }
             Some(WorkerMessage::Unusable(reason)) => {
                 worker.is_unusable = true;
-                self.error = Some(SupervisorError::Unusable(reason));
+                self.error = Some((number, SupervisorError::Unusable(reason)));
             }
             Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
             Some(WorkerMessage::EngineDied { reason, suspects }) => {
@@ -304,7 +310,7 @@ impl Supervisor<'_> {
             }
             if slot.start_at.is_none() && self.error.is_none() {
                 let reason = format!("{obituary} (while it opened its engine)");
-                self.error = Some(SupervisorError::Unusable(reason));
+                self.error = Some((worker.slot, SupervisorError::Unusable(reason)));
             }
         } else if !self.queue.is_empty() {
             // It had ended its work when that of another came back.
@@ -347,11 +353,11 @@ impl Supervisor<'_> {
         }
     }
 
-    fn retry_slot(&mut self, slot: usize, reason: String) {
-        let slot = &mut self.slots[slot];
+    fn retry_slot(&mut self, number: usize, reason: String) {
+        let slot = &mut self.slots[number];
         slot.retry_later();
         if slot.start_at.is_none() {
-            self.error = Some(SupervisorError::Unusable(reason));
+            self.error = Some((number, SupervisorError::Unusable(reason)));
         }
     }
 

@@ -1,23 +1,22 @@
 //! The main job: videos in, `.pose` files out.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oppose::batch::journal::{self, Journal, Recorded};
 use oppose::batch::resume::{self, Sorted};
-use oppose::batch::slurm;
-use oppose::batch::{self, Ended, Job, SupervisorError, list};
+use oppose::batch::{self, Ended, Job, SupervisorError, list, slurm};
 use oppose::engine::{Engine, EngineError};
 use oppose::pipeline::{self, Cancel};
 use oppose::video::{self, Colors, Rotate};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
-use super::overlays;
+use super::overlays::{self, Place};
 use super::people::PeopleArguments;
 use super::plan::{self, Inputs, Plan, PlanError};
 use super::progress::{Reporter, Style};
@@ -151,6 +150,23 @@ impl Arguments {
         self.journal.clone().or_else(|| Some(folder?.join(journal::NAME)))
     }
 
+    /// The journals of other runs into the folders of these outputs, with SLURM or without.
+    fn neighbouring_journals(&self, jobs: &[Job], own: Option<&Path>) -> Vec<PathBuf> {
+        let is_named = self.output.as_ref().is_some_and(|output| !output.is_dir() && jobs.len() == 1);
+        let outputs = jobs.iter().filter(|_| !is_named).filter_map(|job| job.output.parent());
+        // The tasks of a submission keep theirs in FOLDER/.oppose/run-N.
+        let submitted = own.into_iter().flat_map(Path::ancestors).find(|path| path.ends_with(slurm::FOLDER));
+        let folders: BTreeSet<&Path> = outputs.chain(submitted.and_then(Path::parent)).collect();
+        let mut journals = BTreeSet::new();
+        for folder in folders {
+            // Folders that cannot be read have nothing to say.
+            journals.insert(folder.join(journal::NAME));
+            let runs = slurm::Run::all(folder).unwrap_or_default();
+            journals.extend(runs.iter().flat_map(|run| run.journals().unwrap_or_default()));
+        }
+        journals.into_iter().filter(|journal| Some(journal.as_path()) != own).collect()
+    }
+
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
         video::Options {
@@ -163,8 +179,8 @@ impl Arguments {
     }
 
     /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
-    fn draw(&self, job: &Job, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        !self.render || overlays::draw(job, &self.video_options(), cancel, reporter)
+    fn draw(&self, job: &Job, place: Place, cancel: &Cancel, reporter: &mut Reporter) -> bool {
+        !self.render || overlays::draw(job, place, &self.video_options(), cancel, reporter)
     }
 
     /// OpenPose in this process.
@@ -283,18 +299,22 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     if arguments.render {
         let jobs: Vec<Job> = sorted.done.iter().map(|(job, _)| job.clone()).collect();
         let options = arguments.video_options();
-        has_failures |= !overlays::draw_missing(&jobs, &options, &signals.cancel, &mut reporter);
+        let place = if is_batch { Place::Apart } else { Place::Here };
+        has_failures |= !overlays::draw_missing(&jobs, place, &options, &signals.cancel, &mut reporter);
         if signals.cancel.is_cancelled() {
             return Ok(signals.outcome());
         }
     }
+    // What other runs into the same folders say is asked only about engines.
+    let neighbours = match arguments.overwrite || arguments.allow_mixed_engines {
+        true => HashMap::new(),
+        false => journal::recorded(&arguments.neighbouring_journals(&sorted.left, journal.as_deref()))
+            .unwrap_or_default(),
+    };
     let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
         true => None,
-        false => resume::conflict(engine, &recorded, &sorted.done).or_else(|| {
-            // A task of a cluster keeps a journal of its own; those of the others know what is in the folder.
-            let beside = journal.as_ref().and_then(|path| slurm::Run::journals_beside(path).ok())?;
-            resume::conflict(engine, &journal::recorded(&beside).ok()?, &[])
-        }),
+        false => resume::conflict(engine, &recorded, &sorted.done)
+            .or_else(|| resume::conflict(engine, &neighbours, &[])),
     };
     let run = Run { arguments, signals: &signals, recorded: &recorded, conflict: &conflict };
     let outcome = match (sorted.left.is_empty(), is_batch) {
@@ -366,7 +386,7 @@ impl Run<'_> {
                 if self.signals.cancel.is_cancelled() {
                     return Ok(self.signals.outcome());
                 }
-                if !self.arguments.draw(&job, &self.signals.cancel, reporter) {
+                if !self.arguments.draw(&job, Place::Apart, &self.signals.cancel, reporter) {
                     outcome = Outcome::SomeFailed;
                 }
             }
@@ -413,7 +433,7 @@ impl Run<'_> {
             }
         };
         for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
-            if !arguments.draw(&job, &self.signals.cancel, reporter) {
+            if !arguments.draw(&job, Place::Here, &self.signals.cancel, reporter) {
                 outcome = Outcome::SomeFailed;
             }
         }

@@ -71,6 +71,9 @@ enum Command {
     /// What a worker process is started with
     #[command(name = workers::NAME, hide = true)]
     Worker(estimate::Arguments),
+    /// What a process that draws an overlay is started with
+    #[command(name = overlays::NAME, hide = true)]
+    DrawOverlay(estimate::Arguments),
 }
 
 const MANUAL: &str = "\
@@ -150,6 +153,7 @@ pub fn run() -> ExitCode {
         Some(Command::Slurm(arguments)) => slurm::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
         Some(Command::Worker(arguments)) => workers::serve(&arguments),
+        Some(Command::DrawOverlay(arguments)) => overlays::run(&arguments),
     };
     outcome.into()
 }

@@ -122,11 +122,11 @@ impl Reporter {
                 self.note(&format!("{reason}{names}"));
             }
             batch::Event::Note { worker, text } => {
-                if self.notes.insert(text.to_owned()) {
-                    match self.workers {
-                        0 | 1 => self.note(text),
-                        _ => self.note(&format!("worker {worker}: {text}")),
-                    }
+                let is_new = self.notes.insert(text.to_owned());
+                match self.workers {
+                    _ if !is_new => {}
+                    0 | 1 => self.note(text),
+                    _ => self.note(&format!("worker {worker}: {text}")),
                 }
             }
             _ => {}

@@ -198,7 +198,8 @@ impl Drop for Dying {
 
 impl Engine for Dying {
     fn info(&mut self) -> Result<EngineInfo, EngineError> {
-        Ok(EngineInfo::new("dying", "cpu", "fp32", openpose_137().points()))
+        let device = std::env::var(DEVICE).unwrap_or("cpu".into());
+        Ok(EngineInfo::new("dying", device, "fp32", openpose_137().points()))
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -291,6 +292,8 @@ pub fn fault(output: &Path, video: usize) -> Option<String> {
 /// Says what a process that this program starts of itself is to be.
 const ROLE: &str = "OPPOSE_TEST_ROLE";
 const PLAN: &str = "OPPOSE_TEST_PLAN";
+/// The device that the engine gives for its own.
+pub const DEVICE: &str = "OPPOSE_TEST_DEVICE";
 
 /// This program as a worker of [`batch::supervise`] with this engine.
 pub fn worker(plan: Option<&Plan>) -> Command {

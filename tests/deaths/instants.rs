@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Need, trial};
+use oppose::batch::journal::{self, Journal};
 use oppose::batch::{self, Ended, Event, Job, Limits, VideoUpdate};
 use oppose::engine::isolated::Isolated;
 use oppose::engine::{Engine, EngineError};
@@ -15,7 +16,9 @@ use oppose::pose::openpose_137;
 use oppose::video;
 
 use crate::common;
-use crate::dying::{Dying, FRAMES, Instant, Plan, Way, as_worker, engine_process, fault, videos, worker};
+use crate::dying::{
+    DEVICE, Dying, FRAMES, Instant, Plan, Way, as_worker, engine_process, fault, videos, worker,
+};
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let ffmpeg = || [Need::Program("ffmpeg")];
@@ -29,6 +32,8 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("all ways to die, in two workers", &ffmpeg(), all_ways_in_two_workers),
         trial("opening an engine", &ffmpeg(), opening_an_engine),
         trial("a process that hangs when it has failed", &ffmpeg(), hangs_when_it_has_failed),
+        trial("a death after a failed write", &ffmpeg(), a_death_after_a_failed_write),
+        trial("the journal says which worker it was", &ffmpeg(), the_journal_says_which_worker_it_was),
         trial("a restart that fails", &ffmpeg(), a_restart_that_fails),
     ]
 }
@@ -361,6 +366,16 @@ fn opening_an_engine() {
         assert!(told.ends.iter().all(Vec::is_empty), "{told:?}");
         assert_no_child_is_left();
     }
+    // One of two can open none: the other does the work, and it is said.
+    let (jobs, _) = scene.next();
+    let plan = Plan::always(Instant::Open, Way::Error);
+    let mut told = Told::default();
+    let mut commands = [worker(None), worker(Some(&plan))];
+    let (limits, cancel) = (Limits::default(), Cancel::default());
+    let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| told.hear(&event));
+    assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
+    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+    assert_eq!(told.notes, ["gave up: the engine has died as it was told"]);
     // Isolated: an error of the caller's, and no process is left.
     for (way, word) in
         [(Way::Error, "the engine has died as it was told"), (Way::Abort, "was ended by SIGABRT")]
@@ -426,5 +441,73 @@ fn a_restart_that_fails() {
     assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
     assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
     assert_eq!(told.workers_ready, [0, 0], "{told:?}");
+    assert_no_child_is_left();
+}
+
+/// A video whose file cannot be written fails for that reason, once, and costs no other, wherever the engine dies.
+fn a_death_after_a_failed_write() {
+    let mut scene = Scene::new();
+    let full = Path::new("/dev/full");
+    for ((video, frame), unwritable) in
+        every_frame().flat_map(|at| (0..FRAMES.len()).map(move |video| (at, video)))
+    {
+        let (mut jobs, flag) = scene.next();
+        let expected = jobs[unwritable].output.clone();
+        jobs[unwritable].output = full.into();
+        let plan = Plan::always(Instant::Frame(video, frame), Way::Error).noticed_after(2).once(&flag);
+        let mut told = Told::default();
+        let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
+        let video_options = video::Options::default();
+        let open = || Dying::open(Some(plan.clone()));
+        let ended =
+            batch::run_in_process(&jobs, open, &options, &video_options, &mut |event| told.hear(&event));
+        assert_eq!(ended.unwrap(), Ended::Completed);
+        assert!(
+            matches!(&told.ends[unwritable][..], [Err((why, false))] if why.contains("No space left")),
+            "{plan:?}: {told:#?}"
+        );
+        for (video, job) in jobs.iter().enumerate().filter(|&(video, _)| video != unwritable) {
+            assert_eq!(told.ends[video], [Ok(())], "{plan:?}: video {video}: {told:#?}");
+            assert_eq!(fault(&job.output, video), None, "{plan:?}: video {video}");
+        }
+        assert!(!expected.exists());
+    }
+}
+
+/// Each entry has the engine of the worker that made the file, not that of the worker that was ready last.
+fn the_journal_says_which_worker_it_was() {
+    let mut scene = Scene::new();
+    let (jobs, flag) = scene.next();
+    // One is replaced on the way.
+    let plan = Plan::always(Instant::Frame(3, 1), Way::Abort).once(&flag);
+    let devices = ["cuda:0 A", "cuda:1 B"];
+    let mut commands = devices.map(|device| {
+        let mut command = worker(Some(&plan));
+        command.env(DEVICE, device);
+        command
+    });
+    let path = scene.folder.path().join(journal::NAME);
+    let mut journal = Journal::open(&path).unwrap();
+    let mut made_by = [None; FRAMES.len()];
+    let (limits, cancel) = (Limits::default(), Cancel::default());
+    let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| match event {
+        Event::Ready { worker, engine } => {
+            assert_eq!(engine.device, devices[worker]);
+            journal.set_engine(worker, engine.clone());
+        }
+        Event::Video { worker, video, update: VideoUpdate::Done(report) } => {
+            made_by[video] = Some(worker);
+            let Job { video, output } = &jobs[video];
+            journal.add(worker, video, output, journal::Outcome::done(report)).unwrap();
+        }
+        _ => {}
+    });
+    assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
+    let entries = journal::read(&path).unwrap();
+    assert_eq!(entries.len(), FRAMES.len());
+    for entry in entries {
+        let video = jobs.iter().position(|job| job.output == entry.output).unwrap();
+        assert_eq!(entry.engine.device, devices[made_by[video].unwrap()], "{entry:?}");
+    }
     assert_no_child_is_left();
 }

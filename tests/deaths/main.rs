@@ -4,12 +4,23 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod decoder;
 mod dying;
 mod instants;
+#[path = "../common/made_up_models.rs"]
+mod made_up_models;
+mod program;
+#[path = "../common/real_slurm.rs"]
+mod real_slurm;
+mod scene;
 
 fn main() {
     if dying::run_as_child() {
         return;
     }
-    common::run_modules_in_turn(vec![("instants", instants::trials())])
+    common::run_modules_in_turn(vec![
+        ("instants", instants::trials()),
+        ("decoder", decoder::trials()),
+        ("program", program::trials()),
+    ])
 }
