@@ -32,8 +32,6 @@ enum Meaning {
     No(&'static str),
     /// pose-format's estimator.
     Format,
-    /// pose-format's settings of MediaPipe.
-    Config,
     /// Workers, of which pose-format's 0 means as many as processors: what happens without the option.
     Workers,
     /// A device, which others call gpu.
@@ -105,7 +103,6 @@ const TABLE: &[(&[&str], Meaning)] = &[
          `find FOLDER -name '*.mp4' | oppose-native --list - -o poses/`")),
     // Estimators.
     (&["format", "f", "type"], Meaning::Format),
-    (&["additional_config"], Meaning::Config),
     (&["model_pose"], Meaning::Only(&["BODY_25"], "only OpenPose's model BODY_25 is supported; leave the option out to use it")),
     (&["prototxt_path", "caffemodel_path"], Meaning::Only(&[], MODELS)),
     (&["upsampling_ratio"], Meaning::Only(&["0", "0.0"], "heat maps always have the size that OpenPose gives them by default")),
@@ -161,19 +158,6 @@ const TABLE: &[(&[&str], Meaning)] = &[
         Meaning::Nothing(Takes::Value)),
     (&["logging_level", "cli_verbose", "profile_speed"], Meaning::Nothing(Takes::Value)),
     (&["disable_multi_thread"], Meaning::Nothing(Takes::Nothing)),
-];
-
-/// What pose-format gives MediaPipe where nothing is said, and so what the engine does: a setting that says the same
-/// may be left out.
-const CONFIG: &[(&str, &[&str])] = &[
-    ("model_complexity", &["1"]),
-    ("smooth_landmarks", &["true", "1"]),
-    ("refine_face_landmarks", &["false", "0"]),
-    ("static_image_mode", &["false", "0"]),
-    ("enable_segmentation", &["false", "0"]),
-    ("smooth_segmentation", &["true", "1", "false", "0"]),
-    ("min_detection_confidence", &["0.5"]),
-    ("min_tracking_confidence", &["0.5"]),
 ];
 
 /// The arguments, the program's name first, as the parser knows them; or what there is to say about those that it cannot
@@ -408,13 +392,6 @@ impl Translation {
                 "openpose" => self.own("engine", "native".into()),
                 _ => say("expected mediapipe or openpose; --engine names the estimators", text),
             },
-            Meaning::Config => match other_setting(&text) {
-                None => {}
-                Some(_) => say(
-                    "only pose-format's default settings of MediaPipe are supported; leave the option out to use them",
-                    text,
-                ),
-            },
             Meaning::Workers if text == "0" => {}
             Meaning::Workers => self.own("workers", value),
             Meaning::Device if text.eq_ignore_ascii_case("gpu") => self.own("device", "cuda".into()),
@@ -453,15 +430,6 @@ impl Translation {
 fn is_option(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
     text.len() > 1 && text.starts_with('-') && !text[1..].starts_with(|letter: char| letter.is_ascii_digit())
-}
-
-/// The first of pose-format's settings that is not what is done anyway.
-fn other_setting(config: &str) -> Option<&str> {
-    config.split(',').map(str::trim).filter(|setting| !setting.is_empty()).find(|setting| {
-        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-        let known = CONFIG.iter().find(|(known, _)| *known == name.trim());
-        !known.is_some_and(|(_, values)| values.contains(&value.trim().to_lowercase().as_str()))
-    })
 }
 
 /// As it can be typed into a shell.
@@ -506,7 +474,10 @@ mod tests {
             ("-d dir --keep-video-suffixes", "dir --keep-suffix"),
             ("-i v.mp4 --type openpose", "v.mp4 --engine native"),
             ("-i v.mp4 --workers 0", "v.mp4"),
-            ("-i v.mp4 --additional-config model_complexity=1,smooth_landmarks=True", "v.mp4"),
+            (
+                "-i v.mp4 --additional-config model_complexity=1,smooth_landmarks=True",
+                "v.mp4 --additional-config model_complexity=1,smooth_landmarks=True",
+            ),
             ("--image_dir frames --fps 25", "frames --fps 25"),
             (
                 "--video v.mp4 --face --hand --display 0 --render_pose 0 --model_pose BODY_25 --number_people_max 1",
@@ -578,7 +549,6 @@ mod tests {
             ("--video", "expected a value"),
             ("--video --face", "expected a value"),
             ("x.mp4 --format alphapose", "expected mediapipe or openpose"),
-            ("x.mp4 --additional-config static_image_mode=true", "default settings"),
             ("-d dir --video-suffixes .mp4", "--list"),
             ("slurm submit a b -- --write_json c", "convert"),
         ];

@@ -190,6 +190,9 @@ mod tests {
             None,
         )
         .unwrap();
+        // It closes its output when it is ready.
+        let mut output = child.take_output().unwrap();
+        std::io::Read::read_to_end(&mut output, &mut Vec::new()).unwrap();
         child.terminate();
         assert!(matches!(child.wait(Duration::from_millis(50)), Ending::Hung));
         assert!(matches!(child.ending(), Some(Ending::Hung)));

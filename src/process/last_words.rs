@@ -61,11 +61,13 @@ impl LastWords {
     }
 }
 
-/// glog lists the functions it was called through after the reason; only the reason is for the user.
+/// glog and Rust list the functions they were called through after the reason; only the reason is for the user.
 fn quote<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> String {
     let speaks = |line: &&str| {
         let line = line.trim_start();
-        !line.is_empty() && !line.starts_with("***") && !line.starts_with('@')
+        let is_frame = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        let is_of_trace = ["***", "@", "at /", "at ./", "stack backtrace:", "note: "];
+        !line.is_empty() && !is_frame && !is_of_trace.iter().any(|beginning| line.starts_with(beginning))
     };
     let mut last: Vec<&str> = lines.rev().filter(speaks).take(QUOTED_LINES).collect();
     last.reverse();
@@ -81,6 +83,16 @@ mod tests {
         let lines =
             ["loading", "F0101 io.cpp:60] Check failed: error", "*** stack trace ***", "    @ 0x1 f()"];
         assert_eq!(quote(lines.into_iter()), "loading / F0101 io.cpp:60] Check failed: error");
+        let lines = [
+            "thread 'main' panicked at src/main.rs:1:2:",
+            "it is so",
+            "stack backtrace:",
+            "   0: __rustc::rust_begin_unwind",
+            "             at /rustc/library/std/src/panicking.rs:689:5",
+            "  10: call_once<fn(), ()>",
+            "note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.",
+        ];
+        assert_eq!(quote(lines.into_iter()), "thread 'main' panicked at src/main.rs:1:2: / it is so");
     }
 
     #[test]

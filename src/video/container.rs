@@ -66,7 +66,7 @@ impl Bytes {
             return Self::new(StreamIo::from_read(File::from(input)), None);
         }
         if !path.try_exists().map_err(failed)? {
-            return Err(VideoError::NotFound(path.to_owned()));
+            return Err(VideoError::not_found(path));
         }
         let metadata = fs::metadata(path).map_err(failed)?;
         if metadata.is_file() && metadata.len() == 0 {
