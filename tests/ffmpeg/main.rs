@@ -6,6 +6,7 @@ mod common;
 mod flat_memory;
 mod render;
 mod render_sound;
+mod video_cases;
 mod video_clips;
 
 fn main() {
@@ -17,5 +18,6 @@ fn main() {
         ("render", render::trials()),
         ("render_sound", render_sound::trials()),
         ("video_clips", video_clips::trials()),
+        ("video_cases", video_cases::trials()),
     ]);
 }

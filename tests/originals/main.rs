@@ -4,11 +4,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod holistic_original;
+mod holistic_program;
 mod pose_format;
+mod reductions;
 
 fn main() {
     common::run_modules(vec![
         ("holistic_original", holistic_original::trials()),
         ("pose_format", pose_format::trials()),
+        ("reductions", reductions::trials()),
+        ("holistic_program", holistic_program::trials()),
     ]);
 }

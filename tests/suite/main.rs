@@ -10,6 +10,8 @@ mod command_line;
 mod common;
 mod convert;
 mod doctor;
+mod files;
+mod formats;
 mod inspect;
 #[path = "../common/made_up_models.rs"]
 mod made_up_models;
@@ -41,5 +43,7 @@ fn main() {
         ("native_golden", native_golden::trials()),
         ("native_program", native_program::trials()),
         ("openpose_faults", openpose_faults::trials()),
+        ("files", files::trials()),
+        ("formats", formats::trials()),
     ]);
 }

@@ -1,9 +1,8 @@
 //! Files and folders: what is read, what is left alone, and that whatever is written appears whole or not at all.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
-#[path = "common/small_disk.rs"]
-mod small_disk;
+use crate::common;
+use crate::small_disk;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -11,6 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use libtest_mimic::Trial;
 
 use common::{Need, models, names, repository, shared, trial};
 use oppose::batch::journal;
@@ -401,7 +402,8 @@ fn an_unwritable_terminal_is_no_reason_to_die() {
     }
 }
 
-fn main() {
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
     let models = || vec![Need::Models];
     type Test = (&'static str, Vec<Need>, fn());
     let tests: Vec<Test> = vec![
@@ -450,7 +452,7 @@ fn main() {
     }
     let case = [Need::Shared("cases/picture_folders")];
     trials.push(trial("the_cases_of_folders_and_lists", &case, the_cases_of_folders_and_lists));
-    common::run(trials);
+    trials
 }
 
 fn the_cases_of_folders_and_lists() {

@@ -1,12 +1,14 @@
 //! Files of other programs and other times: each version of `.pose`, OpenPose's JSON of each age, and what is neither.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use libtest_mimic::Trial;
 
 use common::{Need, names, output, repository, run_python, trial};
 use oppose::pose::openpose_json::file_name;
@@ -719,9 +721,10 @@ fn options_of_the_neighbours_are_understood() {
     assert_eq!(names(scene.path()), ["x.mp4"]);
 }
 
-fn main() {
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
     let package = Need::Python("pose_format");
-    common::run(vec![
+    vec![
         trial(
             "the_first_version_is_read_as_the_package_reads_it",
             &[package],
@@ -753,5 +756,5 @@ fn main() {
         trial("json_of_something_else_is_a_sentence", &[], json_of_something_else_is_a_sentence),
         trial("json_that_is_not_of_the_video_is_noticed", &[], json_that_is_not_of_the_video_is_noticed),
         trial("options_of_the_neighbours_are_understood", &[], options_of_the_neighbours_are_understood),
-    ]);
+    ]
 }

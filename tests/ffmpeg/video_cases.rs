@@ -2,13 +2,15 @@
 //! others have them, files that name other files, and files that end too early.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use libtest_mimic::Trial;
 
 use common::{Need, models, output, repository, run_python, trial};
 use md5::{Digest, Md5};
@@ -598,7 +600,8 @@ fn outputs_that_cannot_be_are_explained() {
 /// Its name, what it needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
-fn main() {
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
     let ffmpeg = || vec![Need::Program("ffmpeg")];
     let tests: Vec<Test> = vec![
         ("rates_are_what_the_frames_say", vec![], rates_are_what_the_frames_say),
@@ -652,5 +655,5 @@ fn main() {
         ),
         ("outputs_that_cannot_be_are_explained", vec![], outputs_that_cannot_be_are_explained),
     ];
-    common::run(tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect());
+    tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect()
 }

@@ -1,11 +1,13 @@
 //! Whole files of the program with the engine `holistic` against those of pose-format's `video_to_pose`, byte for byte.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+
+use libtest_mimic::Trial;
 
 use common::{Need, output, repository, run_python, shared, trial};
 
@@ -39,7 +41,8 @@ fn check(video: PathBuf, config: &str) {
     assert!(fs::read(ours).unwrap() == fs::read(theirs).unwrap(), "the files differ");
 }
 
-fn main() {
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (setting, net, config) in SETTINGS {
         for (clip, video, need) in [
@@ -52,5 +55,5 @@ fn main() {
             trials.push(trial(&format!("{setting}/{clip}"), &needs, move || check(video, config)));
         }
     }
-    common::run(trials);
+    trials
 }

@@ -1,11 +1,13 @@
 //! Fewer points, byte for byte as pose-format's own functions write them.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use libtest_mimic::Trial;
 
 use common::{Need, output, run_python, trial};
 use oppose::pose::{FramePose, Pose, Skeleton, holistic_576, holistic_586, openpose_137};
@@ -47,7 +49,8 @@ fn check(skeleton: &Skeleton, points: &str, hide_legs: bool) {
     assert!(fs::read(&ours).unwrap() == fs::read(&theirs).unwrap(), "{points}, legs hidden: {hide_legs}");
 }
 
-fn main() {
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
     let needs = [Need::Python("pose_format")];
     let mut trials = Vec::new();
     for (name, skeleton) in
@@ -62,5 +65,5 @@ fn main() {
             }));
         }
     }
-    common::run(trials);
+    trials
 }
