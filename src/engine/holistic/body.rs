@@ -114,7 +114,7 @@ impl BodyLandmarker {
     /// # Errors
     /// The runtime refuses the net.
     pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
-        let net = models.load(body_landmarks(options.complexity))?;
+        let net = models.load_for(body_landmarks(options.complexity), options.body_threads())?;
         Ok(Self { net, minimum_presence: options.minimum_tracking_confidence })
     }
 

@@ -6,7 +6,7 @@
 // A foreign library is called here; nothing above this file sees a raw pointer.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -56,7 +56,7 @@ const MINIMUM_LOG_SEVERITY: c_int = 25;
 /// `kLiteRtLogSeverityError`.
 const LOG_ERRORS: i64 = 3;
 /// Name under which LiteRT's CPU back end looks for its options.
-const CPU_OPTIONS: &std::ffi::CStr = c"xnnpack";
+const CPU_OPTIONS: &CStr = c"xnnpack";
 
 /// Why LiteRT cannot be used, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -294,7 +294,7 @@ impl Tensor {
 
 /// A loaded net: fill [`input_mut`](Net::input_mut), [`run`](Net::run), read [`output`](Net::output).
 ///
-/// It runs on the calling thread alone, by XNNPACK's kernels.
+/// It runs by XNNPACK's kernels on the calling thread and as many others as it was loaded for.
 pub struct Net {
     // Fields are dropped in this order: what others refer to comes last.
     compiled: Owned,
@@ -325,7 +325,7 @@ impl fmt::Debug for Net {
 
 impl Net {
     /// Loads a net from the bytes of a `.tflite` file that has inputs of `inputs` values and outputs of `outputs`
-    /// values.
+    /// values. It runs on `threads` threads, from one to [`MAX_THREADS`]; the results do not depend on their number.
     ///
     /// # Errors
     /// The file is damaged, or its input and outputs have other sizes.
@@ -334,6 +334,7 @@ impl Net {
         model: &[u8],
         inputs: &[usize],
         outputs: &[usize],
+        threads: usize,
     ) -> Result<Self, LiteRtError> {
         let functions = &runtime.functions;
         let bytes: Vec<Block> = model
@@ -350,7 +351,7 @@ impl Net {
             (functions.create_model)(environment.handle, bytes.as_ptr().cast(), model.len(), out)
         })?;
         let model = Owned { handle, free: functions.destroy_model };
-        let options = single_threaded(functions)?;
+        let options = options(functions, threads)?;
         // SAFETY: all three handles are alive; the options are copied.
         let handle = created("LiteRtCreateCompiledModel", |out| unsafe {
             (functions.create_compiled_model)(environment.handle, model.handle, options.handle, out)
@@ -463,8 +464,11 @@ fn environment(functions: &Functions) -> Result<Owned, LiteRtError> {
     Ok(Owned { handle, free: functions.destroy_environment })
 }
 
-/// Compilation options: the CPU, one thread.
-fn single_threaded(functions: &Functions) -> Result<Owned, LiteRtError> {
+/// The most threads of one net.
+pub const MAX_THREADS: usize = 4;
+
+/// Compilation options: the CPU, so many threads.
+fn options(functions: &Functions, threads: usize) -> Result<Owned, LiteRtError> {
     /// The text is a constant of this program: nothing to free.
     unsafe extern "C" fn keep(_: *mut c_void) {}
 
@@ -476,7 +480,9 @@ fn single_threaded(functions: &Functions) -> Result<Owned, LiteRtError> {
         (functions.set_accelerators)(options.handle, CPU)
     })?;
     // LiteRT's CPU options travel as a TOML text ended by 0.
-    let text = c"num_threads = 1\n";
+    let texts: [&CStr; MAX_THREADS] =
+        [c"num_threads = 1\n", c"num_threads = 2\n", c"num_threads = 3\n", c"num_threads = 4\n"];
+    let text = texts[threads.clamp(1, MAX_THREADS) - 1];
     // SAFETY: both texts are constants that end in 0; LiteRT only reads them, though C's type says otherwise.
     let handle = created("LiteRtCreateOpaqueOptions", |out| unsafe {
         (functions.create_opaque_options)(CPU_OPTIONS.as_ptr(), text.as_ptr().cast_mut().cast(), keep, out)

@@ -1,8 +1,15 @@
 //! MediaPipe Holistic: body, face and both hands of one person, on any CPU.
 //!
 //! The default engine: it needs no GPU and no OpenPose models. It computes what the Python package
-//! `mediapipe` 0.10.21 computes in `solutions.holistic` with its default settings (which pose-format's
-//! `video_to_pose --format mediapipe` uses), with the same nets, and gives its results in the same 576 points.
+//! `mediapipe` 0.10.21 computes in `solutions.holistic`, with the same nets and, given the same pixels, to the last
+//! bit. [`Options`] are the original's settings; without any, it gives the 576 points that pose-format's
+//! `video_to_pose --format mediapipe` writes.
+//!
+//! # Arithmetic
+//! What is found in one frame decides where the next one is looked at, so that a different last bit soon becomes
+//! pixels. Each stage therefore follows the calculators of MediaPipe and the functions of OpenCV operation by
+//! operation: `f32` where they have `float`, in the same order. Do not simplify a formula here without running
+//! `tests/holistic_original.rs`.
 //!
 //! # Limits
 //! * One person: the most certain one; who else is in the picture is not seen. A person is followed until lost.
@@ -15,14 +22,15 @@
 //!   height, as pose-format writes them.
 //!
 //! # Files
-//! Six nets from the `mediapipe` 0.10.21 package and the shared library of LiteRT 2.3.0, each under the Apache
-//! License 2.0. They are found in the folder `holistic` of the models folder and checked against their
+//! Nets from the `mediapipe` 0.10.21 package, two more from the npm package `@mediapipe/pose`, and the shared library
+//! of LiteRT 2.3.0, all under the Apache License 2.0. Which nets are needed depends on the options. They are found in the folder `holistic` of the models folder and checked against their
 //! published SHA-256; `scripts/setup.sh` puts them there. Nothing is fetched at run time.
 //!
 //! # Stages
 //! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts
 //! of the picture where the body says hands and face are. They share [`geometry`], [`warp`] (crops),
-//! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets. The body in the next
+//! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so that they
+//! give the same bits here as in MediaPipe (`multiply_add`, `attention`). The body in the next
 //! frame is looked for beside the hands and the face in this one.
 
 mod attention;
@@ -45,7 +53,6 @@ pub mod tracking;
 pub mod warp;
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread::{self, ScopedJoinHandle};
@@ -67,6 +74,9 @@ use crate::video::{Frame, VideoInfo};
 
 /// The engine's name.
 pub const NAME: &str = "holistic";
+
+/// Body, left hand, right hand, face.
+const STAGES: usize = 4;
 
 /// Frames in flight: enough for the body to run ahead while both hands are looked at.
 const CAPACITY: usize = 8;
@@ -151,11 +161,9 @@ impl Holistic {
     /// Files are missing or are not the published ones (all of them are named), or the runtime refuses them.
     pub fn open(folder: &Path, options: Options) -> Result<Self, HolisticError> {
         let models = Models::open(folder, &options)?;
-        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = options.threads.map_or_else(available, NonZeroUsize::get);
         let selection = options.selection().map(|selection| (selection, FramePose::default()));
         let stages = stages(&models, options)?;
-        let threads = threads.min(stages.len());
+        let threads = options.available_threads().min(stages.len());
         Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options, selection })
     }
 }

@@ -148,7 +148,7 @@ pub const FACE_LANDMARKS: Model = Model {
 };
 
 /// A face's landmarks with finer lips, eyes and irises. It has operators that LiteRT does not know and is only ever
-/// loaded in parts: see [`attention`](super::attention). Outputs: 0 landmarks, 1 lips, 2 left eye, 3 right eye,
+/// loaded in parts, by `attention.rs`. Outputs: 0 landmarks, 1 lips, 2 left eye, 3 right eye,
 /// 4 left iris, 5 right iris, 6 presence (before the sigmoid).
 pub const FACE_ATTENTION: Model = Model {
     file: ModelFile {
@@ -286,11 +286,19 @@ impl Models {
         Ok(Self { runtime: Arc::new(Runtime::open(&folder.join(RUNTIME.name))?), nets })
     }
 
-    /// Loads a net, without the outputs that are not used.
+    /// Loads a net for one thread, without the outputs that are not used.
     ///
     /// # Errors
     /// The runtime refuses the net.
     pub fn load(&self, model: &Model) -> Result<Net, LoadError> {
+        self.load_for(model, 1)
+    }
+
+    /// Loads a net for so many threads, without the outputs that are not used.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load_for(&self, model: &Model, threads: usize) -> Result<Net, LoadError> {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
         let mut bytes = match model.is_split() {
@@ -298,7 +306,7 @@ impl Models {
             false => self.bytes(model).to_vec(),
         };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::load(&self.runtime, &bytes, &[model.input()], &sizes)?)
+        Ok(Net::load(&self.runtime, &bytes, &[model.input()], &sizes, threads)?)
     }
 
     /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last
@@ -308,7 +316,7 @@ impl Models {
     /// The runtime refuses the net.
     pub fn load_whole(&self, model: &Model) -> Result<Net, LoadError> {
         let sizes: Vec<usize> = model.outputs.iter().map(|&(size, _)| size).collect();
-        Ok(Net::load(&self.runtime, self.bytes(model), &[model.input()], &sizes)?)
+        Ok(Net::load(&self.runtime, self.bytes(model), &[model.input()], &sizes, 1)?)
     }
 
     /// Loads the part of a net that computes some of its tensors from others: number in the file and size of each.
@@ -325,7 +333,7 @@ impl Models {
         let tensors = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();
         let sizes = |list: &[(u32, usize)]| list.iter().map(|&(_, size)| size).collect::<Vec<_>>();
         cut(&mut bytes, &tensors(inputs), &tensors(outputs)).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::load(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs))?)
+        Ok(Net::load(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs), 1)?)
     }
 
     fn bytes(&self, model: &Model) -> &[u8] {

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
+use std::thread;
 
+use super::STAGES;
+use super::litert::MAX_THREADS;
 use crate::pose::{Points, Selection, Skeleton, holistic_576, holistic_586};
 
 /// Which of the three nets finds the body's landmarks: MediaPipe's `model_complexity`.
@@ -74,8 +77,8 @@ impl Options {
         Self::default()
     }
 
-    /// Number of threads; by default, one for each core. More than four are never used. The results do not
-    /// depend on it.
+    /// Number of threads; by default, one for each core. Body, face and the two hands take one each, and the body's
+    /// landmarks, which every next frame waits for, up to three more. The results do not depend on it.
     #[must_use]
     pub fn threads(self, threads: Option<NonZeroUsize>) -> Self {
         Self { threads, ..self }
@@ -161,6 +164,17 @@ impl Options {
         self.refine_face
     }
 
+    /// How many threads there are.
+    pub(super) fn available_threads(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or_else(cores, NonZeroUsize::get)
+    }
+
+    /// How many of them compute the body's landmarks: those that no other stage can use.
+    pub(super) fn body_threads(&self) -> usize {
+        (self.available_threads() + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS)
+    }
+
     /// Whether landmarks are smoothed: pictures of their own never are.
     pub(super) fn smooths(&self) -> bool {
         self.smooth_landmarks && !self.still_images
@@ -212,6 +226,12 @@ mod tests {
         assert_eq!(description(lab), "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true");
         let other = Options::new().still_images(true).minimum_tracking_confidence(0.25);
         assert_eq!(description(other), "static_image_mode=true,min_tracking_confidence=0.25");
+    }
+
+    #[test]
+    fn threads_beyond_those_of_the_stages_go_to_the_body() {
+        let body = |threads| Options::new().threads(NonZeroUsize::new(threads)).body_threads();
+        assert_eq!([1, 2, 4, 5, 7, 64].map(body), [1, 1, 1, 2, 4, 4]);
     }
 
     #[test]
