@@ -41,6 +41,7 @@ fn main() {
         trial("too large a frame names the batch that fits", &[Need::Gpu], too_large_a_frame),
         trial("dropped in the middle", &[Need::Gpu], dropped_in_the_middle),
         trial("sizes, batches and pauses mix", &[Need::Gpu], sizes_batches_and_pauses_mix),
+        trial("a result can be had without a full batch", &[Need::Gpu], a_result_without_a_full_batch),
         trial("several scales", &[Need::Gpu], several_scales),
         trial("luma and chroma give the same people", &[Need::Gpu], luma_and_chroma_give_the_same_people),
         trial("a warm engine asks for no memory", &[Need::Gpu], a_warm_engine_asks_for_no_memory),
@@ -190,6 +191,25 @@ fn estimate(engine: &mut Cuda, frames: &[Frame]) -> Vec<FramePose> {
     }
     assert_eq!(poses.len(), frames.len());
     poses
+}
+
+/// `pop` waits for no frames that are yet to be pushed, whatever the batch.
+fn a_result_without_a_full_batch() {
+    let mut random = Random::new();
+    let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
+    let cuda = CudaOptions { batch: 4, ..CudaOptions::default() };
+    let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+    let mut pose = FramePose::default();
+    assert!(!engine.pop(&mut pose).unwrap());
+    for count in [1, 3, 5] {
+        for index in 0..count {
+            engine.push(random.frame(index, 210, 160)).unwrap();
+        }
+        for _ in 0..count {
+            assert!(engine.pop(&mut pose).unwrap());
+        }
+        assert!(!engine.pop(&mut pose).unwrap());
+    }
 }
 
 fn people_as_on_the_processor(cuda: CudaOptions) {

@@ -23,6 +23,11 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("two long videos, suspended twice", &ffmpeg(), two_long_videos_suspended_twice),
         trial("SIGTERM while a video is opened", &ffmpeg(), sigterm_while_a_video_is_opened),
         trial(
+            "OpenPose is kept apart",
+            &[Need::Program("cc"), Need::Program("ffmpeg")],
+            openpose_is_kept_apart,
+        ),
+        trial(
             "two engines in one folder",
             &[Need::Models, Need::Program("ffmpeg")],
             two_engines_in_one_folder,
@@ -187,6 +192,54 @@ fn sigterm_while_a_video_is_opened() {
         let left: Vec<String> =
             common::names(&scene.path("")).into_iter().filter(|name| name.ends_with(".tmp")).collect();
         assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// Processes that a process has started.
+fn children(process: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().map(|child| child.parse().unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Neither the process that was called nor its worker loads the library, whose death would be theirs. And when the first
+/// is asked to end while OpenPose never answers, all of them end.
+fn openpose_is_kept_apart() {
+    let scene = Scene::new(&[("a.mp4", 9), ("b.mp4", 9)]);
+    let library = scene.path("shim.so");
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library);
+    common::output(compile.arg(common::repository("tests/stand_in/openpose_stand_in.c")));
+    for (inputs, has_worker) in [(&["videos"][..], true), (&["videos/a.mp4"], false)] {
+        let mut command = scene.bare(inputs);
+        command.args(["-o", "poses", "--engine", "openpose", "--model-folder", "models"]);
+        command.env("OPPOSE_SHIM", &library).env("OPPOSE_STAND_IN", "stall:3");
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let loads = |process: u32| {
+            let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+            maps.contains("shim.so")
+        };
+        let first = |process: u32| children(process).first().copied();
+        let (parents, engine) = wait_for("OpenPose's process", || {
+            let child = first(run.id())?;
+            let (parents, engine) = match has_worker {
+                true => (vec![run.id(), child], first(child)?),
+                false => (vec![run.id()], child),
+            };
+            loads(engine).then_some((parents, engine))
+        });
+        thread::sleep(Duration::from_millis(500));
+        assert!(!parents.iter().any(|&parent| loads(parent)));
+        signal(run.id(), Signal::TERM);
+        let status = wait_for("its end", || run.try_wait().unwrap());
+        assert_eq!(status.code(), Some(143), "{inputs:?}: {status}");
+        for process in parents.into_iter().chain([engine]) {
+            wait_for("the end of all", || {
+                (!Path::new(&format!("/proc/{process}/exe")).exists()).then_some(())
+            });
+        }
     }
 }
 
