@@ -49,6 +49,26 @@ fn check(skeleton: &Skeleton, points: &str, hide_legs: bool) {
     assert!(fs::read(&ours).unwrap() == fs::read(&theirs).unwrap(), "{points}, legs hidden: {hide_legs}");
 }
 
+/// What is left out while estimating is what `convert` would leave out afterwards.
+fn estimated() {
+    let folder = tempfile::tempdir().unwrap();
+    let [all, converted, estimated] =
+        ["all", "converted", "estimated"].map(|name| folder.path().join(name).with_extension("pose"));
+    let program = || Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    let estimate = |target: &Path, options: &[&str]| {
+        let mut command = program();
+        command.arg(common::short_sample()).arg("-o").arg(target).args(["--engine", "holistic"]);
+        output(command.arg("--model-folder").arg(common::models()).args(options));
+    };
+    let options = ["--points", "reduced", "--hide-legs"];
+    estimate(&all, &[]);
+    output(program().arg("convert").arg(&all).arg("-o").arg(&converted).args(options));
+    estimate(&estimated, &options);
+    let (estimated, converted) = (fs::read(estimated).unwrap(), fs::read(converted).unwrap());
+    assert!(estimated == converted, "the files differ");
+    assert_eq!(Pose::from_bytes(&estimated).unwrap().header.skeleton.points(), 178);
+}
+
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     let needs = [Need::Python("pose_format")];
@@ -65,5 +85,6 @@ pub fn trials() -> Vec<Trial> {
             }));
         }
     }
+    trials.push(trial("estimated", &[Need::Models, Need::Program("ffmpeg")], estimated));
     trials
 }

@@ -166,13 +166,12 @@ impl Options {
 
     /// How many threads there are.
     pub(super) fn available_threads(&self) -> usize {
-        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or_else(cores, NonZeroUsize::get)
     }
 
-    /// How many of them compute the body's landmarks: those that no other stage can use.
+    /// How many of them compute the body's landmarks.
     pub(super) fn body_threads(&self) -> usize {
-        (self.available_threads() + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS)
+        body_threads(self.available_threads(), cores())
     }
 
     /// Whether landmarks are smoothed: pictures of their own never are.
@@ -211,6 +210,17 @@ impl Options {
     }
 }
 
+/// How many cores this process may use.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// The threads for the body's landmarks: those that no other stage can use. They wait for one another in a busy loop,
+/// so there must be a core for each.
+fn body_threads(threads: usize, cores: usize) -> usize {
+    (threads.min(cores) + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,8 +240,8 @@ mod tests {
 
     #[test]
     fn threads_beyond_those_of_the_stages_go_to_the_body() {
-        let body = |threads| Options::new().threads(NonZeroUsize::new(threads)).body_threads();
-        assert_eq!([1, 2, 4, 5, 7, 64].map(body), [1, 1, 1, 2, 4, 4]);
+        assert_eq!([1, 2, 4, 5, 7, 64].map(|threads| body_threads(threads, 64)), [1, 1, 1, 2, 4, 4]);
+        assert_eq!(body_threads(64, 2), 1, "not more than there are cores");
     }
 
     #[test]
