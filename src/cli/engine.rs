@@ -256,7 +256,8 @@ impl EngineArguments {
     fn open_cpu(&self, max_people: Option<u16>) -> Result<Opened, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
-        Ok(Opened::new(self.native_on(backend, max_people)?, CPU.into(), Precision::Fp32, folder))
+        let engine = self.native_on(backend.for_all_threads(), max_people)?;
+        Ok(Opened::new(engine, CPU.into(), Precision::Fp32, folder))
     }
 
     fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Opened, OpenError> {
@@ -267,7 +268,7 @@ impl EngineArguments {
         if options.parity == Parity::Cpu {
             let backend =
                 CudaNets::read(&folder, cuda).map_err(NativeError::from).map_err(EngineError::from)?;
-            let engine = self.native_on(backend, max_people)?;
+            let engine = self.native_on(vec![backend], max_people)?;
             return Ok(Opened::new(engine, on_gpu(gpu), self.precision, folder));
         }
         let engine = Cuda::read(&folder, cuda, options).map_err(EngineError::from)?;
@@ -276,10 +277,10 @@ impl EngineArguments {
 
     fn native_on<B: Backend + 'static>(
         &self,
-        backend: B,
+        backends: Vec<B>,
         max_people: Option<u16>,
     ) -> Result<Native<B>, OpenError> {
-        let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
+        let engine = Native::with_backends(backends, self.openpose.options(max_people));
         Ok(engine.map_err(EngineError::from)?)
     }
 
