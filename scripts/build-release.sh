@@ -32,7 +32,8 @@ export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
 # What cargo has made of another FFmpeg in this place is of no use, and it would not notice.
 [ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
     cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
-cargo build --release --locked --features ffmpeg-next/static --target-dir "$work"
+cargo build --release --locked --features ffmpeg-next/static --target-dir "$work" --bin oppose-native \
+    --example compile_kernels
 
 program=$work/release/oppose-native
 strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
@@ -50,6 +51,8 @@ rm -rf "$folder"
 mkdir -p "$folder/scripts" "$folder/completions" "$licences/crates"
 cp "$program" README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
 cp -r docs "$folder/"
+# The program looks for them beside itself, and needs no compiler then.
+COMPILE_KERNELS=$work/release/examples/compile_kernels scripts/build-kernels.sh "$folder/kernels"
 cp scripts/fetch-models.sh scripts/models.* "$folder/scripts/"
 "$program" generate man --output "$folder/man"
 for shell in bash zsh fish; do

@@ -17,7 +17,7 @@ use oppose::engine::isolated::Isolated;
 use oppose::engine::models::{self, ModelsNotFound};
 use oppose::engine::native::assemble::Parity;
 use oppose::engine::native::cpu::Cpu;
-use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, KernelPath, Precision};
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Native, NativeError, OptionError};
 use oppose::engine::openpose::{self, OpenPose};
@@ -115,8 +115,12 @@ pub struct EngineArguments {
     gpu: usize,
 
     /// Numbers in which native computes on a GPU
-    #[arg(long, value_name = "fp32|tf32|fp16", default_value_t)]
+    #[arg(long, value_name = "fp32|fp16x3|tf32|fp16", default_value_t)]
     precision: Precision,
+
+    /// Instructions of which native's convolutions on a GPU are made, for tests [default: the best of the GPU]
+    #[arg(long, value_name = "portable|ampere|hopper", env = "OPPOSE_CUDA_KERNELS", hide = true)]
+    cuda_kernels: Option<KernelPath>,
 
     /// Frames that native gives a GPU at once; more are faster and take more of its memory
     #[arg(long, value_name = "N", default_value_t = CudaOptions::default().batch)]
@@ -263,7 +267,7 @@ impl EngineArguments {
     fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Opened, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let cuda =
-            CudaOptions { gpu, precision: self.precision, batch: self.batch, ..CudaOptions::default() };
+            CudaOptions { gpu, precision: self.precision, batch: self.batch, kernels: self.cuda_kernels };
         let options = self.openpose.options(max_people);
         if options.parity == Parity::Cpu {
             let backend =
