@@ -108,6 +108,9 @@ impl OpenPose {
             command.arg("-L").arg(folder);
             command.arg(format!("-Wl,-rpath,{0},-rpath-link,{0}", folder.display()));
         }
+        // As RPATH, which holds for the libraries of libraries too: libopenpose needs libcaffe, and does not always say where
+        // it is. Linkers write RUNPATH by default, which holds for the shim's own alone.
+        command.arg("-Wl,--disable-new-dtags");
         // The release shows cv::Mat in its interface, its successor does not: linked only where it is needed.
         command.args(["-lopenpose", "-pthread", "-Wl,--as-needed", "-lopencv_core"]);
         // An OpenPose of the other kind is noticed when the shim is loaded, not by a crash.

@@ -1,14 +1,18 @@
 //! Seconds and GFLOP/s of the full-size nets on this machine's processor, beside the most it can do.
 //!
-//! `cargo bench --bench native_cpu [-- body|face|hand|load|sizes|batches]`, with `OPPOSE_INSTRUCTIONS=avx2` or
+//! `cargo bench --bench native_cpu [-- body|face|hand|load|sizes|batches|memory|frames]`, with `OPPOSE_INSTRUCTIONS=avx2` or
 //! `portable` for others than the best. GFLOP/s count what the plain way of convolution would do, so that
 //! they can exceed the peak.
 
 // The measure of the peak is made of intrinsics.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+#[path = "../tests/common/coloured_people.rs"]
+mod coloured_people;
 #[path = "../tests/common/made_up_models.rs"]
 mod made_up_models;
+#[path = "../tests/common/meaningful_models.rs"]
+mod meaningful_models;
 
 use std::env;
 use std::fs;
@@ -18,8 +22,11 @@ use std::thread;
 use std::time::Instant;
 
 use made_up_models::{Size, make};
-use oppose::engine::native::cpu::{Instructions, Net as CpuNet, Processor};
+use oppose::engine::Engine;
+use oppose::engine::native::cpu::{Cpu, Instructions, Net as CpuNet, Processor};
 use oppose::engine::native::model::{Graph, Net};
+use oppose::engine::native::{Native, Options};
+use oppose::pose::FramePose;
 
 const NETS: [(&str, Net, usize, usize); 3] =
     [("body", Net::Body25, 496, 368), ("face", Net::Face, 368, 368), ("hand", Net::Hand, 368, 368)];
@@ -27,6 +34,10 @@ const NETS: [(&str, Net, usize, usize); 3] =
 fn main() {
     let chosen: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
+    if chosen.iter().any(|chosen| chosen == "frames") {
+        frames();
+        return;
+    }
     let instructions = match env::var("OPPOSE_INSTRUCTIONS").as_deref() {
         Ok("avx2") => Instructions::Avx2,
         Ok("portable") => Instructions::Portable,
@@ -76,6 +87,50 @@ fn main() {
     }
     if is_chosen("memory") {
         memory();
+    }
+}
+
+/// Frames a second of one person with face and hands, 640x480, with a thread for each core this process may use: run it
+/// under `taskset -c 0-7` for eight. One frame after the other, and several at once, in turns.
+fn frames() {
+    let threads = thread::available_parallelism().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    meaningful_models::write(folder.path(), Size::Full);
+    let person = [coloured_people::Person { x: 320.0, y: 10.0, scale: 1.3 }];
+    let mut first: Option<Vec<FramePose>> = None;
+    for at_once in [false, true] {
+        let cpu = Cpu::read(folder.path(), Some(threads)).unwrap();
+        let backends = if at_once { cpu.for_all_threads() } else { vec![cpu] };
+        let lanes = backends.len();
+        let mut engine = Native::with_backends(backends, Options::default()).unwrap();
+        let count = (2 * lanes).max(threads.get()).max(4);
+        let mut run = |count: usize| {
+            let (mut poses, mut pushed) = (Vec::new(), 0);
+            while poses.len() < count {
+                while pushed < count && pushed - poses.len() < engine.capacity() {
+                    engine.push(coloured_people::draw(640, 480, &person)).unwrap();
+                    pushed += 1;
+                }
+                let mut pose = FramePose::default();
+                assert!(engine.pop(&mut pose).unwrap());
+                poses.push(pose);
+            }
+            poses
+        };
+        run(lanes);
+        let start = Instant::now();
+        let poses = run(count);
+        let seconds = start.elapsed().as_secs_f64();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let most = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+        println!(
+            "{threads} threads, {lanes} frames at once: {:.3} frames a second, {:.3} s a frame; {most}",
+            count as f64 / seconds,
+            seconds / count as f64
+        );
+        assert_eq!(poses[0].people(), 1);
+        let expected = first.get_or_insert_with(|| poses.clone());
+        assert!(poses.iter().all(|pose| *pose == expected[0]), "the same whatever else is worked on");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
 //!
-//! `cargo bench --bench native_cuda [-- nets|layers|batches|latency|memory|colors VIDEO...] [fp16|tf32|fp32]`
+//! `cargo bench --bench native_cuda [-- nets|table|layers|batches|latency|memory|colors VIDEO...] [fp32|fp16x3|tf32|fp16]
+//! [portable|ampere|hopper]`
 
 #![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
 
@@ -18,8 +19,9 @@ use std::time::Instant;
 use oppose::engine::Engine;
 use oppose::engine::native::Options;
 use oppose::engine::native::assemble::size::Size;
-use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Job, Precision};
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Job, KernelPath, Precision};
 use oppose::engine::native::model::{Graph, Net};
+use oppose::gpu;
 use oppose::pipeline;
 use oppose::pose::FramePose;
 use oppose::video::{self, Frame};
@@ -31,6 +33,8 @@ fn main() {
     let chosen: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| chosen.iter().any(|chosen| chosen == name);
     let precision = chosen.iter().find_map(|name| name.parse().ok()).unwrap_or(Precision::Fp16);
+    let kernels: Option<KernelPath> = chosen.iter().find_map(|name| name.parse().ok());
+    let cuda = CudaOptions { precision, kernels, ..CudaOptions::default() };
     let folder = tempfile::tempdir().unwrap();
     // Written once where several benchmarks need it.
     let models = env::var_os("OPPOSE_FULL_MODELS").map(PathBuf::from).unwrap_or_else(|| {
@@ -38,38 +42,62 @@ fn main() {
         folder.path().into()
     });
     if is_chosen("layers") {
-        layers(&models, precision);
+        layers(&models, cuda);
+    }
+    if is_chosen("table") {
+        table(&models);
     }
     if is_chosen("latency") {
-        latency(precision);
+        latency(cuda);
     }
     if is_chosen("memory") {
-        memory(&models, precision);
+        memory(&models, cuda);
     }
     if is_chosen("colors") {
-        colors(chosen.iter().map(Path::new).filter(|path| path.is_file()), precision);
+        colors(chosen.iter().map(Path::new).filter(|path| path.is_file()), cuda);
     }
     if is_chosen("nets") || !chosen.iter().any(|name| OTHERS.contains(&name.as_str())) {
-        nets(&models, precision, &[16]);
+        nets(&models, cuda, &[16]);
     }
     if is_chosen("batches") {
-        nets(&models, precision, &[1, 2, 4, 8, 12, 15, 16, 24, 31, 32]);
+        nets(&models, cuda, &[1, 2, 4, 8, 12, 15, 16, 24, 31, 32]);
     }
 }
 
-const OTHERS: [&str; 5] = ["layers", "batches", "latency", "memory", "colors"];
+const OTHERS: [&str; 6] = ["layers", "batches", "latency", "memory", "colors", "table"];
+
+fn name(cuda: CudaOptions) -> String {
+    let kernels = cuda.kernels.map_or("the best kernels".into(), |kernels| format!("{kernels} kernels"));
+    format!("{}, {kernels}", cuda.precision)
+}
+
+/// Every precision with all kernels that the GPU has.
+fn table(models: &Path) {
+    let gpu = &gpu::detect().unwrap().gpus[0];
+    println!("\n{}, compute capability {}", gpu.name, gpu.compute_capability);
+    for precision in Precision::ALL {
+        for kernels in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
+            let is_other = precision != Precision::Fp32 || kernels == KernelPath::Portable;
+            if kernels.runs_on(gpu.compute_capability) && is_other {
+                let cuda = CudaOptions { precision, kernels: Some(kernels), ..CudaOptions::default() };
+                nets(models, cuda, &[1, 4, 16]);
+            }
+        }
+    }
+}
 
 /// From a frame of one person with face and hands, 640x480, to the points, by the whole engine; and from the first of
 /// several that come at once to the last one's points.
-fn latency(precision: Precision) {
+fn latency(cuda: CudaOptions) {
     let folder = tempfile::tempdir().unwrap();
     meaningful_models::write(folder.path(), made_up_models::Size::Full);
     let person = coloured_people::Person { x: 320.0, y: 10.0, scale: 1.3 };
     println!(
-        "\n{precision}: milliseconds from frames to points\n| frames | median | least | most |\n| ---: | ---: | ---: | ---: |"
+        "\n{}: milliseconds from frames to points\n| frames | median | least | most |\n| ---: | ---: | ---: | ---: |",
+        name(cuda)
     );
     for batch in [1, 2, 4, 8, 16, 32] {
-        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let options = CudaOptions { batch, ..cuda };
         let mut engine = Cuda::read(folder.path(), options, Options::default()).unwrap();
         let mut pose = FramePose::default();
         let mut times = Vec::new();
@@ -97,13 +125,12 @@ fn latency(precision: Precision) {
 }
 
 /// Video file to `.pose`, bodies alone, with the colours converted by the processor and by the GPU, in turns.
-fn colors<'a>(videos: impl Iterator<Item = &'a Path>, precision: Precision) {
+fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
     let folder = tempfile::tempdir().unwrap();
     meaningful_models::write(folder.path(), made_up_models::Size::Full);
     let options = Options { faces: false, hands: false, ..Options::default() };
-    let cuda = CudaOptions { precision, ..CudaOptions::default() };
     let mut engine = Cuda::read(folder.path(), cuda, options).unwrap();
-    println!("\n{precision}: frames a second, colours by processor and GPU; how many times as fast");
+    println!("\n{}: frames a second, colours by processor and GPU; how many times as fast", name(cuda));
     for path in videos {
         let mut cells = Vec::new();
         for round in 0..8 {
@@ -125,14 +152,15 @@ fn colors<'a>(videos: impl Iterator<Item = &'a Path>, precision: Precision) {
 }
 
 /// What frames of a size need of the GPU's memory.
-fn memory(models: &Path, precision: Precision) {
+fn memory(models: &Path, cuda: CudaOptions) {
     let sizes = [(210, 260), (640, 480), (1280, 720), (1920, 1080)];
     println!(
-        "\n{precision}: MB for frames, beside the nets\n| batch | 210x260 | 640x480 | 1280x720 | 1920x1080 |"
+        "\n{}: MB for frames, beside the nets\n| batch | 210x260 | 640x480 | 1280x720 | 1920x1080 |",
+        name(cuda)
     );
     println!("| ---: | ---: | ---: | ---: | ---: |");
     for batch in [1, 4, 16, 32] {
-        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let options = CudaOptions { batch, ..cuda };
         let engine = Cuda::read(models, options, Options::default()).unwrap();
         let cells = sizes.map(|(width, height)| {
             format!("{:.0}", engine.frame_memory(width, height).unwrap() as f64 / 1e6)
@@ -155,13 +183,13 @@ fn operations(models: &Path, job: Job) -> f64 {
     graph.operations(job.size.width, job.size.height) as f64 * job.images as f64
 }
 
-fn nets(models: &Path, precision: Precision, batches: &[usize]) {
-    println!("\n{precision}: milliseconds a frame with one person (and TFLOP/s)");
+fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
+    println!("\n{}: milliseconds a frame with one person (and TFLOP/s)", name(cuda));
     println!("| batch | body | face | hands | one after the other | side by side | frames a second |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let per_frame = jobs(1).map(|job| operations(models, job));
     for &batch in batches {
-        let options = CudaOptions { precision, batch, ..CudaOptions::default() };
+        let options = CudaOptions { batch, ..cuda };
         let mut nets = CudaNets::read(models, options).unwrap();
         let jobs = jobs(batch);
         let rounds = (64 / batch).max(4);
@@ -190,11 +218,11 @@ fn nets(models: &Path, precision: Precision, batches: &[usize]) {
     }
 }
 
-fn layers(models: &Path, precision: Precision) {
-    let options = CudaOptions { precision, batch: 16, ..CudaOptions::default() };
+fn layers(models: &Path, cuda: CudaOptions) {
+    let options = CudaOptions { batch: 16, ..cuda };
     let mut nets = CudaNets::read(models, options).unwrap();
     for job in jobs(16) {
-        println!("\n{:?}, {} images, {precision}", job.net, job.images.min(16));
+        println!("\n{:?}, {} images, {}", job.net, job.images.min(16), name(cuda));
         println!("| layer | microseconds | TFLOP/s |\n| --- | ---: | ---: |");
         for (name, operations, time) in nets.measure_layers(job, 5).unwrap() {
             println!("| {name} | {:.0} | {:.0} |", time * 1e3, operations as f64 / f64::from(time) / 1e9);

@@ -32,7 +32,8 @@ export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
 # Cargo does not notice that FFmpeg was rebuilt in the same folder, so discard what it built from the old one.
 [ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
     cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
-cargo build --release --locked --features ffmpeg-next/static --target-dir "$work"
+cargo build --release --locked --features ffmpeg-next/static --target-dir "$work" --bin oppose-native \
+    --example compile_kernels
 
 program=$work/release/oppose-native
 strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
@@ -50,6 +51,8 @@ rm -rf "$folder"
 mkdir -p "$folder/scripts" "$folder/completions" "$licences/crates"
 cp "$program" README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
 cp -r docs "$folder/"
+# The program looks for them beside itself, and needs no compiler then.
+COMPILE_KERNELS=$work/release/examples/compile_kernels scripts/build-kernels.sh "$folder/kernels"
 cp scripts/fetch-models.sh scripts/models.* scripts/models-npm.sha256 "$folder/scripts/"
 "$program" generate man --output "$folder/man"
 for shell in bash zsh fish; do

@@ -5,6 +5,8 @@
 #[path = "common/coloured_people.rs"]
 mod coloured_people;
 mod common;
+#[path = "common/cuda_recording.rs"]
+mod cuda_recording;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
 #[path = "common/meaningful_models.rs"]
@@ -23,7 +25,9 @@ use libtest_mimic::Trial;
 use oppose::engine::Engine;
 use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::cpu::Cpu;
-use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision, allocations};
+use oppose::engine::native::cuda::{
+    Cuda, CudaNets, CudaOptions, KernelPath, MAX_BATCH, Precision, allocations,
+};
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Estimator, Options};
 use oppose::gpu;
@@ -32,7 +36,9 @@ use oppose::video::{self, Frame, FrameRate, VideoInfo};
 use recording::Recording;
 use tempfile::TempDir;
 
-const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Tf32, Precision::Fp16];
+const PRECISIONS: [Precision; 4] = Precision::ALL;
+/// Precisions that are as near to OpenPose as it is to itself.
+const EXACT: [Precision; 2] = [Precision::Fp32, Precision::Fp16x3];
 
 fn main() {
     let mut trials = vec![
@@ -46,19 +52,19 @@ fn main() {
         trial("luma and chroma give the same people", &[Need::Gpu], luma_and_chroma_give_the_same_people),
         trial("a warm engine asks for no memory", &[Need::Gpu], a_warm_engine_asks_for_no_memory),
         trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
+        trial("drawn people lie where fp32 has them", &[Need::Gpu], drawn_people_lie_where_fp32_has_them),
     ];
-    for is_portable in [false, true] {
+    for path in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
         for precision in PRECISIONS {
-            let options = CudaOptions { precision, is_portable, batch: 3, ..CudaOptions::default() };
-            let name =
-                |what: &str| format!("{precision}{}: {what}", if is_portable { ", portable" } else { "" });
+            let options = CudaOptions { precision, kernels: Some(path), batch: 3, ..CudaOptions::default() };
+            let name = |what: &str| format!("{precision}, {path}: {what}");
             trials.push(trial(&name("full-size nets as on the processor"), &[Need::Gpu], move || {
-                full_size_nets(options)
+                on_path(path, || full_size_nets(options))
             }));
             trials.push(trial(
                 &name("people as from the same heat maps on the processor"),
                 &[Need::Gpu],
-                move || people_as_on_the_processor(options),
+                move || on_path(path, || people_as_on_the_processor(options)),
             ));
         }
     }
@@ -82,14 +88,57 @@ fn main() {
         let folder = common::shared("golden").join(case);
         trials.push(golden(case, folder, &[Need::Gpu, Need::Shared("golden")]));
     }
+    for path in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
+        for precision in PRECISIONS {
+            // In single precision there is one way of computing.
+            if precision == Precision::Fp32 && path != KernelPath::Portable {
+                continue;
+            }
+            let needs = [Need::Gpu, Need::Shared("golden"), Need::Shared("golden-cuda")];
+            let name = format!("{precision}, {path}: what OpenPose built with CUDA found");
+            trials.push(trial(&name, &needs, move || {
+                on_path(path, || what_openpose_with_cuda_found(precision, path))
+            }));
+        }
+    }
     common::run_in_turn(trials)
 }
 
 fn golden(case: &str, folder: PathBuf, needs: &[Need]) -> Trial {
-    trial(&format!("fp32: what OpenPose found in {case}"), needs, move || {
-        let options = CudaOptions { precision: Precision::Fp32, batch: 8, ..CudaOptions::default() };
-        Recording::open(folder).compare_people(CudaNets::read(SMALL.path(), options).unwrap());
+    trial(&format!("what OpenPose found in {case}"), needs, move || {
+        for precision in EXACT {
+            println!("{precision}");
+            let options = CudaOptions { precision, batch: 8, ..CudaOptions::default() };
+            Recording::open(folder.clone()).compare_people(CudaNets::read(SMALL.path(), options).unwrap());
+        }
     })
+}
+
+fn what_openpose_with_cuda_found(precision: Precision, path: KernelPath) {
+    let mut nearness = cuda_recording::Nearness::default();
+    for name in cuda_recording::CASES {
+        let (frame, options) = cuda_recording::case(name);
+        let cuda = CudaOptions { precision, kernels: Some(path), batch: 8, ..CudaOptions::default() };
+        let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
+        let found = estimate(&mut engine, std::slice::from_ref(&frame));
+        match EXACT.contains(&precision) {
+            true => cuda_recording::compare(name, &found[0], &mut nearness),
+            // Other people may be found.
+            false => println!("{name}: {} people", found[0].people()),
+        }
+    }
+    if EXACT.contains(&precision) {
+        cuda_recording::assert_exact(&format!("{precision}, {path}"), nearness);
+    }
+}
+
+/// Runs what needs certain instructions, where the GPU has them.
+fn on_path(path: KernelPath, test: impl FnOnce()) {
+    let gpu = gpu::detect().unwrap().gpus[0].compute_capability;
+    match path.runs_on(gpu) {
+        true => test(),
+        false => println!("not run: {path} kernels do not run on compute capability {gpu}"),
+    }
 }
 
 fn models(write: impl Fn(&Path)) -> TempDir {
@@ -150,7 +199,7 @@ fn full_size_nets(options: CudaOptions) {
     let mut processor = Cpu::read(FULL.path(), None).unwrap();
     // A few times what was measured; the processor's own way of summing up is off by 1e-5.
     let limit = match options.precision {
-        Precision::Fp32 => 5e-5,
+        Precision::Fp32 | Precision::Fp16x3 => 5e-5,
         Precision::Tf32 => 1e-2,
         Precision::Fp16 => 1e-2,
     };
@@ -275,6 +324,42 @@ fn drawn_people_are_found() {
     }
 }
 
+/// The other half of the rule for the default precision, with nets of full size that see something.
+fn drawn_people_lie_where_fp32_has_them() {
+    let frames: Vec<Frame> = (0..24)
+        .map(|index| {
+            let at = |person: usize| coloured_people::Person {
+                x: 120.0 + 240.3 * person as f32 + 1.7 * index as f32,
+                y: 4.0 + 0.9 * index as f32,
+                scale: 0.9 + 0.1 * person as f32,
+            };
+            coloured_people::draw(1104, 624, &[at(0), at(1), at(2), at(3)])
+        })
+        .collect();
+    let run = |precision: Precision| {
+        let cuda = CudaOptions { precision, batch: 8, ..CudaOptions::default() };
+        estimate(&mut Cuda::read(MEANINGFUL.path(), cuda, Options::default()).unwrap(), &frames)
+    };
+    let expected = run(Precision::Fp32);
+    for precision in [Precision::Fp16x3, Precision::Tf32, Precision::Fp16] {
+        let (mut all, mut near, mut worst) = (0, 0, 0.0f32);
+        for (found, expected) in run(precision).iter().zip(&expected) {
+            assert_eq!(found.people(), expected.people(), "{precision}");
+            let points = found.coordinates().chunks_exact(2).zip(expected.coordinates().chunks_exact(2));
+            for (a, b) in points {
+                let off = (a[0] - b[0]).abs().max((a[1] - b[1]).abs());
+                all += 1;
+                near += usize::from(off <= 0.1);
+                worst = worst.max(off);
+            }
+        }
+        let share = f64::from(near as u32) / f64::from(all as u32);
+        println!("{precision}: {:.3} % of {all} within 0.1 px, worst {worst:.3} px", share * 100.0);
+        // OpenPose is this near to the program's fp32: 99.95 %.
+        assert!(precision != Precision::Fp16x3 || share >= 0.999, "{precision}: {share}");
+    }
+}
+
 fn sizes_batches_and_pauses_mix() {
     let mut random = Random::new();
     let options = Options { net_resolution: "-1x96".parse().unwrap(), ..Options::default() };
@@ -371,8 +456,14 @@ fn too_large_a_frame() {
             assert!(error.contains("frames of 4096x4096") && error.contains("--batch"), "{error}");
         }
     }
-    let error = Cuda::read(SMALL.path(), CudaOptions { batch: 0, ..cuda }, Options::default()).unwrap_err();
-    assert!(error.to_string().contains("batch is 0, expected 1 to 128"), "{error}");
+    for batch in [0, MAX_BATCH + 1] {
+        let cuda = CudaOptions { batch, ..cuda };
+        let expected = format!("batch is {batch}, expected 1 to 128");
+        let error = Cuda::read(SMALL.path(), cuda, Options::default()).unwrap_err();
+        assert!(error.to_string().contains(&expected), "{error}");
+        let error = CudaNets::read(SMALL.path(), cuda).unwrap_err();
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
 
 fn another_gpu_than_there_is() {

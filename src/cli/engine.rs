@@ -16,7 +16,7 @@ use oppose::engine::isolated::Isolated;
 use oppose::engine::models::{self, ModelsNotFound};
 use oppose::engine::native::assemble::Parity;
 use oppose::engine::native::cpu::Cpu;
-use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, Precision};
+use oppose::engine::native::cuda::{Cuda, CudaNets, CudaOptions, KernelPath, Precision};
 use oppose::engine::native::model::Net;
 use oppose::engine::native::{Backend, Native, NativeError, OptionError};
 use oppose::engine::openpose::{self, OpenPose};
@@ -117,8 +117,12 @@ pub struct EngineArguments {
     gpu: usize,
 
     /// Numbers in which native computes on a GPU
-    #[arg(long, value_name = "fp32|tf32|fp16", default_value_t)]
+    #[arg(long, value_name = "fp32|fp16x3|tf32|fp16", default_value_t)]
     precision: Precision,
+
+    /// Instructions of which native's convolutions on a GPU are made, for tests [default: the best of the GPU]
+    #[arg(long, value_name = "portable|ampere|hopper", env = "OPPOSE_CUDA_KERNELS", hide = true)]
+    cuda_kernels: Option<KernelPath>,
 
     /// Frames that native gives a GPU at once; more are faster and take more of its memory
     #[arg(long, value_name = "N", default_value_t = CudaOptions::default().batch)]
@@ -285,28 +289,28 @@ impl EngineArguments {
     fn open_cpu(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let backend = Cpu::read(&folder, self.threads).map_err(EngineError::from)?;
-        self.native_on(backend, max_people)
+        self.native_on(backend.for_all_threads(), max_people)
     }
 
     fn open_cuda(&self, gpu: usize, max_people: Option<u16>) -> Result<Box<dyn Engine>, OpenError> {
         let folder = self.find(Net::Body25.caffemodel())?;
         let cuda =
-            CudaOptions { gpu, precision: self.precision, batch: self.batch, ..CudaOptions::default() };
+            CudaOptions { gpu, precision: self.precision, batch: self.batch, kernels: self.cuda_kernels };
         let options = self.openpose.options(max_people);
         if options.parity == Parity::Cpu {
             let backend =
                 CudaNets::read(&folder, cuda).map_err(NativeError::from).map_err(EngineError::from)?;
-            return self.native_on(backend, max_people);
+            return self.native_on(vec![backend], max_people);
         }
         Ok(Box::new(Cuda::read(&folder, cuda, options).map_err(EngineError::from)?))
     }
 
     fn native_on<B: Backend + 'static>(
         &self,
-        backend: B,
+        backends: Vec<B>,
         max_people: Option<u16>,
     ) -> Result<Box<dyn Engine>, OpenError> {
-        let engine = Native::new(backend, self.openpose.options(max_people)).map_err(NativeError::from);
+        let engine = Native::with_backends(backends, self.openpose.options(max_people));
         Ok(Box::new(engine.map_err(EngineError::from)?))
     }
 

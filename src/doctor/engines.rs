@@ -8,7 +8,7 @@ use crate::engine::holistic::models::{FURTHER, LoadError, Models, needed};
 use crate::engine::holistic::{self, Options};
 use crate::engine::models;
 use crate::engine::native::cpu::Instructions;
-use crate::engine::native::cuda::{self, Nvrtc};
+use crate::engine::native::cuda::{self, KernelPath, Nvrtc, Precision};
 use crate::engine::openpose::{GpuCode, Installed, OpenPose};
 use crate::gpu::Gpu;
 
@@ -70,14 +70,31 @@ pub fn native(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
     let mut checks = models.to_vec();
     checks.push(Check::good("processor", format!("{instructions}, {threads} threads")));
     if let Ok(driver) = gpus {
-        checks.extend(driver.gpus.iter().map(native_on));
-        checks.push(match Nvrtc::find() {
-            Ok(nvrtc) => Check::good("NVRTC", format!("{}, {}", nvrtc.version(), nvrtc.path().display())),
-            Err(error) => Check::note("NVRTC", error.to_string())
-                .next("without it only GPUs that were compiled for before can be used"),
-        });
+        for gpu in &driver.gpus {
+            checks.push(native_on(gpu));
+            if cuda::OLDEST_GPU <= gpu.compute_capability {
+                checks.push(kernels_for(gpu));
+            }
+        }
     }
     EngineReport::new("native", checks)
+}
+
+/// Where the kernels for a GPU come from.
+fn kernels_for(gpu: &Gpu) -> Check {
+    let name = format!("kernels for GPU {}", gpu.index);
+    let path = KernelPath::best(gpu.compute_capability);
+    if cuda::came_with_program(gpu.compute_capability, Precision::default()) {
+        return Check::good(name, format!("{path}, came with the program"));
+    }
+    match Nvrtc::find_for(gpu.compute_capability) {
+        Ok(nvrtc) => {
+            let (version, place) = (nvrtc.version(), nvrtc.path().display());
+            Check::good(name, format!("{path}, compiled once by NVRTC {version}, {place}"))
+        }
+        Err(error) => Check::note(name, error.to_string())
+            .next("without it only GPUs that were compiled for before can be used"),
+    }
 }
 
 /// Whether native can run on a GPU.

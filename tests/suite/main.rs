@@ -9,6 +9,8 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod convert;
+#[path = "../common/cuda_recording.rs"]
+mod cuda_recording;
 mod doctor;
 mod files;
 mod formats;

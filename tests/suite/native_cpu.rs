@@ -8,19 +8,28 @@ use crate::made_up_models;
 use crate::npy;
 use crate::reference_executor;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
 use common::{Need, trial};
 use libtest_mimic::Trial;
+use oppose::engine::Engine;
 use oppose::engine::native::assemble::size::Size;
-use oppose::engine::native::cpu::{CpuError, Instructions, Net as CpuNet, Processor};
+use oppose::engine::native::cpu::{Cpu, CpuError, Instructions, MAX_FRAMES, Net as CpuNet, Processor};
 use oppose::engine::native::model::{Activation, Convolution, Graph, Layer, Net, Operation, Tensor};
+use oppose::engine::native::{Estimator, Native, Options};
+use oppose::pose::FramePose;
+use oppose::video::Frame;
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let mut trials = vec![
         Trial::test("the threads do not change the result", || {
             the_threads_do_not_change_the_result();
+            Ok(())
+        }),
+        Trial::test("frames at once do not change the result", || {
+            frames_at_once_do_not_change_the_result();
             Ok(())
         }),
         Trial::test("a batch does not change the result", || {
@@ -234,6 +243,55 @@ fn small_net(net: Net, batch: usize, size: Size) -> (Graph, Vec<f32>) {
     let model = made_up_models::make(net, made_up_models::Size::Small);
     let graph = Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel).unwrap();
     (graph, Random(7).take(batch * 3 * size.width * size.height))
+}
+
+/// Frames worked on at once, by several back ends that share their threads, have the people of one after the other.
+fn frames_at_once_do_not_change_the_result() {
+    let models = tempfile::tempdir().unwrap();
+    made_up_models::write(models.path(), made_up_models::Size::Small);
+    let options = Options { net_resolution: "-1x96".parse().unwrap(), ..Options::default() };
+    let frames: Vec<Frame> = (0..11)
+        .map(|index| {
+            // Of two sizes, so that the memory of tensors is used for both.
+            let (width, height) = if index % 4 == 3 { (90, 120) } else { (160, 120) };
+            let values = Random(index + 1).take((width * height * 3) as usize);
+            let pixels = values.iter().map(|value| ((value + 1.0) * 127.0) as u8).collect();
+            Frame::new(index, None, width, height, pixels).unwrap()
+        })
+        .collect();
+    let copy = |frame: &Frame| {
+        Frame::new(frame.index(), None, frame.width(), frame.height(), frame.pixels().to_vec()).unwrap()
+    };
+    let read = |threads: usize| Cpu::read(models.path(), NonZeroUsize::new(threads)).unwrap();
+    let mut estimator = Estimator::new(read(1), options.clone()).unwrap();
+    let mut expected = vec![FramePose::default(); frames.len()];
+    for (frame, pose) in frames.iter().zip(&mut expected) {
+        estimator.estimate(frame, pose).unwrap();
+    }
+    assert!(
+        expected.iter().map(FramePose::people).sum::<usize>() > 0,
+        "nobody was found: nothing was compared"
+    );
+    for threads in [1, 2, 5, MAX_FRAMES + 1] {
+        let backends = read(threads).for_all_threads();
+        assert_eq!(backends.len(), threads.min(MAX_FRAMES));
+        let mut engine = Native::with_backends(backends, options.clone()).unwrap();
+        let (mut found, mut pushed) = (Vec::new(), 0);
+        while found.len() < frames.len() {
+            while pushed < frames.len() && pushed - found.len() < engine.capacity() {
+                engine.push(copy(&frames[pushed])).unwrap();
+                pushed += 1;
+            }
+            let mut pose = FramePose::default();
+            assert!(engine.pop(&mut pose).unwrap());
+            found.push(pose);
+        }
+        assert!(!engine.pop(&mut FramePose::default()).unwrap());
+        assert_eq!(found, expected, "{threads} threads");
+        // Dropped with frames in flight.
+        (0..engine.capacity()).for_each(|_| engine.push(copy(&frames[0])).unwrap());
+        assert!(engine.push(copy(&frames[0])).unwrap_err().to_string().contains("in flight already"));
+    }
 }
 
 fn the_threads_do_not_change_the_result() {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
 
 use crate::common;
+use crate::cuda_recording;
 use crate::made_up_models;
 use crate::npy;
 use crate::recording;
@@ -19,6 +20,7 @@ use std::sync::LazyLock;
 use common::{Need, trial};
 use libtest_mimic::Trial;
 use npy::Array;
+use oppose::engine::native::Estimator;
 use oppose::engine::native::assemble::body::{BODY_25, Thresholds};
 use oppose::engine::native::assemble::crop::{self, Part};
 use oppose::engine::native::assemble::heat_maps::Merge;
@@ -28,7 +30,9 @@ use oppose::engine::native::assemble::rectangles::{self, Rectangle};
 use oppose::engine::native::assemble::size::{Scale, Size, net_to_frame, scales};
 use oppose::engine::native::assemble::warp::{Interpolation, Warp};
 use oppose::engine::native::assemble::{Keypoint, Parity, peaks, top};
+use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::{Graph, Net};
+use oppose::pose::FramePose;
 use recording::{
     Recording, array, as_output, assert_keypoints, assert_near, assert_peaks, assert_rectangle, from_values,
     json, keypoints, recorded_peaks, rectangle,
@@ -65,8 +69,25 @@ const STAGES: [Stage; 10] = [
     ("10 from frame to people", end_to_end),
 ];
 
+/// The processor, following OpenPose's build with CUDA, which is the default.
+fn what_openpose_with_cuda_found() {
+    let models = tempfile::tempdir().unwrap();
+    made_up_models::write(models.path(), made_up_models::Size::Small);
+    let mut nearness = cuda_recording::Nearness::default();
+    for name in cuda_recording::CASES {
+        let (frame, options) = cuda_recording::case(name);
+        let mut estimator = Estimator::new(Cpu::read(models.path(), None).unwrap(), options).unwrap();
+        let mut pose = FramePose::default();
+        estimator.estimate(&frame, &mut pose).unwrap();
+        cuda_recording::compare(name, &pose, &mut nearness);
+    }
+    cuda_recording::assert_exact("processor", nearness);
+}
+
 pub fn trials() -> Vec<libtest_mimic::Trial> {
-    let mut trials = Vec::new();
+    let needs = [Need::Shared("golden"), Need::Shared("golden-cuda")];
+    let name = "what OpenPose built with CUDA found, on the processor";
+    let mut trials = vec![trial(name, &needs, what_openpose_with_cuda_found)];
     let drawn = ["s_161x121", "s_210x260", "s_320x240"];
     for case in drawn {
         let folder = common::repository("tests/data/golden-synthetic").join(case);

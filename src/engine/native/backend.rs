@@ -37,6 +37,9 @@ pub trait Backend: Send {
         outputs: &mut Vec<f32>,
     ) -> Result<(), BackendError>;
 
+    /// Says that work on a frame begins, and that it is done: back ends that share a processor share it out by that.
+    fn set_busy(&mut self, _is_busy: bool) {}
+
     /// How many crops of a face or hand it should be given at once; never 0.
     fn batch(&self) -> usize;
 

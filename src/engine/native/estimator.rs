@@ -62,6 +62,13 @@ impl<B: Backend> Estimator<B> {
     /// # Errors
     /// The frame cannot be used, or the back end has failed.
     pub fn estimate(&mut self, frame: &Frame, pose: &mut FramePose) -> Result<(), NativeError> {
+        self.backend.set_busy(true);
+        let outcome = self.find(frame, pose);
+        self.backend.set_busy(false);
+        outcome
+    }
+
+    fn find(&mut self, frame: &Frame, pose: &mut FramePose) -> Result<(), NativeError> {
         let Self { backend, options, body, faces, hands, warp, inputs, points } = self;
         let size = Size { width: frame.width() as usize, height: frame.height() as usize };
         let net_to_frame = body.run(frame, size, options, backend, warp, inputs)?;

@@ -15,8 +15,13 @@ mod points;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 pub use backend::{Backend, BackendError, BackendInfo};
+use crossbeam_channel::{Receiver, Sender, bounded};
 pub use estimator::Estimator;
 pub use options::{CropResolution, OptionError, Options};
 
@@ -26,7 +31,7 @@ use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
 
 /// Frames that wait while the nets run, so that decoding goes on.
-const CAPACITY: usize = 2;
+const WAITING: usize = 2;
 
 /// Why the engine cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,12 @@ pub enum NativeError {
     /// A net could not be run.
     #[error("the net cannot be run: {0}")]
     Backend(#[source] BackendError),
+    /// A thread that works on frames cannot be started.
+    #[error("cannot start a thread that works on frames: {0}")]
+    Thread(#[source] std::io::Error),
+    /// A thread that works on frames has ended.
+    #[error("a thread that works on frames has ended")]
+    Ended,
     /// More frames were pushed than may be in flight.
     #[error("{0} frames are in flight already: pop a result before the next push")]
     Full(usize),
@@ -68,21 +79,85 @@ impl From<NativeError> for EngineError {
     }
 }
 
-/// The engine: one frame after the other, each net on all cores.
+/// The engine: a frame for each back end at once, on threads of their own.
 pub struct Native<B> {
-    estimator: Estimator<B>,
     options: Options,
-    frames: VecDeque<Frame>,
+    capacity: usize,
+    /// Where the results of the frames in flight come, in their order.
+    in_flight: VecDeque<Receiver<Outcome>>,
+    jobs: Option<Sender<Job>>,
+    is_dropped: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    info: BackendInfo,
+    backends: PhantomData<fn() -> B>,
 }
 
-impl<B: Backend> Native<B> {
-    /// An engine that runs its nets on `backend`.
+type Outcome = Result<FramePose, NativeError>;
+
+/// A frame, and where its people go.
+struct Job {
+    frame: Frame,
+    outcome: Sender<Outcome>,
+}
+
+impl<B: Backend + 'static> Native<B> {
+    /// An engine that runs its nets on `backend`, one frame after the other.
     ///
     /// # Errors
-    /// An option cannot be used.
-    pub fn new(backend: B, options: Options) -> Result<Self, OptionError> {
-        let frames = VecDeque::with_capacity(CAPACITY);
-        Ok(Self { estimator: Estimator::new(backend, options.clone())?, options, frames })
+    /// An option cannot be used, or the system gives no thread.
+    pub fn new(backend: B, options: Options) -> Result<Self, NativeError> {
+        Self::with_backends(vec![backend], options)
+    }
+
+    /// An engine that works on as many frames at once as there are back ends; they need memory for a frame each.
+    ///
+    /// # Errors
+    /// An option cannot be used, or the system gives no threads.
+    pub fn with_backends(backends: Vec<B>, options: Options) -> Result<Self, NativeError> {
+        let capacity = backends.len() + WAITING;
+        let (jobs, inbox) = bounded(capacity);
+        let mut engine = Self {
+            options,
+            capacity,
+            in_flight: VecDeque::with_capacity(capacity),
+            jobs: Some(jobs),
+            is_dropped: Arc::default(),
+            threads: Vec::new(),
+            info: backends.first().map(Backend::info).unwrap_or_default(),
+            backends: PhantomData,
+        };
+        for backend in backends {
+            let estimator = Estimator::new(backend, engine.options.clone())?;
+            let (inbox, is_dropped) = (inbox.clone(), Arc::clone(&engine.is_dropped));
+            let thread = thread::Builder::new().name("frame".into());
+            let thread = thread.spawn(move || estimate_all(estimator, &inbox, &is_dropped));
+            engine.threads.push(thread.map_err(NativeError::Thread)?);
+        }
+        Ok(engine)
+    }
+}
+
+/// Finds the people of frames until there are no more.
+fn estimate_all(mut estimator: Estimator<impl Backend>, inbox: &Receiver<Job>, is_dropped: &AtomicBool) {
+    for Job { frame, outcome } in inbox {
+        if is_dropped.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut pose = FramePose::default();
+        let found = estimator.estimate(&frame, &mut pose).map(|()| pose);
+        // Nobody wants it where the engine was dropped.
+        let _ = outcome.send(found);
+    }
+}
+
+impl<B> Drop for Native<B> {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // It ends after the frame that it works on. A panic there has been seen as an error.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -92,9 +167,9 @@ impl<B> fmt::Debug for Native<B> {
     }
 }
 
-impl<B: Backend> Engine for Native<B> {
+impl<B: Backend + 'static> Engine for Native<B> {
     fn info(&mut self) -> Result<EngineInfo, EngineError> {
-        self.options.describe("native", &self.estimator.backend().info())
+        self.options.describe("native", &self.info)
     }
 
     fn skeleton(&self) -> &'static Skeleton {
@@ -102,7 +177,7 @@ impl<B: Backend> Engine for Native<B> {
     }
 
     fn capacity(&self) -> usize {
-        CAPACITY
+        self.capacity
     }
 
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
@@ -110,10 +185,15 @@ impl<B: Backend> Engine for Native<B> {
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
-        if self.frames.len() == CAPACITY {
-            return Err(NativeError::Full(CAPACITY).into());
+        if self.in_flight.len() == self.capacity {
+            return Err(NativeError::Full(self.capacity).into());
         }
-        self.frames.push_back(frame);
+        let (outcome, result) = bounded(1);
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { frame, outcome }).is_ok());
+        if !sent {
+            return Err(NativeError::Ended.into());
+        }
+        self.in_flight.push_back(result);
         Ok(())
     }
 
@@ -122,8 +202,8 @@ impl<B: Backend> Engine for Native<B> {
     }
 
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
-        let Some(frame) = self.frames.pop_front() else { return Ok(false) };
-        self.estimator.estimate(&frame, pose)?;
+        let Some(result) = self.in_flight.pop_front() else { return Ok(false) };
+        *pose = result.recv().unwrap_or(Err(NativeError::Ended))?;
         Ok(true)
     }
 }

@@ -83,6 +83,12 @@ impl Shim {
                 }
                 other => other.to_string(),
             };
+            let reason = match reason.contains("cannot open shared object file") {
+                true => format!(
+                    "{reason} (name the folder that has it in LD_LIBRARY_PATH; OpenPose's Caffe lies in its build/caffe/lib)"
+                ),
+                false => reason,
+            };
             OpenPoseError::Load { path: path.to_owned(), reason }
         };
         // SAFETY: the initialisers are those of OpenPose and of what it is made of; they ask nothing of us.

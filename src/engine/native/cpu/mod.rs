@@ -34,7 +34,7 @@ use std::mem;
 use std::sync::Arc;
 
 pub use instructions::Instructions;
-pub use nets::Cpu;
+pub use nets::{Cpu, MAX_FRAMES};
 pub use processor::Processor;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -91,10 +91,17 @@ pub enum CpuError {
 #[derive(Debug)]
 pub struct Net {
     processor: Arc<Processor>,
-    steps: Vec<Step>,
-    output: Vec<Source>,
+    layers: Arc<Layers>,
     /// Memory of the tensors.
     slots: Vec<Vec<Lanes>>,
+}
+
+/// What a net consists of, its weights among it.
+#[derive(Debug)]
+struct Layers {
+    steps: Vec<Step>,
+    output: Vec<Source>,
+    slots: usize,
     input_channels: usize,
     output_channels: usize,
     output_stride: usize,
@@ -147,26 +154,33 @@ impl Net {
             };
             steps.push(Step { operation, slot: step.slot, stride: step.stride, blocks: step.blocks });
         }
-        Self {
-            processor,
+        let layers = Layers {
             steps,
             output: plan.output,
-            slots: vec![Vec::new(); plan.slots],
+            slots: plan.slots,
             input_channels: graph.input_channels(),
             output_channels: graph.output_channels(),
             output_stride: graph.tensors[graph.output].stride,
             multiple: graph.tensors.iter().map(|tensor| tensor.stride).max().unwrap_or(1),
-        }
+        };
+        Self { processor, slots: vec![Vec::new(); layers.slots], layers: Arc::new(layers) }
+    }
+
+    /// The same net once more, to be run at the same time: it has the weights and the threads in common with this one,
+    /// and tensors of its own.
+    pub fn another(&self) -> Self {
+        let (processor, layers) = (Arc::clone(&self.processor), Arc::clone(&self.layers));
+        Self { processor, slots: vec![Vec::new(); layers.slots], layers }
     }
 
     /// Number of channels of the result; its planes are `1 / stride` of the input's size.
     pub fn output_channels(&self) -> usize {
-        self.output_channels
+        self.layers.output_channels
     }
 
     /// Input pixels to a pixel of the result, in each direction.
     pub fn output_stride(&self) -> usize {
-        self.output_stride
+        self.layers.output_stride
     }
 
     /// Runs the net on a batch of images of one size.
@@ -184,30 +198,29 @@ impl Net {
         height: usize,
         outputs: &mut Vec<f32>,
     ) -> Result<(), CpuError> {
-        let multiple = self.multiple;
+        let Self { processor, layers, slots } = self;
+        let multiple = layers.multiple;
         if width == 0 || height == 0 || !width.is_multiple_of(multiple) || !height.is_multiple_of(multiple) {
             return Err(CpuError::Size { width, height, multiple });
         }
-        let expected = [batch, self.input_channels, height, width].into_iter().fold(1, usize::saturating_mul);
+        let expected =
+            [batch, layers.input_channels, height, width].into_iter().fold(1, usize::saturating_mul);
         if inputs.len() != expected {
             return Err(CpuError::Input { found: inputs.len(), expected });
         }
         let planes = Planes { width, height };
         let pixels = batch * width * height;
-        grow(&mut self.slots[0], pixels * self.input_channels.div_ceil(vector::WIDTH));
-        planes.read_planes(inputs, self.input_channels, &mut self.slots[0]);
-        let Self { processor, steps, slots, .. } = self;
-        // On one of the threads: it goes from step to step without waking this one in between.
-        processor.install(|| {
-            for step in steps.iter() {
-                let mut out = mem::take(&mut slots[step.slot]);
-                step.run(processor, slots, batch, planes.at(step.stride), &mut out);
-                slots[step.slot] = out;
-            }
-        });
-        let planes = planes.at(self.output_stride);
-        outputs.resize(batch * self.output_channels * planes.width * planes.height, 0.0);
-        planes.write_planes(&self.slots, &self.output, outputs);
+        grow(&mut slots[0], pixels * layers.input_channels.div_ceil(vector::WIDTH));
+        planes.read_planes(inputs, layers.input_channels, &mut slots[0]);
+        // Not on one of the threads: while it waited for the others it would begin with what another net has for it.
+        for step in &layers.steps {
+            let mut out = mem::take(&mut slots[step.slot]);
+            step.run(processor, slots, batch, planes.at(step.stride), &mut out);
+            slots[step.slot] = out;
+        }
+        let planes = planes.at(layers.output_stride);
+        outputs.resize(batch * layers.output_channels * planes.width * planes.height, 0.0);
+        planes.write_planes(slots, &layers.output, outputs);
         Ok(())
     }
 }
@@ -227,12 +240,13 @@ impl Step {
         planes: Planes,
         out: &mut Vec<Lanes>,
     ) {
+        let threads = processor.threads_at_once();
         let (halved, rows) = match &self.operation {
             Kernel::Winograd(winograd) => {
                 let tiles = (planes.width.div_ceil(SIDE), planes.height.div_ceil(SIDE));
                 let mut items = (tiles.0 * tiles.1).div_ceil(TILES);
                 // Enough for all threads, and the same number for each.
-                while items < tiles.1 && !(items * batch).is_multiple_of(processor.threads()) {
+                while items < tiles.1 && !(items * batch).is_multiple_of(threads) {
                     items += 1;
                 }
                 (winograd.pools(), tiles.1.div_ceil(items))
@@ -258,10 +272,14 @@ impl Step {
                 winograd.prepare(scratch, planes, rows);
             }
         };
-        processor.for_each(items, prepare, |(image, first_row, out), scratch| {
+        let work = |(image, first_row, out), scratch: &mut Scratch| {
             let part = Part { step: self, slots, image, planes, first_row, rows, out, scratch };
             dispatch(processor.available(), part);
-        });
+        };
+        match threads {
+            1 => processor.for_each_here(items, prepare, work),
+            _ => processor.for_each(items, prepare, work),
+        }
     }
 }
 

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use half::f16;
-
-use super::driver::{Context, Element, Memory, Pinned, Stream};
+use super::driver::{Context, Memory, Pinned, Stream};
 use super::measure::Job;
 use super::net::Net;
-use super::{CudaError, CudaOptions, info, open};
+use super::weights::{VECTOR_BYTES, split};
+use super::{CudaError, CudaOptions, Precision, info, open};
 use crate::engine::native::assemble::size::Size;
 use crate::engine::native::{Backend, BackendError, BackendInfo, model};
 
@@ -18,7 +17,7 @@ use crate::engine::native::{Backend, BackendError, BackendInfo, model};
 pub struct CudaNets {
     nets: [Net; 3],
     stream: Stream,
-    element: Element,
+    precision: Precision,
     batch: usize,
     /// Grown on demand: what goes to the GPU, as bytes; what comes back, there and here.
     input: Pinned<u8>,
@@ -39,7 +38,7 @@ impl CudaNets {
         Ok(Self {
             nets,
             stream: Stream::new(&gpu.context)?,
-            element: options.precision.element(),
+            precision: options.precision,
             batch: options.batch,
             input: Pinned::new(&gpu.context, 0)?,
             result: Memory::new(&gpu.context, 0)?,
@@ -83,7 +82,8 @@ impl CudaNets {
         let net = &mut self.nets[net];
         net.prepare(size)?;
         let images = inputs.len() / (3 * size.pixels()).max(1);
-        let bytes = images * size.pixels() * 16;
+        let vector = VECTOR_BYTES * self.precision.parts();
+        let bytes = images * size.pixels() * vector;
         let values = images * net.planes() * size.pixels() / 64;
         let context = self.stream.context();
         if self.input.len() < bytes {
@@ -93,27 +93,37 @@ impl CudaNets {
             self.output = Pinned::new(context, values)?;
             self.result = Memory::new(context, values * size_of::<f32>())?;
         }
-        // Planes become pixels of one vector each.
-        let places = self.input.chunks_exact_mut(size.pixels() * 16);
+        // Planes become pixels of a vector for each part.
+        let places = self.input.write()?.chunks_exact_mut(size.pixels() * vector);
         for (planes, pixels) in inputs.chunks_exact(3 * size.pixels()).zip(places) {
-            for (index, pixel) in pixels.chunks_exact_mut(16).enumerate() {
+            for (index, pixel) in pixels.chunks_exact_mut(vector).enumerate() {
                 pixel.fill(0);
-                let elements = pixel.chunks_exact_mut(self.element.bytes());
-                for (element, plane) in elements.zip(planes.chunks_exact(size.pixels())) {
-                    match self.element {
-                        Element::Half => element.copy_from_slice(&f16::from_f32(plane[index]).to_ne_bytes()),
-                        Element::Single => element.copy_from_slice(&plane[index].to_ne_bytes()),
+                let (upper, lower) = pixel.split_at_mut(VECTOR_BYTES);
+                let element = self.precision.element().bytes();
+                let upper = upper.chunks_exact_mut(element);
+                let mut lower = lower.chunks_exact_mut(element);
+                for (upper, plane) in upper.zip(planes.chunks_exact(size.pixels())) {
+                    match self.precision {
+                        Precision::Fp32 | Precision::Tf32 => {
+                            upper.copy_from_slice(&plane[index].to_ne_bytes());
+                        }
+                        Precision::Fp16 | Precision::Fp16x3 => {
+                            let (high, low) = split(plane[index]);
+                            upper.copy_from_slice(&high.to_ne_bytes());
+                            if let Some(lower) = lower.next() {
+                                lower.copy_from_slice(&low.to_ne_bytes());
+                            }
+                        }
                     }
                 }
             }
         }
-        self.stream.upload(&self.input, bytes, net.input())?;
+        self.stream.upload(&mut self.input, bytes, net.input())?;
         // What a layer leaves out shall be seen.
         self.stream.fill(&self.result, 0xff, values * size_of::<f32>())?;
         net.run(&self.stream, images, size, &self.result)?;
         self.stream.download(&self.result, 0, values, &mut self.output)?;
-        self.stream.synchronize()?;
-        outputs.extend_from_slice(&self.output[..values]);
+        outputs.extend_from_slice(&self.output.read()?[..values]);
         Ok(())
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::CudaError;
-use super::driver::{Event, Memory, Pinned, Plain, Stream};
-use super::kernels::{Colors, FindPeaks, Output, Outputs, PEAK_THREADS, ScoreLimbs, THREADS, Warp};
+use super::driver::{Event, Memory, Pinned, Stream};
+use super::kernels::{
+    Candidate, Colors, FindPeaks, Limb, Output, Outputs, PEAK_THREADS, Peak, Picture, ScoreLimbs, THREADS,
+    Warp,
+};
 use super::net::{Footprint, Gpu, Net};
 use crate::engine::native::assemble::Keypoint;
 use crate::engine::native::assemble::body::{BODY_25, Thresholds};
@@ -23,35 +26,13 @@ const USUAL_PAIRS: usize = 4096;
 /// Blocks of a limb's pairs.
 const LIMB_BLOCKS: usize = 4;
 
-/// A picture to be cut out of a frame: `Picture` in warp.cu.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Picture {
-    frame: u64,
-    frame_width: i32,
-    frame_height: i32,
-    scale_x: f64,
-    shift_x: f64,
-    scale_y: f64,
-    shift_y: f64,
+/// Words of a peak.
+const PEAK_WORDS: usize = size_of::<Peak>() / size_of::<u32>();
+
+/// Words for what is found in so many frames: number of candidates, numbers of peaks, peaks.
+fn found_words(frames: usize) -> usize {
+    1 + frames * BODY_POINTS * (1 + PEAK_WORDS * MAX_PEAKS)
 }
-
-// SAFETY: numbers without padding.
-unsafe impl Plain for Picture {}
-
-/// Two peaks that a limb may join: `Candidate` in limbs.cu.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Candidate {
-    score: f32,
-    frame: u8,
-    limb: u8,
-    from: u8,
-    to: u8,
-}
-
-// SAFETY: numbers without padding.
-unsafe impl Plain for Candidate {}
 
 /// The body net and what is before and behind it.
 #[derive(Debug)]
@@ -108,8 +89,11 @@ impl Bodies {
     /// # Errors
     /// There is too little memory, or the driver refuses.
     pub fn new(gpu: &Arc<Gpu>, graph: &Graph, batch: usize, options: &Options) -> Result<Self, CudaError> {
-        let limbs: Vec<u32> = (BODY_25.limbs.iter().enumerate())
-            .flat_map(|(limb, &(from, to))| [from as u32, to as u32, BODY_25.affinity_plane(limb) as u32])
+        let limbs: Vec<Limb> = (BODY_25.limbs.iter().enumerate())
+            .map(|(limb, &(from, to))| {
+                let plane = BODY_25.affinity_plane(limb) as i32;
+                Limb { from: from as i32, to: to as i32, plane }
+            })
             .collect();
         Ok(Self {
             gpu: Arc::clone(gpu),
@@ -132,7 +116,7 @@ impl Bodies {
         let context = &self.gpu.context;
         let frames = self.net.images();
         let candidates = frames * BODY_25.limbs.len() * MAX_PEAKS * MAX_PEAKS;
-        let found = 1 + frames * BODY_POINTS * (1 + 3 * MAX_PEAKS);
+        let found = found_words(frames);
         Ok(BodyBatch {
             frames: Pinned::new(context, 0)?,
             frames_there: Memory::new(context, 0)?,
@@ -196,12 +180,13 @@ impl Bodies {
         for (index, scale) in batch.scales.iter().enumerate() {
             let (placement, _) = Placement::of_net_input(*scale);
             for frame in 0..batch.count {
-                batch.pictures[index * batch.count + frame] = batch.picture(frame, placement);
+                let picture = batch.picture(frame, placement);
+                batch.pictures.write()?[index * batch.count + frame] = picture;
             }
         }
         let pictures = batch.scales.len() * batch.count;
         self.upload(batch, frames)?;
-        self.copies.upload(&batch.pictures, pictures, &batch.pictures_there)?;
+        self.copies.upload(&mut batch.pictures, pictures, &batch.pictures_there)?;
         batch.uploaded.record(&self.copies)?;
 
         let largest = self.net.images() * self.net.planes() * net.pixels() / 64 * size_of::<f32>();
@@ -228,20 +213,21 @@ impl Bodies {
     }
 
     /// Brings frames to the GPU, and makes pixels of them there where they come in planes.
+    #[expect(unsafe_code, reason = "launches a kernel")]
     fn upload(&mut self, batch: &mut BodyBatch, frames: &[Frame]) -> Result<(), CudaError> {
         let Some(first) = frames.first() else { return Ok(()) };
         let bytes = first.bytes().len();
-        for (frame, place) in frames.iter().zip(batch.frames.chunks_exact_mut(bytes)) {
+        for (frame, place) in frames.iter().zip(batch.frames.write()?.chunks_exact_mut(bytes)) {
             place.copy_from_slice(frame.bytes());
         }
         let Some(matrix) = first.planes().map(|planes| planes.matrix) else {
-            return self.copies.upload(&batch.frames, batch.count * bytes, &batch.frames_there);
+            return self.copies.upload(&mut batch.frames, batch.count * bytes, &batch.frames_there);
         };
         let room = self.net.images() * bytes;
         if self.planes.bytes() < room {
             self.planes = Memory::new(&self.gpu.context, room)?;
         }
-        self.copies.upload(&batch.frames, batch.count * bytes, &self.planes)?;
+        self.copies.upload(&mut batch.frames, batch.count * bytes, &self.planes)?;
         let ColorMatrix { black, luma, blue_u, green_u, green_v, red_v } = matrix;
         let Size { width, height } = batch.size;
         let work = Colors {
@@ -260,6 +246,7 @@ impl Bodies {
     }
 
     /// Peaks and pairs.
+    #[expect(unsafe_code, reason = "launches kernels")]
     fn assemble(&self, batch: &mut BodyBatch, net: Size) -> Result<(), CudaError> {
         let mut maps = Outputs {
             count: batch.scales.len() as i32,
@@ -304,7 +291,7 @@ impl Bodies {
             let grid = [LIMB_BLOCKS, BODY_25.limbs.len(), batch.count];
             self.gpu.kernels.score_limbs.launch(&self.stream, grid, THREADS, &score)?;
         }
-        let found = 1 + batch.count * BODY_POINTS * (1 + 3 * MAX_PEAKS);
+        let found = found_words(batch.count);
         self.stream.download(&batch.found_there, 0, found, &mut batch.found)?;
         self.stream.download(&batch.candidates_there, 0, USUAL_PAIRS, &mut batch.candidates)
     }
@@ -317,43 +304,49 @@ impl BodyBatch {
     /// Something on the GPU went wrong.
     pub fn wait(&mut self, bodies: &Bodies) -> Result<(), CudaError> {
         self.done.synchronize()?;
-        let candidates = self.candidate_count();
+        let candidates = self.candidate_count()?;
         if candidates > USUAL_PAIRS {
             if candidates > self.candidates.len() {
                 self.candidates = Pinned::new(&bodies.gpu.context, candidates.next_power_of_two())?;
             }
             bodies.copies.download(&self.candidates_there, 0, candidates, &mut self.candidates)?;
-            bodies.copies.synchronize()?;
         }
         Ok(())
     }
 
-    fn candidate_count(&self) -> usize {
-        self.found[0] as usize
+    fn candidate_count(&self) -> Result<usize, CudaError> {
+        Ok(self.found.read()?[0] as usize)
     }
 
     /// The peaks of a frame's parts, in heat map pixels.
-    pub fn peaks(&self, frame: usize, peaks: &mut [Vec<Keypoint>]) {
-        let (counts, values) = self.found[1..].split_at(self.count * BODY_POINTS);
+    ///
+    /// # Errors
+    /// Something on the GPU went wrong.
+    pub fn peaks(&self, frame: usize, peaks: &mut [Vec<Keypoint>]) -> Result<(), CudaError> {
+        let (counts, values) = self.found.read()?[1..].split_at(self.count * BODY_POINTS);
         for (part, peaks) in peaks.iter_mut().enumerate() {
             let index = frame * BODY_POINTS + part;
             let count = (counts[index] as usize).min(MAX_PEAKS);
-            let found = &values[index * MAX_PEAKS * 3..][..count * 3];
+            let found = &values[index * MAX_PEAKS * PEAK_WORDS..][..count * PEAK_WORDS];
             peaks.clear();
-            peaks.extend(found.chunks_exact(3).map(|peak| {
+            peaks.extend(found.chunks_exact(PEAK_WORDS).map(|peak| {
                 let [x, y, score] = [peak[0], peak[1], peak[2]].map(f32::from_bits);
                 Keypoint { x, y, score }
             }));
         }
+        Ok(())
     }
 
     /// The pairs of a frame's peaks that may be joined, in any order.
-    pub fn pairs(&self, frame: usize) -> impl Iterator<Item = ScoredPair> {
-        let candidates = &self.candidates[..self.candidate_count().min(self.candidates.len())];
-        candidates
+    ///
+    /// # Errors
+    /// Something on the GPU went wrong.
+    pub fn pairs(&self, frame: usize) -> Result<impl Iterator<Item = ScoredPair>, CudaError> {
+        let candidates = &self.candidates.read()?[..self.candidate_count()?.min(self.candidates.len())];
+        Ok(candidates
             .iter()
             .filter(move |candidate| usize::from(candidate.frame) == frame)
-            .map(|&Candidate { score, limb, from, to, .. }| ScoredPair { limb, from, to, score })
+            .map(|&Candidate { score, limb, from, to, .. }| ScoredPair { limb, from, to, score }))
     }
 
     /// A picture of one of the frames.
@@ -387,6 +380,7 @@ pub fn output_of(memory: &Memory, input: Size, first_factor: f64, factor: f64) -
 ///
 /// # Errors
 /// The driver refuses.
+#[expect(unsafe_code, reason = "launches a kernel")]
 pub fn warp(
     gpu: &Gpu,
     stream: &Stream,

@@ -1,41 +1,187 @@
-//! Compiled kernels, kept in the user's cache folder: a kind of GPU is compiled for once.
+//! Compiled kernels in files: those that came with the program, and those that were compiled on this machine before.
 
 use std::env;
 use std::fs;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::CudaError;
+
+/// Names a folder of kernels that were compiled ahead.
+pub const VARIABLE: &str = "OPPOSE_KERNELS";
+/// What a file begins with. The SHA-256 of what follows it comes next.
+const MAGIC: &[u8] = b"oppose kernel 1\n";
+const HASH_BYTES: usize = 32;
+
+/// Where kernels may be that came with the program: in what `OPPOSE_KERNELS` names, and beside the program.
+fn shipped_folders() -> Vec<PathBuf> {
+    let named = env::var_os(VARIABLE).map(PathBuf::from);
+    let program = env::current_exe().and_then(fs::canonicalize).ok();
+    let beside = program.as_deref().and_then(Path::parent).map(|folder| {
+        ["kernels", "../lib/oppose/kernels", "../share/oppose/kernels"].map(|name| folder.join(name))
+    });
+    named.into_iter().chain(beside.into_iter().flatten()).collect()
+}
+
 /// `$XDG_CACHE_HOME/oppose`, or `~/.cache/oppose`.
-fn folder() -> Option<PathBuf> {
+fn cache_folder() -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     cache.or_else(home).map(|folder| folder.join("oppose"))
 }
 
-/// What `compile` makes of these texts, from the cache where it is there. A cache that cannot be read or
-/// written costs time and nothing else.
-pub fn compiled<E>(texts: &[&str], compile: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+/// A name for the code that is made of these texts.
+pub fn name(texts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for text in texts {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }
-    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let path = folder().map(|folder| folder.join(format!("{name}.gpu")));
-    if let Some(code) = path.as_ref().and_then(|path| fs::read(path).ok()).filter(|code| !code.is_empty()) {
-        return Ok(code);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.gpu"))
+}
+
+/// The code in a file, if it is whole.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = fs::read(path).ok()?;
+    let hash = bytes.strip_prefix(MAGIC)?.get(..HASH_BYTES)?;
+    let code = &bytes[MAGIC.len() + HASH_BYTES..];
+    if code.is_empty() || Sha256::digest(code).as_slice() != hash {
+        return None;
     }
-    let code = compile()?;
-    if let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?))) {
-        let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&code)?;
-            file.persist(path).map_err(|error| error.error)
+    bytes.drain(..MAGIC.len() + HASH_BYTES);
+    Some(bytes)
+}
+
+/// Writes code into a folder. The file appears whole or not at all.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(folder: &Path, name: &str, code: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&Sha256::digest(code))?;
+    file.write_all(code)?;
+    file.as_file().sync_all()?;
+    file.persist(self::file(folder, name)).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Whether code of one of these names came with the program.
+pub fn is_shipped(names: &[String]) -> bool {
+    shipped_folders().iter().any(|folder| names.iter().any(|name| read(&file(folder, name)).is_some()))
+}
+
+/// Loads code of one of these names, the first that is found: what came with the program, then what was compiled
+/// before. Where there is none, or `load` refuses it, it is compiled and kept under the first name. A damaged file
+/// costs the time to compile, and is replaced; so does a folder that cannot be written to.
+///
+/// # Errors
+/// Those of `compile`, and those of `load` for what was just compiled.
+pub fn load<T>(
+    names: &[String],
+    compile: impl FnOnce() -> Result<Vec<u8>, CudaError>,
+    load: impl Fn(&[u8]) -> Result<T, CudaError>,
+) -> Result<T, CudaError> {
+    load_from(&shipped_folders(), cache_folder().as_deref(), names, compile, load)
+}
+
+fn load_from<T>(
+    shipped: &[PathBuf],
+    cache: Option<&Path>,
+    names: &[String],
+    compile: impl FnOnce() -> Result<Vec<u8>, CudaError>,
+    load: impl Fn(&[u8]) -> Result<T, CudaError>,
+) -> Result<T, CudaError> {
+    let folders = shipped.iter().map(PathBuf::as_path).chain(cache);
+    let files = folders.flat_map(|folder| names.iter().map(move |name| file(folder, name)));
+    let mut refused = None;
+    for code in files.filter_map(|path| read(&path)) {
+        match load(&code) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => refused = Some(error),
+        }
+    }
+    // Without a compiler, what the driver said of the code that is there says more.
+    let code = compile().map_err(|error| refused.unwrap_or(error))?;
+    let loaded = load(&code)?;
+    if let (Some(folder), Some(name)) = (cache, names.first()) {
+        let _ = write(folder, name, &code);
+    }
+    Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiled(shipped: &Path, cache: &Path, refused: &[u8]) -> (Vec<u8>, bool) {
+        let mut has_compiled = false;
+        let compile = || {
+            has_compiled = true;
+            Ok(b"compiled".to_vec())
         };
-        let _ = write();
+        let load = |code: &[u8]| match code == refused {
+            true => Err(CudaError::Ended),
+            false => Ok(code.to_vec()),
+        };
+        let names = ["best".to_owned(), "older".to_owned()];
+        let loaded = load_from(&[shipped.into()], Some(cache), &names, compile, load).unwrap();
+        (loaded, has_compiled)
     }
-    Ok(code)
+
+    #[test]
+    fn what_came_with_the_program_goes_before_the_cache() {
+        let (shipped, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (shipped, cache) = (shipped.path(), cache.path());
+        assert_eq!(compiled(shipped, cache, b""), (b"compiled".to_vec(), true));
+        assert_eq!(compiled(shipped, cache, b""), (b"compiled".to_vec(), false));
+        write(shipped, "older", b"of an earlier revision").unwrap();
+        assert_eq!(compiled(shipped, cache, b""), (b"of an earlier revision".to_vec(), false));
+        write(shipped, "best", b"its own").unwrap();
+        assert_eq!(compiled(shipped, cache, b""), (b"its own".to_vec(), false));
+        // What the driver does not take is no reason to give up.
+        assert_eq!(compiled(shipped, cache, b"its own").0, b"of an earlier revision");
+    }
+
+    #[test]
+    fn a_damaged_file_is_replaced() {
+        let (shipped, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = file(cache.path(), "best");
+        write(cache.path(), "best", b"code that is rather long").unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        let damages: [&[u8]; 6] = [
+            b"",
+            b"x",
+            &whole[..whole.len() - 1],
+            &whole[..20],
+            &whole[..MAGIC.len() + HASH_BYTES],
+            &flipped,
+        ];
+        for damaged in damages {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(compiled(shipped.path(), cache.path(), b""), (b"compiled".to_vec(), true));
+            assert_eq!(compiled(shipped.path(), cache.path(), b""), (b"compiled".to_vec(), false));
+        }
+        // Whole, but not for this driver.
+        write(cache.path(), "best", b"refused").unwrap();
+        assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), true));
+        assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), false));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_no_error() {
+        let shipped = tempfile::tempdir().unwrap();
+        let no_folder = shipped.path().join("file");
+        fs::write(&no_folder, b"").unwrap();
+        assert_eq!(compiled(shipped.path(), &no_folder, b""), (b"compiled".to_vec(), true));
+    }
 }

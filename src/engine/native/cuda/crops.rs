@@ -3,25 +3,14 @@
 use std::sync::Arc;
 
 use super::CudaError;
-use super::bodies::{BodyBatch, Picture, output_of, warp};
-use super::driver::{Event, Memory, Pinned, Plain, Stream};
-use super::kernels::{FindLargest, Outputs, THREADS};
+use super::bodies::{BodyBatch, output_of, warp};
+use super::driver::{Event, Memory, Pinned, Stream};
+use super::kernels::{FindLargest, Largest, Outputs, Picture, THREADS};
 use super::net::{Gpu, Net};
 use crate::engine::native::assemble::Keypoint;
 use crate::engine::native::assemble::size::Size;
 use crate::engine::native::model::Graph;
 use crate::engine::native::points::Crop;
-
-/// A heat map's largest value: `Largest` in largest.cu.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Largest {
-    place: u32,
-    value: f32,
-}
-
-// SAFETY: numbers without padding.
-unsafe impl Plain for Largest {}
 
 /// The face or hand net, and what is before and behind it.
 #[derive(Debug)]
@@ -100,10 +89,10 @@ impl Crops {
             batch.largest = Pinned::new(context, count * self.points)?;
             batch.largest_there = Memory::new(context, count * self.points * size_of::<Largest>())?;
         }
-        for (picture, (frame, crop)) in batch.pictures.iter_mut().zip(crops) {
+        for (picture, (frame, crop)) in batch.pictures.write()?.iter_mut().zip(crops) {
             *picture = frames.picture(frame, crop.placement);
         }
-        self.stream.upload(&batch.pictures, batch.count, &batch.pictures_there)?;
+        self.stream.upload(&mut batch.pictures, batch.count, &batch.pictures_there)?;
         for first in (0..batch.count).step_by(self.net.images()) {
             self.launch(batch, first, self.net.images().min(batch.count - first))?;
         }
@@ -111,6 +100,7 @@ impl Crops {
         batch.done.record(&self.stream)
     }
 
+    #[expect(unsafe_code, reason = "launches a kernel")]
     fn launch(&mut self, batch: &CropBatch, first: usize, count: usize) -> Result<(), CudaError> {
         let pictures = batch.pictures_there.address() + (first * size_of::<Picture>()) as u64;
         warp(&self.gpu, &self.stream, pictures, 0, &self.net, self.size, count)?;
@@ -129,9 +119,18 @@ impl Crops {
         unsafe { self.gpu.kernels.find_largest.launch(&self.stream, [self.points, count, 1], THREADS, &work) }
     }
 
-    /// The points of a crop that [`CropBatch::wait`] has waited for.
-    pub fn points(&self, batch: &CropBatch, index: usize, crop: &Crop, points: &mut Vec<Keypoint>) {
-        let found = &batch.largest[index * self.points..][..self.points];
+    /// The points of a crop; waits for them.
+    ///
+    /// # Errors
+    /// Something on the GPU went wrong.
+    pub fn points(
+        &self,
+        batch: &CropBatch,
+        index: usize,
+        crop: &Crop,
+        points: &mut Vec<Keypoint>,
+    ) -> Result<(), CudaError> {
+        let found = &batch.largest.read()?[index * self.points..][..self.points];
         points.clear();
         points.extend(found.iter().map(|largest| {
             let place = largest.place as usize;
@@ -139,6 +138,7 @@ impl Crops {
             let (x, y) = crop.placement.to_source(x, y);
             Keypoint { x, y, score: largest.value }
         }));
+        Ok(())
     }
 }
 

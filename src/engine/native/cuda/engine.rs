@@ -24,7 +24,7 @@ use crate::engine::native::assemble::size::{Size, net_size};
 use crate::engine::native::assemble::top;
 use crate::engine::native::model::Net;
 use crate::engine::native::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
-use crate::engine::native::{BackendInfo, NativeError, OptionError, Options};
+use crate::engine::native::{BackendInfo, NativeError, Options};
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::pose::{FramePose, Skeleton, openpose_137};
 use crate::video::{Frame, VideoInfo};
@@ -98,10 +98,6 @@ impl Cuda {
     /// little memory.
     pub fn read(model_folder: &Path, cuda: CudaOptions, options: Options) -> Result<Self, NativeError> {
         options.check()?;
-        if !(1..=MAX_BATCH).contains(&cuda.batch) {
-            let expected = "1 to 128";
-            return Err(OptionError { option: "batch", found: cuda.batch.to_string(), expected }.into());
-        }
         let gpu = open(cuda)?;
         let read = |net: Net| net.read(model_folder).map_err(CudaError::from);
         let body = read(Net::Body25)?;
@@ -372,9 +368,9 @@ impl Worker {
         let thresholds = Thresholds::new(self.options.maximize_positives);
         let most = usize::try_from(self.options.number_people_max).unwrap_or(0);
         for (frame, points) in slot.points[..slot.bodies.count].iter_mut().enumerate() {
-            slot.bodies.peaks(frame, &mut self.peaks);
+            slot.bodies.peaks(frame, &mut self.peaks)?;
             self.assembly.assemble_pairs(
-                slot.bodies.pairs(frame),
+                slot.bodies.pairs(frame)?,
                 &self.peaks,
                 &BODY_25,
                 thresholds,
@@ -399,8 +395,8 @@ impl Worker {
         slot.hands.wait()?;
         let (mut face, mut hand) = (0, 0);
         for points in &mut slot.points[..slot.bodies.count] {
-            put(points, |points| &mut points.faces, &self.faces, &slot.faces, &mut face, &mut self.found);
-            put(points, |points| &mut points.hands, &self.hands, &slot.hands, &mut hand, &mut self.found);
+            put(points, |points| &mut points.faces, &self.faces, &slot.faces, &mut face, &mut self.found)?;
+            put(points, |points| &mut points.hands, &self.hands, &slot.hands, &mut hand, &mut self.found)?;
             let mut pose = self.spare.try_recv().unwrap_or_default();
             points.write(&self.options, slot.bodies.size, slot.bodies.net_to_frame, &mut pose);
             // Nobody wants it where the engine was dropped; the end is seen when the next frames are gathered.
@@ -419,12 +415,13 @@ fn put(
     batch: &CropBatch,
     index: &mut usize,
     found: &mut Vec<Keypoint>,
-) {
+) -> Result<(), CudaError> {
     let looked_for = mem::take(part(points));
     for crop in &looked_for {
-        crops.points(batch, *index, crop, found);
+        crops.points(batch, *index, crop, found)?;
         points.put(*crop, found);
         *index += 1;
     }
     *part(points) = looked_for;
+    Ok(())
 }

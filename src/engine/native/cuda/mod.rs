@@ -1,13 +1,13 @@
 //! Runs the nets, and all that is around them, on an NVIDIA GPU.
 //!
-//! One build serves every GPU since compute capability 7.0: NVIDIA's driver is looked up when the program runs,
-//! and the kernels are compiled for the GPU that is there, once, by NVRTC.
+//! One build serves every GPU since compute capability 7.0: NVIDIA's driver is looked up when the program runs, and the
+//! kernels for the GPU that is there come with the program, or are compiled for it, once, by NVRTC.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `driver` | CUDA's driver: memory, streams, events, code |
-//! | `nvrtc`, `cache` | the compiler, and what it compiled before |
+//! | `driver` | CUDA's driver: memory, streams, events, code; NVRTC, the compiler |
 //! | `kernels` | the code, a file a kernel, and its parameters |
+//! | `cache` | code that came with the program, or was compiled before |
 //! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `net`, `weights` | a net: its weights, its memory, its launches, recorded |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
@@ -15,8 +15,7 @@
 //! | `engine` | batches of frames in flight |
 //! | `measure` | how long nets take |
 
-// The driver, the compiler and the code on the GPU are foreign: nothing above this module sees a pointer of theirs.
-#![allow(unsafe_code)]
+// Launching kernels is unsafe; nothing above this module sees a pointer of the GPU's.
 
 mod backend;
 mod bodies;
@@ -27,7 +26,6 @@ mod engine;
 mod kernels;
 mod measure;
 mod net;
-mod nvrtc;
 mod plan;
 mod weights;
 
@@ -37,11 +35,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use backend::CudaNets;
-pub use driver::allocations;
+pub use cache::VARIABLE as KERNELS_VARIABLE;
+pub use driver::{Nvrtc, NvrtcError, allocations};
 pub use engine::{Cuda, MAX_BATCH};
-pub use kernels::OLDEST_GPU;
+pub use kernels::{AHEAD, KernelPath, OLDEST_GPU, came_with_program, compile_ahead};
 pub use measure::Job;
-pub use nvrtc::{Nvrtc, NvrtcError};
 
 use self::driver::Context;
 use self::kernels::Kernels;
@@ -55,17 +53,26 @@ use crate::gpu::{self, ComputeCapability, GpuError};
 pub enum Precision {
     /// Single precision, as OpenPose computes them.
     Fp32,
+    /// Each value as two of half precision, which together have 22 bits of mantissa; three products for each of single
+    /// precision, whose sums are added up in single precision. As near to OpenPose as single precision is.
+    #[default]
+    Fp16x3,
     /// Single precision in memory, of which the tensor cores use 10 bits of mantissa.
     Tf32,
     /// Half precision in memory; sums in single precision.
-    #[default]
     Fp16,
+}
+
+impl Precision {
+    /// All of them, the most exact first.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Fp16x3, Self::Tf32, Self::Fp16];
 }
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fp32 => "fp32",
+            Self::Fp16x3 => "fp16x3",
             Self::Tf32 => "tf32",
             Self::Fp16 => "fp16",
         })
@@ -76,14 +83,11 @@ impl FromStr for Precision {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Self, OptionError> {
-        [Self::Fp32, Self::Tf32, Self::Fp16]
-            .into_iter()
-            .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| OptionError {
-                option: "precision",
-                found: text.into(),
-                expected: "fp32, tf32 or fp16",
-            })
+        Self::ALL.into_iter().find(|precision| precision.to_string() == text).ok_or_else(|| OptionError {
+            option: "precision",
+            found: text.into(),
+            expected: "fp32, fp16x3, tf32 or fp16",
+        })
     }
 }
 
@@ -96,13 +100,25 @@ pub struct CudaOptions {
     pub precision: Precision,
     /// Frames that the body net sees at once, and faces and hands that theirs do: 1 to [`MAX_BATCH`].
     pub batch: usize,
-    /// Only code that every GPU runs.
-    pub is_portable: bool,
+    /// Which instructions convolutions are made of; the best for the GPU where absent.
+    pub kernels: Option<KernelPath>,
+}
+
+impl CudaOptions {
+    /// Whether they can be used.
+    fn check(self) -> Result<(), OptionError> {
+        match (1..=MAX_BATCH).contains(&self.batch) {
+            true => Ok(()),
+            false => {
+                Err(OptionError { option: "batch", found: self.batch.to_string(), expected: "1 to 128" })
+            }
+        }
+    }
 }
 
 impl Default for CudaOptions {
     fn default() -> Self {
-        Self { gpu: 0, precision: Precision::default(), batch: 16, is_portable: false }
+        Self { gpu: 0, precision: Precision::default(), batch: 16, kernels: None }
     }
 }
 
@@ -125,8 +141,8 @@ pub enum CudaError {
     },
     /// The GPU cannot compute in this precision.
     #[error(
-        "{precision} needs a GPU of compute capability {needed} or later, this one has {found}: use --precision fp16 \
-         or fp32, or --device cpu"
+        "{precision} needs a GPU of compute capability {needed} or later, this one has {found}: use --precision fp16, \
+         fp16x3 or fp32, or --device cpu"
     )]
     Precision {
         /// What was asked for.
@@ -135,6 +151,22 @@ pub enum CudaError {
         needed: ComputeCapability,
         /// What the GPU has.
         found: ComputeCapability,
+    },
+    /// The GPU does not have the instructions that were asked for.
+    #[error("{path} kernels do not run on a GPU of compute capability {found}")]
+    KernelPath {
+        /// What was asked for.
+        path: KernelPath,
+        /// What the GPU has.
+        found: ComputeCapability,
+    },
+    /// Kernels that were compiled ahead cannot be written.
+    #[error("cannot write kernels into {}: {error}", folder.display())]
+    Kernels {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// Why not.
+        error: std::io::Error,
     },
     /// The kernels cannot be compiled.
     #[error(transparent)]
@@ -209,11 +241,12 @@ fn advice(fits: usize) -> String {
 
 /// Looks for the GPU and compiles for it.
 fn open(options: CudaOptions) -> Result<Arc<Gpu>, CudaError> {
+    options.check()?;
     let driver = gpu::detect()?;
     let found = driver.gpus.get(options.gpu);
     let found = found.ok_or(CudaError::Number { asked: options.gpu, found: driver.gpus.len() })?;
     let context = Context::new(found, driver.cuda)?;
-    let kernels = Kernels::new(&context, options.precision, options.is_portable)?;
+    let kernels = Kernels::new(&context, options.precision, options.kernels)?;
     Ok(Arc::new(Gpu { context, kernels, precision: options.precision }))
 }
 

@@ -5,7 +5,7 @@ mod calls;
 use std::sync::Arc;
 
 use self::calls::Call;
-use super::driver::{self, Context, Element, Memory, Stream};
+use super::driver::{self, Context, Memory, Stream};
 use super::kernels::{Convolve, FEW_CHANNELS, Kernels};
 use super::plan::{Plan, Step, plan};
 use super::weights::{Weights, filled};
@@ -112,8 +112,8 @@ impl Net {
 
     /// How much memory it needs for inputs of which size.
     pub fn footprint(&self) -> Footprint {
-        let element = self.gpu.precision.element();
-        Footprint { slots: self.plan.slots.clone(), planes: self.plan.planes, element }
+        let precision = self.gpu.precision;
+        Footprint { slots: self.plan.slots.clone(), planes: self.plan.planes, precision }
     }
 
     /// Bytes that inputs have on the GPU at the moment.
@@ -147,8 +147,8 @@ impl Net {
         Ok(())
     }
 
-    /// Where the input belongs: images × height × width × one vector of 16 bytes, of which the first three
-    /// elements are blue, green and red, and the others 0.
+    /// Where the input belongs: images × height × width × one vector of 16 bytes for each part of a value, of which
+    /// the first three elements are blue, green and red, and the others 0.
     ///
     /// # Panics
     /// Nothing has been [prepared](Self::prepare).
@@ -165,6 +165,7 @@ impl Net {
     ///
     /// # Panics
     /// There are too many images, too little memory for the outputs, or the size was not prepared.
+    #[expect(unsafe_code, reason = "launches kernels")]
     pub fn run(
         &mut self,
         stream: &Stream,
@@ -201,6 +202,7 @@ impl Net {
     ///
     /// # Panics
     /// As [`run`](Self::run).
+    #[expect(unsafe_code, reason = "launches kernels")]
     pub fn run_step_by_step(
         &self,
         stream: &Stream,
@@ -231,7 +233,7 @@ impl Net {
 pub struct Footprint {
     slots: Vec<Vec<(usize, usize)>>,
     planes: usize,
-    element: Element,
+    precision: Precision,
 }
 
 impl Footprint {
@@ -239,7 +241,8 @@ impl Footprint {
     fn slot_bytes(&self, size: Size, images: usize) -> Vec<usize> {
         let bytes = |&(channels, stride): &(usize, usize)| {
             let pixels = (size.width / stride) * (size.height / stride);
-            images * pixels * filled(channels, self.element) * self.element.bytes()
+            let element = self.precision.element();
+            images * pixels * filled(channels, element) * element.bytes() * self.precision.parts()
         };
         self.slots.iter().map(|held| held.iter().map(bytes).max().unwrap_or(0)).collect()
     }

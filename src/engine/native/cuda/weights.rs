@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::driver::{Element, Memory, SWIZZLE_BYTES};
-use super::kernels::{Convolve, FEW_CHANNELS, FIRST_INPUTS, PORTABLE_TILE};
+use super::kernels::{Convolve, FEW_CHANNELS, FIRST_INPUTS, SINGLE_TILE};
 use super::net::Gpu;
 use super::plan::Place;
 use super::{CudaError, Precision};
@@ -19,7 +19,7 @@ pub struct Weights {
     pub bias: Memory,
     pub slope: Memory,
     pub kernel: usize,
-    /// Rows of a chunk: output channels, filled up to whole tiles.
+    /// Rows of a chunk, and of each part of it: output channels, filled up to whole tiles.
     pub rows: usize,
     pub chunks: usize,
     pub channels_out: usize,
@@ -48,7 +48,9 @@ impl Weights {
         let tile = match &gpu.kernels.convolve {
             Convolve::Hopper { tiles, .. } if channels_out <= FEW_CHANNELS => tiles.thin.channels,
             Convolve::Hopper { tiles, .. } => tiles.wide.channels,
-            Convolve::Portable(_) => PORTABLE_TILE.1,
+            Convolve::Tensor(tiles) if channels_out <= FEW_CHANNELS => tiles.thin.channels,
+            Convolve::Tensor(tiles) => tiles.wide.channels,
+            Convolve::Single(_) => SINGLE_TILE.1,
         };
         let rows = channels_out.next_multiple_of(tile);
         let is_first = gpu.kernels.first.is_some() && is_first(convolution, sources);
@@ -57,12 +59,14 @@ impl Weights {
             false => pack(convolution, sources, rows, chunk(element)),
         };
         let chunks = packed.len() / (rows * chunk(element)).max(1);
+        let block = if is_first { packed.len() } else { rows * chunk(element) };
         let context = &gpu.context;
         let packed = match gpu.precision {
             Precision::Fp16 => {
-                let half = |&value: &f32| f16::from_f32(value.clamp(-65504.0, 65504.0)).to_bits();
+                let half = |&value: &f32| split(value).0.to_bits();
                 Memory::with(context, &packed.iter().map(half).collect::<Vec<u16>>())?
             }
+            Precision::Fp16x3 => Memory::with(context, &split_blocks(&packed, block))?,
             Precision::Tf32 => {
                 Memory::with(context, &packed.iter().map(|&value| tf32(value)).collect::<Vec<_>>())?
             }
@@ -134,6 +138,29 @@ fn pack(convolution: &Convolution, sources: &[Place], rows: usize, chunk: usize)
     packed
 }
 
+/// The largest finite value of half precision.
+const LARGEST_HALF: f32 = 65504.0;
+/// Lower parts are kept this many times as large, so that they have as many bits as the upper parts: `LOW_SCALE` in
+/// element.cuh.
+const LOW_SCALE: f32 = 2048.0;
+
+/// The nearest value of half precision, and what it leaves, scaled. What is too large becomes the largest value.
+pub fn split(value: f32) -> (f16, f16) {
+    let value = value.clamp(-LARGEST_HALF, LARGEST_HALF);
+    let high = f16::from_f32(value);
+    (high, f16::from_f32((value - high.to_f32()) * LOW_SCALE))
+}
+
+/// The upper parts of each block of values, and then its lower parts.
+fn split_blocks(values: &[f32], block: usize) -> Vec<u16> {
+    let mut split_values = Vec::with_capacity(2 * values.len());
+    for block in values.chunks(block.max(1)) {
+        split_values.extend(block.iter().map(|&value| split(value).0.to_bits()));
+        split_values.extend(block.iter().map(|&value| split(value).1.to_bits()));
+    }
+    split_values
+}
+
 /// The nearest value of ten bits of mantissa, of two the one farther from 0: what the GPU's own conversion gives.
 fn tf32(value: f32) -> f32 {
     f32::from_bits((value.to_bits() + 0x1000) & !0x1fff)
@@ -157,6 +184,24 @@ mod tests {
         let convolution = Convolution { kernel: 3, weights, bias: vec![0.0], activation: Activation::None };
         let packed = pack(&convolution, &[place(2)], 1, 2);
         assert_eq!(packed[..4], [0.0, 9.0, 1.0, 10.0]);
+    }
+
+    #[test]
+    fn two_halves_keep_22_bits() {
+        let joined = |value| {
+            let (high, low) = split(value);
+            high.to_f32() + low.to_f32() / LOW_SCALE
+        };
+        for value in [1.0f32, 1.0 / 3.0, -0.1, 1234.567, 1e-3, 65504.0, 3.0e4 + 0.37] {
+            let off = (f64::from(joined(value)) - f64::from(value)).abs() / f64::from(value.abs());
+            assert!(off <= 2f64.powi(-22), "{value}: {off:e}");
+        }
+        assert_eq!((joined(0.0), joined(1e9), joined(-1e9)), (0.0, 65504.0, -65504.0));
+        // Small weights lose relative to themselves, not to what they are added to.
+        assert!((joined(1e-6) - 1e-6).abs() < 2f32.powi(-35));
+        let blocks = split_blocks(&[1.0, 2.0, 3.0, 4.0], 2);
+        let halves: Vec<f32> = blocks.iter().map(|&bits| f16::from_bits(bits).to_f32()).collect();
+        assert_eq!(halves, [1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 0.0, 0.0]);
     }
 
     #[test]

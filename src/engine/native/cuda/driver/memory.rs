@@ -1,6 +1,6 @@
 //! Memory of the GPU, and of the processor's that the GPU reaches by itself.
 
-use std::ops::{Deref, DerefMut};
+use std::cell::Cell;
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cudarc::driver::result;
 use cudarc::driver::sys;
 
-use super::{Context, failed};
+use super::{Context, Event, Stream, failed};
 use crate::engine::native::cuda::CudaError;
 
 /// How often memory was asked for.
@@ -102,12 +102,16 @@ impl Drop for Memory {
     }
 }
 
-/// Memory of the processor's that the GPU reads and writes by itself.
+/// Memory of the processor's that the GPU reads and writes by itself. It is seen only through [`read`](Self::read) and
+/// [`write`](Self::write), which wait until the GPU has done the copies that were started.
 #[derive(Debug)]
 pub struct Pinned<T> {
     pointer: *mut T,
     length: usize,
-    context: Arc<Context>,
+    /// The end of the last copy.
+    copied: Event,
+    /// Whether a copy was started whose end nobody has waited for.
+    is_copying: Cell<bool>,
 }
 
 // SAFETY: the memory belongs to this value alone.
@@ -119,37 +123,76 @@ impl<T: Plain> Pinned<T> {
     /// # Errors
     /// There is not enough memory.
     pub fn new(context: &Arc<Context>, length: usize) -> Result<Self, CudaError> {
-        context.bind()?;
+        let copied = Event::new(context)?;
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         let bytes = (length * size_of::<T>()).max(1);
         // SAFETY: a size that is not 0; freed in `drop`.
         let pointer = unsafe { result::malloc_host(bytes, 0) }.map_err(failed("cuMemHostAlloc"))?;
         // SAFETY: just allocated with this size.
         unsafe { ptr::write_bytes(pointer.cast::<u8>(), 0, bytes) };
-        Ok(Self { pointer: pointer.cast(), length, context: Arc::clone(context) })
+        Ok(Self { pointer: pointer.cast(), length, copied, is_copying: Cell::new(false) })
     }
-}
 
-impl<T> Deref for Pinned<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        // SAFETY: allocated with this length, aligned to pages, and every pattern of bits is a value. The GPU
-        // writes there only between a `download` and the end of its stream's work, which its caller awaits.
-        unsafe { slice::from_raw_parts(self.pointer, self.length) }
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.length
     }
-}
 
-impl<T> DerefMut for Pinned<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and borrowed mutably.
-        unsafe { slice::from_raw_parts_mut(self.pointer, self.length) }
+    /// The values, once the copies that were started are done.
+    ///
+    /// # Errors
+    /// Something before their end went wrong on the GPU.
+    pub fn read(&self) -> Result<&[T], CudaError> {
+        self.wait()?;
+        // SAFETY: allocated with this length, aligned to pages, and every pattern of bits is a value. No copy is under
+        // way, and none can be started while this is borrowed.
+        Ok(unsafe { slice::from_raw_parts(self.pointer, self.length) })
+    }
+
+    /// As [`read`](Self::read), to be changed.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn write(&mut self) -> Result<&mut [T], CudaError> {
+        self.wait()?;
+        // SAFETY: as in `read`, and borrowed mutably.
+        Ok(unsafe { slice::from_raw_parts_mut(self.pointer, self.length) })
+    }
+
+    fn wait(&self) -> Result<(), CudaError> {
+        if self.is_copying.get() {
+            self.copied.synchronize()?;
+            self.is_copying.set(false);
+        }
+        Ok(())
+    }
+
+    /// Starts a copy in a stream, behind those that were started in others.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub(super) fn copy(
+        &mut self,
+        stream: &Stream,
+        start: impl FnOnce(*mut T) -> Result<(), CudaError>,
+    ) -> Result<(), CudaError> {
+        if self.is_copying.get() {
+            stream.wait(&self.copied)?;
+        }
+        // Before the copy: whatever fails from here on, nobody looks at memory that may be written.
+        self.is_copying.set(true);
+        start(self.pointer)?;
+        self.copied.record(stream).or_else(|error| stream.synchronize().and(Err(error)))
     }
 }
 
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
-        if self.context.bind().is_ok() {
+        // What still copies would go on in memory that is another's. A GPU that has failed copies no more.
+        if self.is_copying.get() {
+            let _ = self.copied.synchronize();
+        }
+        if self.copied.context().bind().is_ok() {
             // SAFETY: allocated once, freed once.
             let _ = unsafe { result::free_host(self.pointer.cast()) };
         }

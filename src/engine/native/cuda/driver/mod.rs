@@ -3,9 +3,13 @@
 //! Work on a GPU goes into streams and is done later, in order. Nothing here waits for it but
 //! [`Stream::synchronize`], [`Event::synchronize`] and freeing memory.
 
+// The driver is foreign code.
+#![allow(unsafe_code)]
+
 mod code;
 mod graph;
 mod memory;
+mod nvrtc;
 mod tensor_map;
 
 use std::ffi::c_int;
@@ -17,6 +21,7 @@ use cudarc::driver::sys;
 pub use code::{Kernel, Module};
 pub use graph::Graph;
 pub use memory::{Memory, Pinned, Plain, allocations};
+pub use nvrtc::{Nvrtc, NvrtcError};
 pub use tensor_map::{Element, Pictures, SWIZZLE_BYTES, TensorMap};
 
 use super::CudaError;
@@ -149,16 +154,19 @@ impl Stream {
     ///
     /// # Panics
     /// More is to be copied than there is, or than fits.
-    pub fn upload<T: Plain>(&self, from: &Pinned<T>, count: usize, to: &Memory) -> Result<(), CudaError> {
+    pub fn upload<T: Plain>(&self, from: &mut Pinned<T>, count: usize, to: &Memory) -> Result<(), CudaError> {
         assert!(count <= from.len() && count * size_of::<T>() <= to.bytes, "a copy within its memory");
         self.context.bind()?;
-        // SAFETY: both are large enough. They outlive the copy: freeing device memory waits for the GPU, and
-        // so does freeing pinned memory.
-        unsafe { result::memcpy_htod_async(to.address, &from[..count], self.raw) }
-            .map_err(failed("cuMemcpyHtoDAsync"))
+        from.copy(self, |pointer| {
+            // SAFETY: both are large enough, and outlive the copy: freeing device memory waits for the GPU, and freeing
+            // pinned memory for its last copy. Nobody sees the pinned memory before the copy has ended.
+            unsafe { sys::cuMemcpyHtoDAsync_v2(to.address, pointer.cast(), count * size_of::<T>(), self.raw) }
+                .result()
+                .map_err(failed("cuMemcpyHtoDAsync"))
+        })
     }
 
-    /// Copies from the GPU, later: `to` has the values once the stream is done with it.
+    /// Copies from the GPU, later.
     ///
     /// # Errors
     /// The driver refuses.
@@ -176,9 +184,19 @@ impl Stream {
         assert!(first + count <= to.len() && end <= from.bytes, "a copy within its memory");
         self.context.bind()?;
         let address = from.address + (first * size_of::<T>()) as u64;
-        // SAFETY: as in `upload`.
-        unsafe { result::memcpy_dtoh_async(&mut to[first..first + count], address, self.raw) }
+        to.copy(self, |pointer| {
+            // SAFETY: as in `upload`; the place lies within the memory, as was checked.
+            unsafe {
+                sys::cuMemcpyDtoHAsync_v2(
+                    pointer.add(first).cast(),
+                    address,
+                    count * size_of::<T>(),
+                    self.raw,
+                )
+            }
+            .result()
             .map_err(failed("cuMemcpyDtoHAsync"))
+        })
     }
 
     /// Fills memory with a byte, later.
@@ -230,6 +248,11 @@ impl Event {
         let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
         let raw = result::event::create(flags).map_err(failed("cuEventCreate"))?;
         Ok(Self { raw, context: Arc::clone(context) })
+    }
+
+    /// Its GPU.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Marks the end of what is in the stream by now.

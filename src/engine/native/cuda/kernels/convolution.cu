@@ -1,82 +1,34 @@
-// Convolutions on any GPU: a tile of 128 pixels x 64 output channels in shared memory, on the tensor cores in half
-// precision and TF32, as plain multiplications in single precision.
+// Convolutions on any GPU in single precision: a tile of 128 pixels x 64 output channels in shared memory, by plain
+// multiplications, or on the tensor cores in TF32.
 
-#include "layer.cuh"
+#include "source.cuh"
 
-#define TILE_PIXELS 128
-#define TILE_CHANNELS 64
-#define THREADS 256
+#define TILE_PIXELS SINGLE_TILE_PIXELS
+#define TILE_CHANNELS SINGLE_TILE_CHANNELS
 // Elements of a row in shared memory; filled up so that rows start in different banks.
 #define ROW (CHUNK + VECTOR)
 #define SUM_ROW (TILE_CHANNELS + 4)
 
-struct Source {
-    const Element* values;
-    // Channels of a pixel, in memory.
-    int stride;
-    int unused;
-};
-
-struct Convolution {
-    Source sources[MAX_SOURCES];
-    // Chunks x rows x CHUNK.
-    const Element* weights;
-    Layer layer;
-};
-
-#ifdef HALF
-#define STEP 16
-#define MMA_SHAPE "m16n16k16"
-#define MMA_TYPE "f16"
-#define MMA_SUM "f32.f32"
-#define OPERANDS 8
-#else
 #define STEP 8
 #define MMA_SHAPE "m16n16k8"
-#define MMA_TYPE "tf32"
 #define MMA_SUM "f32.tf32.tf32.f32"
 #define OPERANDS 4
-#endif
 
-__device__ inline unsigned shared_address(const void* pointer) {
-    return (unsigned)__cvta_generic_to_shared(pointer);
-}
-
-#ifdef HALF
 #define LOAD(matrix, layout, target, address)                                                                     \
-    asm volatile("wmma.load." matrix ".sync.aligned." layout "." MMA_SHAPE ".shared." MMA_TYPE                     \
-                 " {%0, %1, %2, %3, %4, %5, %6, %7}, [%8], %9;"                                                  \
-                 : "=r"(target[0]), "=r"(target[1]), "=r"(target[2]), "=r"(target[3]), "=r"(target[4]),           \
-                   "=r"(target[5]), "=r"(target[6]), "=r"(target[7])                                              \
-                 : "r"(address), "r"(ROW)                                                                         \
-                 : "memory")
-#else
-#define LOAD(matrix, layout, target, address)                                                                     \
-    asm volatile("wmma.load." matrix ".sync.aligned." layout "." MMA_SHAPE ".shared." MMA_TYPE                     \
+    asm volatile("wmma.load." matrix ".sync.aligned." layout "." MMA_SHAPE ".shared." "tf32"                     \
                  " {%0, %1, %2, %3}, [%4], %5;"                                                                  \
                  : "=r"(target[0]), "=r"(target[1]), "=r"(target[2]), "=r"(target[3])                             \
                  : "r"(address), "r"(ROW)                                                                         \
                  : "memory")
-#endif
 
 #ifndef SINGLE
 __device__ inline void multiply(float (&sums)[8], const unsigned (&a)[OPERANDS], const unsigned (&b)[OPERANDS]) {
-#ifdef HALF
-    asm volatile("wmma.mma.sync.aligned.row.col." MMA_SHAPE "." MMA_SUM
-                 " {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11, %12, %13, %14, %15}, {%16, %17, %18, %19, %20, "
-                 "%21, %22, %23}, {%0, %1, %2, %3, %4, %5, %6, %7};"
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]),
-                   "+f"(sums[6]), "+f"(sums[7])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(a[4]), "r"(a[5]), "r"(a[6]), "r"(a[7]), "r"(b[0]),
-                   "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(b[4]), "r"(b[5]), "r"(b[6]), "r"(b[7]));
-#else
     asm volatile("wmma.mma.sync.aligned.row.col." MMA_SHAPE "." MMA_SUM
                  " {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, {%12, %13, %14, %15}, {%0, %1, %2, %3, %4, %5, "
                  "%6, %7};"
                  : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]),
                    "+f"(sums[6]), "+f"(sums[7])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]));
-#endif
 }
 #endif
 
@@ -122,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) convolve(const __grid_cons
                 uint4 loaded[4], loaded_weights[2];
                 for (int i = 0; i < 4; i++) {
                     int x = place_x[i] + tap_x, y = place_y[i] + tap_y;
-                    bool is_inside = x >= 0 && y >= 0 && x < layer.width && y < layer.height && channel < source.stride;
+                    bool is_inside = x >= 0 && y >= 0 && x < layer.width && y < layer.height && channel < source.channels;
                     size_t pixel = (size_t)(place[i] + tap_y * layer.width + tap_x);
                     loaded[i] = is_inside ? *(const uint4*)(source.values + pixel * source.stride + channel)
                                           : make_uint4(0, 0, 0, 0);
@@ -203,9 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) convolve(const __grid_cons
             int pixel = first_pixel + i % TILE_PIXELS, channel = first_channel + i / TILE_PIXELS;
             if (pixel < layer.pixels && channel < layer.used_planes) {
                 float sum = shared.sums[i % TILE_PIXELS * SUM_ROW + i / TILE_PIXELS];
-                size_t plane = (size_t)(pixel / image_pixels) * layer.planes + layer.first_plane + channel;
-                layer.planes_out[plane * image_pixels + pixel % image_pixels] =
-                    activate(sum, layer.bias[channel], layer.slope[channel]);
+                store_plane(layer, pixel, channel, activate(sum, layer.bias[channel], layer.slope[channel]));
             }
         }
     }
@@ -214,13 +164,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) convolve(const __grid_cons
             int local = i % (TILE_CHANNELS / VECTOR) * VECTOR, row = i / (TILE_CHANNELS / VECTOR);
             int pixel = first_pixel + row, channel = first_channel + local;
             if (pixel < layer.pixels && channel < layer.channels_out) {
-                Vector vector;
+                float values[VECTOR];
                 for (int j = 0; j < VECTOR; j++) {
                     float sum = shared.sums[row * SUM_ROW + local + j];
-                    vector.elements[j] =
-                        to_element(activate(sum, layer.bias[channel + j], layer.slope[channel + j]));
+                    values[j] = activate(sum, layer.bias[channel + j], layer.slope[channel + j]);
                 }
-                *(uint4*)(layer.pixels_out + (size_t)pixel * layer.pixel_stride + channel) = vector.bits;
+                store_channels(layer.pixels_out + (size_t)pixel * layer.pixel_stride + channel, 0, values);
             }
         }
     }

@@ -23,7 +23,7 @@ __device__ inline void load_pixels(unsigned target, const TensorMap* map, unsign
         : "memory");
 }
 
-// Writes a thread's sums of 16 channels x COLUMNS pixels as rows of channels, a row a pixel.
+// Writes a thread's values of 16 channels x COLUMNS pixels as rows of channels, a row a pixel.
 template <int COLUMNS>
 __device__ inline void store_transposed(const float (&sums)[COLUMNS / 2], unsigned buffer, int row, int pixel,
                                         int channel, int lane) {
@@ -53,7 +53,9 @@ __device__ inline void store_transposed(const float (&sums)[COLUMNS / 2], unsign
 template <int TILE_CHANNELS, int TILE_PIXELS, int STAGES>
 __device__ inline void convolve(const Convolution& work) {
     const Layer& layer = work.layer;
-    constexpr int WEIGHT_BYTES = TILE_CHANNELS * 128, PIXEL_BYTES = TILE_PIXELS * 128;
+    // Upper parts, and lower parts behind them.
+    constexpr int WEIGHT_PART = TILE_CHANNELS * 128, PIXEL_PART = TILE_PIXELS * 128;
+    constexpr int WEIGHT_BYTES = PARTS * WEIGHT_PART, PIXEL_BYTES = PARTS * PIXEL_PART;
     // Pixels of a group of warps.
     constexpr int COLUMNS = TILE_CHANNELS == 128 ? TILE_PIXELS : TILE_PIXELS / 2;
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -78,8 +80,13 @@ __device__ inline void convolve(const Convolution& work) {
     __syncthreads();
 
     int taps = layer.kernel * layer.kernel;
-    if (warp == 8) {
-        if (lane != 0) {
+    if (warp >= 8) {
+#ifdef SPLIT
+        if (COLUMNS == 128) {
+            asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
+        }
+#endif
+        if (warp != 8 || lane != 0) {
             return;
         }
         int image_pixels = layer.width * layer.height, padding = layer.kernel / 2;
@@ -91,11 +98,15 @@ __device__ inline void convolve(const Convolution& work) {
                 for (int chunk = 0; chunk < layer.chunks[source]; chunk++) {
                     barrier_wait(empty + stage * 8, parity);
                     barrier_expect(full + stage * 8, WEIGHT_BYTES + PIXEL_BYTES);
-                    load_weights(weights + stage * WEIGHT_BYTES, &work.weights, full + stage * 8, row);
-                    load_pixels(pixels + stage * PIXEL_BYTES, &work.sources[source], full + stage * 8,
-                                chunk * CHUNK, x - padding, y - padding, image, tap % layer.kernel,
-                                tap / layer.kernel);
-                    row += layer.weight_rows;
+#pragma unroll
+                    for (int part = 0; part < PARTS; part++) {
+                        load_weights(weights + stage * WEIGHT_BYTES + part * WEIGHT_PART, &work.weights,
+                                     full + stage * 8, row);
+                        load_pixels(pixels + stage * PIXEL_BYTES + part * PIXEL_PART, &work.sources[source],
+                                    full + stage * 8, chunk * CHUNK + part * layer.channels[source], x - padding,
+                                    y - padding, image, tap % layer.kernel, tap / layer.kernel);
+                        row += layer.weight_rows;
+                    }
                     if (++stage == STAGES) {
                         stage = 0;
                         parity ^= 1;
@@ -108,6 +119,14 @@ __device__ inline void convolve(const Convolution& work) {
 
     int group = warp / 4;
     float sums[COLUMNS / 2] = {};
+#ifdef SPLIT
+    // Three sums for each of a thread's results: the producer leaves its registers to the others.
+    if (COLUMNS == 128) {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+    }
+    // Of a chunk's upper parts; and of all products with lower parts, LOW_SCALE times as large.
+    float high[COLUMNS / 2], low[COLUMNS / 2] = {};
+#endif
     unsigned own_weights = weights + (TILE_CHANNELS == 128 ? group * 64 * 128 : 0);
     unsigned own_pixels = pixels + (TILE_CHANNELS == 128 ? 0 : group * COLUMNS * 128);
     int stage = 0, parity = 0, last = -1;
@@ -120,12 +139,34 @@ __device__ inline void convolve(const Convolution& work) {
                 unsigned long long a = matrix(own_weights + stage * WEIGHT_BYTES);
                 unsigned long long b = matrix(own_pixels + stage * PIXEL_BYTES);
                 asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#ifdef SPLIT
+#pragma unroll 1
+                for (int step = 0; step < steps; step++) {
+                    multiply(high, a + 2 * step, b + 2 * step, step);
+                }
+                asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#pragma unroll 1
+                for (int step = 0; step < steps; step++) {
+                    multiply(low, a + 2 * step, b + 2 * step + PIXEL_PART / 16);
+                    multiply(low, a + 2 * step + WEIGHT_PART / 16, b + 2 * step);
+                }
+                asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+                // The tensor cores' sums lose bits as they grow: each chunk's are added up by themselves, while the
+                // products with lower parts are computed.
+                asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+#pragma unroll
+                for (int i = 0; i < COLUMNS / 2; i++) {
+                    asm volatile("" : "+f"(high[i])::"memory");
+                    sums[i] += high[i];
+                }
+#else
 #pragma unroll 1
                 for (int step = 0; step < steps; step++) {
                     multiply(sums, a + 2 * step, b + 2 * step);
                 }
                 asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
                 asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+#endif
                 if (last >= 0 && lane == 0) {
                     barrier_arrive(empty + last * 8);
                 }
@@ -140,7 +181,12 @@ __device__ inline void convolve(const Convolution& work) {
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #pragma unroll
     for (int i = 0; i < COLUMNS / 2; i++) {
+#ifdef SPLIT
+        asm volatile("" : "+f"(low[i])::"memory");
+        sums[i] = fmaf(low[i], 1.0f / LOW_SCALE, sums[i]);
+#else
         asm volatile("" : "+f"(sums[i])::"memory");
+#endif
     }
 
     // A thread has two channels, eight apart, and of each group of eight pixels two.
@@ -154,7 +200,6 @@ __device__ inline void convolve(const Convolution& work) {
     }
 
     if (layer.planes_out) {
-        int image_pixels = layer.width * layer.height;
 #pragma unroll
         for (int i = 0; i < COLUMNS / 2; i += 2) {
             int plane = channel + i / 2 % 2 * 8;
@@ -163,9 +208,7 @@ __device__ inline void convolve(const Convolution& work) {
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
                     if (pixel + half < layer.pixels) {
-                        int image = (pixel + half) / image_pixels;
-                        size_t place = (size_t)(image * layer.planes + layer.first_plane + plane) * image_pixels;
-                        layer.planes_out[place + (pixel + half) % image_pixels] = sums[i + half];
+                        store_plane(layer, pixel + half, plane, sums[i + half]);
                     }
                 }
             }
@@ -179,37 +222,43 @@ __device__ inline void convolve(const Convolution& work) {
     // products are done once both groups are here.
     asm volatile("bar.sync 1, 256;" ::: "memory");
     constexpr int ROW = TILE_CHANNELS * (int)sizeof(Element) + 16;
+    constexpr int BUFFER = TILE_PIXELS * ROW;
     unsigned buffer = weights;
     int local_channel = channel - first_channel, local_pixel = own_first_pixel - first_pixel;
     store_transposed<COLUMNS>(sums, buffer, ROW, local_pixel, local_channel, lane);
+#ifdef SPLIT
+#pragma unroll
+    for (int i = 0; i < COLUMNS / 2; i++) {
+        sums[i] = remainder(sums[i]);
+    }
+    store_transposed<COLUMNS>(sums, buffer + BUFFER, ROW, local_pixel, local_channel, lane);
+#endif
     asm volatile("bar.sync 1, 256;" ::: "memory");
     constexpr int VECTORS = TILE_CHANNELS / VECTOR;
-    for (int i = threadIdx.x; i < TILE_PIXELS * VECTORS; i += 256) {
-        int pixel = i / VECTORS, vector = i % VECTORS;
+    for (int i = threadIdx.x; i < PARTS * TILE_PIXELS * VECTORS; i += 256) {
+        int part = i / (TILE_PIXELS * VECTORS), pixel = i / VECTORS % TILE_PIXELS, vector = i % VECTORS;
         int target = first_channel + vector * VECTOR;
         if (first_pixel + pixel < layer.pixels && target < layer.channels_out) {
             uint4 value;
             asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
                          : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
-                         : "r"(buffer + pixel * ROW + vector * 16));
-            size_t place = (size_t)(first_pixel + pixel) * layer.pixel_stride + target;
+                         : "r"(buffer + part * BUFFER + pixel * ROW + vector * 16));
+            size_t place =
+                (size_t)(first_pixel + pixel) * layer.pixel_stride + part * layer.channels_out + target;
             *(uint4*)(layer.pixels_out + place) = value;
         }
     }
 }
 
-extern "C" __global__ void __launch_bounds__(288, 1) convolve_128x256(const __grid_constant__ Convolution work) {
-    convolve<128, 256, 4>(work);
-}
+#define CONVOLVE(NAME, SHAPE) CONVOLVE_SHAPE(NAME, SHAPE)
+#define CONVOLVE_SHAPE(NAME, PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES, BLOCKS)                            \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                     \
+        NAME(const __grid_constant__ Convolution work) {                                                              \
+        convolve<CHANNELS, PIXELS, STAGES>(work);                                                                     \
+    }
 
-extern "C" __global__ void __launch_bounds__(288, 2) convolve_128x128(const __grid_constant__ Convolution work) {
-    convolve<128, 128, 3>(work);
-}
-
-extern "C" __global__ void __launch_bounds__(288, 1) convolve_64x256(const __grid_constant__ Convolution work) {
-    convolve<64, 256, 5>(work);
-}
-
-extern "C" __global__ void __launch_bounds__(288, 2) convolve_64x64(const __grid_constant__ Convolution work) {
-    convolve<64, 64, 6>(work);
-}
+// The numbers of each are kernels.rs'.
+CONVOLVE(convolve_wide, WIDE)
+CONVOLVE(convolve_narrow, NARROW)
+CONVOLVE(convolve_thin, THIN)
+CONVOLVE(convolve_small, SMALL)

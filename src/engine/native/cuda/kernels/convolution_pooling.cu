@@ -7,11 +7,9 @@
 
 #include "hopper.cuh"
 
-#define TILE_WIDTH 8
-#define TILE_HEIGHT 32
-#define LOADED_WIDTH (TILE_WIDTH + 2)
-#define LOADED_HEIGHT (TILE_HEIGHT + 2)
-#define CHANNELS 64
+#define TILE_WIDTH (LOADED_WIDTH - 2)
+#define TILE_HEIGHT (LOADED_HEIGHT - 2)
+#define CHANNELS FEW_CHANNELS
 #define POSITIONS 9
 #define BUFFERS 2
 #define WEIGHT_BYTES (CHANNELS * 128)
@@ -40,7 +38,7 @@ __device__ inline void load_tile(unsigned target, const TensorMap* map, unsigned
         : "memory");
 }
 
-extern "C" __global__ void __launch_bounds__(288, 1) convolve_and_pool(const __grid_constant__ ConvolveAndPool work) {
+extern "C" __global__ void __launch_bounds__(THREADS, 1) convolve_and_pool(const __grid_constant__ ConvolveAndPool work) {
     extern __shared__ __align__(1024) unsigned char shared[];
     const Layer& layer = work.layer;
     unsigned weights = (shared_address(shared) + 1023) & ~1023u;

@@ -1,7 +1,17 @@
 // The numbers that flow between the layers.
 //
-// HALF: half precision. TF32: single precision, of which the tensor cores use 10 bits of mantissa.
+// HALF: half precision.
+// SPLIT: each value as two of half precision, which together keep 22 bits of mantissa.
+// TF32: single precision, of which the tensor cores use 10 bits of mantissa.
 // SINGLE: single precision.
+
+#ifdef SPLIT
+#define HALF
+// Of a pixel first all upper parts, then all lower parts.
+#define PARTS 2
+#else
+#define PARTS 1
+#endif
 
 #ifdef HALF
 typedef unsigned short Element;
@@ -13,19 +23,39 @@ typedef float Element;
 #define CHUNK (128 / (int)sizeof(Element))
 // Elements of 16 bytes; a pixel's channels are filled up to a multiple of them.
 #define VECTOR (16 / (int)sizeof(Element))
+// Lower parts are kept this many times as large, so that they have as many bits as the upper parts.
+#define LOW_SCALE 2048.0f
 
-// Two values in half precision, the first in the lower half; what is too large for it becomes its largest.
-__device__ inline unsigned two_halves(float first, float second) {
-    unsigned short low, high;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(low) : "f"(fminf(fmaxf(first, -65504.0f), 65504.0f)));
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(high) : "f"(fminf(fmaxf(second, -65504.0f), 65504.0f)));
-    return (unsigned)high << 16 | low;
+// What is too large for half precision becomes its largest value.
+__device__ inline float limited(float value) {
+    return fminf(fmaxf(value, -65504.0f), 65504.0f);
+}
+
+__device__ inline unsigned short to_half(float value) {
+    unsigned short half;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(limited(value)));
+    return half;
 }
 
 __device__ inline float from_half(unsigned short half) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
     return value;
+}
+
+// Two values in half precision, the first in the lower half.
+__device__ inline unsigned two_halves(float first, float second) {
+    return (unsigned)to_half(second) << 16 | to_half(first);
+}
+
+// What half precision leaves of a value, as the lower part keeps it.
+__device__ inline float remainder(float value) {
+    value = limited(value);
+    return (value - from_half(to_half(value))) * LOW_SCALE;
+}
+
+__device__ inline float joined(unsigned short high, unsigned short low) {
+    return from_half(high) + from_half(low) * (1.0f / LOW_SCALE);
 }
 
 // The nearest value of 10 bits of mantissa.
@@ -55,8 +85,24 @@ union Vector {
 
 __device__ inline Element to_element(float value) {
 #ifdef HALF
-    return (Element)two_halves(value, 0.0f);
+    return to_half(value);
 #else
     return tf32(value);
+#endif
+}
+
+// Writes VECTOR channels of a pixel: `pixel` is where they belong, `low` how many elements behind them their lower
+// parts do.
+__device__ inline void store_channels(Element* pixel, int low, const float (&values)[VECTOR]) {
+    Vector vector;
+    for (int i = 0; i < VECTOR; i++) {
+        vector.elements[i] = to_element(values[i]);
+    }
+    *(uint4*)pixel = vector.bits;
+#ifdef SPLIT
+    for (int i = 0; i < VECTOR; i++) {
+        vector.elements[i] = to_element(remainder(values[i]));
+    }
+    *(uint4*)(pixel + low) = vector.bits;
 #endif
 }

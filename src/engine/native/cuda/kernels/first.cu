@@ -3,17 +3,17 @@
 
 #include "layer.cuh"
 
-#define TILE_WIDTH 64
-#define TILE_HEIGHT 32
-#define THREADS 256
-#define CHANNELS 64
+#define TILE_WIDTH FIRST_TILE_WIDTH
+#define TILE_HEIGHT FIRST_TILE_HEIGHT
+#define CHANNELS FEW_CHANNELS
 // 9 positions x 3 channels, filled up to two multiplications' 16.
-#define INPUTS 32
+#define INPUTS FIRST_INPUTS
+#define TILE_PIXELS ((TILE_HEIGHT + 2) * (TILE_WIDTH + 2))
 
 struct First {
-    // Images x height x width x VECTOR, of which three are used.
+    // Images x height x width x parts x VECTOR, of which three are used.
     const Element* from;
-    // CHANNELS x INPUTS, by position and channel.
+    // Parts x CHANNELS x INPUTS, by position and channel.
     const Element* weights;
     Layer layer;
     int images;
@@ -29,30 +29,35 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&a)[4], const 
 }
 
 // Blocks: tiles across x tiles down, images.
-extern "C" __global__ void __launch_bounds__(THREADS, 2) convolve_first(const __grid_constant__ First work) {
+extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(const __grid_constant__ First work) {
     // Four elements a pixel, with a border of one pixel.
-    __shared__ uint2 pixels[(TILE_HEIGHT + 2) * (TILE_WIDTH + 2)];
+    __shared__ uint2 pixels[PARTS * TILE_PIXELS];
     const Layer& layer = work.layer;
     int tiles = (layer.width + TILE_WIDTH - 1) / TILE_WIDTH;
     int first_x = blockIdx.x % tiles * TILE_WIDTH, first_y = blockIdx.x / tiles * TILE_HEIGHT, image = blockIdx.y;
     int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, lane = threadIdx.x % 4;
     size_t image_pixels = (size_t)layer.width * layer.height;
-    for (int i = threadIdx.x; i < (TILE_HEIGHT + 2) * (TILE_WIDTH + 2); i += THREADS) {
+    for (int i = threadIdx.x; i < TILE_PIXELS; i += THREADS) {
         int x = first_x + i % (TILE_WIDTH + 2) - 1, y = first_y + i / (TILE_WIDTH + 2) - 1;
         bool is_inside = x >= 0 && y >= 0 && x < layer.width && y < layer.height;
-        const Element* pixel = work.from + (image * image_pixels + (size_t)y * layer.width + x) * VECTOR;
-        pixels[i] = is_inside ? *(const uint2*)pixel : make_uint2(0, 0);
+        const Element* pixel = work.from + (image * image_pixels + (size_t)y * layer.width + x) * PARTS * VECTOR;
+        for (int part = 0; part < PARTS; part++) {
+            pixels[part * TILE_PIXELS + i] =
+                is_inside ? *(const uint2*)(pixel + part * VECTOR) : make_uint2(0, 0);
+        }
     }
 
     // Of the weights a lane has those of channels that lie one behind the other in its results: column n of product
     // j is channel n / 2 * 16 + j * 2 + n % 2.
-    unsigned weights[2][8][2];
-    for (int step = 0; step < 2; step++) {
-        for (int j = 0; j < 8; j++) {
-            int channel = group / 2 * 16 + j * 2 + group % 2;
-            for (int half = 0; half < 2; half++) {
-                int input = step * 16 + half * 8 + lane * 2;
-                weights[step][j][half] = *(const unsigned*)(work.weights + channel * INPUTS + input);
+    unsigned weights[PARTS][2][8][2];
+    for (int part = 0; part < PARTS; part++) {
+        for (int step = 0; step < 2; step++) {
+            for (int j = 0; j < 8; j++) {
+                int channel = part * CHANNELS + group / 2 * 16 + j * 2 + group % 2;
+                for (int half = 0; half < 2; half++) {
+                    int input = step * 16 + half * 8 + lane * 2;
+                    weights[part][step][j][half] = *(const unsigned*)(work.weights + channel * INPUTS + input);
+                }
             }
         }
     }
@@ -78,32 +83,50 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) convolve_first(const __
             continue;
         }
         float sums[8][4] = {};
+#ifdef SPLIT
+        float low[8][4] = {};
+#endif
         for (int step = 0; step < 2; step++) {
-            unsigned inputs[4];
-            for (int i = 0; i < 4; i++) {
-                // Rows group and group + 8, inputs of the first and second half.
-                const Element* pixel = shared + (y * (TILE_WIDTH + 2) + x + group + i % 2 * 8) * 4;
-                int pair = step * 4 + i / 2 * 2;
-                inputs[i] = (unsigned)pixel[offsets[pair + 1]] << 16 | pixel[offsets[pair]];
+            unsigned inputs[PARTS][4];
+            for (int part = 0; part < PARTS; part++) {
+                for (int i = 0; i < 4; i++) {
+                    // Rows group and group + 8, inputs of the first and second half.
+                    int place = part * TILE_PIXELS + y * (TILE_WIDTH + 2) + x + group + i % 2 * 8;
+                    const Element* pixel = shared + place * 4;
+                    int pair = step * 4 + i / 2 * 2;
+                    inputs[part][i] = (unsigned)pixel[offsets[pair + 1]] << 16 | pixel[offsets[pair]];
+                }
             }
             for (int j = 0; j < 8; j++) {
-                multiply(sums[j], inputs, weights[step][j]);
+                multiply(sums[j], inputs[0], weights[0][step][j]);
+#ifdef SPLIT
+                multiply(low[j], inputs[1], weights[0][step][j]);
+                multiply(low[j], inputs[0], weights[1][step][j]);
+#endif
             }
         }
+#ifdef SPLIT
+        for (int j = 0; j < 8; j++) {
+            for (int i = 0; i < 4; i++) {
+                sums[j][i] = fmaf(low[j][i], 1.0f / LOW_SCALE, sums[j][i]);
+            }
+        }
+#endif
         for (int half = 0; half < 2; half++) {
             int own_x = first_x + x + group + half * 8;
             if (own_x >= layer.width) {
                 continue;
             }
-            unsigned values[8];
-            for (int j = 0; j < 8; j++) {
-                values[j] = two_halves(activate(sums[j][half * 2], bias[j * 2], slope[j * 2]),
-                                       activate(sums[j][half * 2 + 1], bias[j * 2 + 1], slope[j * 2 + 1]));
-            }
             size_t pixel = image * image_pixels + (size_t)(first_y + y) * layer.width + own_x;
-            uint4* to = (uint4*)(layer.pixels_out + pixel * layer.pixel_stride + lane * 16);
-            to[0] = make_uint4(values[0], values[1], values[2], values[3]);
-            to[1] = make_uint4(values[4], values[5], values[6], values[7]);
+            Element* to = layer.pixels_out + pixel * layer.pixel_stride + lane * 16;
+            for (int first = 0; first < 16; first += VECTOR) {
+                float values[VECTOR];
+                for (int i = 0; i < VECTOR; i++) {
+                    int own = first + i;
+                    values[i] = activate(sums[own / 2][half * 2 + own % 2], bias[own], slope[own]);
+                }
+                store_channels(to + first, layer.channels_out, values);
+            }
         }
     }
 }

@@ -3,9 +3,6 @@
 // The same operations in the same order as assemble/heat_maps.rs: compiled without contraction into fused
 // multiply-adds (--fmad=false), both give the same bits.
 
-#define MAX_SCALES 8
-#define MAX_PEAKS 127
-
 // What the net made of the frames of a batch at one scale: frames x channels x height x width.
 struct Output {
     const float* values;
@@ -13,6 +10,7 @@ struct Output {
     int height;
     // How much larger the heat maps' pixels are than this output's.
     float factor;
+    int unused;
 };
 
 struct Outputs {

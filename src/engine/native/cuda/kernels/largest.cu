@@ -3,8 +3,6 @@
 
 #include "heat_maps.cuh"
 
-#define THREADS 256
-
 struct Largest {
     int place;
     float value;

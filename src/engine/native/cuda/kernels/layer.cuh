@@ -2,13 +2,12 @@
 
 #include "element.cuh"
 
-#define MAX_SOURCES 4
-
 struct Layer {
     // What is added to each output channel, and the factor of its negative values.
     const float* bias;
     const float* slope;
-    // Where pixels x channels go, or null; how many channels a pixel has there, and how many are written.
+    // Where pixels x channels go, or null; how many elements a pixel has there, and how many channels are written.
+    // Lower parts of channels lie that many elements behind them.
     Element* pixels_out;
     int pixel_stride;
     int channels_out;
@@ -22,7 +21,7 @@ struct Layer {
     int pixels;
     int width;
     int height;
-    // Rows of the packed weights for each chunk of channels.
+    // Rows of the packed weights for each chunk of channels, and for each of its parts.
     int weight_rows;
     // Side.
     int kernel;
@@ -30,9 +29,18 @@ struct Layer {
     // Of each source: chunks of channels, and multiplications of the last of them that are not all zero.
     int chunks[MAX_SOURCES];
     int last_steps[MAX_SOURCES];
+    // Of each source: channels of a pixel in memory. So far behind a channel lies its lower part.
+    int channels[MAX_SOURCES];
 };
 
 __device__ inline float activate(float sum, float bias, float slope) {
     sum += bias;
     return sum > 0.0f ? sum : sum * slope;
+}
+
+// Writes the sum of an output channel, for a pixel of the batch, into its plane.
+__device__ inline void store_plane(const Layer& layer, int pixel, int channel, float value) {
+    int image_pixels = layer.width * layer.height;
+    size_t plane = (size_t)(pixel / image_pixels) * layer.planes + layer.first_plane + channel;
+    layer.planes_out[plane * image_pixels + pixel % image_pixels] = value;
 }

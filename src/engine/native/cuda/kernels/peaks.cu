@@ -3,7 +3,6 @@
 
 #include "heat_maps.cuh"
 
-#define THREADS 512
 // Rows of a heat map that are looked at together: as many as lie between two rows of the net's result.
 #define BAND 8
 

@@ -20,7 +20,7 @@ struct Warp {
     const Picture* pictures;
     // 32 x 32 x 16 weights for 4 x 4 pixels, or null for 2 x 2 pixels.
     const short* bicubic;
-    // Pictures x height x width x VECTOR: blue, green, red, zeros; byte / 256 - 0.5.
+    // Pictures x height x width x parts x VECTOR: blue, green, red, zeros; byte / 256 - 0.5.
     Element* to;
     int width;
     int height;
@@ -58,7 +58,7 @@ extern "C" __global__ void warp(const __grid_constant__ Warp work) {
     Position column = position(picture.shift_x * 1024.0, picture.scale_x * x * 1024.0);
     // Unlike a column's, a row's position is rounded once.
     Position row = position((picture.scale_y * y + picture.shift_y) * 1024.0, 0.0);
-    Vector pixel = {};
+    float values[VECTOR] = {};
     for (int channel = 0; channel < 3; channel++) {
         int value;
         if (work.bicubic) {
@@ -78,7 +78,8 @@ extern "C" __global__ void warp(const __grid_constant__ Warp work) {
             }
             value = ((32 - row.fraction) * across[0] + row.fraction * across[1] + 512) >> 10;
         }
-        pixel.elements[channel] = to_element((float)value * (1.0f / 256.0f) - 0.5f);
+        values[channel] = (float)value * (1.0f / 256.0f) - 0.5f;
     }
-    ((uint4*)work.to)[(size_t)blockIdx.y * work.height * work.width + index] = pixel.bits;
+    size_t pixel = (size_t)blockIdx.y * work.height * work.width + index;
+    store_channels(work.to + pixel * PARTS * VECTOR, VECTOR, values);
 }

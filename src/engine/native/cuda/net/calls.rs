@@ -5,8 +5,9 @@ use crate::engine::native::assemble::size::Size;
 use crate::engine::native::cuda::CudaError;
 use crate::engine::native::cuda::driver::{Memory, Pictures, Stream, TensorMap};
 use crate::engine::native::cuda::kernels::{
-    Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HOPPER_THREADS, HopperConvolution, HopperTile,
-    Layer, POOLING_LOADS, PORTABLE_TILE, Pooling, PoolingConvolution, PortableConvolution, Source, THREADS,
+    Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer, POOLING_LOADS,
+    POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source, THREADS, Tile,
+    Tiles,
 };
 use crate::engine::native::cuda::plan::{Place, Step};
 use crate::engine::native::cuda::weights::{VECTOR_BYTES, chunk, filled};
@@ -33,8 +34,8 @@ pub enum Call {
     Pooling(Box<PoolingConvolution>),
     /// From the picture.
     First(Box<FirstConvolution>),
-    /// On any GPU.
-    Portable(Box<PortableConvolution>),
+    /// Where the kernel loads its operands itself, however it is cut.
+    Plain { call: Box<PlainConvolution>, chunks: usize, is_thin: bool },
     /// Pooling alone.
     Pool(Pooling),
 }
@@ -45,7 +46,7 @@ impl Net {
     /// # Errors
     /// The driver refuses.
     pub(super) fn call(&self, step: &Step, size: Size) -> Result<Call, CudaError> {
-        let element = self.gpu.precision.element();
+        let (element, parts) = (self.gpu.precision.element(), self.gpu.precision.parts());
         let Some(weights) = &self.layers[step.layer] else { return Ok(Call::Pool(self.pooling(step, size))) };
         let stride = step.sources.first().map_or(1, |source| source.stride);
         let (width, height) = (size.width / stride, size.height / stride);
@@ -54,7 +55,7 @@ impl Net {
             bias: weights.bias.address(),
             slope: weights.slope.address(),
             pixels_out: target.map_or(0, |(memory, _)| memory.address()),
-            pixel_stride: target.map_or(0, |(_, channels)| channels as i32),
+            pixel_stride: target.map_or(0, |(_, channels)| (parts * channels) as i32),
             channels_out: target.map_or(0, |(_, channels)| channels as i32),
             planes: self.plan.planes as i32,
             first_plane: step.first_plane.unwrap_or(0) as i32,
@@ -66,21 +67,21 @@ impl Net {
             source_count: step.sources.len() as i32,
             ..Layer::default()
         };
-        for ((chunks, last_steps), source) in
-            layer.chunks.iter_mut().zip(&mut layer.last_steps).zip(&step.sources)
-        {
+        for (index, source) in step.sources.iter().enumerate() {
             let chunk = chunk(element);
+            let (chunks, last_steps) = (&mut layer.chunks[index], &mut layer.last_steps[index]);
+            layer.channels[index] = filled(source.channels, element) as i32;
             *chunks = source.channels.div_ceil(chunk) as i32;
             // A chunk takes four multiplications.
             *last_steps = (source.channels - (*chunks as usize - 1) * chunk).div_ceil(chunk / 4) as i32;
         }
         let map = |source: &Place, pixels: usize| {
-            let channels = filled(source.channels, element);
+            let channels = parts * filled(source.channels, element);
             let shape = Pictures { images: self.images, height, width, channels };
             TensorMap::of_pictures(&self.slots[source.slot], element, shape, weights.kernel, pixels)
         };
-        let hopper = |tile: &HopperTile| -> Result<Box<HopperConvolution>, CudaError> {
-            let rows = weights.chunks * weights.rows;
+        let hopper = |tile: &Tile<HopperConvolution>| -> Result<Box<HopperConvolution>, CudaError> {
+            let rows = weights.chunks * parts * weights.rows;
             let mut call = HopperConvolution {
                 weights: TensorMap::of_rows(&weights.packed, element, rows, tile.channels)?,
                 layer,
@@ -135,14 +136,16 @@ impl Net {
                 small: hopper(&tiles.small)?,
                 chunks: weights.chunks,
             },
-            Convolve::Portable(_) => {
+            Convolve::Tensor(_) | Convolve::Single(_) => {
                 let mut call =
-                    PortableConvolution { weights: weights.packed.address(), layer, ..Default::default() };
+                    PlainConvolution { weights: weights.packed.address(), layer, ..Default::default() };
                 for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                    let stride = filled(source.channels, element) as i32;
-                    *to = Source { values: self.slots[source.slot].address(), stride, unused: 0 };
+                    let channels = filled(source.channels, element);
+                    let (stride, channels) = ((parts * channels) as i32, channels as i32);
+                    *to = Source { values: self.slots[source.slot].address(), stride, channels };
                 }
-                Call::Portable(Box::new(call))
+                let is_thin = weights.channels_out <= FEW_CHANNELS;
+                Call::Plain { call: Box::new(call), chunks: weights.chunks, is_thin }
             }
         })
     }
@@ -168,6 +171,7 @@ impl Net {
     ///
     /// # Safety
     /// The call was made for this net's memory as it is, which is for so many images; so are the outputs.
+    #[expect(unsafe_code, reason = "launches kernels")]
     pub(super) unsafe fn launch(
         &self,
         call: &Call,
@@ -181,40 +185,44 @@ impl Net {
             layer.planes_out = if layer.used_planes > 0 { outputs.address() } else { 0 };
             layer.pixels as usize
         };
-        let blocks = |tile: &HopperTile, call: &HopperConvolution| {
-            let pixels = images * (call.layer.width * call.layer.height) as usize;
-            pixels.div_ceil(tile.pixels) * (call.layer.weight_rows as usize / tile.channels)
-        };
-        let launch = |tile: &HopperTile, call: &HopperConvolution| {
-            let mut filled = *call;
-            fill(&mut filled.layer);
-            // SAFETY: the caller's.
-            unsafe { tile.kernel.launch(stream, [blocks(tile, call), 1, 1], HOPPER_THREADS, &filled) }
-        };
         let multiprocessors = self.gpu.context.multiprocessors;
         match (call, &kernels.convolve) {
             (Call::Hopper { wide, narrow, small, chunks }, Convolve::Hopper { tiles, .. }) => {
-                // Long blocks need less of the cache, short ones share out better.
-                if *chunks >= LONG && blocks(&tiles.wide, wide) >= multiprocessors {
-                    launch(&tiles.wide, wide)
-                } else if blocks(&tiles.narrow, narrow) * FEW >= multiprocessors {
-                    launch(&tiles.narrow, narrow)
-                } else {
-                    launch(&tiles.small, small)
-                }
+                let cut = self.choose(tiles, &wide.layer, images, *chunks);
+                let call = match cut {
+                    Cut::Wide => wide,
+                    Cut::Narrow => narrow,
+                    Cut::Small => small,
+                };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { cut.of(tiles).launch(stream, &filled.layer, &filled) }
             }
             (Call::Thin { thin, small }, Convolve::Hopper { tiles, .. }) => {
-                if blocks(&tiles.thin, thin) * FEW >= multiprocessors {
-                    launch(&tiles.thin, thin)
-                } else {
-                    launch(&tiles.small, small)
-                }
+                let is_small = tiles.thin.blocks(&thin.layer, images) * FEW < multiprocessors;
+                let (tile, call) = if is_small { (&tiles.small, small) } else { (&tiles.thin, thin) };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { tile.launch(stream, &filled.layer, &filled) }
             }
-            (Call::Portable(call), Convolve::Portable(kernel)) => {
+            (Call::Plain { call, chunks, is_thin }, Convolve::Tensor(tiles)) => {
+                let tile = match is_thin {
+                    true if tiles.thin.blocks(&call.layer, images) * FEW < multiprocessors => &tiles.small,
+                    true => &tiles.thin,
+                    false => self.choose(tiles, &call.layer, images, *chunks).of(tiles),
+                };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { tile.launch(stream, &filled.layer, &filled) }
+            }
+            (Call::Plain { call, .. }, Convolve::Single(kernel)) => {
                 let mut call = **call;
                 let pixels = fill(&mut call.layer);
                 let blocks =
-                    pixels.div_ceil(PORTABLE_TILE.0) * (call.layer.weight_rows as usize / PORTABLE_TILE.1);
+                    pixels.div_ceil(SINGLE_TILE.0) * (call.layer.weight_rows as usize / SINGLE_TILE.1);
                 // SAFETY: the caller's.
                 unsafe { kernel.launch(stream, [blocks, 1, 1], THREADS, &call) }
             }
@@ -222,7 +230,7 @@ impl Net {
                 let call = PoolingConvolution { images: images as i32, ..**call };
                 // Each goes through many tiles.
                 // SAFETY: the caller's.
-                unsafe { kernel.launch(stream, [multiprocessors, 1, 1], HOPPER_THREADS, &call) }
+                unsafe { kernel.launch(stream, [multiprocessors, 1, 1], POOLING_THREADS, &call) }
             }
             (Call::First(call), _) => {
                 let call = FirstConvolution { images: images as i32, ..**call };
@@ -242,5 +250,55 @@ impl Net {
             }
             _ => unreachable!("calls are prepared for the kernels that there are"),
         }
+    }
+
+    /// Long blocks need less of the cache, short ones share out better.
+    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, chunks: usize) -> Cut {
+        let multiprocessors = self.gpu.context.multiprocessors;
+        if chunks >= LONG && tiles.wide.blocks(layer, images) >= multiprocessors {
+            Cut::Wide
+        } else if tiles.narrow.blocks(layer, images) * FEW >= multiprocessors {
+            Cut::Narrow
+        } else {
+            Cut::Small
+        }
+    }
+}
+
+/// A way of cutting a convolution into blocks.
+#[derive(Clone, Copy)]
+enum Cut {
+    Wide,
+    Narrow,
+    Small,
+}
+
+impl Cut {
+    fn of<P>(self, tiles: &Tiles<P>) -> &Tile<P> {
+        match self {
+            Self::Wide => &tiles.wide,
+            Self::Narrow => &tiles.narrow,
+            Self::Small => &tiles.small,
+        }
+    }
+}
+
+impl<P> Tile<P> {
+    fn blocks(&self, layer: &Layer, images: usize) -> usize {
+        let pixels = images * (layer.width * layer.height) as usize;
+        pixels.div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels)
+    }
+}
+
+impl<P: Copy> Tile<P> {
+    /// # Safety
+    /// As for [`Kernel::launch`](crate::engine::native::cuda::driver::Kernel::launch); the layer is the parameter's, for
+    /// as many pixels as it says.
+    #[expect(unsafe_code, reason = "launches a kernel")]
+    unsafe fn launch(&self, stream: &Stream, layer: &Layer, parameter: &P) -> Result<(), CudaError> {
+        let blocks =
+            (layer.pixels as usize).div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels);
+        // SAFETY: the caller's.
+        unsafe { self.kernel.launch(stream, [blocks, 1, 1], self.threads, parameter) }
     }
 }

@@ -86,6 +86,28 @@ type Program = *mut c_void;
 type SizeFunction = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type TextFunction = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
+/// What a library can do for a GPU, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    /// It knows only later GPUs.
+    None,
+    /// PTX, which the driver translates.
+    Ptx,
+    /// Machine code.
+    Code,
+}
+
+/// What a library that knows these architectures, in order, can do for a GPU, and with which of them.
+fn fitness(known: &[c_int], gpu: ComputeCapability) -> (Fitness, c_int) {
+    let wanted = (gpu.major * 10 + gpu.minor) as c_int;
+    match known.iter().copied().filter(|&known| known <= wanted).max() {
+        None => (Fitness::None, 0),
+        // Machine code runs on later revisions of its architecture too.
+        Some(nearest) if nearest / 10 == wanted / 10 => (Fitness::Code, nearest),
+        Some(nearest) => (Fitness::Ptx, nearest),
+    }
+}
+
 impl Nvrtc {
     /// Looks for the library: in what `OPPOSE_NVRTC` names, by the system's loader (which asks
     /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, and among Python's packages.
@@ -93,12 +115,45 @@ impl Nvrtc {
     /// # Errors
     /// It is not there, or too old.
     pub fn find() -> Result<Self, NvrtcError> {
+        Self::first(|_| Ok(true))
+    }
+
+    /// Looks for a library that knows this GPU: of several, the first that makes machine code for it, else the first
+    /// that makes PTX which the driver translates.
+    ///
+    /// # Errors
+    /// There is none, none is new enough, or all know only later GPUs.
+    pub fn find_for(gpu: ComputeCapability) -> Result<Self, NvrtcError> {
+        let fits = |least: Fitness| {
+            Self::first(|nvrtc| {
+                let known = nvrtc.architectures()?;
+                match fitness(&known, gpu).0 {
+                    Fitness::None => Err(nvrtc.too_new(&known, gpu)),
+                    fitness => Ok(fitness >= least),
+                }
+            })
+        };
+        fits(Fitness::Code).or_else(|_| fits(Fitness::Ptx))
+    }
+
+    /// The first library that is right; where none is, why the first that is there cannot be used.
+    fn first(is_right: impl Fn(&Self) -> Result<bool, NvrtcError>) -> Result<Self, NvrtcError> {
         let candidates = candidates();
+        let mut reason = None;
         for path in &candidates {
             // SAFETY: loading NVRTC runs its initialisers, which ask nothing of the program.
-            if let Ok(library) = unsafe { Library::new(path) } {
-                return Self::new(library, path.clone());
+            let Ok(library) = (unsafe { Library::new(path) }) else { continue };
+            let nvrtc = Self::new(library, path.clone());
+            match nvrtc.and_then(|nvrtc| Ok(is_right(&nvrtc)?.then_some(nvrtc))) {
+                Ok(Some(nvrtc)) => return Ok(nvrtc),
+                Ok(None) => {}
+                Err(error) => {
+                    reason.get_or_insert(error);
+                }
             }
+        }
+        if let Some(reason) = reason {
+            return Err(reason);
         }
         let folders = candidates.iter().map(|path| match path.parent() {
             Some(folder) if folder.as_os_str().is_empty() => "the system's library folders".to_owned(),
@@ -148,6 +203,12 @@ impl Nvrtc {
         found.map(|function| *function).map_err(|_| NvrtcError::Call { call: name, code: -1 })
     }
 
+    fn too_new(&self, known: &[c_int], gpu: ComputeCapability) -> NvrtcError {
+        let oldest = known.first().copied().unwrap_or(0).max(0) as u32;
+        let oldest = ComputeCapability { major: oldest / 10, minor: oldest % 10 };
+        NvrtcError::Gpu { path: self.path.clone(), version: self.version, oldest, gpu }
+    }
+
     /// The compute capabilities it knows, in order: 70 for 7.0.
     fn architectures(&self) -> Result<Vec<c_int>, NvrtcError> {
         let mut count: c_int = 0;
@@ -179,15 +240,11 @@ impl Nvrtc {
         is_specific: bool,
     ) -> Result<Vec<u8>, NvrtcError> {
         let known = self.architectures()?;
-        let wanted = (gpu.major * 10 + gpu.minor) as c_int;
-        let nearest = known.iter().copied().filter(|&known| known <= wanted).max();
-        let Some(nearest) = nearest else {
-            let oldest = known.first().copied().unwrap_or(0).max(0) as u32;
-            let oldest = ComputeCapability { major: oldest / 10, minor: oldest % 10 };
-            return Err(NvrtcError::Gpu { path: self.path.clone(), version: self.version, oldest, gpu });
-        };
-        // Machine code runs on later revisions of its architecture too.
-        let is_machine_code = nearest / 10 == wanted / 10;
+        let (fitness, nearest) = fitness(&known, gpu);
+        if fitness == Fitness::None {
+            return Err(self.too_new(&known, gpu));
+        }
+        let is_machine_code = fitness == Fitness::Code;
         let kind = if is_machine_code { "sm" } else { "compute" };
         let suffix = if is_specific { "a" } else { "" };
         let architecture = format!("--gpu-architecture={kind}_{nearest}{suffix}");
@@ -335,6 +392,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_compiler_is_chosen_for_the_card() {
+        let gpu = |major, minor| ComputeCapability { major, minor };
+        let (twelve, thirteen) = ([50, 70, 75, 80, 86, 89, 90, 100, 120], [75, 80, 86, 89, 90, 100, 120]);
+        assert_eq!(fitness(&thirteen, gpu(7, 0)), (Fitness::None, 0));
+        assert_eq!(fitness(&twelve, gpu(7, 0)), (Fitness::Code, 70));
+        assert_eq!(fitness(&twelve, gpu(8, 7)), (Fitness::Code, 86));
+        assert_eq!(fitness(&[50, 60, 70], gpu(8, 0)), (Fitness::Ptx, 70));
+        assert_eq!(fitness(&[], gpu(8, 0)), (Fitness::None, 0));
+        assert!(Fitness::Code > Fitness::Ptx && Fitness::Ptx > Fitness::None);
     }
 
     #[test]

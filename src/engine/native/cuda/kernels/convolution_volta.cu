@@ -1,0 +1,203 @@
+// Convolutions in half precision on the tensor cores of any GPU since Volta, as products of matrices: pixels x output
+// channels.
+//
+// While the products of a step are computed from one of two buffers in shared memory, each thread has the next step's
+// pieces of 16 bytes on their way to its registers, and writes them into the other buffer then. A step is 64 bytes
+// of a pixel's channels.
+
+#include "source.cuh"
+
+#define STEP_ELEMENTS (STEP_VECTORS * VECTOR)
+#define STEPS (STEP_VECTORS / 2)
+// Elements of a row in shared memory; filled up so that eight rows are read from all banks.
+#define ROW (STEP_ELEMENTS + VECTOR)
+
+#define LOAD(matrix, layout, target, address)                                                                      \
+    asm volatile("wmma.load." matrix ".sync.aligned." layout ".m16n16k16.shared.f16"                               \
+                 " {%0, %1, %2, %3, %4, %5, %6, %7}, [%8], %9;"                                                   \
+                 : "=r"(target[0]), "=r"(target[1]), "=r"(target[2]), "=r"(target[3]), "=r"(target[4]),            \
+                   "=r"(target[5]), "=r"(target[6]), "=r"(target[7])                                               \
+                 : "r"(address), "n"(ROW)                                                                          \
+                 : "memory")
+
+// 16 pixels x 16 channels.
+__device__ inline void multiply(float (&sums)[8], const unsigned (&a)[8], const unsigned (&b)[8]) {
+    asm volatile("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11, "
+                 "%12, %13, %14, %15}, {%16, %17, %18, %19, %20, %21, %22, %23}, {%0, %1, %2, %3, %4, %5, %6, %7};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]),
+                   "+f"(sums[6]), "+f"(sums[7])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(a[4]), "r"(a[5]), "r"(a[6]), "r"(a[7]), "r"(b[0]),
+                   "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(b[4]), "r"(b[5]), "r"(b[6]), "r"(b[7]));
+}
+
+template <int PIXELS, int CHANNELS, int WARP_PIXELS, int WARP_CHANNELS>
+__device__ inline void convolve(const Convolution& work) {
+    constexpr int WARPS_ACROSS = CHANNELS / WARP_CHANNELS;
+    constexpr int THREADS = PIXELS / WARP_PIXELS * WARPS_ACROSS * 32;
+    // Elements of a step's operands in shared memory.
+    constexpr int BUFFER = PARTS * (PIXELS + CHANNELS) * ROW;
+    constexpr int PIXEL_COPIES = PIXELS * 4 / THREADS, WEIGHT_COPIES = CHANNELS * 4 / THREADS;
+    constexpr int DOWN = WARP_PIXELS / 16, ACROSS = WARP_CHANNELS / 16;
+    constexpr int SUM_ROW = WARP_CHANNELS + 4;
+    extern __shared__ __align__(128) unsigned char shared[];
+    Element* buffers = (Element*)shared;
+    const Layer& layer = work.layer;
+    int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+    int channel_tiles = layer.weight_rows / CHANNELS;
+    int first_channel = blockIdx.x % channel_tiles * CHANNELS;
+    int first_pixel = blockIdx.x / channel_tiles * PIXELS;
+
+    Walk<PIXEL_COPIES, THREADS> walk(work, first_pixel, first_channel);
+    int total = walk.steps();
+    uint4 pixels_on_way[PARTS][PIXEL_COPIES], weights_on_way[PARTS][WEIGHT_COPIES];
+    auto fetch = [&]() {
+#pragma unroll
+        for (int part = 0; part < PARTS; part++) {
+#pragma unroll
+            for (int i = 0; i < PIXEL_COPIES; i++) {
+                const uint4* from = walk.pixel_vector(i) + part * walk.channel_vectors;
+                pixels_on_way[part][i] = walk.is_inside(i) ? *from : make_uint4(0, 0, 0, 0);
+            }
+#pragma unroll
+            for (int i = 0; i < WEIGHT_COPIES; i++) {
+                weights_on_way[part][i] = *walk.weight_vector(part, i);
+            }
+        }
+        walk.next();
+    };
+    Element* own_place = buffers + thread / 4 * ROW + thread % 4 * VECTOR;
+    auto put = [&](int buffer) {
+#pragma unroll
+        for (int part = 0; part < PARTS; part++) {
+#pragma unroll
+            for (int i = 0; i < PIXEL_COPIES; i++) {
+                int row = part * PIXELS + THREADS / 4 * i;
+                *(uint4*)(own_place + buffer * BUFFER + row * ROW) = pixels_on_way[part][i];
+            }
+#pragma unroll
+            for (int i = 0; i < WEIGHT_COPIES; i++) {
+                int row = PARTS * PIXELS + part * CHANNELS + THREADS / 4 * i;
+                *(uint4*)(own_place + buffer * BUFFER + row * ROW) = weights_on_way[part][i];
+            }
+        }
+    };
+
+    int warp_pixel = warp / WARPS_ACROSS * WARP_PIXELS, warp_channel = warp % WARPS_ACROSS * WARP_CHANNELS;
+    float sums[DOWN][ACROSS][8] = {};
+    fetch();
+    put(0);
+    for (int step = 0; step < total; step++) {
+        __syncthreads();
+        if (step + 1 < total) {
+            fetch();
+        }
+        unsigned pixels = shared_address(buffers + step % 2 * BUFFER + warp_pixel * ROW);
+        unsigned weights_at = shared_address(buffers + step % 2 * BUFFER + (PARTS * PIXELS + warp_channel) * ROW);
+        constexpr int BYTES = sizeof(Element);
+#ifdef SPLIT
+        // The tensor cores' sums lose bits as they grow: each step's are added up by themselves.
+#pragma unroll
+        for (int i = 0; i < DOWN; i++) {
+            float high[ACROSS][8] = {}, low[ACROSS][8] = {};
+#pragma unroll
+            for (int k = 0; k < STEPS; k++) {
+                unsigned a[PARTS][8];
+                LOAD("a", "row", a[0], pixels + (i * 16 * ROW + k * 16) * BYTES);
+                LOAD("a", "row", a[1], pixels + ((PIXELS + i * 16) * ROW + k * 16) * BYTES);
+#pragma unroll
+                for (int j = 0; j < ACROSS; j++) {
+                    unsigned b[PARTS][8];
+                    LOAD("b", "col", b[0], weights_at + (j * 16 * ROW + k * 16) * BYTES);
+                    LOAD("b", "col", b[1], weights_at + ((CHANNELS + j * 16) * ROW + k * 16) * BYTES);
+                    multiply(high[j], a[0], b[0]);
+                    multiply(low[j], a[1], b[0]);
+                    multiply(low[j], a[0], b[1]);
+                }
+            }
+#pragma unroll
+            for (int j = 0; j < ACROSS; j++) {
+#pragma unroll
+                for (int n = 0; n < 8; n++) {
+                    sums[i][j][n] += fmaf(low[j][n], 1.0f / LOW_SCALE, high[j][n]);
+                }
+            }
+        }
+#else
+#pragma unroll
+        for (int k = 0; k < STEPS; k++) {
+            unsigned a[DOWN][8];
+#pragma unroll
+            for (int i = 0; i < DOWN; i++) {
+                LOAD("a", "row", a[i], pixels + (i * 16 * ROW + k * 16) * BYTES);
+            }
+#pragma unroll
+            for (int j = 0; j < ACROSS; j++) {
+                unsigned b[8];
+                LOAD("b", "col", b, weights_at + (j * 16 * ROW + k * 16) * BYTES);
+#pragma unroll
+                for (int i = 0; i < DOWN; i++) {
+                    multiply(sums[i][j], a[i], b);
+                }
+            }
+        }
+#endif
+        if (step + 1 < total) {
+            put((step + 1) % 2);
+        }
+    }
+
+    // Sixteen pixels of a warp at a time, through shared memory, whose operands nobody reads any more then.
+    __syncthreads();
+    float* own_sums = (float*)shared + warp * 16 * SUM_ROW;
+#pragma unroll
+    for (int i = 0; i < DOWN; i++) {
+        __syncwarp();
+#pragma unroll
+        for (int j = 0; j < ACROSS; j++) {
+            float(&own)[8] = sums[i][j];
+            asm volatile("wmma.store.d.sync.aligned.row.m16n16k16.shared.f32 [%0], {%1, %2, %3, %4, %5, %6, %7, %8}, %9;"
+                         ::"r"(shared_address(own_sums + j * 16)), "f"(own[0]), "f"(own[1]), "f"(own[2]), "f"(own[3]),
+                         "f"(own[4]), "f"(own[5]), "f"(own[6]), "f"(own[7]), "n"(SUM_ROW)
+                         : "memory");
+        }
+        __syncwarp();
+        int top = first_pixel + warp_pixel + i * 16, left = first_channel + warp_channel;
+        if (layer.planes_out) {
+            for (int place = lane; place < 16 * WARP_CHANNELS; place += 32) {
+                int pixel = top + place % 16, channel = left + place / 16;
+                if (pixel < layer.pixels && channel < layer.used_planes) {
+                    float sum = own_sums[place % 16 * SUM_ROW + place / 16];
+                    store_plane(layer, pixel, channel, activate(sum, layer.bias[channel], layer.slope[channel]));
+                }
+            }
+        }
+        if (layer.pixels_out) {
+            constexpr int VECTORS = WARP_CHANNELS / VECTOR;
+            for (int place = lane; place < 16 * VECTORS; place += 32) {
+                int pixel = top + place / VECTORS, channel = left + place % VECTORS * VECTOR;
+                if (pixel < layer.pixels && channel < layer.channels_out) {
+                    float values[VECTOR];
+                    for (int n = 0; n < VECTOR; n++) {
+                        float sum = own_sums[place / VECTORS * SUM_ROW + channel - left + n];
+                        values[n] = activate(sum, layer.bias[channel + n], layer.slope[channel + n]);
+                    }
+                    store_channels(layer.pixels_out + (size_t)pixel * layer.pixel_stride + channel, layer.channels_out,
+                                   values);
+                }
+            }
+        }
+    }
+}
+
+#define CONVOLVE(NAME, SHAPE) CONVOLVE_SHAPE(NAME, SHAPE)
+#define CONVOLVE_SHAPE(NAME, PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES, BLOCKS)                            \
+    extern "C" __global__ void __launch_bounds__(PIXELS / WARP_PIXELS * (CHANNELS / WARP_CHANNELS) * 32, BLOCKS)      \
+        NAME(const __grid_constant__ Convolution work) {                                                              \
+        convolve<PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS>(work);                                                 \
+    }
+
+// The numbers of each are kernels.rs'.
+CONVOLVE(convolve_wide, WIDE)
+CONVOLVE(convolve_narrow, NARROW)
+CONVOLVE(convolve_thin, THIN)
+CONVOLVE(convolve_small, SMALL)

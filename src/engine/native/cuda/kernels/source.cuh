@@ -1,0 +1,158 @@
+// What convolutions read that load their operands themselves.
+
+#include "layer.cuh"
+
+struct Source {
+    const Element* values;
+    // Elements of a pixel in memory, and its channels. So far behind a channel lies its lower part.
+    int stride;
+    int channels;
+};
+
+struct Convolution {
+    Source sources[MAX_SOURCES];
+    // Chunks x parts x rows x CHUNK.
+    const Element* weights;
+    Layer layer;
+};
+
+__device__ inline unsigned shared_address(const void* pointer) {
+    return (unsigned)__cvta_generic_to_shared(pointer);
+}
+
+#ifdef STEP_VECTORS
+// A step is STEP_VECTORS vectors of 16 bytes of a pixel's channels, 4 or 8, of which each of so many threads takes one.
+
+// Vectors of a row of weights, of which a multiplication takes two.
+#define CHUNK_VECTORS 8
+// Steps of a chunk.
+#define CHUNK_STEPS (CHUNK_VECTORS / STEP_VECTORS)
+
+// Goes through a convolution's operands, a step after the other: sources, positions in the kernel, channels. A thread
+// takes a vector of every THREADS / 4th of COPIES pixels.
+template <int COPIES, int THREADS>
+struct Walk {
+    const Convolution& work;
+    // Of the thread: its vector in a step, its first pixel in the batch, and where its pixels lie in their image.
+    int piece;
+    int pixel;
+    int x[COPIES];
+    int y[COPIES];
+    // Of the source, in vectors: its values, elements of a pixel, channels of a pixel, and steps of a pixel.
+    const uint4* values;
+    int pixel_vectors;
+    int channel_vectors;
+    int end;
+    int source;
+    int tap_x;
+    int tap_y;
+    // From a pixel to the one at this position of the kernel, and which of the thread's pixels have one there.
+    int offset;
+    unsigned inside;
+    // The step's first vector of a pixel's channels, and whether it is the second of its row of weights.
+    int vector;
+    int half;
+    const uint4* weights;
+
+    __device__ Walk(const Convolution& work, int first_pixel, int first_channel) : work(work) {
+        const Layer& layer = work.layer;
+        int thread = threadIdx.x, image_pixels = layer.width * layer.height;
+        piece = thread % STEP_VECTORS;
+        pixel = first_pixel + thread / STEP_VECTORS;
+#pragma unroll
+        for (int i = 0; i < COPIES; i++) {
+            int own = pixel + THREADS / STEP_VECTORS * i;
+            int place = own % image_pixels;
+            x[i] = place % layer.width - layer.kernel / 2;
+            y[i] = own < layer.pixels ? place / layer.width - layer.kernel / 2 : -100000;
+        }
+        source = tap_x = tap_y = vector = half = 0;
+        weights = (const uint4*)work.weights + (size_t)(first_channel + thread / STEP_VECTORS) * CHUNK_VECTORS + piece;
+        begin_source();
+        begin_tap();
+    }
+
+    // How many steps there are.
+    __device__ int steps() const {
+        const Layer& layer = work.layer;
+        int steps = 0;
+        for (int i = 0; i < layer.source_count; i++) {
+            steps += layer.kernel * layer.kernel * steps_of(i);
+        }
+        return steps;
+    }
+
+    // Steps of a pixel of a source.
+    __device__ int steps_of(int source) const {
+        int last = (work.layer.last_steps[source] * 2 + STEP_VECTORS - 1) / STEP_VECTORS;
+        return (work.layer.chunks[source] - 1) * CHUNK_STEPS + last;
+    }
+
+    // Multiplications of this step that are not all zero.
+    __device__ int multiplications() const {
+        bool is_last = vector + STEP_VECTORS >= end;
+        return is_last ? work.layer.last_steps[source] - half * (STEP_VECTORS / 2) : STEP_VECTORS / 2;
+    }
+
+    // The vector of the thread's pixel number i. Lower parts lie channel_vectors behind it.
+    __device__ const uint4* pixel_vector(int i) const {
+        int own = pixel + offset + THREADS / STEP_VECTORS * i;
+        return values + (unsigned)(own * pixel_vectors + vector + piece);
+    }
+
+    // Whether there is such a vector; it is zero where there is none.
+    __device__ bool is_inside(int i) const {
+        return (inside >> i & 1) && vector + piece < channel_vectors;
+    }
+
+    // The vector of row number i of the thread's rows of weights.
+    __device__ const uint4* weight_vector(int part, int i) const {
+        int row = part * work.layer.weight_rows + THREADS / STEP_VECTORS * i;
+        return weights + (half * STEP_VECTORS + row * CHUNK_VECTORS);
+    }
+
+    __device__ void next() {
+        vector += STEP_VECTORS;
+        if (half + 1 < CHUNK_STEPS && vector < end) {
+            half++;
+            return;
+        }
+        half = 0;
+        weights += (size_t)PARTS * work.layer.weight_rows * CHUNK_VECTORS;
+        if (vector < end) {
+            return;
+        }
+        vector = 0;
+        if (++tap_x == work.layer.kernel) {
+            tap_x = 0;
+            if (++tap_y == work.layer.kernel) {
+                tap_y = 0;
+                if (++source < work.layer.source_count) {
+                    begin_source();
+                }
+            }
+        }
+        begin_tap();
+    }
+
+    __device__ void begin_source() {
+        const Source& from = work.sources[source];
+        values = (const uint4*)from.values;
+        pixel_vectors = from.stride / VECTOR;
+        channel_vectors = from.channels / VECTOR;
+        end = steps_of(source) * STEP_VECTORS;
+    }
+
+    __device__ void begin_tap() {
+        const Layer& layer = work.layer;
+        offset = (tap_y - layer.kernel / 2) * layer.width + tap_x - layer.kernel / 2;
+        inside = 0;
+#pragma unroll
+        for (int i = 0; i < COPIES; i++) {
+            bool is_there = (unsigned)(x[i] + tap_x) < (unsigned)layer.width &&
+                            (unsigned)(y[i] + tap_y) < (unsigned)layer.height;
+            inside |= (unsigned)is_there << i;
+        }
+    }
+};
+#endif
