@@ -5,6 +5,7 @@
 
 mod comparison;
 mod motion;
+mod presence;
 mod shares;
 #[cfg(feature = "timeline")]
 mod timeline;
@@ -12,7 +13,8 @@ mod units;
 
 use serde::Serialize;
 
-pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare};
+pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare, distance_over_time};
+pub use presence::{Span, presence_over_time};
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TimelineError};
 pub use units::{Normalized, normalized};

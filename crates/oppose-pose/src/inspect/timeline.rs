@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use font8x8::{BASIC_FONTS, UnicodeFonts as _};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
-use super::of_components;
+use super::{Span, presence_over_time};
+use crate::Pose;
 use crate::output_file::write_file;
-use crate::{FramePose, Pose};
 
 const WIDTH: f32 = 1000.0;
 const LEFT: f32 = 20.0;
@@ -57,41 +57,17 @@ enum Shape {
     Text { at: [f32; 2], text: String },
 }
 
-/// A part of the clip that shares a column.
-#[derive(Clone, Copy, Default)]
-struct Column {
-    sum: f32,
-    points: usize,
-    seen: usize,
-    frames: usize,
-}
-
 impl Timeline {
     /// Of a file.
     pub fn new(pose: &Pose, title: &str) -> Self {
         let skeleton = &pose.header.skeleton;
+        let strips = presence_over_time(pose, COLUMNS);
         let columns = COLUMNS.min(pose.frames()).max(1);
-        let mut strips = vec![vec![Column::default(); columns]; skeleton.components.len()];
-        let mut frame = FramePose::default();
-        for index in 0..pose.frames() {
-            pose.copy_frame(index, &mut frame);
-            let column = index * columns / pose.frames();
-            for (strip, confidences) in strips.iter_mut().zip(of_components(&frame, skeleton)) {
-                let column = &mut strip[column];
-                let before = column.points;
-                for confidence in confidences.filter(|&confidence| confidence > 0.0) {
-                    column.sum += confidence.min(1.0);
-                    column.points += 1;
-                }
-                column.seen += usize::from(column.points > before);
-                column.frames += 1;
-            }
-        }
         let mut shapes = vec![Shape::Text { at: [LEFT, 8.0], text: title.to_owned() }];
         let step = COLUMNS as f32 / columns as f32;
         for (index, (component, strip)) in skeleton.components.iter().zip(strips).enumerate() {
             let top = TITLE + index as f32 * (STRIP + GAP) + 16.0;
-            let seen: usize = strip.iter().map(|column| column.seen).sum();
+            let seen: usize = strip.iter().map(|span| span.seen).sum();
             let share = 100.0 * seen as f64 / pose.frames().max(1) as f64;
             let text = format!("{}: seen in {share:.1} % of the frames", component.name);
             shapes.push(Shape::Text { at: [LEFT, top - 12.0], text });
@@ -207,14 +183,14 @@ impl Timeline {
 }
 
 /// Light blue by how often the component was seen; the line breaks where it was not.
-fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Column], top: f32, step: f32) {
+fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
     let mut line = Vec::new();
-    for (index, column) in strip.iter().enumerate() {
+    for (index, span) in strip.iter().enumerate() {
         let x = LEFT + index as f32 * step;
-        let seen = column.seen as f32 / column.frames.max(1) as f32;
-        if seen > 0.0 {
+        let seen = span.present();
+        if let Some(confidence) = span.confidence() {
             shapes.push(Shape::Box { at: [x, top + STRIP * (1.0 - seen), step, STRIP * seen], color: SEEN });
-            line.push([x + step / 2.0, top + STRIP * (1.0 - column.sum / column.points.max(1) as f32)]);
+            line.push([x + step / 2.0, top + STRIP * (1.0 - confidence)]);
         } else if !line.is_empty() {
             shapes.push(Shape::Line(std::mem::take(&mut line)));
         }
