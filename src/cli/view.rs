@@ -27,7 +27,9 @@ pub struct Arguments {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    #[error("expected [VIDEO] POSE [POSE], and names of .pose files that end in .pose; found {videos} others and {poses} of them")]
+    #[error(
+        "expected [VIDEO] POSE [POSE], and names of .pose files that end in .pose; found {videos} others and {poses} of them"
+    )]
     Inputs { videos: usize, poses: usize },
     #[error(transparent)]
     Pose(#[from] PoseError),
@@ -88,9 +90,8 @@ fn name(path: &Path) -> String {
 
 /// The address of a file relative to the folder of a page, so that both may be moved together.
 fn address(file: &Path, page: &Path) -> Result<String, Failed> {
-    let find = |path: &Path| {
-        path.canonicalize().map_err(|source| Failed::Find { path: path.to_owned(), source })
-    };
+    let find =
+        |path: &Path| path.canonicalize().map_err(|source| Failed::Find { path: path.to_owned(), source });
     let folder = page.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(relative(&find(file)?, &find(folder)?))
 }

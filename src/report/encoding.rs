@@ -141,7 +141,9 @@ impl Sketch {
         let steps: Vec<usize> = skeleton
             .components
             .iter()
-            .map(|component| if component.is_in_pixels() { component.points.len().div_ceil(size.points).max(1) } else { 0 })
+            .map(|component| {
+                if component.is_in_pixels() { component.points.len().div_ceil(size.points).max(1) } else { 0 }
+            })
             .collect();
         let mut points = Vec::new();
         let mut frame = FramePose::default();
@@ -151,7 +153,11 @@ impl Sketch {
                 let mut first = person * frame.points();
                 for (component, &step) in skeleton.components.iter().zip(&steps) {
                     if step > 0 {
-                        points.extend((0..component.points.len()).step_by(step).map(|point| place(&frame, first + point)));
+                        points.extend(
+                            (0..component.points.len())
+                                .step_by(step)
+                                .map(|point| place(&frame, first + point)),
+                        );
                     }
                     first += component.points.len();
                 }
@@ -231,7 +237,10 @@ mod tests {
         let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[person]).unwrap();
         let size = SketchSize { frames: 9, people: 2, points: 35, is_fine: false };
         let sketch = Sketch::new(&pose, size).unwrap();
-        assert_eq!((sketch.frames.as_slice(), sketch.people, sketch.steps.as_slice()), (&[0][..], 1, &[1, 2, 1, 1][..]));
+        assert_eq!(
+            (sketch.frames.as_slice(), sketch.people, sketch.steps.as_slice()),
+            (&[0][..], 1, &[1, 2, 1, 1][..])
+        );
         // 25 + 35 + 21 + 21 points, one byte for x and one for y.
         assert_eq!(sketch.data.len(), base64(&[0; 2 * 102]).len());
         assert_eq!(sketch.area, [1.0, 1.0, 93.0, 93.0]);

@@ -247,9 +247,7 @@ impl Collector {
         seen.clear();
         for path in journals {
             if seen.insert(path.clone()) {
-                entries.extend(
-                    journal::read(&path).map_err(|source| ReportError::Journal { path, source })?,
-                );
+                entries.extend(journal::read(&path).map_err(|source| ReportError::Journal { path, source })?);
             }
         }
         let recorded = Recorded::new(entries);

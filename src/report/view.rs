@@ -16,7 +16,9 @@ const MOST_BYTES: u64 = 256 << 20;
 #[non_exhaustive]
 pub enum ViewError {
     /// There are too many points for a page.
-    #[error("the points take {bytes} bytes in the page, more than the {limit} that a browser is expected to hold")]
+    #[error(
+        "the points take {bytes} bytes in the page, more than the {limit} that a browser is expected to hold"
+    )]
     TooLarge {
         /// Bytes of the points.
         bytes: u64,
@@ -108,7 +110,11 @@ impl PagePose {
         // The area first, then the points: both walk over all frames, so that no copy of them is kept.
         let mut area: Option<Area> = None;
         for_each_point(pose, &skeleton, |point, _| {
-            let both = [point, area.map(|Area([left, top, ..])| [left, top]), area.map(|Area([.., right, bottom])| [right, bottom])];
+            let both = [
+                point,
+                area.map(|Area([left, top, ..])| [left, top]),
+                area.map(|Area([.., right, bottom])| [right, bottom]),
+            ];
             area = Area::around(both.iter().flatten());
         });
         let area = area.unwrap_or(Area([0.0; 4]));
