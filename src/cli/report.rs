@@ -85,7 +85,7 @@ fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError>
         })?;
         let Totals { files, done, failed, unreadable, .. } = totals;
         print(format_args!(
-            "{}: {files} files; {done} videos done, {failed} failed, {unreadable} files unreadable",
+            "{}: files: {files}, unreadable: {unreadable}; videos done: {done}, failed: {failed}",
             printable(&output)
         ));
         if !arguments.watch {

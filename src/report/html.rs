@@ -1,17 +1,23 @@
 //! Pages put together: template, style, scripts and data in one file.
 
+use std::collections::BTreeMap;
+
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::encoding::base64;
+use super::encoding::{base64, short};
 use super::model::{Report, ReportError};
+use super::runs::RunInfo;
 
 /// Bytes of rows up to which each has its sketch. The worst come first, so it is the best that go without.
 const WITH_SKETCHES: usize = 20 << 20;
 /// Bytes of rows up to which each has its timeline.
 const WITH_TIMELINES: usize = 25 << 20;
+
+/// Models or settings of an engine that are shown.
+const MOST_PAIRS: usize = 100;
 
 const SHARED_STYLE: &str = include_str!("assets/shared.css");
 const SHARED_SCRIPT: &str = include_str!("assets/shared.js");
@@ -75,6 +81,43 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Strin
     Ok(serde_json::to_string(value)?.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
 
+/// What computed the files, as the template shows it: journals are foreign text.
+#[derive(Serialize)]
+struct PageRun {
+    engine: String,
+    device: String,
+    precision: String,
+    settings: Vec<(String, String)>,
+    models: Vec<(String, String)>,
+    points: usize,
+    colors: String,
+    version: String,
+    videos: usize,
+    first: u64,
+    last: u64,
+}
+
+impl PageRun {
+    fn new(run: &RunInfo) -> Self {
+        let pairs = |map: &BTreeMap<String, String>| {
+            map.iter().take(MOST_PAIRS).map(|(name, value)| (short(name), short(value))).collect()
+        };
+        Self {
+            engine: short(&run.engine.name),
+            device: short(&run.engine.device),
+            precision: short(&run.engine.precision),
+            settings: pairs(&run.engine.settings),
+            models: pairs(&run.engine.models),
+            points: run.engine.points,
+            colors: short(&run.colors),
+            version: short(&run.version),
+            videos: run.videos,
+            first: run.first,
+            last: run.last,
+        }
+    }
+}
+
 impl Report {
     /// The page, at most about 30 MB long at 10,000 files. Of more files, the best have no contact sheet and no
     /// timeline.
@@ -94,6 +137,7 @@ impl Report {
             data.push_str(&json(&row).map_err(|error| failed(&error))?);
         }
         data.push_str("]}");
+        let runs: Vec<PageRun> = self.runs.iter().map(PageRun::new).collect();
         let page = Page {
             template: include_str!("assets/report.html"),
             style: include_str!("assets/report.css"),
@@ -102,7 +146,7 @@ impl Report {
             context: context! {
                 title => self.title.as_str(),
                 made => self.made,
-                runs => Value::from(Serde(&self.runs)),
+                runs => Value::from(Serde(&runs)),
                 totals => Value::from(Serde(&self.totals)),
                 progress => Value::from(Serde(&self.progress)),
                 failures => Value::from(Serde(&self.failures)),

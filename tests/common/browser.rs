@@ -93,11 +93,10 @@ impl Browser {
     /// Errors and warnings of the page, such as violations of its content security policy.
     pub fn messages(&self) -> Vec<String> {
         let log = self.command("se/log", &json!({ "type": "browser" }));
-        log.as_array()
-            .into_iter()
-            .flatten()
-            .map(|entry| entry["message"].as_str().unwrap_or("").to_owned())
-            .collect()
+        let messages = log.as_array().into_iter().flatten();
+        let messages = messages.map(|entry| entry["message"].as_str().unwrap_or("").to_owned());
+        // Advice on speed, which reading pixels brings on.
+        messages.filter(|message| !message.contains("willReadFrequently")).collect()
     }
 
     /// Keeps a picture of the window, to be looked at, where `$OPPOSE_SCREENSHOTS` names a folder.

@@ -97,22 +97,34 @@ function update(scrolls = true) {
   draw();
 }
 
-/// Only the rows that can be seen are in the page.
+/// Only the rows that can be seen are in the page, and their elements are used again and again: a click that begins
+/// while the table is drawn ends on the same element.
+const lines = [];
+function addLine() {
+  const name = element("bdi");
+  const cells = COLUMNS.map((_, column) => element("span", { role: "gridcell" }, ...(column ? [] : [name])));
+  const line = { row: null, name, cells, element: element("div", { class: "row", role: "row" }, ...cells) };
+  line.element.addEventListener("click", () => line.row && select(line.row, true));
+  byId("rows").append(line.element);
+  lines.push(line);
+}
+
 function draw() {
   const first = Math.max(0, Math.floor(viewport.scrollTop / ROW_HEIGHT) - 5);
   const count = Math.ceil(viewport.clientHeight / ROW_HEIGHT) + 10;
-  const lines = shown.slice(first, first + count).map((row) => {
-    const cells = COLUMNS.map(([key, , text], column) => {
-      const cell = element("span", { role: "gridcell" });
-      cell.append(column === 0 ? element("bdi", { title: row.file }, row.file) : text(row));
-      return cell;
-    });
-    const line = element("div", { class: "row", role: "row", "aria-selected": String(row.file === state.file) }, ...cells);
-    line.addEventListener("click", () => select(row, true));
-    return line;
+  const visible = shown.slice(first, first + count);
+  while (lines.length < visible.length) addLine();
+  lines.forEach((line, index) => {
+    const row = visible[index] || null;
+    line.element.hidden = !row;
+    if (!row) return;
+    line.element.setAttribute("aria-selected", String(row.file === state.file));
+    if (line.row === row) return;
+    line.row = row;
+    line.name.textContent = line.name.title = row.file;
+    for (let column = 1; column < COLUMNS.length; column++) line.cells[column].textContent = COLUMNS[column][2](row);
   });
   byId("rows").style.transform = `translateY(${first * ROW_HEIGHT}px)`;
-  byId("rows").replaceChildren(...lines);
 }
 
 for (const [key, label] of COLUMNS) {
@@ -267,7 +279,7 @@ function select(row, scrolls) {
   byId("detail-numbers").textContent =
     `Version ${Number(row.version.toFixed(3))}, ${row.width}×${row.height} pixels, ${row.frames} frames at ${row.frame_rate} per second` +
     (row.seconds === null ? "" : `, ${duration(row.seconds)}`) +
-    `. At most ${row.people} people; somebody in ${percent(row.frames_with_people)} of the frames; ${row.jumps} frames with a jump, ` +
+    `. At most ${row.people} ${row.people === 1 ? "person" : "people"}; somebody in ${percent(row.frames_with_people)} of the frames; ${row.jumps} frames with a jump, ` +
     `${row.swaps} with a swap of rows; faults ${row.faults.toFixed(3)}.`;
   const skeleton = row.skeleton === null ? null : data.skeletons[row.skeleton];
   const heading = ["component", "points", "seen", "confidence 10/50/90 %", "jitter in pixels", "in shoulder widths", "jumps"];
@@ -288,7 +300,9 @@ function select(row, scrolls) {
   byId("detail-components").replaceChildren(...table);
   drawTimelines(row, skeleton);
   drawSheet(row, skeleton);
-  if (scrolls) byId("detail").scrollIntoView({ block: "nearest" });
+  // The table stays in sight, and that there is something below it can be seen.
+  const hidden = byId("detail").getBoundingClientRect().top - 0.6 * window.innerHeight;
+  if (scrolls && hidden > 0) window.scrollBy({ top: hidden });
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -307,23 +321,24 @@ function drawTimelines(row, skeleton) {
   row.timelines.forEach((text, index) => {
     const spans = text.length / 2;
     const [times, seen, confidence] = [[], [], []];
-    for (let span = 0; span <= spans; span++) {
-      const from = Math.min(span, spans - 1);
-      times.push((span / spans) * length);
-      const present = VALUES.get(text[2 * from]);
-      seen.push(present);
-      confidence.push(present > 0 ? VALUES.get(text[2 * from + 1]) : null);
+    for (let span = 0; span < spans; span++) {
+      const present = VALUES.get(text[2 * span]);
+      const sure = present > 0 ? VALUES.get(text[2 * span + 1]) : null;
+      // From its beginning to its end, so that one alone between gaps is drawn too.
+      times.push((span / spans) * length, ((span + 1) / spans) * length);
+      seen.push(present, present);
+      confidence.push(sure, sure);
     }
     const name = skeleton ? skeleton.components[index].name : `component ${index + 1}`;
     const strip = element("div", { class: "strip" }, element("b", {}, name));
     place.append(strip);
     const isLast = index === row.timelines.length - 1;
-    const stepped = uPlot.paths.stepped({ align: 1 });
     strips.push(
       new uPlot(
         {
           width: Math.max(300, place.clientWidth),
           height: isLast ? 104 : 76,
+          padding: [8, 32, null, null],
           legend: { show: false },
           cursor: { y: false, drag: { x: false, y: false }, sync: { key: "file" } },
           scales: { x: { time: false }, y: { range: [0, 1.02] } },
@@ -333,8 +348,8 @@ function drawTimelines(row, skeleton) {
           ],
           series: [
             {},
-            { fill: style("--band"), width: 0, paths: stepped, points: { show: false } },
-            { stroke: style("--accent"), width: 2, paths: stepped, points: { show: false } },
+            { fill: style("--band"), width: 0, points: { show: false } },
+            { stroke: style("--accent"), width: 2, points: { show: false } },
           ],
         },
         [times, seen, confidence],
@@ -417,7 +432,7 @@ function drawSheet(row, skeleton) {
   const place = byId("detail-sheet");
   place.replaceChildren();
   if (!row.sketch || !skeleton) {
-    place.append(row.frames_with_people === 0 ? "Nobody was found in this file." : "No contact sheet of this file is in the page.");
+    place.append(row.frames_with_people === 0 ? "Nobody was found in this file." : "Nobody is in the frames that would be shown, or the page has no room for them.");
     return;
   }
   const [width, height] = cellSize(row, 300);

@@ -300,7 +300,7 @@ for (const pose of data.poses) {
     pose.isOn = box.checked;
     draw();
   });
-  byId("files").append(element("label", {}, box, " ", element("bdi", {}, `${pose.name} (${pose.frames} frames, ${pose.people} people)`)));
+  byId("files").append(element("label", {}, box, " ", element("bdi", {}, `${pose.name} (${pose.frames} frames, at most ${pose.people} ${pose.people === 1 ? "person" : "people"})`)));
 }
 if (second && data.offset) byId("files").append(element("span", { class: "quiet" }, `the second file is ${data.offset} frames late`));
 byId("seek").max = frames - 1;
