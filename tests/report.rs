@@ -472,6 +472,19 @@ fn a_browser_steps_and_compares() {
     browser.click("#play");
     assert_eq!(browser.messages(), [""; 0]);
 
+    // A variable frame rate: 50 frames in the first second, 50 in the other three.
+    let time = |frame: usize| if frame < 50 { frame as f64 / 50.0 } else { 1.0 + (frame - 50) as f64 * 0.06 };
+    let table: String = (0..100).map(|frame| format!("{frame},{:.9}\n", time(frame))).collect();
+    fs::write(first.with_extension("timestamps.csv"), format!("frame,time\n{table}")).unwrap();
+    output(program(&["view", "-o"]).arg(&page).arg(&video).arg(&first));
+    browser.open(&page);
+    browser.run("go(50)");
+    browser.wait("return Math.abs(document.querySelector('video').currentTime - 1.03) < 0.001");
+    assert_eq!(
+        browser.run("return [inTime(1.07), inTime(0.99), nearest(0.999)]"),
+        serde_json::json!([51, 49, 50])
+    );
+
     // A video that is not there: the poses are shown alone, and a sentence says so.
     fs::remove_file(&video).unwrap();
     browser.open(&page);

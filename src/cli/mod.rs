@@ -142,7 +142,7 @@ pub fn run() -> ExitCode {
     let arguments = match neighbours::translate(env::args_os(), &Cli::command()) {
         Ok(arguments) => arguments,
         Err(sentences) => {
-            sentences.iter().for_each(|sentence| terminal::say(sentence));
+            sentences.iter().for_each(terminal::say);
             return Outcome::NothingRan.into();
         }
     };

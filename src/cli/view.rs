@@ -1,5 +1,7 @@
 //! `oppose-native view`: a page that plays a video with its poses over it.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +12,9 @@ use oppose::report::{View, ViewError};
 use super::Outcome;
 use super::report::{PageError, check_name};
 use super::terminal::{print, printable, say};
+
+/// Bytes of a table of timestamps that are read: those of ten million frames have fewer.
+const LONGEST_TABLE: u64 = 1 << 28;
 
 /// What `view` is told.
 #[derive(Args, Debug)]
@@ -69,12 +74,14 @@ fn write(arguments: &Arguments) -> Result<PathBuf, Failed> {
         Some(video) => Some(address(video, &output)?),
         None => None,
     };
+    let times = timestamps(&first.with_extension("timestamps.csv"));
     let read = |path: &Path| Ok::<_, PoseError>((name(path), Pose::read_file(path)?));
     let (first_name, first) = read(first)?;
     let second = second.map(|path| read(path)).transpose()?;
     let view = View {
         title: &video.map_or_else(|| first_name.clone(), |video| name(video)),
         video: source.as_deref(),
+        times: times.as_deref(),
         first: (&first_name, &first),
         second: second.as_ref().map(|(name, pose)| (name.as_str(), pose)),
     };
@@ -86,6 +93,13 @@ fn write(arguments: &Arguments) -> Result<PathBuf, Failed> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The time of each frame in the table that `--timestamps` writes; `None` where there is none, or not of every frame.
+fn timestamps(table: &Path) -> Option<Vec<f64>> {
+    let mut text = String::new();
+    File::open(table).ok()?.take(LONGEST_TABLE).read_to_string(&mut text).ok()?;
+    text.strip_prefix("frame,time\n")?.lines().map(|line| line.split_once(',')?.1.parse().ok()).collect()
 }
 
 /// The address of a file relative to the folder of a page, so that both may be moved together.

@@ -185,8 +185,8 @@ pub struct Collector {
 /// What tells whether a file is still the same.
 type Stamp = (u64, Option<SystemTime>);
 
-/// What reading a file gave.
-type Reading<T> = Result<T, String>;
+/// What reading a file gave, or why it cannot be read.
+type Reading = Result<(Row, Skeleton), String>;
 
 impl Collector {
     /// Reads `.pose` files and folders of them, with their journals. A file that cannot be read is one of the failures.
@@ -280,7 +280,7 @@ impl Collector {
             if is_cancelled() {
                 return Err(ReportError::Cancelled);
             }
-            let read: Vec<(Stamp, Option<Reading<(Row, Skeleton)>>)> = batch
+            let read: Vec<(Stamp, Option<Reading>)> = batch
                 .par_iter()
                 .map(|(path, name)| {
                     let stamp = fs::metadata(path).map(|found| stamp(&found)).unwrap_or_default();
@@ -329,7 +329,7 @@ fn stamp(found: &Metadata) -> Stamp {
     (found.len(), found.modified().ok())
 }
 
-fn read(path: &Path, name: &str) -> Reading<(Row, Skeleton)> {
+fn read(path: &Path, name: &str) -> Reading {
     let pose = Pose::read_file(path).map_err(|error| error.to_string())?;
     let sketch = Sketch::new(&pose, ROW_SKETCH).filter(|sketch| sketch.data.len() <= LONGEST_SKETCH);
     let row = Row {

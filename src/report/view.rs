@@ -40,6 +40,9 @@ pub struct View<'a> {
     pub title: &'a str,
     /// The address of the video, relative to the page's; without one, the poses are drawn on an empty picture.
     pub video: Option<&'a str>,
+    /// When each frame of the first file is shown, in seconds, as `--timestamps` writes it; without it, frame number
+    /// divided by frame rate. It is not used if it is not in order, or not of as many frames.
+    pub times: Option<&'a [f64]>,
     /// Name and content of a file.
     pub first: (&'a str, &'a Pose),
     /// Those of another one, to compare with.
@@ -49,6 +52,7 @@ pub struct View<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     video: Option<&'a str>,
+    times: Option<&'a [f64]>,
     poses: Vec<PagePose>,
     /// By how many frames the second file is late.
     offset: i64,
@@ -80,7 +84,12 @@ impl View<'_> {
     pub fn to_html(&self) -> Result<String, ViewError> {
         let poses = [Some(self.first), self.second].into_iter().flatten();
         let poses = poses.map(|(name, pose)| PagePose::new(name, pose)).collect::<Result<_, _>>()?;
-        let mut data = Data { video: self.video, poses, offset: 0, distance: None };
+        let times = self.times.filter(|times| {
+            times.len() == self.first.1.frames()
+                && times.is_sorted()
+                && times.iter().all(|time| time.is_finite())
+        });
+        let mut data = Data { video: self.video, times, poses, offset: 0, distance: None };
         if let Some((_, second)) = self.second {
             data.offset = compare(self.first.1, second)?.offset;
             data.distance = Some(distance_over_time(self.first.1, second, data.offset)?);

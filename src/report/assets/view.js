@@ -16,6 +16,11 @@ const [first, second] = data.poses;
 // What no player can play at is shown at 25.
 const fps = first.fps > 0 && Number.isFinite(first.fps) ? first.fps : 25;
 const frames = Math.max(1, first.frames);
+/// When each frame begins: measured, or by the frame rate. Videos count from their first frame.
+const times = data.times
+  ? data.times.map((time) => time - data.times[0])
+  : Array.from({ length: frames }, (_, index) => index / fps);
+const end = (at) => (at + 1 < times.length ? times[at + 1] : times[at] + 1 / fps);
 const off = new Set();
 let frame = 0;
 let plays = false;
@@ -122,7 +127,7 @@ function draw() {
   }
   if (video) video.style.visibility = videoWorks && byId("video-on").checked ? "visible" : "hidden";
   byId("seek").value = frame;
-  byId("position").textContent = `frame ${frame} of ${first.frames}, ${(frame / fps).toFixed(3)} s`;
+  byId("position").textContent = `frame ${frame} of ${first.frames}, ${times[frame].toFixed(3)} s`;
   document.documentElement.dataset.frame = frame;
   for (const mark of marks) mark();
 }
@@ -131,7 +136,7 @@ function draw() {
 function go(to, moves = true) {
   frame = Math.min(frames - 1, Math.max(0, to));
   // The middle of the frame's time, so that rounding does not lead to its neighbour.
-  if (moves && videoWorks) video.currentTime = (frame + 0.5) / fps;
+  if (moves && videoWorks) video.currentTime = (times[frame] + end(frame)) / 2;
   draw();
 }
 
@@ -154,7 +159,7 @@ function play(does) {
 function tick(since, from) {
   requestAnimationFrame((now) => {
     if (!plays || videoWorks) return;
-    const to = from + Math.floor(((now - since) / 1000) * fps * Number(byId("speed").value));
+    const to = inTime(times[from] + ((now - since) / 1000) * Number(byId("speed").value));
     if (to >= frames - 1) {
       go(frames - 1);
       play(false);
@@ -165,7 +170,22 @@ function tick(since, from) {
   });
 }
 
-const inTime = (seconds) => Math.min(frames - 1, Math.max(0, Math.floor(seconds * fps + 1e-3)));
+/// The frame that is shown at this time: the last that has begun.
+function inTime(seconds) {
+  let [low, high] = [0, times.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (times[middle] <= seconds + 1e-4) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/// The frame that begins nearest to this time.
+function nearest(seconds) {
+  const before = inTime(seconds);
+  return before + 1 < times.length && times[before + 1] - seconds < seconds - times[before] ? before + 1 : before;
+}
 
 function fallBack() {
   if (!videoWorks) return;
@@ -188,8 +208,8 @@ if (video) {
   video.addEventListener("seeked", draw);
   if (video.requestVideoFrameCallback) {
     const shown = (_, { mediaTime }) => {
-      // The time at which the frame begins; half a frame on is safe from rounding.
-      if (plays) go(inTime(mediaTime + 0.5 / fps), false);
+      // The time at which the frame begins, rounded.
+      if (plays) go(nearest(mediaTime), false);
       video.requestVideoFrameCallback(shown);
     };
     video.requestVideoFrameCallback(shown);
@@ -204,7 +224,6 @@ const plots = [];
 function curve(id, names, values, unit) {
   const place = byId(id);
   if (!place) return;
-  const times = Array.from({ length: frames }, (_, index) => index / fps);
   const [text, line] = [style("--quiet"), style("--ink")];
   const plot = new uPlot(
     {
@@ -227,7 +246,7 @@ function curve(id, names, values, unit) {
       hooks: {
         draw: [
           (u) => {
-            const x = Math.round(u.valToPos(frame / fps, "x", true));
+            const x = Math.round(u.valToPos(times[frame], "x", true));
             if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) return;
             u.ctx.save();
             u.ctx.strokeStyle = line;
@@ -249,7 +268,7 @@ function curve(id, names, values, unit) {
   plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
   plot.over.addEventListener("mouseup", (event) => {
     // Dragging enlarges.
-    if (Math.abs(event.clientX - pressed) < 4) go(inTime(plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x") + 0.5 / fps));
+    if (Math.abs(event.clientX - pressed) < 4) go(nearest(plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x")));
   });
   let drawn = -1;
   marks.push(() => {
@@ -337,7 +356,7 @@ window.addEventListener("resize", () => {
   for (const [plot, place] of plots) plot.setSize({ width: Math.max(300, place.clientWidth), height: plot.height });
 });
 
-if (data.distance) curve("distance", ["distance"], [data.distance], " px");
+if (data.distance) curve("distance", ["distance"], [data.distance.length ? data.distance : [null]], " px");
 curve("curve", first.drawn.map((part) => part.name), confidences(first), "");
 arrange();
 go(0);
