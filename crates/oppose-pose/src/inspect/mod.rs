@@ -4,6 +4,8 @@
 //! whether coordinates are pixels at all.
 
 mod comparison;
+#[cfg(feature = "timeline")]
+mod lettering;
 mod motion;
 mod presence;
 mod shares;
