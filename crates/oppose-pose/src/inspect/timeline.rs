@@ -281,8 +281,10 @@ fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
         let x = LEFT + index as f32 * step;
         let seen = span.present();
         if let Some(confidence) = span.confidence() {
-            shapes
-                .push(Shape::Box { at: [x, top + STRIP * (1.0 - seen), step, STRIP * seen], ink: Ink::Seen });
+            // Whole pixels: two halves of one would show as a seam.
+            let (left, right) = (x.round(), (x + step).round());
+            let at = [left, top + STRIP * (1.0 - seen), right - left, STRIP * seen];
+            shapes.push(Shape::Box { at, ink: Ink::Seen });
             // From the beginning of the column to its end, so that one alone between gaps is drawn too.
             let y = top + STRIP * (1.0 - confidence);
             line.extend([[x, y], [x + step, y]]);
