@@ -44,10 +44,6 @@ function duration(seconds) {
   return `${(seconds / 3600).toLocaleString(undefined, { maximumFractionDigits: 1 })} h`;
 }
 
-function alpha(color, share) {
-  return color + Math.round(255 * share).toString(16).padStart(2, "0");
-}
-
 /// An axis of a chart in the colours of the page.
 function axis(more) {
   return {
