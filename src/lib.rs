@@ -31,6 +31,7 @@
 //! * [`batch`] shares many videos out to several processes, one a GPU.
 //! * [`render`] draws poses over pictures, to look at before believing.
 //! * [`inspect`] says how good a `.pose` file is, and how far two are apart.
+//! * [`report`] shows a whole corpus, or one video with its poses, as a page for the browser.
 //! * [`output_file`] writes files that appear whole or not at all.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
@@ -40,8 +41,10 @@ pub mod engine;
 pub mod gpu;
 pub mod guide;
 pub mod pipeline;
+pub mod printable;
 pub mod process;
 pub mod render;
+pub mod report;
 pub mod video;
 
 pub use oppose_pose as pose;

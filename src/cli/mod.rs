@@ -18,11 +18,13 @@ mod plan;
 mod points;
 mod progress;
 mod render;
+mod report;
 mod signals;
 mod slurm;
 mod stderr_filter;
 mod tally;
 mod terminal;
+mod view;
 mod workers;
 
 use std::env;
@@ -61,6 +63,10 @@ enum Command {
     Convert(convert::Arguments),
     /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
     Render(render::Arguments),
+    /// Show a whole corpus as one page for the browser: what was run, distributions, a table, contact sheets
+    Report(report::Arguments),
+    /// Make a page that plays a video with its .pose file over it, or with two of them
+    View(view::Arguments),
     /// Share videos out over a cluster: submit, status, resume
     Slurm(slurm::Arguments),
     /// Make manual pages and shell completions
@@ -86,6 +92,8 @@ Examples:
   oppose-native render video.mp4 video.pose -o look.mp4
   oppose-native render video.mp4 video.pose --sheet look.png
   oppose-native inspect poses/             what was found, the worst file first
+  oppose-native report poses/              the same as a page for the browser, with charts and contact sheets
+  oppose-native view video.mp4 video.pose  a page that plays the video with the skeleton over it
 
 Coming from elsewhere:
   Options of OpenPose's program (--video, --image_dir, --face, --hand, --display 0 ...) and of pose-format's
@@ -150,6 +158,8 @@ pub fn run() -> ExitCode {
         Some(Command::Generate(arguments)) => generate::run(&arguments),
         Some(Command::Convert(arguments)) => convert::run(&arguments),
         Some(Command::Render(arguments)) => render::run(&arguments),
+        Some(Command::Report(arguments)) => report::run(&arguments),
+        Some(Command::View(arguments)) => view::run(&arguments),
         Some(Command::Slurm(arguments)) => slurm::run(&arguments),
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
         Some(Command::Worker(arguments)) => workers::serve(&arguments),

@@ -119,8 +119,8 @@ fn a_timeline_is_drawn() {
         [pixel.red(), pixel.green(), pixel.blue()]
     };
     // The last strip: seen in the first half, not in the second.
-    let bottom = 24 + 3 * 86 + 16 + 55;
-    assert_eq!((color(100, bottom), color(900, bottom)), ([213, 232, 246], [240, 240, 240]));
+    let bottom = 36 + 3 * 94 + 18 + 55;
+    assert_eq!((color(100, bottom), color(900, bottom)), ([185, 217, 240], [242, 243, 245]));
     let refused = oppose(&["inspect", text(&path("a.pose")), "--plot", text(&path("plot.jpg"))]);
     let (code, said) = ended(&{ refused }.output().unwrap());
     assert_eq!(code, Some(2));

@@ -17,6 +17,7 @@ use self::status::status;
 use self::submit::{resume, submit};
 use super::Outcome;
 use super::plan::PlanError;
+use super::report::PageError;
 use super::terminal::{printable, say};
 
 /// What `slurm` is told.
@@ -105,6 +106,10 @@ struct SubmitArguments {
 struct StatusArguments {
     /// Folder of the .pose files
     output: PathBuf,
+
+    /// Write a page for the browser too: the report of the folder, with how far the run has come
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -132,6 +137,8 @@ enum SlurmError {
     NoRun(PathBuf),
     #[error("the option {0:?} has a line break in it, which a line of #SBATCH cannot hold")]
     LineBreak(String),
+    #[error(transparent)]
+    Page(#[from] PageError),
     #[error("{0}")]
     Unknown(String),
     #[error("cannot start {program}: {source}; is this a node from which jobs are submitted?")]
@@ -144,7 +151,7 @@ enum SlurmError {
 pub fn run(arguments: &Arguments) -> Outcome {
     let done = match &arguments.command {
         SlurmCommand::Submit(arguments) => submit(arguments),
-        SlurmCommand::Status(arguments) => status(&arguments.output),
+        SlurmCommand::Status(arguments) => status(&arguments.output, arguments.html.as_deref()),
         SlurmCommand::Resume(arguments) => resume(arguments),
     };
     match done {

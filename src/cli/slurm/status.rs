@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Duration;
 
 use indicatif::HumanDuration;
@@ -9,12 +10,18 @@ use oppose::batch::Job;
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::resume;
 use oppose::batch::slurm::Run;
+use oppose::report::{Collector, Options, Progress};
 
+use super::super::report::{check_name, write_page};
 use super::super::terminal::{print, printable};
 use super::super::{Outcome, plan};
 use super::{SlurmError, Task, all_jobs, failed, journals, queued, recorded};
 
-pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
+/// Seconds after which a browser loads the page again, as `watch` or cron may write it.
+const PAGE_INTERVAL: u64 = 60;
+
+pub fn status(output: &Path, html: Option<&Path>) -> Result<Outcome, SlurmError> {
+    html.map(check_name).transpose()?;
     let output = output.canonicalize().map_err(failed("read", output))?;
     let runs = Run::all(&output).map_err(failed("read", &output))?;
     if runs.is_empty() {
@@ -57,15 +64,28 @@ pub fn status(output: &Path) -> Result<Outcome, SlurmError> {
             bytes += plan::work(&entry.video);
         }
     }
+    let mut time_left = None;
     if seconds > 0.0 {
         print(format_args!("{:.1} frames a second and task", frames as f64 / seconds));
         let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
             if let Ok(left) = Duration::try_from_secs_f64(left) {
+                time_left = Some(left.as_secs_f64());
                 print(format_args!("about {} left with {running} tasks", HumanDuration(left)));
             }
         }
+    }
+    if let Some(html) = html {
+        let progress = Progress {
+            every_seconds: PAGE_INTERVAL,
+            of: Some(of),
+            left: Some(left.len()),
+            tasks: tasks.is_some().then_some(running),
+            seconds_left: time_left,
+        };
+        let options = Options { progress: Some(progress), ..Options::default() };
+        write_page(&mut Collector::default(), slice::from_ref(&output), &options, html, &|| false)?;
     }
     for (job, reason) in failures {
         print(format_args!("failed: {}: {reason}", printable(&job.video)));

@@ -112,20 +112,7 @@ impl Comparison {
 /// # Errors
 /// They have no point in common, or different sizes.
 pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> {
-    let shared = Shared::of(&first.header.skeleton, &second.header.skeleton);
-    if shared.skeleton.points() == 0 {
-        let parts = |skeleton: &Skeleton| -> String {
-            let names =
-                skeleton.components.iter().map(|part| format!("{} ({})", part.name, part.points.len()));
-            names.collect::<Vec<_>>().join(", ")
-        };
-        let (first, second) = (parts(&first.header.skeleton), parts(&second.header.skeleton));
-        return Err(CompareError::Skeletons { first, second });
-    }
-    let size = |pose: &Pose| (pose.header.width, pose.header.height);
-    if size(first) != size(second) {
-        return Err(CompareError::Sizes { first: size(first), second: size(second) });
-    }
+    let shared = comparable(first, second)?;
     let files =
         [File { pose: first, points: &shared.points[0] }, File { pose: second, points: &shared.points[1] }];
     let offset = offset(&files, &shared.skeleton);
@@ -159,6 +146,56 @@ pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> 
         not_shared: shared.others,
         distances: tally.distances,
     })
+}
+
+/// How far two files are apart in each frame of the first: the mean distance in pixels of the points that both have, over
+/// the people who are in both; `None` where nobody is. Frame i of the first is compared with frame i + `offset` of the
+/// second, as [`Comparison::offset`] says.
+///
+/// # Errors
+/// They have no point in common, or different sizes.
+pub fn distance_over_time(
+    first: &Pose,
+    second: &Pose,
+    offset: i64,
+) -> Result<Vec<Option<f32>>, CompareError> {
+    let shared = comparable(first, second)?;
+    let files =
+        [File { pose: first, points: &shared.points[0] }, File { pose: second, points: &shared.points[1] }];
+    let mut distances = vec![None; first.frames()];
+    for (a, b) in shared_frames(first, second, offset) {
+        let (ours, theirs) = (files[0].people(a), files[1].people(b));
+        let (mut sum, mut count) = (0.0, 0_usize);
+        for (one, other) in same_people(&ours, &theirs) {
+            for (one, other) in ours[one].points.iter().zip(&theirs[other].points) {
+                if let Some(distance) = moved(*one, *other) {
+                    sum += f64::from(distance);
+                    count += 1;
+                }
+            }
+        }
+        distances[a] = (count > 0).then(|| (sum / count as f64) as f32);
+    }
+    Ok(distances)
+}
+
+/// What two files have in common.
+fn comparable(first: &Pose, second: &Pose) -> Result<Shared, CompareError> {
+    let shared = Shared::of(&first.header.skeleton, &second.header.skeleton);
+    if shared.skeleton.points() == 0 {
+        let parts = |skeleton: &Skeleton| -> String {
+            let names =
+                skeleton.components.iter().map(|part| format!("{} ({})", part.name, part.points.len()));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let (first, second) = (parts(&first.header.skeleton), parts(&second.header.skeleton));
+        return Err(CompareError::Skeletons { first, second });
+    }
+    let size = |pose: &Pose| (pose.header.width, pose.header.height);
+    if size(first) != size(second) {
+        return Err(CompareError::Sizes { first: size(first), second: size(second) });
+    }
+    Ok(shared)
 }
 
 /// What two skeletons have in common, of what is in pixels.
@@ -387,6 +424,15 @@ mod tests {
         let [median, .., most] = comparison.components[0].pixels.unwrap();
         assert!((0.499..0.501).contains(&median) && most < 0.501, "{median} {most}");
         assert_eq!((comparison.within(0.4), comparison.within(0.6)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn distances_are_given_for_each_frame() {
+        let (first, second) = (clip(0, 60, 0.0), clip(7, 60, 0.5));
+        let curve = distance_over_time(&first, &second, -7).unwrap();
+        assert_eq!(curve.len(), 60);
+        assert!(curve[..7].iter().all(Option::is_none), "{curve:?}");
+        assert!(curve[7..].iter().flatten().filter(|&&apart| (apart - 0.5).abs() < 1e-3).count() == 53);
     }
 
     /// A file with only some of another's points, and perhaps others.

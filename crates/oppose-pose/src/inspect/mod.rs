@@ -4,7 +4,10 @@
 //! whether coordinates are pixels at all.
 
 mod comparison;
+#[cfg(feature = "timeline")]
+mod lettering;
 mod motion;
+mod presence;
 mod shares;
 #[cfg(feature = "timeline")]
 mod timeline;
@@ -12,7 +15,8 @@ mod units;
 
 use serde::Serialize;
 
-pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare};
+pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare, distance_over_time};
+pub use presence::{Span, presence_over_time};
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TimelineError};
 pub use units::{Normalized, normalized};

@@ -3,25 +3,78 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use font8x8::{BASIC_FONTS, UnicodeFonts as _};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
-use super::of_components;
+use super::lettering::Lettering;
+use super::{Span, presence_over_time};
+use crate::Pose;
 use crate::output_file::write_file;
-use crate::{FramePose, Pose};
 
 const WIDTH: f32 = 1000.0;
-const LEFT: f32 = 20.0;
-const TITLE: f32 = 24.0;
+const LEFT: f32 = 44.0;
+const RIGHT: f32 = 20.0;
+const TITLE: f32 = 36.0;
 const STRIP: f32 = 60.0;
-const GAP: f32 = 26.0;
+const GAP: f32 = 34.0;
 /// Columns of a strip: more frames share them.
-const COLUMNS: usize = (WIDTH - 2.0 * LEFT) as usize;
+const COLUMNS: usize = (WIDTH - LEFT - RIGHT) as usize;
+const TITLE_SIZE: f32 = 15.0;
+const TEXT_SIZE: f32 = 12.0;
+const LABEL_SIZE: f32 = 10.5;
 
-const SEEN: [u8; 3] = [213, 232, 246];
-const UNSEEN: [u8; 3] = [240, 240, 240];
-const CONFIDENCE: [u8; 3] = [0, 90, 160];
-const TEXT: [u8; 3] = [40, 40, 40];
+/// What something is drawn with: a class in SVG, whose colours follow the reader's light or dark setting, a colour in
+/// PNG. People who confuse red and green tell these blues apart by their lightness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ink {
+    Page,
+    Unseen,
+    Seen,
+    Grid,
+    Confidence,
+    Text,
+    Quiet,
+}
+
+impl Ink {
+    const ALL: [Self; 7] =
+        [Self::Page, Self::Unseen, Self::Seen, Self::Grid, Self::Confidence, Self::Text, Self::Quiet];
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Unseen => "unseen",
+            Self::Seen => "seen",
+            Self::Grid => "grid",
+            Self::Confidence => "confidence",
+            Self::Text => "text",
+            Self::Quiet => "quiet",
+        }
+    }
+
+    fn light(self) -> [u8; 3] {
+        match self {
+            Self::Page => [255, 255, 255],
+            Self::Unseen => [242, 243, 245],
+            Self::Seen => [185, 217, 240],
+            Self::Grid => [217, 221, 226],
+            Self::Confidence => [0, 90, 156],
+            Self::Text => [29, 33, 39],
+            Self::Quiet => [91, 99, 110],
+        }
+    }
+
+    fn dark(self) -> [u8; 3] {
+        match self {
+            Self::Page => [20, 23, 27],
+            Self::Unseen => [28, 32, 38],
+            Self::Seen => [36, 80, 110],
+            Self::Grid => [52, 58, 67],
+            Self::Confidence => [108, 184, 240],
+            Self::Text => [232, 234, 237],
+            Self::Quiet => [160, 168, 179],
+        }
+    }
+}
 
 /// Why a timeline cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -52,69 +105,78 @@ pub struct Timeline {
 
 #[derive(Clone, Debug)]
 enum Shape {
-    Box { at: [f32; 4], color: [u8; 3] },
+    Box {
+        at: [f32; 4],
+        ink: Ink,
+    },
     Line(Vec<[f32; 2]>),
-    Text { at: [f32; 2], text: String },
+    /// `at` is where the baseline begins, or where it ends.
+    Text {
+        at: [f32; 2],
+        is_end: bool,
+        size: f32,
+        ink: Ink,
+        text: String,
+    },
 }
 
-/// A part of the clip that shares a column.
-#[derive(Clone, Copy, Default)]
-struct Column {
-    sum: f32,
-    points: usize,
-    seen: usize,
-    frames: usize,
+impl Shape {
+    fn text(at: [f32; 2], size: f32, ink: Ink, text: impl Into<String>) -> Self {
+        Self::Text { at, is_end: false, size, ink, text: shown(&text.into()) }
+    }
+
+    fn text_before(at: [f32; 2], size: f32, ink: Ink, text: impl Into<String>) -> Self {
+        Self::Text { at, is_end: true, size, ink, text: shown(&text.into()) }
+    }
+}
+
+/// A text without what no XML may hold, and without what would reverse the text behind it.
+fn shown(text: &str) -> String {
+    let is_mark = |letter| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_shown = |letter: &char| {
+        !letter.is_control() && !is_mark(*letter) && !matches!(letter, '\u{fffe}' | '\u{ffff}')
+    };
+    text.chars().filter(is_shown).take(200).collect()
 }
 
 impl Timeline {
     /// Of a file.
     pub fn new(pose: &Pose, title: &str) -> Self {
         let skeleton = &pose.header.skeleton;
+        let strips = presence_over_time(pose, COLUMNS);
         let columns = COLUMNS.min(pose.frames()).max(1);
-        let mut strips = vec![vec![Column::default(); columns]; skeleton.components.len()];
-        let mut frame = FramePose::default();
-        for index in 0..pose.frames() {
-            pose.copy_frame(index, &mut frame);
-            let column = index * columns / pose.frames();
-            for (strip, confidences) in strips.iter_mut().zip(of_components(&frame, skeleton)) {
-                let column = &mut strip[column];
-                let before = column.points;
-                for confidence in confidences.filter(|&confidence| confidence > 0.0) {
-                    column.sum += confidence.min(1.0);
-                    column.points += 1;
-                }
-                column.seen += usize::from(column.points > before);
-                column.frames += 1;
-            }
-        }
-        let mut shapes = vec![Shape::Text { at: [LEFT, 8.0], text: title.to_owned() }];
+        let mut shapes = vec![Shape::text([LEFT, 22.0], TITLE_SIZE, Ink::Text, title)];
         let step = COLUMNS as f32 / columns as f32;
         for (index, (component, strip)) in skeleton.components.iter().zip(strips).enumerate() {
-            let top = TITLE + index as f32 * (STRIP + GAP) + 16.0;
-            let seen: usize = strip.iter().map(|column| column.seen).sum();
+            let top = TITLE + index as f32 * (STRIP + GAP) + 18.0;
+            let seen: usize = strip.iter().map(|span| span.seen).sum();
             let share = 100.0 * seen as f64 / pose.frames().max(1) as f64;
             let text = format!("{}: seen in {share:.1} % of the frames", component.name);
-            shapes.push(Shape::Text { at: [LEFT, top - 12.0], text });
-            shapes.push(Shape::Box { at: [LEFT, top, COLUMNS as f32, STRIP], color: UNSEEN });
+            shapes.push(Shape::text([LEFT, top - 7.0], TEXT_SIZE, Ink::Text, text));
+            shapes.push(Shape::Box { at: [LEFT, top, COLUMNS as f32, STRIP], ink: Ink::Unseen });
             draw_strip(&mut shapes, &strip, top, step);
         }
-        let bottom = TITLE + skeleton.components.len() as f32 * (STRIP + GAP) + 8.0;
-        if pose.fps > 0.0 && pose.fps.is_finite() && pose.frames() > 0 {
+        let bottom = TITLE + skeleton.components.len() as f32 * (STRIP + GAP) - GAP + 18.0;
+        if pose.fps > 0.0 && pose.fps.is_finite() && pose.frames() > 0 && !skeleton.components.is_empty() {
             let seconds = pose.frames() as f32 / pose.fps;
             let each = seconds_between_labels(seconds);
             for label in 0..=(seconds / each) as usize {
                 let second = label as f32 * each;
                 let x = LEFT + second / seconds * COLUMNS as f32;
-                shapes.push(Shape::Box { at: [x, bottom - 8.0, 1.0, 6.0], color: TEXT });
+                shapes.push(Shape::Box { at: [x, bottom, 1.0, 5.0], ink: Ink::Quiet });
                 if x < WIDTH - 60.0 {
-                    shapes.push(Shape::Text {
-                        at: [x + 3.0, bottom],
-                        text: format!("{} s", (second * 10.0).round() / 10.0),
-                    });
+                    let text = format!("{} s", (second * 10.0).round() / 10.0);
+                    shapes.push(Shape::text([x + 3.0, bottom + 15.0], LABEL_SIZE, Ink::Quiet, text));
                 }
             }
         }
-        Self { shapes, height: bottom + 16.0 }
+        shapes.push(Shape::text(
+            [LEFT, bottom + 36.0],
+            LABEL_SIZE,
+            Ink::Quiet,
+            "Band: share of the frames in which the component was seen. Line: mean confidence of its points.",
+        ));
+        Self { shapes, height: bottom + 48.0 }
     }
 
     /// Writes the picture; the suffix says as what, `.svg` or `.png`.
@@ -132,34 +194,46 @@ impl Timeline {
             .map_err(|source| TimelineError::Write { path: path.to_owned(), source })
     }
 
-    /// The picture as SVG.
+    /// The picture as SVG, with text as text. Its colours follow the reader's light or dark setting.
     pub fn to_svg(&self) -> String {
-        let hex = |[red, green, blue]: [u8; 3]| format!("#{red:02x}{green:02x}{blue:02x}");
         let (width, height) = (WIDTH, self.height);
+        let rules = |color: fn(Ink) -> [u8; 3]| -> String {
+            let rule = |ink: Ink| {
+                let [red, green, blue] = color(ink);
+                let property = if ink == Ink::Confidence { "fill:none;stroke" } else { "fill" };
+                format!(".{}{{{property}:#{red:02x}{green:02x}{blue:02x}}}", ink.class())
+            };
+            Ink::ALL.into_iter().map(rule).collect()
+        };
+        let (light, dark) = (rules(Ink::light), rules(Ink::dark));
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
-             font-size=\"11\">\n<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+             font-family=\"system-ui, 'DejaVu Sans', sans-serif\">\n\
+             <style>{light}@media(prefers-color-scheme:dark){{{dark}}}</style>\n\
+             <rect width=\"{width}\" height=\"{height}\" class=\"page\"/>\n"
         );
         for shape in &self.shapes {
             svg += &match shape {
-                Shape::Box { at: [x, y, width, height], color } => {
-                    let color = hex(*color);
+                Shape::Box { at: [x, y, width, height], ink } => {
+                    let class = ink.class();
                     format!(
-                        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{color}\"/>\n"
+                        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" class=\"{class}\"/>\n"
                     )
                 }
                 Shape::Line(points) => {
                     let points: Vec<String> = points.iter().map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
-                    let (points, color) = (points.join(" "), hex(CONFIDENCE));
+                    let points = points.join(" ");
                     format!(
-                        "<polyline points=\"{points}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\"/>\n"
+                        "<polyline points=\"{points}\" class=\"confidence\" stroke-width=\"1.75\" stroke-linejoin=\"round\"/>\n"
                     )
                 }
-                Shape::Text { at: [x, y], text } => {
-                    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-                    // A name may hold what no XML may.
-                    let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
-                    format!("<text x=\"{x}\" y=\"{}\" fill=\"{}\">{text}</text>\n", y + 9.0, hex(TEXT))
+                Shape::Text { at: [x, y], is_end, size, ink, text } => {
+                    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                    let anchor = if *is_end { " text-anchor=\"end\"" } else { "" };
+                    let class = ink.class();
+                    format!(
+                        "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor} class=\"{class}\">{text}</text>\n"
+                    )
                 }
             };
         }
@@ -175,30 +249,24 @@ impl Timeline {
         let size = (WIDTH as u32, self.height as u32);
         let mut picture = Pixmap::new(size.0, size.1).ok_or_else(|| failed("it is too large"))?;
         picture.fill(Color::WHITE);
+        let lettering = Lettering::new();
         for shape in &self.shapes {
             match shape {
-                Shape::Box { at, color } => fill(&mut picture, *at, *color),
+                Shape::Box { at, ink } => fill(&mut picture, *at, *ink),
                 Shape::Line(points) => {
                     let mut path = PathBuilder::new();
                     for (index, &[x, y]) in points.iter().enumerate() {
                         if index == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
                     }
-                    let stroke = Stroke { width: 1.5, ..Stroke::default() };
+                    let stroke = Stroke { width: 1.75, ..Stroke::default() };
                     if let Some(path) = path.finish() {
-                        picture.stroke_path(&path, &paint(CONFIDENCE), &stroke, Transform::identity(), None);
+                        let paint = paint(Ink::Confidence);
+                        picture.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
                     }
                 }
-                Shape::Text { at: [x, y], text } => {
-                    for (index, letter) in text.chars().enumerate() {
-                        let rows =
-                            BASIC_FONTS.get(letter).or_else(|| BASIC_FONTS.get('?')).unwrap_or_default();
-                        for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column))) {
-                            if rows[row] & (1 << column) != 0 {
-                                let left = x + index as f32 * 7.0 + column as f32;
-                                fill(&mut picture, [left, y + row as f32, 1.0, 1.0], TEXT);
-                            }
-                        }
-                    }
+                Shape::Text { at: [x, y], is_end, size, ink, text } => {
+                    let left = if *is_end { x - lettering.width(text, *size) } else { *x };
+                    lettering.write(&mut picture, text, [left, *y], *size, &paint(*ink));
                 }
             }
         }
@@ -207,21 +275,31 @@ impl Timeline {
 }
 
 /// Light blue by how often the component was seen; the line breaks where it was not.
-fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Column], top: f32, step: f32) {
-    let mut line = Vec::new();
-    for (index, column) in strip.iter().enumerate() {
+fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
+    let (mut lines, mut line) = (Vec::new(), Vec::new());
+    for (index, span) in strip.iter().enumerate() {
         let x = LEFT + index as f32 * step;
-        let seen = column.seen as f32 / column.frames.max(1) as f32;
-        if seen > 0.0 {
-            shapes.push(Shape::Box { at: [x, top + STRIP * (1.0 - seen), step, STRIP * seen], color: SEEN });
-            line.push([x + step / 2.0, top + STRIP * (1.0 - column.sum / column.points.max(1) as f32)]);
+        let seen = span.present();
+        if let Some(confidence) = span.confidence() {
+            // Whole pixels: two halves of one would show as a seam.
+            let (left, right) = (x.round(), (x + step).round());
+            let at = [left, top + STRIP * (1.0 - seen), right - left, STRIP * seen];
+            shapes.push(Shape::Box { at, ink: Ink::Seen });
+            // From the beginning of the column to its end, so that one alone between gaps is drawn too.
+            let y = top + STRIP * (1.0 - confidence);
+            line.extend([[x, y], [x + step, y]]);
         } else if !line.is_empty() {
-            shapes.push(Shape::Line(std::mem::take(&mut line)));
+            lines.push(std::mem::take(&mut line));
         }
     }
-    shapes.push(Shape::Line(line));
-    // Boxes first: they would hide the line.
-    shapes.sort_by_key(|shape| matches!(shape, Shape::Line(_)));
+    lines.push(line);
+    // The axis lies on the boxes, and the lines lie on the axis.
+    for (share, label) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1")] {
+        let y = top + STRIP * (1.0 - share);
+        shapes.push(Shape::Box { at: [LEFT - 4.0, y - 0.5, COLUMNS as f32 + 4.0, 1.0], ink: Ink::Grid });
+        shapes.push(Shape::text_before([LEFT - 8.0, y + 4.0], LABEL_SIZE, Ink::Quiet, label));
+    }
+    shapes.extend(lines.into_iter().filter(|line| !line.is_empty()).map(Shape::Line));
 }
 
 /// So that about ten labels are below the strips.
@@ -230,13 +308,14 @@ fn seconds_between_labels(seconds: f32) -> f32 {
     steps.into_iter().find(|step| seconds / step <= 12.0).unwrap_or(seconds / 10.0)
 }
 
-fn fill(picture: &mut Pixmap, [x, y, width, height]: [f32; 4], color: [u8; 3]) {
+fn fill(picture: &mut Pixmap, [x, y, width, height]: [f32; 4], ink: Ink) {
     if let Some(place) = Rect::from_xywh(x, y, width, height) {
-        picture.fill_rect(place, &paint(color), Transform::identity(), None);
+        picture.fill_rect(place, &paint(ink), Transform::identity(), None);
     }
 }
 
-fn paint([red, green, blue]: [u8; 3]) -> Paint<'static> {
+fn paint(ink: Ink) -> Paint<'static> {
+    let [red, green, blue] = ink.light();
     let mut paint = Paint { anti_alias: true, ..Paint::default() };
     paint.set_color_rgba8(red, green, blue, 255);
     paint

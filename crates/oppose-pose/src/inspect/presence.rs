@@ -1,0 +1,67 @@
+//! Where each component was seen over time, and with which confidence.
+
+use super::of_components;
+use crate::{FramePose, Pose};
+
+/// Consecutive frames of a file, summed up for one component.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Span {
+    /// Frames in it.
+    pub frames: usize,
+    /// Frames in which a point of the component was found.
+    pub seen: usize,
+    confidence: f32,
+    points: usize,
+}
+
+impl Span {
+    /// Share of the frames in which the component was seen, 0 to 1.
+    pub fn present(&self) -> f32 {
+        self.seen as f32 / self.frames.max(1) as f32
+    }
+
+    /// Mean confidence of the points that were found, 0 to 1; `None` where none was.
+    pub fn confidence(&self) -> Option<f32> {
+        (self.points > 0).then(|| self.confidence / self.points as f32)
+    }
+}
+
+/// The spans of each component, in the order of the skeleton: at most `most` of equal length, one per frame in files
+/// that have fewer frames. Empty for files without frames.
+///
+/// ```
+/// use oppose_pose::inspect::presence_over_time;
+/// use oppose_pose::{FramePose, Pose, openpose_137};
+///
+/// # fn main() -> Result<(), oppose_pose::PoseError> {
+/// let mut somebody = FramePose::new(1, 137, 2);
+/// somebody.confidences_mut()[..25].fill(0.5);
+/// let nobody = FramePose::new(0, 137, 2);
+/// let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, [&somebody, &nobody])?;
+/// let body = &presence_over_time(&pose, 100)[0];
+/// assert_eq!((body[0].present(), body[0].confidence()), (1.0, Some(0.5)));
+/// assert_eq!((body[1].present(), body[1].confidence()), (0.0, None));
+/// # Ok(())
+/// # }
+/// ```
+pub fn presence_over_time(pose: &Pose, most: usize) -> Vec<Vec<Span>> {
+    let skeleton = &pose.header.skeleton;
+    let count = most.min(pose.frames());
+    let mut spans = vec![vec![Span::default(); count]; skeleton.components.len()];
+    let mut frame = FramePose::default();
+    for index in 0..if count == 0 { 0 } else { pose.frames() } {
+        pose.copy_frame(index, &mut frame);
+        let place = index * count / pose.frames();
+        for (spans, confidences) in spans.iter_mut().zip(of_components(&frame, skeleton)) {
+            let span = &mut spans[place];
+            let before = span.points;
+            for confidence in confidences.filter(|&confidence| confidence > 0.0) {
+                span.confidence += confidence.min(1.0);
+                span.points += 1;
+            }
+            span.seen += usize::from(span.points > before);
+            span.frames += 1;
+        }
+    }
+    spans
+}

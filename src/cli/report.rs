@@ -1,0 +1,124 @@
+//! `oppose-native report`: a corpus at a glance, as one page for the browser.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use oppose::output_file::write_file;
+use oppose::report::{Collector, Options, Progress, ReportError, Totals};
+
+use super::Outcome;
+use super::signals::Signals;
+use super::terminal::{print, printable, say};
+
+/// What `report` is told.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Folders of .pose files, with all folders in them and their journals; or .pose files
+    #[arg(required = true, value_name = "FOLDER|POSE")]
+    inputs: Vec<PathBuf>,
+
+    /// The page to write; a page that is there already is replaced [default: report.html in the folder]
+    #[arg(short, long, value_name = "FILE.html")]
+    output: Option<PathBuf>,
+
+    /// Another journal of the run, where it is not in the folder; can be given several times
+    #[arg(long, value_name = "FILE")]
+    journal: Vec<PathBuf>,
+
+    /// Files that get a contact sheet of twelve frames with all points, the worst first; the others get three frames
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=500))]
+    worst: u32,
+
+    /// Go on watching a run, and write the page again and again until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+
+    /// Seconds between two pages with --watch
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "watch", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    interval: u64,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("{} is to be a page for the browser: expected a name ending in .html", printable(.0))]
+    Suffix(PathBuf),
+    #[error("cannot write {}: {source}", printable(path))]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Writes the page, once or again and again.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let written = Signals::listen().map_err(PageError::Signals).and_then(|signals| {
+        let written = write(arguments, &signals);
+        if signals.cancel.is_cancelled() { Ok(signals.outcome()) } else { written }
+    });
+    written.unwrap_or_else(|error| {
+        say(error);
+        Outcome::NothingRan
+    })
+}
+
+fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError> {
+    let output = match (&arguments.output, arguments.inputs.as_slice()) {
+        (Some(output), _) => output.clone(),
+        (None, [folder]) if folder.is_dir() => folder.join("report.html"),
+        (None, _) => PathBuf::from("report.html"),
+    };
+    check_name(&output)?;
+    let mut options =
+        Options { journals: arguments.journal.clone(), worst: arguments.worst as usize, progress: None };
+    if arguments.watch {
+        options.progress = Some(Progress { every_seconds: arguments.interval, ..Progress::default() });
+    }
+    let mut collector = Collector::default();
+    loop {
+        let totals = write_page(&mut collector, &arguments.inputs, &options, &output, &|| {
+            signals.cancel.is_cancelled()
+        })?;
+        let Totals { files, done, failed, unreadable, .. } = totals;
+        print(format_args!(
+            "{}: files: {files}, unreadable: {unreadable}; videos done: {done}, failed: {failed}",
+            printable(&output)
+        ));
+        if !arguments.watch {
+            return Ok(if unreadable == 0 { Outcome::AllDone } else { Outcome::SomeFailed });
+        }
+        let next = Instant::now() + Duration::from_secs(arguments.interval);
+        while Instant::now() < next {
+            if signals.cancel.is_cancelled() {
+                return Ok(signals.outcome());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+/// Refuses a name that could be that of a video.
+pub fn check_name(output: &Path) -> Result<(), PageError> {
+    let suffix = output.extension().unwrap_or_default().to_ascii_lowercase();
+    let is_page = suffix == OsStr::new("html") || suffix == OsStr::new("htm");
+    if is_page { Ok(()) } else { Err(PageError::Suffix(output.to_owned())) }
+}
+
+/// Collects and writes a page, which appears complete or not at all.
+pub fn write_page(
+    collector: &mut Collector,
+    inputs: &[PathBuf],
+    options: &Options,
+    output: &Path,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<Totals, PageError> {
+    let report = collector.collect(inputs, options, is_cancelled)?;
+    let page = report.to_html()?;
+    write_file(output, page.as_bytes(), true)
+        .map_err(|source| PageError::Write { path: output.to_owned(), source })?;
+    Ok(report.totals)
+}

@@ -1,0 +1,18 @@
+//! Pages for the browser: a whole corpus at a glance, and one video played with its poses over it.
+//!
+//! [`Collector`] reads `.pose` files and journals into a [`Report`], which [`Report::to_html`] makes a page of;
+//! [`View`] makes the page that plays. A page is one file that needs nothing else: style, script and data are in it, and a
+//! content security policy keeps it from fetching anything. File names, headers and journals are foreign text, which
+//! reaches a page only escaped.
+
+mod encoding;
+mod explanations;
+mod html;
+mod model;
+mod runs;
+mod view;
+
+pub use explanations::Explanation;
+pub use model::{Collector, Component, Failure, Options, Progress, Report, ReportError, Row, Totals};
+pub use runs::RunInfo;
+pub use view::{View, ViewError};

@@ -1,0 +1,172 @@
+//! A page that plays a video with its poses over it.
+
+use minijinja::context;
+use serde::Serialize;
+
+use super::encoding::{Area, PageSkeleton, base64, place, short};
+use super::html::{Page, json};
+use crate::inspect::{CompareError, compare, distance_over_time};
+use crate::pose::{FramePose, Pose};
+
+/// Bytes of points that a browser can be expected to hold: an hour of one person with 137 points has 62 million.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// There are too many points for a page.
+    #[error(
+        "the points take {bytes} bytes in the page, more than the {limit} that a browser is expected to hold"
+    )]
+    TooLarge {
+        /// Bytes of the points.
+        bytes: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The two files cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// The page cannot be put together.
+    #[error("cannot make the page: {0}")]
+    Page(String),
+}
+
+/// One `.pose` file, or two of the same video, to be played.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What the page calls the video.
+    pub title: &'a str,
+    /// The address of the video, relative to the page's; without one, the poses are drawn on an empty picture.
+    pub video: Option<&'a str>,
+    /// When each frame of the first file is shown, in seconds, as `--timestamps` writes it; without it, frame number
+    /// divided by frame rate. It is not used if it is not in order, or not of as many frames.
+    pub times: Option<&'a [f64]>,
+    /// Name and content of a file.
+    pub first: (&'a str, &'a Pose),
+    /// Those of another one, to compare with.
+    pub second: Option<(&'a str, &'a Pose)>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    video: Option<&'a str>,
+    times: Option<&'a [f64]>,
+    poses: Vec<PagePose>,
+    /// By how many frames the second file is late.
+    offset: i64,
+    /// Mean distance in pixels for each frame of the first file.
+    distance: Option<Vec<Option<f32>>>,
+}
+
+/// A file as the page's script reads it.
+#[derive(Serialize)]
+struct PagePose {
+    name: String,
+    width: u16,
+    height: u16,
+    fps: f32,
+    frames: usize,
+    people: usize,
+    skeleton: PageSkeleton,
+    area: [f32; 4],
+    /// In base64: x and y of each frame, person and point that is drawn, two bytes each, little-endian; then their
+    /// confidences, one byte each, 0 where the point was not found.
+    data: String,
+}
+
+impl View<'_> {
+    /// The page.
+    ///
+    /// # Errors
+    /// There are too many points, or the two files are not of the same video.
+    pub fn to_html(&self) -> Result<String, ViewError> {
+        let poses = [Some(self.first), self.second].into_iter().flatten();
+        let poses = poses.map(|(name, pose)| PagePose::new(name, pose)).collect::<Result<_, _>>()?;
+        let times = self.times.filter(|times| {
+            times.len() == self.first.1.frames()
+                && times.is_sorted()
+                && times.iter().all(|time| time.is_finite())
+        });
+        let mut data = Data { video: self.video, times, poses, offset: 0, distance: None };
+        if let Some((_, second)) = self.second {
+            data.offset = compare(self.first.1, second)?.offset;
+            data.distance = Some(distance_over_time(self.first.1, second, data.offset)?);
+        }
+        let data = json(&data).map_err(|error| ViewError::Page(error.to_string()))?;
+        let page = Page {
+            template: include_str!("assets/view.html"),
+            style: include_str!("assets/view.css"),
+            script: include_str!("assets/view.js"),
+            data: &data,
+            context: context! { title => short(self.title), is_pair => self.second.is_some() },
+            media: "'self' file:",
+        };
+        page.to_html().map_err(|error| ViewError::Page(error.to_string()))
+    }
+}
+
+impl PagePose {
+    fn new(name: &str, pose: &Pose) -> Result<Self, ViewError> {
+        let skeleton = PageSkeleton::new(&pose.header.skeleton);
+        let drawn: usize = skeleton.components.iter().filter(|part| part.drawn).map(|part| part.points).sum();
+        let all = (pose.frames() as u64).saturating_mul(pose.people() as u64).saturating_mul(drawn as u64);
+        let bytes = all.saturating_mul(5);
+        if bytes > MOST_BYTES {
+            return Err(ViewError::TooLarge { bytes, limit: MOST_BYTES });
+        }
+        // The area first, then the points: both walk over all frames, so that no copy of them is kept.
+        let mut area: Option<Area> = None;
+        for_each_point(pose, &skeleton, |point, _| {
+            let both = [
+                point,
+                area.map(|Area([left, top, ..])| [left, top]),
+                area.map(|Area([.., right, bottom])| [right, bottom]),
+            ];
+            area = Area::around(both.iter().flatten());
+        });
+        let area = area.unwrap_or(Area([0.0; 4]));
+        let mut data = Vec::with_capacity(bytes as usize);
+        let mut confidences = Vec::with_capacity(all as usize);
+        for_each_point(pose, &skeleton, |point, confidence| {
+            let values = point.map_or([0; 2], |point| area.quantise(point, u16::MAX));
+            data.extend(values.into_iter().flat_map(u16::to_le_bytes));
+            // What was found is never 0.
+            let byte = (confidence.clamp(0.0, 1.0) * 255.0).round().max(1.0) as u8;
+            confidences.push(if point.is_some() { byte } else { 0 });
+        });
+        data.append(&mut confidences);
+        Ok(Self {
+            name: short(name),
+            width: pose.header.width,
+            height: pose.header.height,
+            fps: pose.fps,
+            frames: pose.frames(),
+            people: pose.people(),
+            skeleton,
+            area: area.0,
+            data: base64(&data),
+        })
+    }
+}
+
+/// Goes through what is drawn, with its confidence: frame by frame, person by person.
+fn for_each_point(pose: &Pose, skeleton: &PageSkeleton, mut each: impl FnMut(Option<[f32; 2]>, f32)) {
+    let mut frame = FramePose::default();
+    for index in 0..pose.frames() {
+        pose.copy_frame(index, &mut frame);
+        let mut first = 0;
+        for _ in 0..frame.people() {
+            for component in &skeleton.components {
+                let points = first..first + component.points;
+                first = points.end;
+                if component.drawn {
+                    for point in points {
+                        each(place(&frame, point), frame.confidences().get(point).copied().unwrap_or(0.0));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! The pages of `report` and `view`: their numbers, foreign names in them, and a real browser that uses them.
+
+#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+
+#[path = "common/browser.rs"]
+mod browser;
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use browser::Browser;
+use common::{Need, output, trial};
+use oppose::batch::Job;
+use oppose::batch::journal::{Journal, NAME, Outcome};
+use oppose::batch::slurm::{Run, Settings};
+use oppose::engine::EngineInfo;
+use oppose::pose::{FramePose, Pose, openpose_137};
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn main() {
+    let browser = [Need::Program("chromium"), Need::Program("chromedriver")];
+    let video = [Need::Program("chromium"), Need::Program("chromedriver"), Need::Program("ffmpeg")];
+    common::run_in_turn(vec![
+        trial("numbers are those of inspect", &[], numbers_are_those_of_inspect),
+        trial("foreign names are text", &[], foreign_names_are_text),
+        trial("failures are explained", &[], failures_are_explained),
+        trial("a page under way is written again", &[], a_page_under_way_is_written_again),
+        trial("slurm status writes the page", &[], slurm_status_writes_the_page),
+        trial("names of videos are refused as pages", &[], names_of_videos_are_refused_as_pages),
+        trial("ten thousand files", &[], ten_thousand_files),
+        trial("a browser sorts and filters", &browser, a_browser_sorts_and_filters),
+        trial("a browser runs no foreign script", &browser, a_browser_runs_no_foreign_script),
+        trial("a browser sorts ten thousand files", &browser, a_browser_sorts_ten_thousand_files),
+        trial("a browser steps and compares", &video, a_browser_steps_and_compares),
+    ])
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
+    command.args(arguments);
+    command
+}
+
+/// Somebody who waves; every `missing`th frame lacks the right hand, and `shift` is added to all coordinates.
+fn person(frames: usize, missing: usize, shift: f32) -> Pose {
+    let frames: Vec<FramePose> = (0..frames)
+        .map(|frame| {
+            let mut pose = FramePose::new(1, 137, 2);
+            for point in 0..137 {
+                // A body of limbs down a line, a face as a circle, hands as fans.
+                let angle = point as f32 * 0.7 + frame as f32 * 0.1;
+                let at = match point {
+                    0..25 => [160.0 + 40.0 * angle.sin(), 60.0 + point as f32 * 5.0],
+                    25..95 => [160.0 + 25.0 * angle.cos(), 50.0 + 30.0 * angle.sin()],
+                    _ => [
+                        100.0 + 120.0 * f32::from(u8::from(point > 115)) + 8.0 * angle.cos(),
+                        140.0 + 12.0 * angle.sin(),
+                    ],
+                };
+                pose.coordinates_mut()[2 * point..][..2].copy_from_slice(&at.map(|value| value + shift));
+                let is_missing = point > 115 && missing > 0 && frame % missing == 0;
+                pose.confidences_mut()[point] =
+                    if is_missing { 0.0 } else { 0.5 + 0.4 * (frame as f32 * 0.2).sin() };
+            }
+            pose
+        })
+        .collect();
+    Pose::from_frames(openpose_137(), 320, 240, 25.0, &frames).unwrap()
+}
+
+fn write(pose: &Pose, path: &Path) {
+    fs::write(path, pose.to_bytes().unwrap()).unwrap();
+}
+
+fn report(folder: &Path) -> (PathBuf, String) {
+    let page = folder.join("report.html");
+    output(program(&["report", "-o"]).arg(&page).arg(folder));
+    (page.clone(), fs::read_to_string(page).unwrap())
+}
+
+/// The data of a page.
+fn data(page: &str) -> Value {
+    let (_, data) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn numbers_are_those_of_inspect() {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, missing) in [0, 2, 3].into_iter().enumerate() {
+        write(&person(40 + index, missing, 0.0), &folder.path().join(format!("clip {index}.pose")));
+    }
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let holistic = Pose::read_file(&common::repository("tests/data/cases/depth640.pose")).unwrap();
+    write(&holistic, &folder.path().join("sub/holistic.pose"));
+    let (_, page) = report(folder.path());
+    let data = data(&page);
+    let lines = output(program(&["inspect", "--json"]).arg(folder.path()));
+    let rows = data["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for (line, row) in lines.lines().zip(rows) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let file = line["file"].as_str().unwrap();
+        assert_eq!(Path::new(file), folder.path().join(row["file"].as_str().unwrap()));
+        let keys = [
+            "version",
+            "width",
+            "height",
+            "fps",
+            "frame_rate",
+            "frames",
+            "seconds",
+            "people",
+            "frames_with_people",
+            "jumps",
+            "swaps",
+            "faults",
+        ];
+        for key in keys {
+            assert_eq!(line[key], row[key], "{key} of {file}");
+        }
+        let skeleton = &data["skeletons"][row["skeleton"].as_u64().unwrap() as usize];
+        for (index, component) in line["components"].as_array().unwrap().iter().enumerate() {
+            let keys = ["present", "confidence", "jitter_pixels", "jitter_shoulders", "jumps"];
+            for (place, key) in keys.into_iter().enumerate() {
+                assert_eq!(component[key], row["components"][index][place], "{key} of {file}");
+            }
+            assert_eq!(component["name"], skeleton["components"][index]["name"]);
+            assert_eq!(component["points"], skeleton["components"][index]["points"]);
+        }
+    }
+}
+
+/// What a name must not do.
+const HOSTILE: &str = "<img src=x onerror=\"window.alive=1\"></script><script>window.alive=1</script><!--\u{202e}\u{1b}[2J'\"&amp;";
+
+/// A corpus with foreign text wherever some can be.
+fn hostile_corpus(folder: &Path) {
+    // A slash cannot be in a name.
+    let name = HOSTILE.replace('/', "\u{2215}");
+    let mut skeleton = openpose_137().clone();
+    skeleton.components[0].name = format!("pose {HOSTILE}");
+    skeleton.components[0].points[0] = HOSTILE.to_owned();
+    let mut frame = FramePose::new(1, 137, 2);
+    frame.coordinates_mut().iter_mut().enumerate().for_each(|(index, value)| *value = index as f32);
+    frame.confidences_mut().fill(0.9);
+    let pose = Pose::from_frames(&skeleton, 320, 240, 25.0, [&frame, &frame]).unwrap();
+    write(&pose, &folder.join(format!("{name}.pose")));
+    fs::create_dir(folder.join(&name)).unwrap();
+    write(&pose, &folder.join(&name).join("a.pose"));
+    fs::write(folder.join(format!("{name} broken.pose")), HOSTILE).unwrap();
+    let mut journal = Journal::open(&folder.join(NAME)).unwrap();
+    let engine = EngineInfo::new(HOSTILE, HOSTILE, HOSTILE, 137)
+        .with_models([(HOSTILE.to_owned(), HOSTILE.to_owned())].into())
+        .with_setting(HOSTILE, HOSTILE);
+    journal.set_engine(0, engine);
+    let reason =
+        format!("expected a video, but its format is not recognised ({HOSTILE}); is it a video, and whole?");
+    let failed = Outcome::Failed { reason, crashed: true };
+    journal
+        .add(0, &folder.join(format!("{name}.mp4")), &folder.join(format!("{name}.pose")), failed)
+        .unwrap();
+}
+
+fn foreign_names_are_text() {
+    let folder = tempfile::tempdir().unwrap();
+    hostile_corpus(folder.path());
+    // The broken file makes the outcome "some failed".
+    let page = folder.path().join("report.html");
+    let run = program(&["report"]).arg(folder.path()).output().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{}", String::from_utf8_lossy(&run.stderr));
+    let view = folder.path().join("view.html");
+    let pose = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let pose = pose.into_iter().find(|path| path.is_file() && Pose::read_file(path).is_ok()).unwrap();
+    output(program(&["view", "-o"]).arg(&view).arg(&pose));
+    for page in [page, view] {
+        let page = fs::read_to_string(page).unwrap();
+        let lower = page.to_lowercase();
+        // The data and the program, and nothing else.
+        assert_eq!((lower.matches("<script").count(), lower.matches("</script").count()), (2, 2));
+        assert!(!lower.contains("<img") && !page.contains(['\u{202e}', '\u{1b}']));
+        assert!(page.contains("window.alive"), "the name is in the page as text");
+        assert!(page.contains("Content-Security-Policy") && page.contains("default-src"));
+        assert!(!lower.contains("http-equiv=\"refresh\"") && !lower.contains(" src=\"http"));
+    }
+}
+
+fn failures_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&person(5, 0, 0.0), &folder.path().join("a.pose"));
+    fs::write(folder.path().join("b.pose"), b"\0\0\0\x20ftypisom").unwrap();
+    let mut journal = Journal::open(&folder.path().join(NAME)).unwrap();
+    let failed =
+        Outcome::Failed { reason: "expected a video stream, found only audio".into(), crashed: false };
+    journal.add(0, Path::new("/v/c.mp4"), &folder.path().join("c.pose"), failed).unwrap();
+    program(&["report"]).arg(folder.path()).status().unwrap();
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("found only audio") && page.contains("<a href=\"#explanation-0\">"), "no link");
+    assert!(page.contains("An audio file, or one whose only picture is a cover."), "no explanation");
+    assert!(page.contains("b.pose") && page.contains("this is not a .pose file"), "no damaged file");
+}
+
+fn a_page_under_way_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&person(5, 0, 0.0), &folder.path().join("first.pose"));
+    let page = folder.path().join("report.html");
+    let mut watch = program(&["report", "--watch", "--interval", "1"]).arg(folder.path()).spawn().unwrap();
+    let mut wait = |name: &str| {
+        let end = Instant::now() + Duration::from_secs(120);
+        while !fs::read_to_string(&page).is_ok_and(|page| page.contains(name)) {
+            assert!(Instant::now() < end && watch.try_wait().unwrap().is_none(), "{name} never came");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    wait("first.pose");
+    write(&person(5, 0, 0.0), &folder.path().join("second.pose"));
+    wait("second.pose");
+    common::signal(watch.id(), Signal::TERM);
+    assert_eq!(watch.wait().unwrap().code(), Some(143));
+    let rows = data(&fs::read_to_string(&page).unwrap())["rows"].as_array().unwrap().len();
+    assert_eq!((rows, common::names(folder.path()).len()), (2, 3), "nothing unfinished is left");
+}
+
+fn slurm_status_writes_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let poses = folder.path().canonicalize().unwrap();
+    let jobs: Vec<(Job, u64)> = (0..3)
+        .map(|index| {
+            let video = poses.join(format!("{index}.mp4"));
+            fs::write(&video, b"video").unwrap();
+            (Job { video, output: poses.join(format!("{index}.pose")) }, 5)
+        })
+        .collect();
+    let settings = Settings {
+        jobs: 1,
+        limit: None,
+        sbatch: Vec::new(),
+        image: None,
+        program: env!("CARGO_BIN_EXE_oppose-native").into(),
+        options: Vec::new(),
+        working_folder: poses.clone(),
+        folders: Vec::new(),
+    };
+    Run::prepare(&poses, &jobs, &settings).unwrap();
+    let mut journal = Journal::open(&poses.join(NAME)).unwrap();
+    let failed = Outcome::Failed { reason: "nothing to see".into(), crashed: false };
+    journal.add(0, &jobs[0].0.video, &jobs[0].0.output, failed).unwrap();
+    let page = poses.join("status.html");
+    let status = program(&["slurm", "status", "--html"]).arg(&page).arg(&poses).output().unwrap();
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(said.contains("0 of 3 videos done, 1 failed, 2 left"), "{said}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("nothing to see") && page.contains("2 left"), "no numbers in the page");
+    let progress = &data(&page)["progress"];
+    assert_eq!((progress["of"].as_u64(), progress["left"].as_u64()), (Some(3), Some(2)));
+}
+
+fn names_of_videos_are_refused_as_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pose, video) = (folder.path().join("a.pose"), folder.path().join("a.mp4"));
+    write(&person(5, 0, 0.0), &pose);
+    fs::write(&video, b"precious").unwrap();
+    for command in ["report", "view"] {
+        let run = program(&[command, "-o"]).arg(&video).arg(&pose).output().unwrap();
+        assert_eq!(run.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&run.stderr).contains("ending in .html"));
+        assert_eq!(fs::read(&video).unwrap(), b"precious");
+    }
+}
+
+/// Ten thousand small files, of two seconds each.
+fn large_corpus(folder: &Path) {
+    let kinds: Vec<Vec<u8>> = (0..50).map(|kind| person(50, kind % 7, 0.0).to_bytes().unwrap()).collect();
+    for index in 0..10_000 {
+        fs::write(folder.join(format!("recording {index:05} of a corpus.pose")), &kinds[index % 50]).unwrap();
+    }
+}
+
+fn ten_thousand_files() {
+    let folder = tempfile::tempdir().unwrap();
+    large_corpus(folder.path());
+    let begin = Instant::now();
+    let (page, text) = report(folder.path());
+    let bytes = fs::metadata(page).unwrap().len();
+    println!("10,000 files: {:.1} s, {:.1} MB", begin.elapsed().as_secs_f64(), bytes as f64 / 1e6);
+    assert!(bytes <= 30_000_000, "{bytes} bytes");
+    let data = data(&text);
+    let rows = data["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 10_000);
+    assert!(rows.iter().all(|row| row["sketch"].is_object() && row["timelines"].is_array()));
+}
+
+/// The text of the cells in a column of the first rows that are shown.
+fn column(browser: &Browser, column: usize) -> Vec<String> {
+    let script = format!(
+        "return [...document.querySelectorAll('#rows .row')].slice(0, 3).map(row => row.children[{column}].textContent)"
+    );
+    serde_json::from_value(browser.run(&script)).unwrap()
+}
+
+fn type_filter(browser: &Browser, text: &str) {
+    let text = serde_json::to_string(text).unwrap();
+    browser.run(&format!(
+        "const box = document.getElementById('filter'); box.value = {text}; box.dispatchEvent(new Event('input'));"
+    ));
+}
+
+fn a_browser_sorts_and_filters() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..60 {
+        let pose = person(20 + index, [0, 2, 3, 1][index % 4], 0.0);
+        write(&pose, &folder.path().join(format!("clip {index}.pose")));
+    }
+    fs::write(folder.path().join("damaged.pose"), b"\0\0\0\x20ftypisom").unwrap();
+    let mut journal = Journal::open(&folder.path().join(NAME)).unwrap();
+    journal.set_engine(
+        0,
+        EngineInfo::new("native", "cuda:0 NVIDIA H100", "fp16", 137).with_models(
+            [(
+                "pose/body_25/pose_iter_584000.caffemodel".to_owned(),
+                "md5:78287b57cf85fa89c03f1393d368e5b7".to_owned(),
+            )]
+            .into(),
+        ),
+    );
+    let failed =
+        Outcome::Failed { reason: "expected a video stream, found only audio".into(), crashed: false };
+    journal.add(0, Path::new("/videos/sound.mp4"), &folder.path().join("sound.pose"), failed).unwrap();
+    let page = folder.path().join("report.html");
+    program(&["report"]).arg(folder.path()).status().unwrap();
+    let browser = Browser::start();
+    browser.open(&page);
+    assert_eq!(browser.run("return document.getElementById('count').textContent"), "60 of 60 files");
+    let faults: Vec<f64> = column(&browser, 1).iter().map(|text| text.parse().unwrap()).collect();
+    assert!(faults[0] >= faults[1] && faults[0] >= 1.0, "the worst first: {faults:?}");
+    browser.keep_screenshot("report.png");
+    browser.click("#head button[data-key=frames]");
+    assert_eq!(column(&browser, 2), ["79", "78", "77"]);
+    browser.click("#head button[data-key=frames]");
+    assert_eq!(column(&browser, 2), ["20", "21", "22"]);
+    browser.click("#head button[data-key=file]");
+    assert_eq!(column(&browser, 0), ["clip 0.pose", "clip 1.pose", "clip 2.pose"]);
+    type_filter(&browser, "CLIP 5");
+    assert_eq!(browser.run("return document.getElementById('count').textContent"), "11 of 60 files");
+    browser.click("#rows .row");
+    assert_eq!(browser.run("return document.getElementById('detail-name').textContent"), "clip 5.pose");
+    assert_eq!(browser.run("return document.querySelectorAll('#detail-timeline .uplot').length"), 4);
+    assert!(
+        browser.run("return document.querySelectorAll('#detail-sheet canvas').length").as_u64() >= Some(3)
+    );
+    browser.keep_screenshot("report-table.png");
+    browser.run("document.getElementById('detail').scrollIntoView()");
+    browser.keep_screenshot("report-detail.png");
+    browser.run("document.getElementById('worst').scrollIntoView()");
+    browser.keep_screenshot("report-worst.png");
+    browser.run("document.getElementById('h-distributions').scrollIntoView()");
+    browser.keep_screenshot("report-charts.png");
+    browser.click("#clear");
+    assert_eq!(browser.run("return document.getElementById('count').textContent"), "60 of 60 files");
+    // A bar of a chart: the files that it counts.
+    browser.click(".charts figure .u-over");
+    let count = browser.run("return document.getElementById('count').textContent");
+    assert!(
+        browser.run("return document.getElementById('range').textContent").as_str().unwrap().contains("Body"),
+        "{count}"
+    );
+    browser.command("goog/cdp/execute", &serde_json::json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": [{ "name": "prefers-color-scheme", "value": "dark" }] } }));
+    browser.open(&page);
+    browser.keep_screenshot("report-dark.png");
+    assert_eq!(browser.messages(), [""; 0]);
+}
+
+fn a_browser_runs_no_foreign_script() {
+    let folder = tempfile::tempdir().unwrap();
+    hostile_corpus(folder.path());
+    program(&["report"]).arg(folder.path()).status().unwrap();
+    let browser = Browser::start();
+    let page = folder.path().join("report.html");
+    browser.open(&page);
+    browser.click("#rows .row");
+    assert_eq!(browser.run("return window.alive === undefined"), true);
+    let name = browser.run("return document.getElementById('detail-name').textContent");
+    let name = name.as_str().unwrap();
+    assert!(name.contains("<img src=x") && name.contains("\\u{202e}\\x1b[2J"), "{name}");
+    assert_eq!(
+        browser.run("return document.images.length + document.querySelectorAll('bdi script').length"),
+        0
+    );
+    browser.keep_screenshot("report-hostile.png");
+    assert_eq!(browser.messages(), [""; 0]);
+}
+
+fn a_browser_sorts_ten_thousand_files() {
+    let folder = tempfile::tempdir().unwrap();
+    large_corpus(folder.path());
+    let (page, _) = report(folder.path());
+    let browser = Browser::start();
+    browser.open(&page);
+    println!("10,000 files: ready after {} ms", browser.run("return document.documentElement.dataset.ready"));
+    let sorting = "const begin = performance.now(); document.querySelector('#head button[data-key=file]').click(); \
+                   return Math.round(performance.now() - begin)";
+    println!("10,000 files: sorted by name in {} ms", browser.run(sorting));
+    assert_eq!(column(&browser, 0)[0], "recording 00000 of a corpus.pose");
+    // Only what can be seen is in the page.
+    assert!(browser.run("return document.querySelectorAll('#rows .row').length").as_u64().unwrap() < 100);
+    browser.run("document.getElementById('viewport').scrollTop = 9990 * 28");
+    browser.wait("return document.getElementById('rows').textContent.includes('recording 09999')");
+    type_filter(&browser, "04217");
+    assert_eq!(browser.run("return document.getElementById('count').textContent"), "1 of 10,000 files");
+}
+
+fn a_browser_steps_and_compares() {
+    let folder = tempfile::tempdir().unwrap();
+    // Names that a URL has to escape.
+    let video = folder.path().join("a #1 100%.webm");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=4"]);
+    output(ffmpeg.args(["-c:v", "libvpx", "-b:v", "500k"]).arg(&video));
+    let (first, second) = (folder.path().join("first.pose"), folder.path().join("second.pose"));
+    write(&person(100, 3, 0.0), &first);
+    write(&person(100, 0, 5.0), &second);
+    let page = folder.path().join("view.html");
+    output(program(&["view", "-o"]).arg(&page).arg(&video).args([&first, &second]));
+    let browser = Browser::start();
+    browser.open(&page);
+    browser.wait("return document.querySelector('video').readyState >= 2");
+    let frame = || browser.run("return Number(document.documentElement.dataset.frame)");
+    assert_eq!(frame(), 0);
+    browser.click("#forward");
+    browser.click("#forward");
+    assert_eq!(frame(), 2);
+    browser.press("\u{e012}");
+    assert_eq!(frame(), 1, "the left arrow steps back");
+    browser.press("\u{e010}");
+    assert_eq!(frame(), 99, "End goes to the last frame");
+    browser.wait("return Math.floor(document.querySelector('video').currentTime * 25) === 99");
+    // In the middle of the curve is the middle of the video.
+    browser.click("#distance .u-over");
+    let middle = frame().as_u64().unwrap();
+    assert!((45..=55).contains(&middle), "{middle}");
+    browser.wait(
+        "const video = document.querySelector('video'); return !video.seeking && video.readyState >= 2",
+    );
+    browser.keep_screenshot("view.png");
+    // The distance of every frame: the files are 5 pixels apart in both directions.
+    let data = data(&fs::read_to_string(&page).unwrap());
+    assert!(
+        data["distance"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|apart| (apart.as_f64().unwrap() - 50_f64.sqrt()).abs() < 1e-3)
+    );
+    let painted = "const canvas = document.querySelector('.stage canvas'); \
+                   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
+                   let count = 0; for (let i = 3; i < pixels.length; i += 4) count += pixels[i] > 0; return count";
+    let all = browser.run(painted).as_u64().unwrap();
+    browser.press("2");
+    let without_face = browser.run(painted).as_u64().unwrap();
+    assert!(0 < without_face && without_face < all, "{without_face} {all}");
+    browser.run("const layout = document.getElementById('layout'); layout.value = 'beside'; layout.dispatchEvent(new Event('change'))");
+    assert_eq!(browser.run("return document.querySelectorAll('.stage').length"), 2);
+    browser.run("const colors = document.getElementById('colors'); colors.value = 'people'; colors.dispatchEvent(new Event('change'))");
+    browser.keep_screenshot("view-beside.png");
+    browser.press("\u{e011}");
+    browser.click("#play");
+    browser.wait("return Number(document.documentElement.dataset.frame) > 5");
+    browser.click("#play");
+    assert_eq!(browser.messages(), [""; 0]);
+
+    // A variable frame rate: 50 frames in the first second, 50 in the other three.
+    let time = |frame: usize| if frame < 50 { frame as f64 / 50.0 } else { 1.0 + (frame - 50) as f64 * 0.06 };
+    let table: String = (0..100).map(|frame| format!("{frame},{:.9}\n", time(frame))).collect();
+    fs::write(first.with_extension("timestamps.csv"), format!("frame,time\n{table}")).unwrap();
+    output(program(&["view", "-o"]).arg(&page).arg(&video).arg(&first));
+    browser.open(&page);
+    browser.run("go(50)");
+    browser.wait("return Math.abs(document.querySelector('video').currentTime - 1.03) < 0.001");
+    assert_eq!(
+        browser.run("return [inTime(1.07), inTime(0.99), nearest(0.999)]"),
+        serde_json::json!([51, 49, 50])
+    );
+
+    // A video that is not there: the poses are shown alone, and a sentence says so.
+    fs::remove_file(&video).unwrap();
+    browser.open(&page);
+    browser.wait("return !document.getElementById('message').hidden");
+    browser.click("#play");
+    browser.wait("return Number(document.documentElement.dataset.frame) > 5");
+}
