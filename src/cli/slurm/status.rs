@@ -66,7 +66,7 @@ pub fn status(output: &Path, html: Option<&Path>) -> Result<Outcome, SlurmError>
     }
     let mut time_left = None;
     if seconds > 0.0 {
-        print(format_args!("{:.1} frames a second and task", frames as f64 / seconds));
+        print(format_args!("{:.1} frames per second per task", frames as f64 / seconds));
         let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
