@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -44,7 +45,8 @@ pub struct Arguments {
     #[arg(long, alias = "dry_run")]
     dry_run: bool,
 
-    /// Append a line of JSON to FILE for each video [default: oppose.jsonl in the output folder, for several videos]
+    /// Append a line of JSON to FILE for each video [default: oppose.jsonl in the folder of the .pose files, for several
+    /// videos]
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
@@ -143,11 +145,43 @@ impl Arguments {
         }
     }
 
-    /// Where the journal is kept, if one is: of several videos or a list in the output folder, if there is one.
-    fn journal(&self, videos: usize) -> Option<PathBuf> {
-        let is_folder = |output: &&PathBuf| output.extension() != Some(OsStr::new("pose")) || output.is_dir();
-        let folder = self.output.as_ref().filter(is_folder).filter(|_| videos > 1 || self.list.is_some());
-        self.journal.clone().or_else(|| Some(folder?.join(journal::NAME)))
+    /// Where the journal is kept, if one is: of several videos or a list in the folder of the outputs, if they have one
+    /// in common. Retrying a list of failed videos continues the journal that lies beside the list.
+    fn journal(&self, jobs: &[Job]) -> Option<PathBuf> {
+        if self.journal.is_some() {
+            return self.journal.clone();
+        }
+        if jobs.len() <= 1 && self.list.is_none() {
+            return None;
+        }
+        let is_folder = |output: &Path| output.extension() != Some(OsStr::new("pose")) || output.is_dir();
+        match &self.output {
+            Some(output) => is_folder(output).then(|| output.join(journal::NAME)),
+            None => self.journal_of_list().or_else(|| Some(self.common_folder(jobs)?.join(journal::NAME))),
+        }
+    }
+
+    /// The journal of the run that wrote the list of failed videos.
+    fn journal_of_list(&self) -> Option<PathBuf> {
+        let list = self.list.as_ref()?;
+        let name = list.file_name()?.as_bytes().strip_suffix(b".failed.list")?;
+        let journal = list.with_file_name(OsStr::from_bytes(&[name, b".jsonl"].concat()));
+        journal.is_file().then_some(journal)
+    }
+
+    /// The folder of all outputs that lie beside their videos: the one folder that was given, or the parent of all.
+    fn common_folder<'a>(&'a self, jobs: &'a [Job]) -> Option<&'a Path> {
+        if let ([folder], None) = (&self.inputs[..], &self.list)
+            && folder.is_dir()
+        {
+            return Some(folder);
+        }
+        let mut folders = jobs.iter().map(|job| job.output.parent());
+        let first = folders.next()??;
+        folders.all(|folder| folder == Some(first)).then(|| match first.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => first,
+        })
     }
 
     /// The journals of other runs into the folders of these outputs, with SLURM or without.
@@ -211,13 +245,15 @@ enum StartError {
     MixedEngines(String),
     #[error("cannot write the journal {}: {source}", printable(path))]
     Journal { path: PathBuf, source: std::io::Error },
-    #[error("cannot read the journal: {source}; give another with --journal")]
-    ReadJournal { source: std::io::Error },
+    #[error("cannot read the journal {}: {source}; give another with --journal", printable(path))]
+    ReadJournal { path: PathBuf, source: std::io::Error },
     #[error(
         "--render reads the video once more, which standard input cannot be: save the video to a file, or draw the \
          .pose file alone afterwards with `oppose-native render FILE.pose -o FILE.mp4`"
     )]
     RenderStandardInput,
+    #[error("cannot write the list to standard output: {0}")]
+    Print(std::io::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
@@ -249,14 +285,15 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     if !arguments.dry_run {
         plan::sweep(&jobs);
     }
-    let journal = arguments.journal(jobs.len());
+    let journal = arguments.journal(&jobs);
     let mut reporter = Reporter::new(arguments.progress, jobs.len());
     let recorded = journal::recorded(journal.as_slice());
-    let recorded = recorded.map_err(|source| StartError::ReadJournal { source })?;
+    let recorded = recorded
+        .map_err(|source| StartError::ReadJournal { path: journal.clone().unwrap_or_default(), source })?;
     let options = resume::Options::new(arguments.overwrite, arguments.retry_crashed);
     let mut sorted = resume::sort(jobs, &recorded, options);
     if arguments.dry_run {
-        print_plan(&sorted);
+        print_plan(&sorted)?;
         reporter.skipped(&sorted.done);
         reporter.crashed_before(&sorted.crashed);
         for (path, reason) in &problems {
@@ -330,13 +367,17 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
 }
 
 /// Prints what would be processed, as a list that `--list` takes.
-fn print_plan(sorted: &Sorted) {
+fn print_plan(sorted: &Sorted) -> Result<(), StartError> {
     let mut lines = Vec::new();
     for job in &sorted.left {
         list::add_line(&mut lines, &job.video, &job.output, None);
     }
-    // A reader that has gone away has read enough.
-    let _ = std::io::stdout().write_all(&lines);
+    let mut output = std::io::stdout();
+    match output.write_all(&lines).and_then(|()| output.flush()) {
+        // A reader that has gone away has read enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(StartError::Print(error)),
+        _ => Ok(()),
+    }
 }
 
 /// What all ways to process videos share.

@@ -6,6 +6,7 @@ use crate::small_disk;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -194,12 +195,39 @@ fn failed_videos_stay_in_their_list() {
     let (code, _, text) = run(at, &["second", "-o", "poses"]);
     assert_eq!((code, lines()), (0, 2), "{text}");
     clip(&at.join("first").join(odd));
-    let (code, _, text) = run(at, &["--list", "poses/oppose.failed.list", "-o", "poses"]);
+    // As the summary says, without the output folder: the journal beside the list goes on.
+    let journal = || fs::read_to_string(at.join("poses/oppose.jsonl")).unwrap();
+    let before = journal().len();
+    let (code, _, text) = run(at, &["--list", "poses/oppose.failed.list"]);
     assert_eq!((code, lines()), (1, 1), "{text}");
+    assert_eq!(journal()[before..].matches(r#""outcome":"done""#).count(), 1, "{text}");
     clip(&at.join("first/bad.mp4"));
     let (code, _, text) = run(at, &["--list", "poses/oppose.failed.list", "-o", "poses"]);
     assert_eq!(code, 0, "{text}");
     assert!(!list.exists());
+}
+
+fn files_beside_their_videos_have_a_journal() {
+    let scene = tempfile::tempdir().unwrap();
+    let at = scene.path();
+    fs::create_dir_all(at.join("videos/deep")).unwrap();
+    for name in ["a.mp4", "b.mp4", "deep/c.mp4"] {
+        clip(&at.join("videos").join(name));
+    }
+    fs::write(at.join("videos/bad.mp4"), b"no video").unwrap();
+    let done = || {
+        let journal = fs::read_to_string(at.join("videos/oppose.jsonl")).unwrap();
+        journal.matches(r#""outcome":"done""#).count()
+    };
+    let (code, _, text) = run(at, &["videos/a.mp4", "videos/bad.mp4"]);
+    assert_eq!((code, done()), (1, 1), "{text}");
+    let (code, _, text) = run(at, &["-r", "videos"]);
+    assert_eq!((code, done()), (1, 3), "{text}");
+    assert!(text.contains("--list videos/oppose.failed.list"), "{text}");
+    // A video that was still being copied is noticed here too.
+    fs::OpenOptions::new().append(true).open(at.join("videos/a.mp4")).unwrap().write_all(&[0; 9]).unwrap();
+    let (_, _, text) = run(at, &["videos"]);
+    assert!(text.contains("a.replaced.pose") && done() == 4, "{text}");
 }
 
 fn what_is_no_journal_is_not_written_to() {
@@ -411,6 +439,7 @@ pub fn trials() -> Vec<Trial> {
         ("links_to_nowhere_are_failures_of_their_own", models(), links_to_nowhere_are_failures_of_their_own),
         ("lists_take_every_name", vec![], lists_take_every_name),
         ("failed_videos_stay_in_their_list", models(), failed_videos_stay_in_their_list),
+        ("files_beside_their_videos_have_a_journal", models(), files_beside_their_videos_have_a_journal),
         ("what_is_no_journal_is_not_written_to", vec![], what_is_no_journal_is_not_written_to),
         ("a_video_that_has_grown_is_done_again", models(), a_video_that_has_grown_is_done_again),
         (
