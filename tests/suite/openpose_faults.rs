@@ -117,7 +117,7 @@ fn other_videos_go_on_after_a_death() {
     let (code, text) = scene.run(command.env("OPPOSE_STAND_IN", format!("abort:{}", frames + 2)));
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("b.mp4 will be tried once more, alone") && text.contains("at frame 2"), "{text}");
-    let expected = ["a.mp4", "a.pose", "b.mp4", "b.pose", "c.mp4", "c.pose"];
+    let expected = ["a.mp4", "a.pose", "b.mp4", "b.pose", "c.mp4", "c.pose", "oppose.jsonl"];
     assert_eq!(names(&copies), expected, "{text}");
 }
 
