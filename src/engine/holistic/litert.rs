@@ -113,7 +113,7 @@ macro_rules! functions {
                 Ok(Self {
                     $($field: {
                         // SAFETY: the signature is the one litert/c of LiteRT 2.3 declares for this name;
-                        // the function is called only while `library` is loaded (both live in `Runtime`).
+                        // the library is never unloaded: `Runtime::open`, which alone calls this, forgets it.
                         let found = unsafe { library.get(stringify!($symbol)) };
                         *found.map_err(|_| LiteRtError::Symbol {
                             path: path.to_path_buf(),
@@ -179,9 +179,9 @@ impl Runtime {
     ///
     /// # Errors
     /// The file is no shared library for this machine, or lacks a function.
-    pub fn open(path: &Path) -> Result<Self, LiteRtError> {
-        // SAFETY: loading runs the library's initialisers; callers check the file's SHA-256 first, so it is
-        // the published LiteRT, whose initialisers ask nothing of the program.
+    pub(super) fn open(path: &Path) -> Result<Self, LiteRtError> {
+        // SAFETY: loading runs the library's initialisers. `Models::open`, the only caller, has checked the file's SHA-256:
+        // it is the published LiteRT, whose initialisers ask nothing of the program.
         let library = unsafe { Library::new(path) }
             .map_err(|source| LiteRtError::Load { path: path.to_path_buf(), source })?;
         let functions = Functions::look_up(&library, path)?;
@@ -329,7 +329,7 @@ impl Net {
     ///
     /// # Errors
     /// The file is damaged, or its input and outputs have other sizes.
-    pub fn load(
+    pub(super) fn load(
         runtime: &Arc<Runtime>,
         model: &[u8],
         inputs: &[usize],
