@@ -262,7 +262,14 @@ impl Pose {
     pub fn read_from(input: impl Read, name: &Path) -> Result<Self, PoseError> {
         let mut bytes = Vec::new();
         let failed = |source| PoseError::Io { what: "read", path: name.to_owned(), source };
-        input.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let mut input = input.take(MAX_FILE + 1);
+        input.by_ref().take(MAX_BEGINNING).read_to_end(&mut bytes).map_err(failed)?;
+        // A large file that is no `.pose` file, or an endless device, is refused before the rest of it fills the memory.
+        match Counts::read(&mut Bytes::new(&bytes), MAX_FILE) {
+            Ok(_) | Err(PoseError::Truncated { .. }) => {}
+            Err(error) => return Err(error.in_file(name)),
+        }
+        input.read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_FILE {
             let value = bytes.len() as u64;
             let error = PoseError::TooLarge { what: "the file's length in bytes", value, limit: MAX_FILE };

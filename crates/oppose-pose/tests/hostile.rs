@@ -6,6 +6,7 @@
 mod counting;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -200,4 +201,11 @@ fn each_damage_has_its_sentence() {
     let frames = nobody.len() - 6;
     nobody[frames..frames + 4].fill(255);
     assert!(message(&nobody).contains("frames that show nobody is 4294967295"));
+}
+
+#[test]
+fn an_endless_input_that_is_no_pose_file_is_refused_after_its_beginning() {
+    let mut zeros = std::io::repeat(0).take(1 << 30);
+    Pose::read_from(&mut zeros, Path::new("zeros")).unwrap_err();
+    assert!(zeros.limit() >= (1 << 30) - (2 << 20), "{} bytes are left", zeros.limit());
 }
