@@ -9,8 +9,6 @@ use std::path::Path;
 pub(super) enum Length {
     /// It is, or what is missing holds no frames.
     Whole,
-    /// It ends between two parts, and more were announced.
-    EndsEarly,
     /// It ends within a part that holds frames.
     Cut,
     /// This kind of file does not tell.
@@ -204,36 +202,72 @@ mod id {
     pub const CLUSTER: u64 = 0x1f43_b675;
     /// What stands in a cluster.
     pub const IN_CLUSTER: [u64; 6] = [0xe7, 0xa3, 0xa0, 0xa7, 0xab, 0xec];
+    /// The list of elements and their places, a place in it, and whose place it is and where.
+    pub const SEEK_HEAD: u64 = 0x114d_9b74;
+    pub const SEEK: u64 = 0x4dbb;
+    pub const SEEK_ID: u64 = 0x53ab;
+    pub const SEEK_POSITION: u64 = 0x53ac;
 }
 
 /// Matroska and WebM: a segment, which holds clusters of frames. Live recordings know the length of neither; of theirs
-/// the frames themselves are looked at.
+/// the frames themselves are looked at. Where a file is cut off between two elements, its list of elements tells whether
+/// one without frames was to follow.
 fn matroska(parts: &mut Parts) -> io::Result<Length> {
     let Some((id::EBML, Some(size))) = element(parts)? else { return Ok(Length::Unknown) };
     if !parts.skip(size)? {
         return Ok(Length::Unknown);
     }
     let Some((id::SEGMENT, segment)) = element(parts)? else { return Ok(Length::Unknown) };
-    let end = segment.map(|size| parts.position.saturating_add(size));
+    let start = parts.position;
+    let end = segment.map(|size| start.saturating_add(size));
     if end.is_some_and(|end| end <= parts.size) {
         return Ok(Length::Whole);
     }
+    // Where elements without frames begin.
+    let mut listed = Vec::new();
+    let mut listed_id = 0;
     let mut holds_frames = false;
     loop {
-        if parts.is_at_end() {
-            return Ok(if end.is_some() { Length::EndsEarly } else { Length::Whole });
+        let position = parts.position;
+        if parts.is_at_end() && end.is_none() {
+            return Ok(Length::Whole);
         }
         let Some((id, size)) = element(parts)? else {
-            // The beginning of what may be another frame.
-            return Ok(if holds_frames { Length::Cut } else { Length::EndsEarly });
+            // Nothing, or only the beginning of an element.
+            let is_cut = holds_frames && !listed.contains(&position);
+            return Ok(if is_cut { Length::Cut } else { Length::Whole });
         };
         holds_frames = id == id::CLUSTER || id::IN_CLUSTER.contains(&id);
-        // Of unknown size: its parts follow.
-        let Some(size) = size else { continue };
-        if !parts.skip(size)? {
-            return Ok(if holds_frames { Length::Cut } else { Length::EndsEarly });
+        match (id, size) {
+            // The parts of these follow, as do those of an element of unknown size.
+            (id::SEEK_HEAD | id::SEEK, _) | (_, None) => continue,
+            (id::SEEK_ID, Some(size @ 0..=8)) => listed_id = integer(parts, size)?,
+            (id::SEEK_POSITION, Some(size @ 0..=8)) => {
+                let position = integer(parts, size)?;
+                if listed_id != id::CLUSTER && listed.len() < MOST_LISTED {
+                    listed.push(start.saturating_add(position));
+                }
+            }
+            (_, Some(size)) => {
+                if !parts.skip(size)? {
+                    return Ok(if holds_frames { Length::Cut } else { Length::Whole });
+                }
+            }
         }
     }
+}
+
+/// Elements that are listed at most: a file has about five.
+const MOST_LISTED: usize = 1000;
+
+/// An integer of so many bytes; those behind the end of the file count as absent.
+fn integer(parts: &mut Parts, bytes: u64) -> io::Result<u64> {
+    let mut value = 0;
+    for _ in 0..bytes {
+        let Some([byte]) = parts.take::<1>()? else { break };
+        value = value << 8 | u64::from(byte);
+    }
+    Ok(value)
 }
 
 /// An element's number and size; its size is absent where it is open. `None` at the end of the file and for damage.

@@ -525,6 +525,25 @@ fn a_cut_is_noticed_to_the_last_frame() {
     // What follows the frames holds none: every one is there.
     let (frames, _) = read(&cut(&path("a.mkv"), 1));
     assert_eq!(frames, 50);
+
+    // Between two parts, and within the header of the next.
+    let clusters = made("clusters.mkv", &format!("{H264} -cluster_time_limit 200"));
+    let whole = fs::read(&clusters).unwrap();
+    let places = |id: &[u8]| -> Vec<usize> {
+        (0..whole.len()).filter(|&place| whole[place..].starts_with(id)).collect()
+    };
+    let starts = places(b"\x1f\x43\xb6\x75");
+    assert!(starts.len() > 5);
+    let index = *places(b"\x1c\x53\xbb\x6b").last().unwrap();
+    for bytes_of_header in 0..4 {
+        for start in &starts[1..] {
+            let cut = cut(&clusters, whole.len() - start - bytes_of_header);
+            let error = failure(&cut);
+            assert!(matches!(error, VideoError::Truncated { .. }), "{}: {error}", cut.display());
+        }
+        let (frames, _) = read(&cut(&clusters, whole.len() - index - bytes_of_header));
+        assert_eq!(frames, 50);
+    }
 }
 
 fn frames_that_cannot_be_decoded_are_a_failure() {
