@@ -383,7 +383,15 @@ fn main_command_renders_in_one_go() {
     // Several processes.
     fs::copy(&clip, folder.path().join("other.mp4")).unwrap();
     run(&["--workers", "2", "--overwrite"]);
-    let all = ["clip.mp4", "clip.pose", "clip.pose.mp4", "other.mp4", "other.pose", "other.pose.mp4"];
+    let all = [
+        "clip.mp4",
+        "clip.pose",
+        "clip.pose.mp4",
+        "oppose.jsonl",
+        "other.mp4",
+        "other.pose",
+        "other.pose.mp4",
+    ];
     assert_eq!(names(folder.path()), all);
 }
 
