@@ -12,6 +12,7 @@ use super::presence::Presence;
 use super::timestamps::TimestampWriter;
 use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError, EngineErrorKind};
+use crate::output_file::folder_of;
 use crate::people::Arrangement;
 use crate::pose::{FramePose, PoseError, PoseWriter};
 use crate::video::{DecodeSummary, Source, SourceError, VideoInfo};
@@ -398,7 +399,7 @@ impl Scheduler<'_> {
             match running.complete() {
                 None => {}
                 Some(Ok(report)) => {
-                    self.folders.extend(report.output.parent().map(|folder| Path::new(".").join(folder)));
+                    self.folders.insert(folder_of(&report.output).to_owned());
                     (self.events)(number, Event::Done(report));
                 }
                 Some(Err(error)) => self.failed(number, error),

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::output_file::OutputFile;
+use crate::output_file::{OutputFile, folder_of};
 use crate::pose::PoseError;
 
 /// How the table begins.
@@ -35,7 +35,7 @@ impl TimestampWriter {
             return Err(failed(&path, source));
         }
         let begin = || {
-            let mut spool = BufWriter::new(tempfile::tempfile_in(folder(&path))?);
+            let mut spool = BufWriter::new(tempfile::tempfile_in(folder_of(&path))?);
             spool.write_all(HEADING)?;
             Ok(spool)
         };
@@ -78,10 +78,6 @@ impl TimestampWriter {
 fn is_table(path: &Path) -> bool {
     let mut beginning = [0; HEADING.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning == HEADING
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
 fn failed(path: &Path, source: io::Error) -> PoseError {

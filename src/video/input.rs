@@ -1,10 +1,11 @@
 //! What an input is: a video, a folder of pictures, or a folder of videos.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use oppose_pose::walk::{Entry, is_hidden, walk};
 
 use super::VideoError;
 
@@ -88,49 +89,30 @@ pub struct Below {
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
 pub fn videos_below(folder: &Path) -> Result<Below, VideoError> {
     let mut below = Below::default();
-    let mut seen = HashSet::new();
-    let mut folders = vec![folder.to_owned()];
-    // Links come after all true folders, so that what is found by both has its true place in the tree.
-    let mut links = Vec::new();
-    while let Some(next) = folders.pop().or_else(|| links.pop()) {
-        let entries = fs::metadata(&next).and_then(|found| {
-            // The root counts as seen too: links may lead back to it.
-            let is_new = seen.insert((found.dev(), found.ino()));
-            if is_new { fs::read_dir(&next)?.collect() } else { Ok(Vec::new()) }
-        });
-        let entries: Vec<fs::DirEntry> = match entries {
+    let failed = |path: &Path, source| VideoError::Read { path: path.to_owned(), source };
+    let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| {
+        let entries = match entries {
             Ok(entries) => entries,
-            Err(source) if next == folder => return Err(VideoError::Read { path: next, source }),
-            Err(source) => {
-                below.problems.push(VideoError::Read { path: next, source });
-                continue;
-            }
+            Err(source) => return below.problems.push(failed(folder, source)),
         };
         let (mut videos, mut has_pictures) = (Vec::new(), false);
-        for entry in entries {
-            let path = entry.path();
-            if is_hidden(&path) {
-                continue;
-            }
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        for Entry { path, metadata, .. } in entries {
             let is_video = !is_overlay(&path) && has_suffix(&path, &VIDEO_SUFFIXES);
-            match fs::metadata(&path) {
-                Ok(found) if found.is_dir() => if is_link { &mut links } else { &mut folders }.push(path),
+            match metadata {
                 Ok(found) if found.is_file() && is_video => videos.push(path),
                 Ok(found) => has_pictures |= found.is_file() && has_suffix(&path, &PICTURE_SUFFIXES),
                 Err(_) if is_video => videos.push(path),
                 // A file that is no video and cannot be reached does not matter, but a folder would.
-                Err(source) if path.extension().is_none() => {
-                    below.problems.push(VideoError::Read { path, source });
-                }
+                Err(source) if path.extension().is_none() => below.problems.push(failed(&path, source)),
                 Err(_) => {}
             }
         }
         if videos.is_empty() && has_pictures {
-            videos.push(next);
+            videos.push(folder.to_owned());
         }
         below.videos.append(&mut videos);
-    }
+    };
+    walk(folder, &mut visit).map_err(|source| failed(folder, source))?;
     if below.videos.is_empty() && below.problems.is_empty() {
         return Err(VideoError::EmptyFolder(folder.to_owned()));
     }
@@ -163,10 +145,6 @@ pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, Vi
 
 fn is_file_or_broken_link(path: &Path) -> bool {
     fs::metadata(path).map_or_else(|_| path.is_symlink(), |found| found.is_file())
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// What `--render` writes beside a `.pose` file is no new video.

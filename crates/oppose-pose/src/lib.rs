@@ -45,6 +45,7 @@ mod platform;
 mod pose_file;
 mod selection;
 mod skeleton;
+pub mod walk;
 mod writer;
 
 pub use error::PoseError;

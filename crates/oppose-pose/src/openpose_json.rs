@@ -18,6 +18,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::pose_file::check_shape;
+use super::walk::is_hidden;
 use super::{FramePose, PoseError, Skeleton, openpose_137};
 
 /// What every file's name ends with.
@@ -190,7 +191,7 @@ impl JsonFolder {
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             // Hidden files are others' business: macOS puts ._NAME beside NAME on foreign disks.
-            let name = path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b"."));
+            let name = path.file_name().filter(|_| !is_hidden(&path));
             let Some(frame) = name.and_then(|name| frame_number(&name.to_string_lossy())) else {
                 continue;
             };

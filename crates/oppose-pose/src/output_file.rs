@@ -129,8 +129,8 @@ pub fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> io::Result<()> 
     file.finish(overwrite)
 }
 
-/// The folder in which a path is.
-fn folder_of(path: &Path) -> &Path {
+/// The folder in which a path is: `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

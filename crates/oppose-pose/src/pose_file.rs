@@ -1,12 +1,11 @@
 //! A whole `.pose` file in memory.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::bytes::Bytes;
+use super::walk::{Entry, walk};
 use super::{FramePose, Header, PoseError};
 
 /// A `.pose` file: header and the keypoints of all frames.
@@ -207,26 +206,22 @@ impl Pose {
     /// # Errors
     /// It cannot be read, or is no `.pose` file.
     pub fn read_header(path: &Path) -> Result<Header, PoseError> {
-        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
-        let file = fs::File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut beginning = Vec::new();
-        file.take(MAX_BEGINNING).read_to_end(&mut beginning).map_err(failed)?;
-        let behind = length.saturating_sub(beginning.len() as u64);
+        let (beginning, behind) = beginning(path, MAX_BEGINNING)?;
         Ok(Counts::read(&mut Bytes::new(&beginning), behind)?.header)
     }
 
     fn check_beginning(path: &Path, limit: u64) -> Result<u64, PoseError> {
-        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
-        let file = fs::File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut beginning = Vec::new();
-        file.take(limit).read_to_end(&mut beginning).map_err(failed)?;
-        let behind = length.saturating_sub(beginning.len() as u64);
+        let (beginning, behind) = beginning(path, limit)?;
         let mut bytes = Bytes::new(&beginning);
         let Counts { header, frames, people, .. } = Counts::read(&mut bytes, behind)?;
         if header.is_v0_0() {
-            return check_v0_0(path, bytes.offset(), v0_0_person_bytes(&header), frames, length);
+            return check_v0_0(
+                path,
+                bytes.offset(),
+                v0_0_person_bytes(&header),
+                frames,
+                beginning.len() as u64 + behind,
+            );
         }
         let point_bytes = (header.skeleton.dimensions() as u64 + 1) * 4;
         let needed =
@@ -427,6 +422,17 @@ fn check_v0_0(
     }
 }
 
+/// The first bytes of a file, at most `limit`, and how many follow.
+fn beginning(path: &Path, limit: u64) -> Result<(Vec<u8>, u64), PoseError> {
+    let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut beginning = Vec::new();
+    file.take(limit).read_to_end(&mut beginning).map_err(failed)?;
+    let behind = length.saturating_sub(beginning.len() as u64);
+    Ok((beginning, behind))
+}
+
 /// What was found in a folder and the folders in it.
 #[derive(Debug, Default)]
 pub struct FilesBelow {
@@ -444,38 +450,17 @@ pub struct FilesBelow {
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
 pub fn files_below(folder: &Path) -> Result<FilesBelow, PoseError> {
     let mut below = FilesBelow::default();
-    let mut seen = HashSet::new();
-    let mut folders = vec![folder.to_owned()];
-    let mut links = Vec::new();
-    while let Some(next) = folders.pop().or_else(|| links.pop()) {
-        let entries = fs::metadata(&next).and_then(|found| {
-            let is_new = seen.insert((found.dev(), found.ino()));
-            if is_new { fs::read_dir(&next)?.collect() } else { Ok(Vec::new()) }
-        });
-        let entries: Vec<fs::DirEntry> = match entries {
-            Ok(entries) => entries,
-            Err(source) => {
-                let error = PoseError::Io { what: "read", path: next.clone(), source };
-                if next == folder {
-                    return Err(error);
-                }
-                below.problems.push(error);
-                continue;
-            }
-        };
-        for entry in entries {
-            let path = entry.path();
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                continue;
-            }
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            if path.is_dir() {
-                if is_link { &mut links } else { &mut folders }.push(path);
-            } else if is_result(&path) && (is_link || path.is_file()) {
-                below.files.push(path);
-            }
+    let failed = |path: &Path, source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| match entries {
+        Ok(entries) => {
+            // To open a link that leads nowhere is an error that says so.
+            let is_file = |entry: &Entry| entry.metadata.as_ref().map_or(true, fs::Metadata::is_file);
+            let results = entries.into_iter().filter(|entry| is_result(&entry.path) && is_file(entry));
+            below.files.extend(results.map(|entry| entry.path));
         }
-    }
+        Err(error) => below.problems.push(failed(folder, error)),
+    };
+    walk(folder, &mut visit).map_err(|error| failed(folder, error))?;
     if below.files.is_empty() && below.problems.is_empty() {
         return Err(PoseError::NoFiles(folder.to_owned()));
     }
