@@ -92,10 +92,7 @@ pub fn run_in_process<E: From<EngineError>>(
             report(job, &VideoUpdate::Failed { reason: reason.clone(), is_crash: true });
         }
         match queue.suspect(&suspects, is_proof) {
-            Some(guilty) => {
-                let reason = format!("failed twice, the second time alone: {reason}");
-                report(guilty, &VideoUpdate::Failed { reason, is_crash: true });
-            }
+            Some(guilty) => report(guilty, &VideoUpdate::crashed_twice(&reason)),
             None if queue.is_empty() => {}
             None => (events.borrow_mut())(Event::Died { worker: 0, reason: &reason, suspects: &suspects }),
         }

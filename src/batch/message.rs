@@ -79,6 +79,11 @@ pub enum VideoUpdate {
 }
 
 impl VideoUpdate {
+    /// It ended the engine or its process twice, the second time alone in it.
+    pub(super) fn crashed_twice(reason: &str) -> Self {
+        Self::Failed { reason: format!("failed twice, the second time alone: {reason}"), is_crash: true }
+    }
+
     /// Whether nothing more will be heard of the video.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Done(_) | Self::Exists | Self::Failed { .. })

@@ -13,6 +13,7 @@ use super::worker_process::WorkerProcess;
 use super::{Ended, Event, Job};
 use crate::pipeline::Cancel;
 use crate::pose::remove_unfinished;
+use crate::process::Clock;
 
 /// The fewest and the most videos that a worker has while many wait: the one it processes, the next, which it opens
 /// meanwhile, and more, because several short ones can be in flight.
@@ -21,9 +22,6 @@ const VIDEOS_AHEAD: std::ops::RangeInclusive<usize> = 2..=16;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The same while a worker is about to end.
 const SHORT_INTERVAL: Duration = Duration::from_millis(5);
-/// The most that one round of the supervisor counts for its clock. A longer one means that the supervisor itself stood
-/// still, suspended together with its workers.
-const LONGEST_ROUND: Duration = Duration::from_secs(1);
 /// How long a worker may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often in a row a slot may fail to get a worker that works, and how long to wait before the first next attempt;
@@ -82,7 +80,7 @@ pub fn supervise(
         slots,
         workers: Vec::new(),
         processes: 0,
-        clock: Clock::default(),
+        clock: Clock::new(),
         sender,
         cancel,
         events,
@@ -97,26 +95,6 @@ pub fn supervise(
             Ok(ended)
         }
         (ended, _) => Ok(ended),
-    }
-}
-
-/// A clock that stands still while the supervisor does.
-struct Clock {
-    now: Duration,
-    last_round: Instant,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self { now: Duration::ZERO, last_round: Instant::now() }
-    }
-}
-
-impl Clock {
-    fn tick(&mut self) {
-        let round = self.last_round.elapsed();
-        self.last_round = Instant::now();
-        self.now += round.min(LONGEST_ROUND);
     }
 }
 
@@ -188,7 +166,7 @@ impl Supervisor<'_> {
                 // Only when no message is waiting to be read.
                 None => {
                     if let Some(limit) = limits.stall {
-                        let now = self.clock.now;
+                        let now = self.clock.now();
                         self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
                     }
                     self.workers.iter_mut().for_each(WorkerProcess::close_if_gone);
@@ -211,7 +189,7 @@ impl Supervisor<'_> {
             slot.start_at = None;
             let process = self.processes;
             self.processes += 1;
-            match WorkerProcess::start(slot.command, index, process, self.clock.now, self.sender.clone()) {
+            match WorkerProcess::start(slot.command, index, process, self.clock.now(), self.sender.clone()) {
                 Ok(worker) => self.workers.push(worker),
                 Err(error) => {
                     // Too many processes or too little memory: that may pass, and the other workers go on.
@@ -226,7 +204,7 @@ impl Supervisor<'_> {
 
     fn handle(&mut self, place: usize, message: Option<WorkerMessage>) {
         let worker = &mut self.workers[place];
-        worker.last_heard = self.clock.now;
+        worker.last_heard = self.clock.now();
         let number = worker.slot;
         match message {
             None => worker.close(),
@@ -287,7 +265,7 @@ impl Supervisor<'_> {
                 break;
             }
             let Some(job) = self.queue.next(is_idle) else { break };
-            worker.assign(job, &self.jobs[job], self.clock.now);
+            worker.assign(job, &self.jobs[job], self.clock.now());
         }
         if self.queue.is_empty() {
             // It waits for the next video until it knows that there is none.
@@ -343,8 +321,7 @@ impl Supervisor<'_> {
         }
         match self.queue.suspect(&suspects, worker.is_proof()) {
             Some(guilty) => {
-                let reason = format!("failed twice, the second time alone: {reason}");
-                let update = VideoUpdate::Failed { reason, is_crash: true };
+                let update = VideoUpdate::crashed_twice(&reason);
                 (self.events)(Event::Video { worker: worker.slot, video: guilty, update: &update });
             }
             None => {

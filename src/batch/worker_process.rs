@@ -48,8 +48,6 @@ pub struct WorkerProcess {
     killed: Option<Instant>,
     child: ChildProcess,
     assignments: Option<ChildStdin>,
-    /// Killed because it reported no progress for so long.
-    stalled: Option<Duration>,
 }
 
 impl WorkerProcess {
@@ -86,7 +84,6 @@ impl WorkerProcess {
             killed: None,
             child,
             assignments,
-            stalled: None,
         })
     }
 
@@ -121,9 +118,8 @@ impl WorkerProcess {
     /// Kills it if it owes a sign of life and has given none for `limit`.
     pub fn kill_if_stalled(&mut self, now: Duration, limit: Duration) {
         let owes = !self.held.is_empty() || !self.is_ready;
-        if owes && self.stalled.is_none() && now.saturating_sub(self.last_heard) > limit {
-            self.stalled = Some(limit);
-            self.child.kill();
+        if owes && !self.is_stalled() && now.saturating_sub(self.last_heard) > limit {
+            self.child.kill_stalled(limit);
             self.killed = Some(Instant::now());
         }
     }
@@ -175,7 +171,7 @@ impl WorkerProcess {
 
     /// Whether it was killed because it had stalled.
     pub fn is_stalled(&self) -> bool {
-        self.stalled.is_some()
+        self.child.is_stalled()
     }
 
     /// Whether only the videos that it had can have ended it, and not damage that one before them has done. A second wait
@@ -186,11 +182,7 @@ impl WorkerProcess {
 
     /// How a worker that has ended did so, as a sentence.
     pub fn obituary(&mut self) -> String {
-        let ending = match (self.stalled, self.child.ending()) {
-            (Some(limit), _) => format!("reported no progress for {} s and was killed", limit.as_secs()),
-            (None, Some(ending)) => ending.to_string(),
-            (None, None) => "was lost".into(),
-        };
+        let ending = self.child.ending().map_or_else(|| "was lost".into(), |ending| ending.to_string());
         format!("the worker process {ending}{}", self.child.last_words())
     }
 }

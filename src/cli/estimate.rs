@@ -212,11 +212,6 @@ impl Arguments {
         }
     }
 
-    /// Draws what was found over its video, where that is asked for; whether nothing went wrong.
-    fn draw(&self, job: &Job, place: Place, cancel: &Cancel, reporter: &mut Reporter) -> bool {
-        !self.render || overlays::draw(job, place, &self.video_options(), cancel, reporter)
-    }
-
     /// OpenPose in this process.
     pub fn open_openpose(&self) -> Result<Box<dyn Engine>, EngineError> {
         self.engine.at(WorkerSlot::of_this_process()).open_openpose(self.max_people())
@@ -336,7 +331,7 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     if arguments.render {
         let jobs: Vec<Job> = sorted.done.iter().map(|(job, _)| job.clone()).collect();
         let options = arguments.video_options();
-        let place = if is_batch { Place::Apart } else { Place::Here };
+        let place = if is_batch { Place::Apart(arguments.workers.limits()) } else { Place::Here };
         has_failures |= !overlays::draw_missing(&jobs, place, &options, &signals.cancel, &mut reporter);
         if signals.cancel.is_cancelled() {
             return Ok(signals.outcome());
@@ -414,7 +409,7 @@ impl Run<'_> {
         if let Some(reason) = refused {
             return Err(StartError::MixedEngines(reason));
         }
-        let mut outcome = match supervised {
+        let outcome = match supervised {
             Ok(ended) => self.outcome(ended, &jobs, reporter),
             Err(error) if reporter.ended() == 0 => return Err(error.into()),
             Err(error) => {
@@ -422,17 +417,7 @@ impl Run<'_> {
                 Outcome::SomeFailed
             }
         };
-        if self.arguments.render {
-            for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
-                if self.signals.cancel.is_cancelled() {
-                    return Ok(self.signals.outcome());
-                }
-                if !self.arguments.draw(&job, Place::Apart, &self.signals.cancel, reporter) {
-                    outcome = Outcome::SomeFailed;
-                }
-            }
-        }
-        Ok(outcome)
+        Ok(self.draw_done(&jobs, Place::Apart(limits), outcome, reporter))
     }
 
     /// Processes a single video in this process.
@@ -465,7 +450,7 @@ impl Run<'_> {
         if let Some(reason) = refused {
             return Err(StartError::MixedEngines(reason));
         }
-        let mut outcome = match run {
+        let outcome = match run {
             Ok(ended) => self.outcome(ended, jobs, reporter),
             Err(error) if engines <= 1 => return Err(error.into()),
             Err(error) => {
@@ -473,12 +458,33 @@ impl Run<'_> {
                 Outcome::SomeFailed
             }
         };
-        for job in jobs.iter().filter(|job| reporter.is_done(&job.output)).cloned().collect::<Vec<_>>() {
-            if !arguments.draw(&job, Place::Here, &self.signals.cancel, reporter) {
+        Ok(self.draw_done(jobs, Place::Here, outcome, reporter))
+    }
+
+    /// Draws the overlays of the videos that are done, where they are asked for.
+    fn draw_done(
+        &self,
+        jobs: &[Job],
+        place: Place,
+        mut outcome: Outcome,
+        reporter: &mut Reporter,
+    ) -> Outcome {
+        if !self.arguments.render {
+            return outcome;
+        }
+        let options = self.arguments.video_options();
+        for job in jobs {
+            if !reporter.is_done(&job.output) {
+                continue;
+            }
+            if self.signals.cancel.is_cancelled() {
+                return self.signals.outcome();
+            }
+            if !overlays::draw(job, place, &options, &self.signals.cancel, reporter) {
                 outcome = Outcome::SomeFailed;
             }
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Stops the run where an engine is not the one whose results are there.

@@ -2,20 +2,17 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, error::Error};
 
-use oppose::batch::Job;
+use oppose::batch::{Job, Limits};
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
-use oppose::process::this_program;
+use oppose::process::{self, ProcessError, this_program};
 use oppose::render::OverlayOptions;
-use oppose::video::{self, FrameRate};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use oppose::video::{self, DecodeSummary, Frame, FrameRate, Source, SourceError, VideoInfo};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Outcome;
 use super::estimate::Arguments;
@@ -30,16 +27,16 @@ pub const NAME: &str = "draw-overlay";
 const VIDEO_VARIABLE: &str = "OPPOSE_OVERLAY_VIDEO";
 const POSE_VARIABLE: &str = "OPPOSE_OVERLAY_POSE";
 
-/// How often to check whether the drawing has ended.
-const INTERVAL: Duration = Duration::from_millis(10);
+/// How often the process that draws gives a sign of life on its standard output.
+const SIGN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Where overlays are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Place {
     /// In this process.
     Here,
-    /// In a process for each: the video is decoded once more, and a decoder that crashes must not end the run.
-    Apart,
+    /// In a process for each: the video is decoded once more, and a decoder that crashes or hangs must not end the run.
+    Apart(Limits),
 }
 
 /// Draws the people of a video that is done over it. What goes wrong is reported; whether nothing did.
@@ -51,8 +48,8 @@ pub fn draw(
     reporter: &mut Reporter,
 ) -> bool {
     let drawn = match place {
-        Place::Here => beside(job, options, cancel),
-        Place::Apart => apart(job, cancel),
+        Place::Here => beside(job, options, cancel, || {}),
+        Place::Apart(limits) => apart(job, limits, cancel),
     };
     if let Err(error) = &drawn {
         reporter.trouble(&job.video, &error.to_string());
@@ -85,8 +82,13 @@ fn overlay(pose: &Path) -> PathBuf {
     name.into()
 }
 
-/// An overlay that is there is of an earlier run and is replaced.
-fn beside(job: &Job, options: &video::Options, cancel: &Cancel) -> Result<(), Box<dyn Error>> {
+/// An overlay that is there is of an earlier run and is replaced. `on_frame` is called before each frame is read.
+fn beside(
+    job: &Job,
+    options: &video::Options,
+    cancel: &Cancel,
+    on_frame: impl FnMut() + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
     let pose = Pose::read_file(&job.output)?;
     // The rate that the frames have shown is in the file.
     let frame_rate = FrameRate::from_f32(pose.fps);
@@ -97,46 +99,49 @@ fn beside(job: &Job, options: &video::Options, cancel: &Cancel) -> Result<(), Bo
         cancel: cancel.clone(),
         ..OverlayOptions::default()
     };
+    let source = Box::new(Watched { source, on_frame });
     render::write(Some(source), &[&pose], &overlay(&job.output), &options)?;
     Ok(())
 }
 
+/// A video that tells when its frames are read.
+struct Watched<F> {
+    source: Box<dyn Source>,
+    on_frame: F,
+}
+
+impl<F: FnMut() + Send> Source for Watched<F> {
+    fn info(&self) -> &VideoInfo {
+        self.source.info()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        (self.on_frame)();
+        self.source.next_frame()
+    }
+
+    fn summary(&self) -> DecodeSummary {
+        self.source.summary()
+    }
+
+    fn pixel_aspect(&self) -> f64 {
+        self.source.pixel_aspect()
+    }
+}
+
 /// Draws in a process of its own.
-fn apart(job: &Job, cancel: &Cancel) -> Result<(), Box<dyn Error>> {
+fn apart(job: &Job, limits: Limits, cancel: &Cancel) -> Result<(), Box<dyn Error>> {
     let mut command = this_program()?;
     command.arg(NAME).args(env::args_os().skip(1));
     command.env(VIDEO_VARIABLE, &job.video).env(POSE_VARIABLE, &job.output);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let waiting = thread::Builder::new().name("overlay".into()).spawn(|| child.wait_with_output())?;
-    let mut is_asked_to_end = false;
-    while !waiting.is_finished() {
-        if cancel.is_cancelled() && !is_asked_to_end {
-            is_asked_to_end = true;
-            // That it has ended already is no error.
-            let _ = process.map(|process| kill_process(process, Signal::TERM));
-        }
-        thread::sleep(INTERVAL);
-    }
-    let Output { status, stderr, .. } =
-        waiting.join().unwrap_or_else(|_| Err(io::Error::other("the overlay's process was lost")))?;
-    let words = String::from_utf8_lossy(&stderr);
-    let words = words.trim_end();
-    match status.signal() {
-        _ if status.success() => {
-            if !words.is_empty() {
-                say(words);
-            }
+    match process::run(&mut command, limits.stall, &|| cancel.is_cancelled()) {
+        Ok(words) if words.is_empty() => Ok(()),
+        Ok(words) => {
+            say(words);
             Ok(())
         }
-        Some(signal) => {
-            let name = signal_hook::low_level::signal_name(signal).map(str::to_owned);
-            let name = name.unwrap_or_else(|| format!("signal {signal}"));
-            let words = if words.is_empty() { String::new() } else { format!("; its last words: {words}") };
-            Err(format!("the process that drew the overlay was ended by {name}{words}").into())
-        }
-        None if words.is_empty() => Err(format!("the overlay was not drawn ({status})").into()),
-        None => Err(words.into()),
+        Err(ProcessError::Ended(how)) => Err(format!("the process that drew the overlay {how}").into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -148,7 +153,15 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let signals = Signals::listen()?;
         let path = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("no {name}"));
         let job = Job { video: path(VIDEO_VARIABLE)?, output: path(POSE_VARIABLE)? };
-        beside(&job, &arguments.video_options(), &signals.cancel)
+        let mut last_sign: Option<Instant> = None;
+        let give_sign = move || {
+            if last_sign.is_none_or(|last| last.elapsed() >= SIGN_INTERVAL) {
+                last_sign = Some(Instant::now());
+                // Whoever does not read it any more does not wait for it either.
+                let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
+            }
+        };
+        beside(&job, &arguments.video_options(), &signals.cancel, give_sign)
     };
     match drawn() {
         Ok(()) => Outcome::AllDone,

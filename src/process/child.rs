@@ -28,6 +28,8 @@ pub enum Ending {
     Hung,
     /// It was killed, and is still there: it hangs in the kernel.
     Stuck,
+    /// It was killed because it gave no sign of life for so long.
+    Stalled(Duration),
     /// The system does not say.
     Unknown(String),
 }
@@ -51,6 +53,9 @@ impl fmt::Display for Ending {
             },
             Self::Hung => f.write_str("hung while it ended, and was killed"),
             Self::Stuck => f.write_str("hangs in the kernel and cannot be killed"),
+            Self::Stalled(limit) => {
+                write!(f, "reported no progress for {} s and was killed", limit.as_secs())
+            }
             Self::Unknown(error) => write!(f, "was lost ({error})"),
         }
     }
@@ -64,6 +69,8 @@ pub struct ChildProcess {
     output: Option<ChildStdout>,
     last_words: Option<LastWords>,
     ending: Option<Ending>,
+    /// How long it had given no sign of life when it was killed for that.
+    stalled: Option<Duration>,
 }
 
 impl ChildProcess {
@@ -76,7 +83,7 @@ impl ChildProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let mut process = Self { child, input, output, last_words: None, ending: None };
+        let mut process = Self { child, input, output, last_words: None, ending: None, stalled: None };
         if let Some(errors) = errors {
             process.last_words = Some(LastWords::listen(errors, log)?);
         }
@@ -114,14 +121,26 @@ impl ChildProcess {
         let _ = self.child.kill();
     }
 
+    /// Ends it because it gave no sign of life for `limit`, which is then how it ended.
+    pub fn kill_stalled(&mut self, limit: Duration) {
+        self.stalled = Some(limit);
+        self.kill();
+    }
+
+    /// Whether it was killed because it gave no sign of life.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     /// How it ended, if it has. Returns at once.
     pub fn ending(&mut self) -> Option<Ending> {
         if self.ending.is_none() {
-            self.ending = match self.child.try_wait() {
-                Ok(None) => None,
-                Ok(Some(status)) => Some(Ending::Exited(status)),
-                Err(error) => Some(Ending::Unknown(error.to_string())),
+            let ending = match self.child.try_wait() {
+                Ok(None) => return None,
+                Ok(Some(status)) => Ending::Exited(status),
+                Err(error) => Ending::Unknown(error.to_string()),
             };
+            self.ending = Some(self.stalled.map_or(ending, Ending::Stalled));
         }
         self.ending.clone()
     }
@@ -136,6 +155,7 @@ impl ChildProcess {
             Some(_) => Ending::Hung,
             None => Ending::Stuck,
         };
+        let ending = self.stalled.map_or(ending, Ending::Stalled);
         self.ending = Some(ending.clone());
         ending
     }
@@ -149,6 +169,11 @@ impl ChildProcess {
             }
             thread::sleep(INTERVAL);
         }
+    }
+
+    /// The lines that it printed on standard error, the last ones where there are many. To be asked once it has ended.
+    pub fn printed(&self) -> String {
+        self.last_words.as_ref().map(LastWords::lines).unwrap_or_default()
     }
 
     /// The last lines that it printed on standard error, as the end of a sentence; empty where it printed nothing. To be

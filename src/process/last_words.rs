@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -52,12 +52,20 @@ impl LastWords {
 
     /// The last lines that say something, once the process has ended.
     pub fn quote(&self) -> String {
+        quote(self.kept().iter().map(String::as_str))
+    }
+
+    /// All lines that were kept, once the process has ended.
+    pub fn lines(&self) -> String {
+        Vec::from(self.kept().clone()).join("\n").trim_end().to_owned()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<String>> {
         let started = Instant::now();
         while !self.listener.is_finished() && started.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
         }
-        let lines = self.lines.lock().unwrap_or_else(|lock| lock.into_inner());
-        quote(lines.iter().map(String::as_str))
+        self.lines.lock().unwrap_or_else(|lock| lock.into_inner())
     }
 }
 

@@ -1,11 +1,14 @@
 //! Child processes: starting this program again, messages through pipes, the last words and the death of a child.
 //!
-//! The [isolated engine](crate::engine::isolated) and the [workers](crate::batch) of a run stand on it. Every wait on a
+//! The [isolated engine](crate::engine::isolated), the [workers](crate::batch) of a run and the processes that draw overlays
+//! stand on it. Every wait on a
 //! child is bounded, and no child is left behind.
 
 mod child;
+mod clock;
 mod last_words;
 pub(crate) mod messages;
+mod run;
 
 use std::env;
 use std::io;
@@ -14,6 +17,8 @@ use std::path::Path;
 use std::process::Command;
 
 pub(crate) use child::ChildProcess;
+pub(crate) use clock::Clock;
+pub use run::{ProcessError, run};
 
 /// The running program, to be started again. It is found even where its file was replaced or removed meanwhile.
 ///

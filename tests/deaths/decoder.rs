@@ -20,6 +20,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("a folder, two workers", &needs(), || a_folder(&["--workers", "2"])),
         trial("a list", &needs(), a_list),
         trial("overlays", &needs(), overlays),
+        trial("overlays, a decoder that hangs", &needs(), hanging_overlay),
         trial("on SLURM", &slurm, on_slurm),
     ]
 }
@@ -146,6 +147,22 @@ fn overlays() {
     let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
     assert_eq!(drawn, DONE, "{told}");
     assert_eq!(poses(&poisoned.poses()).len(), VIDEOS.len());
+}
+
+/// The same, with a decoder that neither crashes nor returns.
+fn hanging_overlay() {
+    let poisoned = Poisoned::new();
+    assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
+    let mut program = poisoned.scene.program(&["videos", "-o", "poses", "--render", "--stall-timeout", "2"]);
+    let output = poisoned.poison(&mut program).env("OPPOSE_POISON", "hang").output().unwrap();
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let reason = "reported no progress for 2 s and was killed";
+    let named = told.lines().filter(|line| line.contains("poison.mp4") && line.contains(reason));
+    assert_eq!(named.count(), 1, "{told}");
+    let names = common::names(&poisoned.poses());
+    let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
+    assert_eq!(drawn, DONE, "{told}");
 }
 
 fn on_slurm() {

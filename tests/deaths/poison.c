@@ -1,5 +1,5 @@
-/* Preloaded into the program: opening a file named poison.mp4 raises SIGSEGV, as a defect in a decoder does. Each time a
-   line is added to the file that $OPPOSE_POISONED names. */
+/* Preloaded into the program: opening a file named poison.mp4 raises SIGSEGV, as a defect in a decoder does, or never
+   returns where $OPPOSE_POISON is "hang". Each time a line is added to the file that $OPPOSE_POISONED names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -30,6 +30,9 @@ static void check(const char *path)
             close(file);
         }
     }
+    const char *poison = getenv("OPPOSE_POISON");
+    while (poison && strcmp(poison, "hang") == 0)
+        pause();
     *(volatile int *)8 = 1;
 }
 

@@ -1,0 +1,126 @@
+//! A child process that works by itself, from its start to its end.
+
+use std::io::{self, Read};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::child::{ChildProcess, Ending};
+use super::clock::Clock;
+
+/// How often to check whether the process has ended.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long the process may take to end when it is asked to.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a process did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// It cannot be started.
+    #[error("cannot start a process: {0}")]
+    Start(#[from] io::Error),
+    /// It failed, and printed why.
+    #[error("{0}")]
+    Reported(String),
+    /// It ended without a reason of its own. How, as part of a sentence: `was ended by SIGSEGV`.
+    #[error("the process {0}")]
+    Ended(String),
+}
+
+/// Runs `command` to its end, and returns what it printed on standard error, at most its last lines. Whatever it prints
+/// on standard output is a sign of life and discarded. Blocks; the process is asked to end when `is_cancelled` says so, and
+/// killed where it does not end or gives no sign of life for `stall`. Time in which this process itself was suspended
+/// does not count.
+///
+/// # Errors
+/// The process cannot be started, or does not end with success.
+pub fn run(
+    command: &mut Command,
+    stall: Option<Duration>,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<String, ProcessError> {
+    let mut child = ChildProcess::spawn(command, None)?;
+    drop(child.take_input()?);
+    let signs = signs_of_life(child.take_output()?)?;
+    let mut clock = Clock::new();
+    let mut last_sign = clock.now();
+    let ending = loop {
+        if let Some(ending) = child.ending() {
+            break ending;
+        }
+        if is_cancelled() {
+            child.terminate();
+            break child.wait(EXIT_PATIENCE);
+        }
+        clock.tick();
+        if signs.try_recv().is_ok() {
+            last_sign = clock.now();
+        }
+        if let Some(limit) = stall.filter(|&limit| clock.now() - last_sign > limit) {
+            child.kill_stalled(limit);
+            break child.wait(EXIT_PATIENCE);
+        }
+        thread::sleep(INTERVAL);
+    };
+    let words = child.printed();
+    match ending {
+        Ending::Exited(status) if status.success() => Ok(words),
+        Ending::Exited(status) if status.code().is_some() && !words.is_empty() => {
+            Err(ProcessError::Reported(words))
+        }
+        ending => Err(ProcessError::Ended(format!("{ending}{}", child.last_words()))),
+    }
+}
+
+/// Receives something whenever the process has printed something.
+fn signs_of_life(mut output: impl Read + Send + 'static) -> io::Result<Receiver<()>> {
+    let (sender, signs) = bounded(1);
+    thread::Builder::new().name("signs of life".into()).spawn(move || {
+        let mut buffer = [0; 4096];
+        while matches!(output.read(&mut buffer), Ok(1..)) {
+            // Where one is waiting already, that will do.
+            let _ = sender.try_send(());
+        }
+    })?;
+    Ok(signs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn ran(script: &str, stall: Option<Duration>) -> Result<String, String> {
+        let mut command = Command::new("sh");
+        run(command.args(["-c", script]), stall, &|| false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_outcome_is_what_it_printed_or_how_it_ended() {
+        assert_eq!(ran("echo progress; echo one >&2; echo two >&2", None), Ok("one\ntwo".into()));
+        assert_eq!(ran("echo no room >&2; exit 1", None), Err("no room".into()));
+        assert_eq!(ran("exit 3", None), Err("the process ended unexpectedly (exit status: 3)".into()));
+        let killed = Err("the process was ended by SIGSEGV; its last words: so".into());
+        assert_eq!(ran("echo so >&2; kill -SEGV $$", None), killed);
+    }
+
+    #[test]
+    fn one_that_gives_no_sign_of_life_is_killed() {
+        let limit = Some(Duration::from_secs(1));
+        let stalled = Err("the process reported no progress for 1 s and was killed".into());
+        assert_eq!(ran("exec sleep 1000", limit), stalled);
+        assert_eq!(ran("for i in 1 2 3 4 5; do echo; sleep 0.4; done", limit), Ok(String::new()));
+    }
+
+    #[test]
+    fn a_cancelled_one_is_asked_to_end() {
+        let started = Instant::now();
+        assert!(run(Command::new("sleep").arg("1000"), None, &|| true).is_err());
+        assert!(started.elapsed() < EXIT_PATIENCE);
+    }
+}
