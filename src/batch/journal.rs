@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use oppose_pose::walk::is_hidden;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ impl VideoState {
         }
         let mut state = Self { video_bytes: 0, video_modified: 0 };
         for entry in fs::read_dir(video).ok()?.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            if is_hidden(&entry.path()) {
                 continue;
             }
             if let Ok(found) = fs::metadata(entry.path())
@@ -219,9 +220,8 @@ impl Journal {
         Ok(Self { file, engines, has_workers: false, colors: Colors::default(), is_cut_off, states })
     }
 
-    /// Notes what these videos are like, before they are worked on.
-    pub fn expect<'a>(&mut self, videos: impl IntoIterator<Item = &'a Path>) {
-        let states = videos.into_iter().filter_map(|video| Some((video.to_owned(), VideoState::of(video)?)));
+    /// Says what these videos are like before they are worked on.
+    pub fn expect(&mut self, states: impl IntoIterator<Item = (PathBuf, VideoState)>) {
         self.states.extend(states);
     }
 
@@ -345,17 +345,21 @@ pub struct RecordedCrash {
     pub version: String,
 }
 
-/// What journals know of the outputs, by the order of time.
+/// Reads several journals as one, by the order of time; within a second, by that of the journals and their lines.
 ///
 /// # Errors
-/// A journal is there and cannot be read.
-pub fn recorded(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, Recorded>> {
+/// A journal is there and cannot be read, or is a link or no regular file.
+pub fn read_all(journals: &[PathBuf]) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for journal in journals {
         entries.extend(read(journal)?);
     }
-    // Within a second, the order of the lines.
     entries.sort_by_key(|entry| entry.time);
+    Ok(entries)
+}
+
+/// What journals know of the outputs; `entries` are in the order of time.
+pub fn recorded(entries: impl IntoIterator<Item = Entry>) -> HashMap<PathBuf, Recorded> {
     let mut engines: Vec<Arc<EngineInfo>> = Vec::new();
     let mut recorded: HashMap<PathBuf, Recorded> = HashMap::new();
     for Entry { output, source, outcome, version, engine, .. } in entries {
@@ -381,7 +385,7 @@ pub fn recorded(journals: &[PathBuf]) -> io::Result<HashMap<PathBuf, Recorded>> 
             }
         }
     }
-    Ok(recorded)
+    recorded
 }
 
 /// Reads a journal; none is an empty one. Lines that are no entries, as one that was cut off, are left out.
@@ -489,7 +493,7 @@ mod tests {
         let (path, video) = (folder.path().join(NAME), folder.path().join("a.mp4"));
         fs::write(&video, b"12345").unwrap();
         let mut journal = Journal::open(&path).unwrap();
-        journal.expect([video.as_path()]);
+        journal.expect([(video.clone(), VideoState::of(&video).unwrap())]);
         // It grows while it is worked on: what is recorded is what it was before.
         fs::write(&video, b"1234567").unwrap();
         journal.add(0, &video, Path::new("/a.pose"), failed()).unwrap();

@@ -52,13 +52,12 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Opti
     let mut sorted = Sorted::default();
     let mut interrupted = Vec::new();
     for job in jobs {
-        let output = std::path::absolute(&job.output).ok();
-        let known = output.and_then(|output| recorded.get(&output));
+        let known = recorded_of(&job, recorded);
         let existing = match options.overwrite {
             true => Existing::Nothing,
             false => look(&job, known),
         };
-        match existing {
+        let in_the_way = match existing {
             Existing::Complete { frames } => {
                 sorted.done.push((job, frames));
                 continue;
@@ -67,23 +66,30 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Opti
                 sorted.unknown.push((job, error));
                 continue;
             }
-            Existing::Nothing => {}
-            Existing::Other(reason) => sorted.in_the_way.push((job.output.clone(), reason)),
+            Existing::Nothing => None,
+            Existing::Other(reason) => Some((job.output.clone(), reason)),
+        };
+        if let Some(crash) = known.and_then(|known| known.crash.as_ref())
+            && !options.retry_crashed
+            && still_crashes(&job.video, crash)
+        {
+            sorted.crashed.push((job, crash.reason.clone()));
+            continue;
         }
-        match known {
-            Some(Recorded { crash: Some(crash), .. })
-                if !options.retry_crashed && still_crashes(&job.video, crash) =>
-            {
-                sorted.in_the_way.retain(|(output, _)| *output != job.output);
-                sorted.crashed.push((job, crash.reason.clone()));
-            }
-            Some(known) if known.interruptions > 0 => interrupted.push((known.interruptions, job)),
-            _ => sorted.left.push(job),
+        sorted.in_the_way.extend(in_the_way);
+        match known.map_or(0, |known| known.interruptions) {
+            0 => sorted.left.push(job),
+            interruptions => interrupted.push((interruptions, job)),
         }
     }
     interrupted.sort_by_key(|(interruptions, _)| *interruptions);
     sorted.left.extend(interrupted.into_iter().map(|(_, job)| job));
     sorted
+}
+
+/// What the journals know of the output of a job.
+fn recorded_of<'a>(job: &Job, recorded: &'a HashMap<PathBuf, Recorded>) -> Option<&'a Recorded> {
+    recorded.get(&std::path::absolute(&job.output).ok()?)
 }
 
 fn look(job: &Job, known: Option<&Recorded>) -> Existing {
@@ -126,8 +132,7 @@ fn copy(error: &std::io::Error) -> std::io::Error {
 /// How often runs were ended from outside while a job was being processed. Such jobs come last: one of them may be what
 /// ended the runs.
 pub fn interruptions(job: &Job, recorded: &HashMap<PathBuf, Recorded>) -> u32 {
-    let output = std::path::absolute(&job.output).ok();
-    output.and_then(|output| recorded.get(&output)).map_or(0, |known| known.interruptions)
+    recorded_of(job, recorded).map_or(0, |known| known.interruptions)
 }
 
 /// An output that another engine computed.
@@ -161,10 +166,7 @@ pub fn conflict(
             Some(_) => {}
         }
     }
-    let is_recorded = |job: &Job| {
-        let output = std::path::absolute(&job.output).ok();
-        output.and_then(|output| recorded.get(&output)).is_some_and(|recorded| recorded.done.is_some())
-    };
+    let is_recorded = |job: &Job| recorded_of(job, recorded).is_some_and(|recorded| recorded.done.is_some());
     let unrecorded = done.iter().map(|(job, _)| job).filter(|job| !is_recorded(job));
     for job in unrecorded.take(SKELETONS) {
         let Ok(header) = Pose::read_header(&job.output) else { continue };

@@ -57,23 +57,27 @@ impl Run {
     /// The folder cannot be read.
     pub fn all(outputs: &Path) -> io::Result<Vec<Self>> {
         let folder = outputs.join(FOLDER);
-        let mut numbers = Vec::new();
+        let run = |number| Self { folder: folder.join(format!("run-{number}")) };
+        Ok(Self::numbers(outputs)?.into_iter().map(run).collect())
+    }
+
+    /// The numbers of all submissions, in order.
+    fn numbers(outputs: &Path) -> io::Result<BTreeSet<u32>> {
+        let folder = outputs.join(FOLDER);
+        let mut numbers = BTreeSet::new();
         if folder.is_dir() {
             for entry in folder.read_dir()? {
                 let name = entry?.file_name();
-                numbers.extend(
-                    name.to_string_lossy().strip_prefix("run-").and_then(|number| number.parse::<u32>().ok()),
-                );
+                let number = name.to_str().and_then(|name| name.strip_prefix("run-"));
+                numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
             }
         }
-        numbers.sort_unstable();
-        Ok(numbers.into_iter().map(|number| Self { folder: folder.join(format!("run-{number}")) }).collect())
+        Ok(numbers)
     }
 
     /// The number after the largest there is: numbers of runs that were removed are not given out again.
     fn next_number(outputs: &Path) -> io::Result<u32> {
-        let name = |run: &Self| run.folder.file_name()?.to_str()?.strip_prefix("run-")?.parse::<u32>().ok();
-        Ok(Self::all(outputs)?.last().and_then(name).unwrap_or(0).saturating_add(1))
+        Ok(Self::numbers(outputs)?.last().unwrap_or(&0).saturating_add(1))
     }
 
     /// Makes a new submission for `jobs`, each with its share of the work, in a folder that nobody else has.

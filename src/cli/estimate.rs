@@ -12,6 +12,7 @@ use oppose::batch::journal::{self, Journal, Recorded};
 use oppose::batch::resume::{self, Sorted};
 use oppose::batch::{self, Ended, Job, SupervisorError, list, slurm};
 use oppose::engine::{Engine, EngineError};
+use oppose::output_file::folder_of;
 use oppose::pipeline::{self, Cancel};
 use oppose::video::{self, Colors, Rotate};
 
@@ -176,12 +177,9 @@ impl Arguments {
         {
             return Some(folder);
         }
-        let mut folders = jobs.iter().map(|job| job.output.parent());
-        let first = folders.next()??;
-        folders.all(|folder| folder == Some(first)).then(|| match first.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => first,
-        })
+        let mut folders = jobs.iter().map(|job| folder_of(&job.output));
+        let first = folders.next()?;
+        folders.all(|folder| folder == first).then_some(first)
     }
 
     /// The journals of other runs into the folders of these outputs, with SLURM or without.
@@ -282,9 +280,9 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     }
     let journal = arguments.journal(&jobs);
     let mut reporter = Reporter::new(arguments.progress, jobs.len());
-    let recorded = journal::recorded(journal.as_slice());
-    let recorded = recorded
+    let entries = journal::read_all(journal.as_slice())
         .map_err(|source| StartError::ReadJournal { path: journal.clone().unwrap_or_default(), source })?;
+    let recorded = journal::recorded(entries);
     let options = resume::Options::new(arguments.overwrite, arguments.retry_crashed);
     let mut sorted = resume::sort(jobs, &recorded, options);
     if arguments.dry_run {
@@ -340,7 +338,8 @@ fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
     // What other runs into the same folders say is asked only about engines.
     let neighbours = match arguments.overwrite || arguments.allow_mixed_engines {
         true => HashMap::new(),
-        false => journal::recorded(&arguments.neighbouring_journals(&sorted.left, journal.as_deref()))
+        false => journal::read_all(&arguments.neighbouring_journals(&sorted.left, journal.as_deref()))
+            .map(journal::recorded)
             .unwrap_or_default(),
     };
     let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
@@ -392,7 +391,7 @@ impl Run<'_> {
         if slots.len() > 1 {
             // The longest first: a long one that came last would keep one worker long after the others.
             jobs.sort_by_cached_key(|job| {
-                (resume::interruptions(job, self.recorded), Reverse(plan::work(&job.video)))
+                (resume::interruptions(job, self.recorded), Reverse(reporter.work_of(&job.video)))
             });
         }
         let commands: Result<Vec<_>, _> = slots.iter().map(WorkerSlot::command).collect();

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use oppose::batch::journal::VideoState;
 use oppose::batch::{Job, list};
+use oppose::output_file::folder_of;
 use oppose::pose::remove_unfinished;
 use oppose::video::{self, Input, VideoError};
 
@@ -169,21 +171,13 @@ fn read_list(path: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
 }
 
 /// What is known of a video's length without opening it: the bytes of its file, or of all pictures of a folder.
-pub fn work(video: &Path) -> u64 {
-    let bytes = match video.metadata() {
-        Ok(found) if found.is_dir() => {
-            let entries = video.read_dir().into_iter().flatten().flatten();
-            entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
-        }
-        found => found.map_or(0, |found| found.len()),
-    };
-    bytes.max(1)
+pub fn work(state: Option<VideoState>) -> u64 {
+    state.map_or(1, |state| state.video_bytes.max(1))
 }
 
 /// The folders of the outputs, each once.
 fn folders(jobs: &[Job]) -> BTreeSet<&Path> {
-    let folders = jobs.iter().filter_map(|job| job.output.parent());
-    folders.map(|folder| if folder == Path::new("") { Path::new(".") } else { folder }).collect()
+    jobs.iter().map(|job| folder_of(&job.output)).collect()
 }
 
 /// Removes what killed processes have left in the folders of the outputs.

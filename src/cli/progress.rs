@@ -1,13 +1,13 @@
 //! What the user sees while videos are worked on: a bar, plain lines, or JSON lines.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use oppose::batch::journal::{Journal, Outcome};
+use oppose::batch::journal::{Journal, Outcome, VideoState};
 use oppose::batch::{self, Job, VideoUpdate};
 use oppose::pipeline::{PipelineError, Progress, Report};
 use oppose::video::{DecodeSummary, FrameRate, Note, RateSource};
@@ -72,11 +72,18 @@ impl Reporter {
 
     /// These videos are to be worked on. Keeps a journal from now on.
     pub fn expect(&mut self, jobs: &[Job], journal: Option<Journal>) {
-        self.tally.expect(jobs);
+        let states: HashMap<PathBuf, VideoState> =
+            jobs.iter().filter_map(|job| Some((job.video.clone(), VideoState::of(&job.video)?))).collect();
+        self.tally.expect(jobs, &states);
         self.journal = journal;
         if let Some(journal) = &mut self.journal {
-            journal.expect(jobs.iter().map(|job| job.video.as_path()));
+            journal.expect(states);
         }
+    }
+
+    /// What is known of the length of an expected video, in bytes.
+    pub fn work_of(&self, video: &Path) -> u64 {
+        self.tally.work_of(video)
     }
 
     /// The videos are processed by this many worker processes.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use indicatif::HumanDuration;
+use oppose::batch::journal::VideoState;
 use oppose::batch::{Job, list};
-use oppose::output_file::write_file;
+use oppose::output_file::{folder_of, write_file};
 use oppose::pipeline::{Progress, Report};
 use serde::Serialize;
 
@@ -77,12 +78,14 @@ impl Tally {
     }
 
     /// These are to be worked on.
-    pub fn expect(&mut self, jobs: &[Job]) {
-        self.work = jobs.iter().map(|job| (job.video.clone(), plan::work(&job.video))).collect();
+    pub fn expect(&mut self, jobs: &[Job], states: &HashMap<PathBuf, VideoState>) {
+        let work = |job: &Job| (job.video.clone(), plan::work(states.get(&job.video).copied()));
+        self.work = jobs.iter().map(work).collect();
         self.work_left = jobs.iter().map(|job| self.work_of(&job.video)).sum();
     }
 
-    fn work_of(&self, video: &Path) -> u64 {
+    /// What is known of the length of a video that is to be worked on, in bytes.
+    pub fn work_of(&self, video: &Path) -> u64 {
         self.work.get(video).copied().unwrap_or(1)
     }
 
@@ -241,8 +244,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// Keeps other runs into the same folder from changing the list meanwhile, where the file system has locks. It takes
 /// them milliseconds; one that stands still is not waited for.
 fn lock_folder_of(list: &Path) -> Option<File> {
-    let folder = list.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).ok()?;
+    let folder = File::open(folder_of(list)).ok()?;
     for _ in 0..40 {
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(25)),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
-use oppose::output_file::write_file;
+use oppose::output_file::{folder_of, write_file};
 use oppose::pose::{Pose, PoseError};
 use oppose::report::{View, ViewError};
 
@@ -106,8 +106,7 @@ fn timestamps(table: &Path) -> Option<Vec<f64>> {
 fn address(file: &Path, page: &Path) -> Result<String, Failed> {
     let find =
         |path: &Path| path.canonicalize().map_err(|source| Failed::Find { path: path.to_owned(), source });
-    let folder = page.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(relative(&find(file)?, &find(folder)?))
+    Ok(relative(&find(file)?, &find(folder_of(page))?))
 }
 
 /// `file` as seen from `folder`, both absolute, as the path of a URL.

@@ -250,6 +250,7 @@ impl Collector {
                 entries.extend(journal::read(&path).map_err(|source| ReportError::Journal { path, source })?);
             }
         }
+        entries.sort_by_key(|entry| entry.time);
         let recorded = Recorded::new(entries);
         let totals = totals(&rows, &unreadable, &recorded);
         let (failures, explanations) = failures(unreadable, &recorded);

@@ -41,11 +41,9 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// From the entries of all journals.
-    pub(super) fn new(mut entries: Vec<Entry>) -> Self {
+    /// From the entries of all journals, in the order of time.
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
         let mut recorded = Self::default();
-        // Within a second, the order of the lines.
-        entries.sort_by_key(|entry| entry.time);
         for entry in entries {
             recorded.count_run(&entry);
             if let Outcome::Done { frames, seconds, .. } = entry.outcome

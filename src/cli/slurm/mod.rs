@@ -3,14 +3,14 @@
 mod status;
 mod submit;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
 use oppose::batch::Job;
-use oppose::batch::journal::{self, Recorded};
+use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
 
 use self::status::status;
@@ -190,9 +190,9 @@ fn journals(output: &Path, runs: &[Run]) -> Result<Vec<PathBuf>, SlurmError> {
     Ok(journals)
 }
 
-/// What the journals know of the outputs.
-fn recorded(output: &Path, runs: &[Run]) -> Result<HashMap<PathBuf, Recorded>, SlurmError> {
-    journal::recorded(&journals(output, runs)?).map_err(failed("read the journals in", output))
+/// What all those journals say.
+fn entries(output: &Path, runs: &[Run]) -> Result<Vec<Entry>, SlurmError> {
+    journal::read_all(&journals(output, runs)?).map_err(failed("read the journals in", output))
 }
 
 fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::HumanDuration;
 use oppose::batch::Job;
-use oppose::batch::journal::{self, Entry};
+use oppose::batch::journal::{self, Entry, VideoState};
 use oppose::batch::resume;
 use oppose::batch::slurm::Run;
 use oppose::report::{Collector, Options, Progress};
@@ -15,7 +15,7 @@ use oppose::report::{Collector, Options, Progress};
 use super::super::report::{check_name, write_page};
 use super::super::terminal::{print, printable};
 use super::super::{Outcome, plan};
-use super::{SlurmError, Task, all_jobs, failed, journals, queued, recorded};
+use super::{SlurmError, Task, all_jobs, entries, failed, queued};
 
 /// Seconds after which a browser loads the page again, as `watch` or cron may write it.
 const PAGE_INTERVAL: u64 = 60;
@@ -29,20 +29,17 @@ pub fn status(output: &Path, html: Option<&Path>) -> Result<Outcome, SlurmError>
     }
     let jobs = all_jobs(&runs)?;
     let of = jobs.len();
-    let mut told: HashMap<PathBuf, Entry> = HashMap::new();
-    for path in journals(&output, &runs)? {
-        for entry in journal::read(&path).map_err(failed("read the journal", &path))? {
-            told.insert(entry.output.clone(), entry);
-        }
-    }
-    let sorted = resume::sort(jobs, &recorded(&output, &runs)?, resume::Options::default());
+    let entries = entries(&output, &runs)?;
+    let last: HashMap<PathBuf, Entry> =
+        entries.iter().map(|entry| (entry.output.clone(), entry.clone())).collect();
+    let sorted = resume::sort(jobs, &journal::recorded(entries), resume::Options::default());
     let done = sorted.done.len();
     let crashed = sorted.crashed.iter().map(|(job, _)| job);
     let missing: Vec<&Job> =
         sorted.left.iter().chain(crashed).chain(sorted.unknown.iter().map(|(job, _)| job)).collect();
     let (mut failures, mut left) = (Vec::new(), Vec::new());
     for job in missing {
-        match told.get(&job.output).map(|entry| &entry.outcome) {
+        match last.get(&job.output).map(|entry| &entry.outcome) {
             Some(journal::Outcome::Failed { reason, .. }) => failures.push((job, reason)),
             _ => left.push(job),
         }
@@ -57,17 +54,17 @@ pub fn status(output: &Path, html: Option<&Path>) -> Result<Outcome, SlurmError>
     }
     // What a task does in a second, by the videos that are done.
     let (mut frames, mut bytes, mut seconds) = (0, 0, 0.0);
-    for entry in told.values() {
+    for entry in last.values() {
         if let journal::Outcome::Done { frames: more, seconds: longer, .. } = entry.outcome {
             frames += more;
             seconds += longer;
-            bytes += plan::work(&entry.video);
+            bytes += plan::work(entry.source);
         }
     }
     let mut time_left = None;
     if seconds > 0.0 {
         print(format_args!("{:.1} frames per second per task", frames as f64 / seconds));
-        let bytes_left: u64 = left.iter().map(|job| plan::work(&job.video)).sum();
+        let bytes_left: u64 = left.iter().map(|job| plan::work(VideoState::of(&job.video))).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
             if let Ok(left) = Duration::try_from_secs_f64(left) {

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oppose::batch::Job;
+use oppose::batch::journal::{self, VideoState};
 use oppose::batch::resume;
 use oppose::batch::slurm::{Run, Settings};
+
+use oppose::output_file::folder_of;
 
 use super::super::Outcome;
 use super::super::plan::{self, Inputs, Plan};
 use super::super::terminal::{print, printable, say};
-use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, failed, queued, recorded};
+use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, entries, failed, queued};
 
 pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = &arguments.output;
@@ -75,9 +78,8 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
 /// The real path of what may not be there yet: of its nearest folder that is, and the rest.
 fn whole_path(path: &Path) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Err(error), Some(folder), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = if folder == Path::new("") { Path::new(".") } else { folder };
-            Ok(whole_path(folder)?.join(name))
+        (Err(error), Some(_), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(whole_path(folder_of(path))?.join(name))
         }
         (real, ..) => real,
     }
@@ -86,13 +88,13 @@ fn whole_path(path: &Path) -> io::Result<PathBuf> {
 /// The folders that a container has to see: of the videos, wherever links lead, of the models, and of what else the
 /// options name.
 fn folders_of(inputs: &[PathBuf], jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
-    let folder_of =
+    let visible_folder =
         |path: PathBuf| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) };
-    let mut folders: Vec<PathBuf> = inputs.iter().cloned().filter_map(folder_of).collect();
+    let mut folders: Vec<PathBuf> = inputs.iter().cloned().filter_map(visible_folder).collect();
     for job in jobs {
         let Ok(real) = job.video.canonicalize() else { continue };
         if !folders.iter().any(|folder| real.starts_with(folder)) {
-            folders.extend(folder_of(real));
+            folders.extend(visible_folder(real));
         }
     }
     let values =
@@ -107,7 +109,7 @@ fn folders_of(inputs: &[PathBuf], jobs: &[Job], options: &[String], working_fold
         named.map(|path| working_folder.join(path)).filter(|path| path.exists() && path != working_folder)
     {
         let real = path.canonicalize().ok();
-        folders.extend([Some(path), real].into_iter().flatten().filter_map(folder_of));
+        folders.extend([Some(path), real].into_iter().flatten().filter_map(visible_folder));
     }
     folders.sort();
     folders.dedup();
@@ -140,7 +142,7 @@ fn submit_missing(
         say(format_args!("{of} videos found; looking which of them are done"));
     }
     let options = resume::Options::new(false, retry_crashed);
-    let recorded = recorded(output, &runs)?;
+    let recorded = journal::recorded(entries(output, &runs)?);
     let mut sorted = resume::sort(jobs, &recorded, options);
     for (job, reason) in &sorted.crashed {
         print(format_args!("{}: left out: {reason}", printable(&job.video)));
@@ -186,7 +188,7 @@ fn submit_missing(
     let mut jobs: Vec<(Job, u64)> = missing
         .into_iter()
         .map(|job| {
-            let work = plan::work(&job.video);
+            let work = plan::work(VideoState::of(&job.video));
             (job, work)
         })
         .collect();
