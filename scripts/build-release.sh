@@ -32,7 +32,7 @@ export PKG_CONFIG_PATH=$ffmpeg/lib/pkgconfig
 # Cargo does not notice that FFmpeg was rebuilt in the same folder, so discard what it built from the old one.
 [ "$ffmpeg/recipe" -ot "$work/release/oppose-native" ] ||
     cargo clean --quiet --release --package ffmpeg-sys-next --target-dir "$work"
-cargo build --release --locked --features ffmpeg-next/static --target-dir "$work" --bin oppose-native \
+cargo build --release --locked --features static-ffmpeg --target-dir "$work" --bin oppose-native \
     --example compile_kernels
 
 program=$work/release/oppose-native
@@ -63,7 +63,7 @@ cp -r "$ffmpeg/licences" "$licences/ffmpeg"
 for package in "${packages[@]}"; do
     cp "/usr/share/doc/$package/copyright" "$licences/$package"
 done
-cargo tree --locked --edges normal --prefix none --format '{p} {l}' --features ffmpeg-next/static |
+cargo tree --locked --edges normal --prefix none --format '{p} {l}' --features static-ffmpeg |
     sed 's/ (\*)$//; s/ (proc-macro)//' | grep -v '^oppose[ -]' | sort -u > "$licences/crates.txt"
 while read -r crate number _; do
     for licence in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$crate-${number#v}"/{LICEN[CS]E,COPYING,NOTICE}*; do

@@ -35,18 +35,24 @@
 //! * [`output_file`] writes files that appear whole or not at all.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
+#[cfg(feature = "video")]
 pub mod batch;
+#[cfg(feature = "program")]
 pub mod doctor;
 pub mod engine;
-pub mod gpu;
+#[cfg(all(feature = "holistic", feature = "video"))]
 pub mod guide;
 pub mod pipeline;
 pub mod printable;
 pub mod process;
+#[cfg(feature = "video")]
 pub mod render;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod video;
 
+#[cfg(feature = "cuda")]
+pub use oppose_nets::gpu;
 pub use oppose_pose as pose;
 pub use oppose_pose::{inspect, output_file, people};
 

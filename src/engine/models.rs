@@ -3,10 +3,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::holistic;
-
 /// The environment variable that names the models folder.
 pub const MODELS_VARIABLE: &str = "OPPOSE_MODELS";
+
+/// The folder of the engine `holistic` below a models folder.
+pub(super) const HOLISTIC: &str = "holistic";
 
 /// No folder holds what was looked for.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub struct ModelsNotFound {
 
 /// Where a file comes from. OpenPose's models are not ours to give.
 fn source_of(wanted: &Path) -> &'static str {
-    match wanted.starts_with(holistic::FOLDER) {
+    match wanted.starts_with(HOLISTIC) {
         true => "run scripts/fetch-models.sh",
         false => "copy OpenPose's own folder models there",
     }

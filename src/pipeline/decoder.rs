@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Cancel;
 use super::scheduler::OpenVideo;
-use crate::video::{DecodeSummary, Frame, Source, SourceError, VideoInfo};
+use oppose_core::{DecodeSummary, Frame, Source, SourceError, VideoInfo};
 
 /// Memory that decoded frames may take while they wait for the engine. More small frames may wait than large ones, so
 /// that a slow key frame does not leave the engine without work.

@@ -12,39 +12,17 @@ mod timestamps;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use oppose_core::Cancel;
 pub use scheduler::{EngineDeath, Event, Next, Stop, Suspect, Video, run_all, run_as_they_come};
 
 use crate::engine::{Engine, EngineError};
 use crate::people;
 use crate::pose::PoseError;
-use crate::video::{DecodeSummary, FrameRate, Source, SourceError};
-
-/// Asks a running pipeline to stop between two frames. Clones share one flag.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Ends every pipeline that holds this flag.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the end was asked for.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// The flag itself, for a signal handler.
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
-    }
-}
+use oppose_core::{DecodeSummary, FrameRate, Source, SourceError};
 
 /// How one video is turned into a `.pose` file.
 #[derive(Clone, Debug, Default)]

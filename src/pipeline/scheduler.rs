@@ -15,7 +15,7 @@ use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::output_file::folder_of;
 use crate::people::Arrangement;
 use crate::pose::{FramePose, PoseError, PoseWriter};
-use crate::video::{DecodeSummary, Source, SourceError, VideoInfo};
+use oppose_core::{DecodeSummary, Source, SourceError, VideoInfo};
 
 /// Opens a video; called on the thread that decodes it.
 pub type OpenVideo = Box<dyn FnOnce() -> Result<Box<dyn Source>, SourceError> + Send>;

@@ -128,6 +128,7 @@ impl ChildProcess {
     }
 
     /// Whether it was killed because it gave no sign of life.
+    #[cfg(feature = "video")]
     pub fn is_stalled(&self) -> bool {
         self.stalled.is_some()
     }

@@ -27,6 +27,7 @@ pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> io::Result<Option<
 }
 
 /// As [`read`], but passes over lines that are no messages: what some library printed.
+#[cfg(feature = "video")]
 pub fn read_among_others<T: DeserializeOwned>(input: &mut impl BufRead) -> Option<T> {
     let mut line = Vec::new();
     while matches!(input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {

@@ -1,8 +1,7 @@
 //! Child processes: starting this program again, messages through pipes, the last words and the death of a child.
 //!
 //! The [isolated engine](crate::engine::isolated), the [workers](crate::batch) of a run and the processes that draw overlays
-//! stand on it. Every wait on a
-//! child is bounded, and no child is left behind.
+//! use it. Every wait on a child is bounded, and no child is left behind.
 
 mod child;
 mod clock;
@@ -17,6 +16,7 @@ use std::path::Path;
 use std::process::Command;
 
 pub(crate) use child::ChildProcess;
+#[cfg(feature = "video")]
 pub(crate) use clock::Clock;
 pub use run::{ProcessError, run};
 

@@ -9,7 +9,7 @@ use super::models::{BODY_SIDE, LoadError, Models, POSE_DETECTION, body_landmarks
 use super::one_euro::{OneEuro, Response, low_pass};
 use super::options::Options;
 use super::warp::{Border, Crop};
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// Landmarks of a body.
 pub const LANDMARKS: usize = 33;

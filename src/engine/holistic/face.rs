@@ -9,7 +9,7 @@ use super::models::{FACE_DETECTION, FACE_LANDMARKS, LoadError, Models};
 use super::options::Options;
 use super::tracking::Limits;
 use super::warp::{Border, Crop};
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// Landmarks of a face.
 pub const LANDMARKS: usize = 468;

@@ -9,7 +9,7 @@
 
 use std::f64::consts::PI;
 
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// Width and height of a frame in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

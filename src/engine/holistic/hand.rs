@@ -8,7 +8,7 @@ use super::litert::{LiteRtError, Net};
 use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models};
 use super::tracking::Limits;
 use super::warp::{Border, Crop};
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// Landmarks of a hand.
 pub const LANDMARKS: usize = 21;

@@ -63,14 +63,13 @@ use self::geometry::Size;
 use self::hand::{Hand, HandTracker, Side};
 use self::litert::LiteRtError;
 pub use self::models::FOLDER;
-use self::models::{LoadError, Models};
+use self::models::{LoadError, Models, hashes};
 pub use self::options::{Complexity, Options};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
-use super::info::{CPU, holistic_models};
 use super::{Engine, EngineError, EngineInfo};
 use crate::pose::{FramePose, Selection, Skeleton};
-use crate::video::{Frame, VideoInfo};
+use oppose_core::{Frame, VideoInfo};
 
 /// The engine's name.
 pub const NAME: &str = "holistic";
@@ -222,7 +221,8 @@ fn joined<T>(
 impl Engine for Holistic {
     fn info(&mut self) -> Result<EngineInfo, EngineError> {
         let points = self.skeleton().points();
-        let mut info = EngineInfo::new(NAME, CPU, "fp32", points).with_models(holistic_models(&self.options));
+        let mut info =
+            EngineInfo::new(NAME, EngineInfo::CPU, "fp32", points).with_models(hashes(&self.options));
         for (name, value) in self.options.settings() {
             info = info.with_setting(name, value);
         }

@@ -1,5 +1,6 @@
 //! The files this engine needs, and how each is checked and loaded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use super::options::{Complexity, Options};
 use super::prune::{cut, keep_outputs};
 
 /// Where the files lie inside the models folder.
-pub const FOLDER: &str = "holistic";
+pub const FOLDER: &str = crate::engine::models::HOLISTIC;
 
 /// The runtime: LiteRT 2.3.0.
 const RUNTIME: ModelFile = ModelFile {
@@ -174,11 +175,11 @@ pub fn needed(options: &Options) -> [Model; 6] {
     [POSE_DETECTION, body, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, face]
 }
 
-/// The files that these settings need and their SHA-256 in hexadecimal digits, by their names below the models
-/// folder.
-pub(crate) fn published(options: &Options) -> impl Iterator<Item = (String, &'static str)> {
+/// The hashes of the files that these settings need, which are checked when they are loaded, as
+/// [`EngineInfo`](crate::engine::EngineInfo) has them.
+pub(super) fn hashes(options: &Options) -> BTreeMap<String, String> {
     let files = needed(options).into_iter().map(|model| model.file).chain([RUNTIME]);
-    files.map(|file| (format!("{FOLDER}/{}", file.name), file.sha256))
+    files.map(|file| (format!("{FOLDER}/{}", file.name), format!("sha256:{}", file.sha256))).collect()
 }
 
 /// A file that is not there or not the published one.

@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 use super::blend::blend;
 use super::geometry::{Padding, Rect, Size};
 use super::perspective::{Block, Perspective};
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// What lies beyond the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use self::message::{Reply, Request, read_numbers};
 use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::pose::{FramePose, Skeleton};
 use crate::process::{ChildProcess, messages};
-use crate::video::{Frame, VideoInfo};
+use oppose_core::{Frame, VideoInfo};
 
 /// A `.pose` file counts people in 16 bits.
 const MAX_PEOPLE: usize = u16::MAX as usize;

@@ -7,7 +7,7 @@ use super::message::{self, Reply, Request};
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::pose::FramePose;
 use crate::process::messages;
-use crate::video::{Frame, FrameRate, MAX_PIXELS, VideoInfo};
+use oppose_core::{Frame, FrameRate, MAX_PIXELS, VideoInfo};
 
 /// Serves an engine to the process at the other end, until that one ends or the engine dies. Blocks until then.
 ///

@@ -17,7 +17,6 @@ pub use preflight::unpublished;
 pub use shim::{SHIM_VARIABLE, find_shim};
 
 use self::shim::{POINTS, Running, Shim};
-use super::info::CPU;
 use super::models::places;
 use super::native::assemble::size::SizeError;
 use super::native::model::ModelError;
@@ -25,7 +24,7 @@ use super::native::{self, BackendInfo, OptionError};
 use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::gpu::{self, ComputeCapability, GpuError};
 use crate::pose::{FramePose, Skeleton, openpose_137};
-use crate::video::{Frame, VideoInfo};
+use oppose_core::{Frame, VideoInfo};
 
 /// The engine's name.
 pub const NAME: &str = "openpose";
@@ -180,7 +179,7 @@ impl OpenPose {
         options.keypoints.check()?;
         preflight::models(model_folder)?;
         let shim = Shim::load()?;
-        let mut device = CPU.to_owned();
+        let mut device = EngineInfo::CPU.to_owned();
         if shim.needs_gpu() {
             preflight::gpu(&gpu::detect()?, options.gpu)?;
             device = gpu::device_name(options.gpu);

@@ -16,7 +16,7 @@ use libloading::Library;
 
 use super::{OpenPoseError, Options};
 use crate::pose::FramePose;
-use crate::video::Frame;
+use oppose_core::Frame;
 
 /// Made of `ffi/openpose_shim.h` by the build script.
 #[allow(non_camel_case_types, dead_code, missing_docs, clippy::all, clippy::undocumented_unsafe_blocks)]

@@ -1,0 +1,76 @@
+//! Work that is recorded once and started in one go from then on.
+
+use std::sync::Arc;
+
+use cudarc::driver::result;
+use cudarc::driver::sys;
+
+use super::{Context, Stream, failed};
+use crate::cuda::CudaError;
+
+/// A stream's work, recorded: it costs the processor one call, however many kernels it consists of.
+#[derive(Debug)]
+pub struct Graph {
+    raw: sys::CUgraphExec,
+    context: Arc<Context>,
+}
+
+// SAFETY: a graph may be used by any thread, and is used by one at a time.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    /// Records what `work` puts into the stream, none of which is done now.
+    ///
+    /// # Errors
+    /// The driver refuses, or those of `work`.
+    pub fn record(stream: &Stream, work: impl FnOnce() -> Result<(), CudaError>) -> Result<Self, CudaError> {
+        stream.context.bind()?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is alive; its recording ends below whatever happens.
+        unsafe { result::stream::begin_capture(stream.raw, mode) }.map_err(failed("cuStreamBeginCapture"))?;
+        let worked = work();
+        // SAFETY: the recording was begun on this stream.
+        let recorded =
+            unsafe { result::stream::end_capture(stream.raw) }.map_err(failed("cuStreamEndCapture"));
+        let recorded = match (worked, recorded) {
+            (Ok(()), recorded) => recorded?,
+            (Err(error), recorded) => {
+                if let Ok(recorded) = recorded {
+                    // SAFETY: just recorded, not used after. What went wrong before is what is told.
+                    let _ = unsafe { result::graph::destroy(recorded) };
+                }
+                return Err(error);
+            }
+        };
+        let flags = sys::CUgraphInstantiate_flags(0);
+        // SAFETY: the driver has just given the graph.
+        let raw = unsafe { result::graph::instantiate(recorded, flags) }
+            .map_err(failed("cuGraphInstantiateWithFlags"));
+        // SAFETY: not used after; what was made of it does not need it. That it stays is no reason to fail.
+        let _ = unsafe { result::graph::destroy(recorded) };
+        Ok(Self { raw: raw?, context: Arc::clone(&stream.context) })
+    }
+
+    /// Does what was recorded, later.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Safety
+    /// What held for the work when it was recorded holds again: the memory it reads and writes is there, and
+    /// lives until the stream has done this.
+    pub unsafe fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
+        self.context.bind()?;
+        // SAFETY: both are alive; the caller answers for the memory.
+        unsafe { result::graph::launch(self.raw, stream.raw) }.map_err(failed("cuGraphLaunch"))
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: made once, destroyed once; the driver keeps what is still being done.
+            let _ = unsafe { result::graph::exec_destroy(self.raw) };
+        }
+    }
+}

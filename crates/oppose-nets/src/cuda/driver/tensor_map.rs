@@ -1,0 +1,193 @@
+//! How Hopper's tensor memory accelerator finds tensors.
+
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+
+use cudarc::driver::sys;
+
+use super::{Memory, failed};
+use crate::cuda::CudaError;
+
+/// How Hopper's tensor memory accelerator finds a tensor. The kernels take it by value, 64-byte aligned.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct TensorMap([u64; 16]);
+
+/// What a tensor consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Single precision.
+    Single,
+    /// Half precision.
+    Half,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Single => 4,
+            Self::Half => 2,
+        }
+    }
+
+    fn raw(self) -> sys::CUtensorMapDataType {
+        match self {
+            Self::Single => sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
+            Self::Half => sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
+        }
+    }
+}
+
+/// Bytes of a row in shared memory, over which it is swizzled.
+pub const SWIZZLE_BYTES: usize = 128;
+
+impl TensorMap {
+    /// Rows of [`SWIZZLE_BYTES`] each, of which so many are loaded at once.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// There is less memory.
+    pub fn of_rows(
+        memory: &Memory,
+        element: Element,
+        rows: usize,
+        rows_at_once: usize,
+    ) -> Result<Self, CudaError> {
+        assert!(rows * SWIZZLE_BYTES <= memory.bytes, "rows within the memory");
+        let columns = SWIZZLE_BYTES / element.bytes();
+        let (sizes, strides) = ([columns as u64, rows as u64], [SWIZZLE_BYTES as u64]);
+        Self::of_boxes(memory, element, &sizes, &strides, &[columns as u32, rows_at_once as u32])
+    }
+
+    /// Pictures for a convolution that keeps their size: images × height × width × channels, of which so many
+    /// pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// There is less memory, or a kernel side that is even.
+    pub fn of_pictures(
+        memory: &Memory,
+        element: Element,
+        shape: Pictures,
+        kernel: usize,
+        pixels_at_once: usize,
+    ) -> Result<Self, CudaError> {
+        assert!(shape.bytes(element) <= memory.bytes && kernel % 2 == 1, "pictures within the memory");
+        let padding = kernel as c_int / 2;
+        let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
+        // SAFETY: as in `of_rows`; corners have two entries.
+        let code = unsafe {
+            sys::cuTensorMapEncodeIm2col(
+                map.as_mut_ptr(),
+                element.raw(),
+                4,
+                memory.address as *mut c_void,
+                shape.sizes().as_ptr(),
+                shape.strides(element).as_ptr(),
+                [-padding; 2].as_ptr(),
+                [-padding; 2].as_ptr(),
+                (SWIZZLE_BYTES / element.bytes()) as u32,
+                pixels_at_once as u32,
+                [1; 4].as_ptr(),
+                sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+                sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+                sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+            )
+        };
+        code.result().map_err(failed("cuTensorMapEncodeIm2col"))?;
+        // SAFETY: the call has filled it.
+        Ok(Self(unsafe { map.assume_init() }.opaque))
+    }
+}
+
+impl TensorMap {
+    /// Pictures, of which rectangles of pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each; zeros outside.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Panics
+    /// There is less memory.
+    pub fn of_tiles(
+        memory: &Memory,
+        element: Element,
+        shape: Pictures,
+        tile_width: usize,
+        tile_height: usize,
+    ) -> Result<Self, CudaError> {
+        assert!(shape.bytes(element) <= memory.bytes, "pictures within the memory");
+        let tile = [(SWIZZLE_BYTES / element.bytes()) as u32, tile_width as u32, tile_height as u32, 1];
+        Self::of_boxes(memory, element, &shape.sizes(), &shape.strides(element), &tile)
+    }
+
+    /// Of a tensor with these sizes, and bytes from one to the next in all dimensions but the first; boxes of it are
+    /// loaded at once.
+    fn of_boxes(
+        memory: &Memory,
+        element: Element,
+        sizes: &[u64],
+        strides: &[u64],
+        boxes: &[u32],
+    ) -> Result<Self, CudaError> {
+        assert!(strides.len() + 1 == sizes.len() && boxes.len() == sizes.len(), "as many as dimensions");
+        let steps = vec![1; sizes.len()];
+        let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
+        // SAFETY: the arrays have as many entries as the tensor has dimensions (strides one less).
+        let code = unsafe {
+            sys::cuTensorMapEncodeTiled(
+                map.as_mut_ptr(),
+                element.raw(),
+                sizes.len() as u32,
+                memory.address as *mut c_void,
+                sizes.as_ptr(),
+                strides.as_ptr(),
+                boxes.as_ptr(),
+                steps.as_ptr(),
+                sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
+                sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
+                sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                sys::CUtensorMapFloatOOBfill::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+            )
+        };
+        code.result().map_err(failed("cuTensorMapEncodeTiled"))?;
+        // SAFETY: the call has filled it.
+        Ok(Self(unsafe { map.assume_init() }.opaque))
+    }
+}
+
+/// The shape of a tensor: images × height × width × channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pictures {
+    /// How many.
+    pub images: usize,
+    /// Rows.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Values of a pixel.
+    pub channels: usize,
+}
+
+impl Pictures {
+    /// In the driver's order.
+    fn sizes(self) -> [u64; 4] {
+        [self.channels, self.width, self.height, self.images].map(|size| size as u64)
+    }
+
+    /// Bytes from one pixel, row and image to the next.
+    fn strides(self, element: Element) -> [u64; 3] {
+        let pixel = self.channels * element.bytes();
+        [pixel, self.width * pixel, self.height * self.width * pixel].map(|stride| stride as u64)
+    }
+
+    fn bytes(self, element: Element) -> usize {
+        self.images * self.height * self.width * self.channels * element.bytes()
+    }
+}

@@ -1,0 +1,1026 @@
+//! The code that runs on the GPU, and the parameters it takes.
+//!
+//! Numbers that both sides have to agree on are given to the compiler as macros; the layouts of the parameters are
+//! asserted in the code that is compiled. Neither side can be changed alone.
+
+// Kernels are looked up by name, as functions that take one of the parameters below.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::cache;
+use super::driver::{Context, Element, Kernel, Module, Nvrtc, NvrtcError, Plain, TensorMap};
+use super::plan::MAX_SOURCES;
+use super::weights::VECTOR_BYTES;
+use super::{CudaError, Precision};
+use crate::OptionError;
+use crate::assemble::heat_maps::MAX_SCALES;
+use crate::assemble::peaks::MAX_PEAKS;
+use crate::gpu::ComputeCapability;
+
+/// Files that the others include.
+const HEADERS: [(&str, &str); 5] = [
+    ("element.cuh", include_str!("kernels/element.cuh")),
+    ("heat_maps.cuh", include_str!("kernels/heat_maps.cuh")),
+    ("hopper.cuh", include_str!("kernels/hopper.cuh")),
+    ("layer.cuh", include_str!("kernels/layer.cuh")),
+    ("source.cuh", include_str!("kernels/source.cuh")),
+];
+
+/// A struct that the kernels have too.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// Its name there.
+    name: &'static str,
+    bytes: usize,
+    /// Names and places of its fields.
+    fields: &'static [(&'static str, usize)],
+}
+
+/// Describes a struct's layout; the names are those in the kernels.
+macro_rules! layout {
+    ($type:ident as $name:literal { $($field:ident),* }) => {
+        impl $type {
+            const LAYOUT: Layout = Layout {
+                name: $name,
+                bytes: size_of::<$type>(),
+                fields: &[$((stringify!($field), std::mem::offset_of!($type, $field))),*],
+            };
+        }
+        // No field is left out.
+        const _: fn($type) = |value| {
+            let $type { $($field: _),* } = value;
+        };
+    };
+}
+
+/// What becomes of a convolution's sums: `Layer` in layer.cuh, which explains the fields.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Layer {
+    pub bias: u64,
+    pub slope: u64,
+    pub pixels_out: u64,
+    pub pixel_stride: i32,
+    pub channels_out: i32,
+    pub planes_out: u64,
+    pub planes: i32,
+    pub first_plane: i32,
+    pub used_planes: i32,
+    pub pixels: i32,
+    pub width: i32,
+    pub height: i32,
+    pub weight_rows: i32,
+    pub kernel: i32,
+    pub source_count: i32,
+    pub chunks: [i32; MAX_SOURCES],
+    pub last_steps: [i32; MAX_SOURCES],
+    pub channels: [i32; MAX_SOURCES],
+}
+
+/// `Convolution` in convolution_hopper.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct HopperConvolution {
+    pub sources: [TensorMap; MAX_SOURCES],
+    pub weights: TensorMap,
+    pub layer: Layer,
+}
+
+/// `ConvolveAndPool` in convolution_pooling.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct PoolingConvolution {
+    pub pixels: TensorMap,
+    pub weights: TensorMap,
+    pub layer: Layer,
+    pub images: i32,
+    pub unused: i32,
+}
+
+/// `First` in first.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct FirstConvolution {
+    pub from: u64,
+    pub weights: u64,
+    pub layer: Layer,
+    pub images: i32,
+    pub unused: i32,
+}
+
+/// `Source` in source.cuh.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Source {
+    pub values: u64,
+    pub stride: i32,
+    pub channels: i32,
+}
+
+/// `Convolution` in source.cuh.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct PlainConvolution {
+    pub sources: [Source; MAX_SOURCES],
+    pub weights: u64,
+    pub layer: Layer,
+}
+
+/// `Pooling` in pooling.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Pooling {
+    pub from: u64,
+    pub to: u64,
+    pub width: i32,
+    pub height: i32,
+    pub channels: i32,
+    pub images: i32,
+}
+
+/// `Colors` in colors.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Colors {
+    pub planes: u64,
+    pub pixels: u64,
+    pub width: i32,
+    pub height: i32,
+    /// Black, luma, blue of u, green of u and v, red of v.
+    pub matrix: [i16; 6],
+    pub unused: i32,
+}
+
+/// `Warp` in warp.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Warp {
+    pub pictures: u64,
+    pub bicubic: u64,
+    pub to: u64,
+    pub width: i32,
+    pub height: i32,
+}
+
+/// `Output` in heat_maps.cuh.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Output {
+    pub values: u64,
+    pub width: i32,
+    pub height: i32,
+    pub factor: f32,
+    pub unused: i32,
+}
+
+/// `Outputs` in heat_maps.cuh.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Outputs {
+    pub scales: [Output; MAX_SCALES],
+    pub count: i32,
+    pub channels: i32,
+    pub width: i32,
+    pub height: i32,
+}
+
+/// `FindPeaks` in peaks.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FindPeaks {
+    pub maps: Outputs,
+    pub peaks: u64,
+    pub counts: u64,
+    pub threshold: f32,
+    pub offset: f32,
+}
+
+/// `ScoreLimbs` in limbs.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ScoreLimbs {
+    pub maps: Outputs,
+    pub limbs: u64,
+    pub peaks: u64,
+    pub counts: u64,
+    pub candidates: u64,
+    pub candidate_count: u64,
+    pub parts: i32,
+    pub least_sample: f32,
+    pub least_share: f32,
+    pub close_score: f32,
+}
+
+/// `FindLargest` in largest.cu.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FindLargest {
+    pub maps: Outputs,
+    pub largest: u64,
+    pub used_channels: i32,
+    pub unused: i32,
+}
+
+/// A picture to be cut out of a frame: `Picture` in warp.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Picture {
+    pub frame: u64,
+    pub frame_width: i32,
+    pub frame_height: i32,
+    pub scale_x: f64,
+    pub shift_x: f64,
+    pub scale_y: f64,
+    pub shift_y: f64,
+}
+
+// SAFETY: numbers without padding.
+unsafe impl Plain for Picture {}
+
+/// Two peaks that a limb may join: `Candidate` in limbs.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Candidate {
+    pub score: f32,
+    pub frame: u8,
+    pub limb: u8,
+    pub from: u8,
+    pub to: u8,
+}
+
+// SAFETY: numbers without padding.
+unsafe impl Plain for Candidate {}
+
+/// A peak of a heat map: `Keypoint` in heat_maps.cuh.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Peak {
+    pub x: f32,
+    pub y: f32,
+    pub score: f32,
+}
+
+/// Two parts that a limb joins, and its plane: `Limb` in limbs.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Limb {
+    pub from: i32,
+    pub to: i32,
+    pub plane: i32,
+}
+
+// SAFETY: numbers without padding.
+unsafe impl Plain for Limb {}
+
+/// A heat map's largest value: `Largest` in largest.cu.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Largest {
+    pub place: u32,
+    pub value: f32,
+}
+
+// SAFETY: numbers without padding.
+unsafe impl Plain for Largest {}
+
+layout!(Layer as "Layer" { bias, slope, pixels_out, pixel_stride, channels_out, planes_out, planes, first_plane, used_planes, pixels, width, height, weight_rows, kernel, source_count, chunks, last_steps, channels });
+layout!(HopperConvolution as "Convolution" { sources, weights, layer });
+layout!(PoolingConvolution as "ConvolveAndPool" { pixels, weights, layer, images, unused });
+layout!(FirstConvolution as "First" { from, weights, layer, images, unused });
+layout!(Source as "Source" { values, stride, channels });
+layout!(PlainConvolution as "Convolution" { sources, weights, layer });
+layout!(Pooling as "Pooling" { from, to, width, height, channels, images });
+layout!(Colors as "Colors" { planes, pixels, width, height, matrix, unused });
+layout!(Warp as "Warp" { pictures, bicubic, to, width, height });
+layout!(Output as "Output" { values, width, height, factor, unused });
+layout!(Outputs as "Outputs" { scales, count, channels, width, height });
+layout!(FindPeaks as "FindPeaks" { maps, peaks, counts, threshold, offset });
+layout!(ScoreLimbs as "ScoreLimbs" { maps, limbs, peaks, counts, candidates, candidate_count, parts, least_sample, least_share, close_score });
+layout!(FindLargest as "FindLargest" { maps, largest, used_channels, unused });
+layout!(Picture as "Picture" { frame, frame_width, frame_height, scale_x, shift_x, scale_y, shift_y });
+layout!(Candidate as "Candidate" { score, frame, limb, from, to });
+layout!(Peak as "Keypoint" { x, y, score });
+layout!(Limb as "Limb" { from, to, plane });
+layout!(Largest as "Largest" { place, value });
+
+impl TensorMap {
+    const LAYOUT: Layout = Layout { name: "TensorMap", bytes: size_of::<TensorMap>(), fields: &[] };
+}
+
+/// How a convolution is cut into blocks, and blocks into warps.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    pixels: usize,
+    channels: usize,
+    /// Of a warp; 0 where the kernel shares them out by itself.
+    warp_pixels: usize,
+    warp_channels: usize,
+    /// Steps whose operands are in shared memory at once.
+    stages: usize,
+    /// Blocks that a multiprocessor shall run at once.
+    blocks: usize,
+}
+
+/// The ways of cutting a convolution, of which each suits some layers and batches.
+#[derive(Clone, Copy, Debug)]
+struct Shapes {
+    wide: Shape,
+    narrow: Shape,
+    small: Shape,
+    thin: Shape,
+}
+
+const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usize, blocks: usize) -> Shape {
+    Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
+}
+
+/// Measured on an H100 to be the fastest.
+fn shapes(path: KernelPath, precision: Precision) -> Shapes {
+    let is_split = precision == Precision::Fp16x3;
+    match path {
+        KernelPath::Hopper if is_split => Shapes {
+            wide: shape(128, 128, (0, 0), 3, 1),
+            narrow: shape(128, 128, (0, 0), 3, 1),
+            small: shape(64, 64, (0, 0), 3, 2),
+            thin: shape(256, 64, (0, 0), 2, 1),
+        },
+        KernelPath::Hopper => Shapes {
+            wide: shape(256, 128, (0, 0), 4, 1),
+            narrow: shape(128, 128, (0, 0), 3, 2),
+            small: shape(64, 64, (0, 0), 6, 2),
+            thin: shape(256, 64, (0, 0), 5, 1),
+        },
+        KernelPath::Ampere if is_split => Shapes {
+            wide: shape(128, 64, (32, 64), 3, 2),
+            narrow: shape(128, 64, (32, 64), 3, 2),
+            small: shape(64, 64, (32, 32), 4, 2),
+            thin: shape(128, 64, (32, 64), 3, 2),
+        },
+        KernelPath::Ampere => Shapes {
+            wide: shape(128, 128, (64, 32), 2, 2),
+            narrow: shape(128, 64, (64, 32), 2, 3),
+            small: shape(64, 64, (32, 32), 3, 2),
+            thin: shape(256, 64, (64, 32), 2, 2),
+        },
+        KernelPath::Portable if is_split => Shapes {
+            wide: shape(128, 64, (32, 32), 2, 2),
+            narrow: shape(128, 64, (32, 32), 2, 2),
+            small: shape(64, 64, (32, 32), 2, 2),
+            thin: shape(128, 64, (32, 32), 2, 2),
+        },
+        KernelPath::Portable => Shapes {
+            wide: shape(128, 128, (64, 32), 2, 1),
+            narrow: shape(128, 64, (64, 32), 2, 2),
+            small: shape(64, 64, (32, 32), 2, 2),
+            thin: shape(128, 64, (64, 32), 2, 2),
+        },
+    }
+}
+
+impl Shape {
+    fn threads(self, path: KernelPath, precision: Precision) -> usize {
+        match path {
+            KernelPath::Hopper => hopper_threads(precision),
+            _ => self.pixels / self.warp_pixels * (self.channels / self.warp_channels) * 32,
+        }
+    }
+
+    /// Bytes of shared memory of a block.
+    fn shared_bytes(self, path: KernelPath, precision: Precision) -> usize {
+        let rows = precision.parts() * (self.pixels + self.channels);
+        match path {
+            // Rows of 128 bytes of channels, two barriers of 8 bytes a stage, and room to align.
+            KernelPath::Hopper => self.stages * (rows * 128 + 16) + 1024,
+            KernelPath::Ampere => self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES,
+            // Rows of 64 bytes, filled up to 80; later sixteen pixels of each warp in single precision.
+            KernelPath::Portable => {
+                let warps = self.threads(path, precision) / 32;
+                (self.stages * rows * 80).max(warps * 16 * (self.warp_channels + 4) * size_of::<f32>())
+            }
+        }
+    }
+
+    /// As the arguments of the macro that makes a kernel of it.
+    fn macro_value(self) -> String {
+        let Self { pixels, channels, warp_pixels, warp_channels, stages, blocks } = self;
+        format!("{pixels},{channels},{warp_pixels},{warp_channels},{stages},{blocks}")
+    }
+}
+
+/// Vectors of a pixel's channels that are loaded together, where the kernel loads them itself. What is split takes twice
+/// the memory and registers.
+fn step_vectors(path: KernelPath, precision: Precision) -> usize {
+    if path == KernelPath::Ampere && precision != Precision::Fp16x3 { 8 } else { 4 }
+}
+
+/// Which instructions convolutions are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelPath {
+    /// Those that every GPU since Volta has.
+    Portable,
+    /// Asynchronous copies and products of smaller matrices, since Ampere.
+    Ampere,
+    /// Hopper's own.
+    Hopper,
+}
+
+impl KernelPath {
+    const ALL: [Self; 3] = [Self::Portable, Self::Ampere, Self::Hopper];
+
+    /// Whether a GPU runs such code.
+    pub fn runs_on(self, gpu: ComputeCapability) -> bool {
+        match self {
+            Self::Portable => gpu >= OLDEST_GPU,
+            Self::Ampere => gpu >= AMPERE,
+            Self::Hopper => gpu == HOPPER,
+        }
+    }
+
+    /// The fastest for a GPU.
+    pub fn best(gpu: ComputeCapability) -> Self {
+        Self::ALL.into_iter().rev().find(|path| path.runs_on(gpu)).unwrap_or(Self::Portable)
+    }
+}
+
+impl fmt::Display for KernelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Ampere => "ampere",
+            Self::Hopper => "hopper",
+        })
+    }
+}
+
+impl FromStr for KernelPath {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        Self::ALL.into_iter().find(|path| path.to_string() == text).ok_or_else(|| OptionError {
+            option: "kernels",
+            found: text.into(),
+            expected: "portable, ampere or hopper",
+        })
+    }
+}
+
+/// A way of cutting a convolution into blocks.
+#[derive(Debug)]
+pub struct Tile<P> {
+    /// The code for it.
+    pub kernel: Kernel<P>,
+    /// Output channels of a block.
+    pub channels: usize,
+    /// Pixels of a block.
+    pub pixels: usize,
+    /// Threads of a block.
+    pub threads: usize,
+}
+
+/// Ways of cutting it, of which each suits some layers and batches.
+#[derive(Debug)]
+pub struct Tiles<P> {
+    /// For many pixels.
+    pub wide: Tile<P>,
+    /// For fewer pixels, or few input channels.
+    pub narrow: Tile<P>,
+    /// For so few pixels that there would be fewer blocks than multiprocessors.
+    pub small: Tile<P>,
+    /// For at most [`FEW_CHANNELS`] output channels.
+    pub thin: Tile<P>,
+}
+
+/// How convolutions are computed.
+#[derive(Debug)]
+pub enum Convolve {
+    /// With Hopper's own instructions.
+    Hopper {
+        /// In general.
+        tiles: Box<Tiles<HopperConvolution>>,
+        /// For at most [`FEW_CHANNELS`] channels and pooling, in half precision.
+        pooling: Option<Kernel<PoolingConvolution>>,
+    },
+    /// On the tensor cores of other GPUs.
+    Tensor(Box<Tiles<PlainConvolution>>),
+    /// In single precision.
+    Single(Kernel<PlainConvolution>),
+}
+
+/// Width and height of the pixels that a block of [`PoolingConvolution`] loads at once: a tile and its border.
+pub const POOLING_LOADS: (usize, usize) = (10, 34);
+/// Channels that [`PoolingConvolution`] and [`FirstConvolution`] can have.
+pub const FEW_CHANNELS: usize = 64;
+/// Width and height of a tile of [`FirstConvolution`].
+pub const FIRST_TILE: (usize, usize) = (64, 32);
+/// Inputs of an output of [`FirstConvolution`], filled up.
+pub const FIRST_INPUTS: usize = 32;
+/// Pixels and output channels of a block of the convolution in single precision.
+pub const SINGLE_TILE: (usize, usize) = (128, 64);
+/// Threads of a block that looks for peaks.
+pub const PEAK_THREADS: usize = 512;
+/// Threads of a block that convolves and pools.
+pub const POOLING_THREADS: usize = 288;
+/// Threads of all blocks of which nothing else is said.
+pub const THREADS: usize = 256;
+
+/// A producer and eight warps that multiply; in two parts the producer is four warps, whose registers the others take.
+fn hopper_threads(precision: Precision) -> usize {
+    if precision == Precision::Fp16x3 { 384 } else { 288 }
+}
+
+/// All kernels, for one GPU and precision.
+#[derive(Debug)]
+pub struct Kernels {
+    /// See [`Convolve`].
+    pub convolve: Convolve,
+    /// From the picture to [`FEW_CHANNELS`] channels, in half precision.
+    pub first: Option<Kernel<FirstConvolution>>,
+    /// Halves the size.
+    pub pool: Kernel<Pooling>,
+    /// Makes pixels of luma and chroma.
+    pub convert_colors: Kernel<Colors>,
+    /// Makes net inputs.
+    pub warp: Kernel<Warp>,
+    /// Finds where body parts may be.
+    pub find_peaks: Kernel<FindPeaks>,
+    /// Finds which peaks may be joined.
+    pub score_limbs: Kernel<ScoreLimbs>,
+    /// Finds points of faces and hands.
+    pub find_largest: Kernel<FindLargest>,
+}
+
+/// The first GPUs whose tensor cores know TF32, with asynchronous copies, and with the product that
+/// [`FirstConvolution`] is made of.
+const AMPERE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
+/// The oldest GPUs that are used, Volta: the first with tensor cores.
+pub const OLDEST_GPU: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
+const HOPPER: ComputeCapability = ComputeCapability { major: 9, minor: 0 };
+
+/// The kinds of GPUs that kernels are compiled ahead for, from V100 to RTX 50.
+pub const AHEAD: [ComputeCapability; 8] = [
+    OLDEST_GPU,
+    ComputeCapability { major: 7, minor: 5 },
+    AMPERE,
+    ComputeCapability { major: 8, minor: 6 },
+    ComputeCapability { major: 8, minor: 9 },
+    HOPPER,
+    ComputeCapability { major: 10, minor: 0 },
+    ComputeCapability { major: 12, minor: 0 },
+];
+
+/// A file of kernels, and how it is compiled.
+struct Code {
+    name: &'static str,
+    source: &'static str,
+    /// Its structs that are known here too.
+    layouts: &'static [Layout],
+    /// Threads of its blocks, where all have the same number.
+    threads: Option<usize>,
+    /// As the processor computes it, to the last bit.
+    is_exact: bool,
+    /// With instructions that this kind of GPU alone has.
+    is_specific: bool,
+    /// Whether it depends on the precision of the nets.
+    has_precision: bool,
+    shapes: Option<Shapes>,
+    step_vectors: Option<usize>,
+}
+
+/// A file of kernels.
+macro_rules! code {
+    ($name:literal, $($layout:ident),*) => {
+        Code {
+            name: $name,
+            source: include_str!(concat!("kernels/", $name)),
+            layouts: &[$($layout::LAYOUT),*],
+            threads: Some(THREADS),
+            is_exact: false,
+            is_specific: false,
+            has_precision: true,
+            shapes: None,
+            step_vectors: None,
+        }
+    };
+}
+
+impl Code {
+    fn exact(self) -> Self {
+        Self { is_exact: true, ..self }
+    }
+
+    fn without_precision(self) -> Self {
+        Self { has_precision: false, ..self }
+    }
+
+    fn convolution(path: KernelPath, precision: Precision) -> Self {
+        let shapes = Some(shapes(path, precision));
+        let step_vectors = Some(step_vectors(path, precision));
+        match path {
+            _ if is_single(path, precision) => {
+                code!("convolution.cu", Source, PlainConvolution, Layer)
+            }
+            KernelPath::Portable => Self {
+                threads: None,
+                shapes,
+                step_vectors,
+                ..code!("convolution_volta.cu", Source, PlainConvolution, Layer)
+            },
+            KernelPath::Ampere => Self {
+                threads: None,
+                shapes,
+                step_vectors,
+                ..code!("convolution_ampere.cu", Source, PlainConvolution, Layer)
+            },
+            KernelPath::Hopper => Self {
+                threads: Some(hopper_threads(precision)),
+                shapes,
+                is_specific: true,
+                ..code!("convolution_hopper.cu", HopperConvolution, TensorMap, Layer)
+            },
+        }
+    }
+
+    fn pooling_convolution(path: KernelPath, precision: Precision) -> Option<Self> {
+        (path == KernelPath::Hopper && precision == Precision::Fp16).then_some(Self {
+            threads: Some(POOLING_THREADS),
+            is_specific: true,
+            ..code!("convolution_pooling.cu", PoolingConvolution, TensorMap, Layer)
+        })
+    }
+
+    fn first(path: KernelPath, precision: Precision) -> Option<Self> {
+        let is_known = path != KernelPath::Portable && precision.element() == Element::Half;
+        is_known.then_some(code!("first.cu", FirstConvolution, Layer))
+    }
+
+    fn pool() -> Self {
+        code!("pooling.cu", Pooling)
+    }
+
+    fn colors() -> Self {
+        code!("colors.cu", Colors).exact().without_precision()
+    }
+
+    fn warp() -> Self {
+        code!("warp.cu", Warp, Picture).exact()
+    }
+
+    fn peaks() -> Self {
+        let code = code!("peaks.cu", FindPeaks, Outputs, Output, Peak);
+        Self { threads: Some(PEAK_THREADS), ..code }.exact().without_precision()
+    }
+
+    fn limbs() -> Self {
+        code!("limbs.cu", ScoreLimbs, Outputs, Output, Peak, Limb, Candidate).exact().without_precision()
+    }
+
+    fn largest() -> Self {
+        code!("largest.cu", FindLargest, Outputs, Output, Largest).exact().without_precision()
+    }
+
+    /// Everything that is used together.
+    fn all(path: KernelPath, precision: Precision) -> Vec<Self> {
+        let mut all = vec![
+            Self::convolution(path, precision),
+            Self::pool(),
+            Self::colors(),
+            Self::warp(),
+            Self::peaks(),
+            Self::limbs(),
+            Self::largest(),
+        ];
+        all.extend(Self::pooling_convolution(path, precision));
+        all.extend(Self::first(path, precision));
+        all
+    }
+
+    /// The source, with what the compiler shall check of it. NVRTC has no `offsetof`.
+    fn text(&self) -> String {
+        let mut text = self.source.to_owned();
+        text.push('\n');
+        for Layout { name, bytes, fields } in self.layouts {
+            let _ = writeln!(text, "static_assert(sizeof({name}) == {bytes}, \"the size of {name}\");");
+            for (field, place) in *fields {
+                let _ = writeln!(
+                    text,
+                    "static_assert(__INTADDR__(&(({name}*)0)->{field}) == {place}, \"the place of {name}::{field}\");"
+                );
+            }
+        }
+        text
+    }
+
+    fn options(&self, precision: Precision) -> Vec<String> {
+        let mut options = Vec::new();
+        let mut define = |name: &str, value: &dyn fmt::Display| {
+            options.push(format!("--define-macro={name}={value}"));
+        };
+        if self.has_precision {
+            let name = match precision {
+                Precision::Fp16 => "HALF",
+                Precision::Fp16x3 => "SPLIT",
+                Precision::Tf32 => "TF32",
+                Precision::Fp32 => "SINGLE",
+            };
+            define(name, &1);
+        }
+        define("MAX_SOURCES", &MAX_SOURCES);
+        define("MAX_SCALES", &MAX_SCALES);
+        define("MAX_PEAKS", &MAX_PEAKS);
+        define("FEW_CHANNELS", &FEW_CHANNELS);
+        define("LOADED_WIDTH", &POOLING_LOADS.0);
+        define("LOADED_HEIGHT", &POOLING_LOADS.1);
+        define("FIRST_TILE_WIDTH", &FIRST_TILE.0);
+        define("FIRST_TILE_HEIGHT", &FIRST_TILE.1);
+        define("FIRST_INPUTS", &FIRST_INPUTS);
+        define("SINGLE_TILE_PIXELS", &SINGLE_TILE.0);
+        define("SINGLE_TILE_CHANNELS", &SINGLE_TILE.1);
+        if let Some(threads) = self.threads {
+            define("THREADS", &threads);
+        }
+        if let Some(vectors) = self.step_vectors {
+            define("STEP_VECTORS", &vectors);
+        }
+        if let Some(Shapes { wide, narrow, small, thin }) = self.shapes {
+            for (name, shape) in [("WIDE", wide), ("NARROW", narrow), ("SMALL", small), ("THIN", thin)] {
+                define(name, &shape.macro_value());
+            }
+        }
+        if self.is_exact {
+            options.push("--fmad=false".into());
+        }
+        options
+    }
+
+    /// Under which name its machine code for a GPU is kept.
+    fn key(&self, text: &str, options: &[String], gpu: ComputeCapability) -> String {
+        let gpu = gpu.to_string();
+        let mut texts = vec![gpu.as_str(), if self.is_specific { "specific" } else { "" }, self.name, text];
+        texts.extend(HEADERS.iter().flat_map(|(name, text)| [*name, *text]));
+        texts.extend(options.iter().map(String::as_str));
+        cache::name(&texts)
+    }
+
+    /// Names of machine code that runs on a GPU: its own, and that for earlier revisions of its architecture.
+    fn keys(&self, precision: Precision, gpu: ComputeCapability) -> Vec<String> {
+        let (text, options) = (self.text(), self.options(precision));
+        let oldest = if self.is_specific { gpu.minor } else { 0 };
+        let gpus = (oldest..=gpu.minor).rev().map(|minor| ComputeCapability { minor, ..gpu });
+        gpus.map(|gpu| self.key(&text, &options, gpu)).collect()
+    }
+
+    fn compile(
+        &self,
+        compiler: &Nvrtc,
+        precision: Precision,
+        gpu: ComputeCapability,
+    ) -> Result<Vec<u8>, NvrtcError> {
+        let (text, options) = (self.text(), self.options(precision));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        compiler.compile(self.name, &text, &HEADERS, &options, gpu, self.is_specific)
+    }
+}
+
+/// Single precision is not for tensor cores; TF32 without Ampere's instructions is for tests.
+fn is_single(path: KernelPath, precision: Precision) -> bool {
+    precision == Precision::Fp32 || (precision == Precision::Tf32 && path == KernelPath::Portable)
+}
+
+impl Kernels {
+    /// Takes them from those that were compiled ahead or before, or compiles them. `path` is the best for the GPU
+    /// where absent.
+    ///
+    /// # Errors
+    /// The GPU does not have that precision or those instructions, or the compiler is missing.
+    pub fn new(
+        context: &Arc<Context>,
+        precision: Precision,
+        path: Option<KernelPath>,
+    ) -> Result<Self, CudaError> {
+        let gpu = context.compute_capability;
+        check(precision, gpu)?;
+        let path = path.unwrap_or(KernelPath::best(gpu));
+        if !path.runs_on(gpu) {
+            return Err(CudaError::KernelPath { path, found: gpu });
+        }
+        let loader = Loader { context, gpu, precision };
+        let module = loader.module(&Code::convolution(path, precision))?;
+        let convolve = if is_single(path, precision) {
+            // SAFETY: the struct mirrors the kernel's parameter.
+            Convolve::Single(unsafe { module.kernel("convolve", 0) }?)
+        } else if path == KernelPath::Hopper {
+            let pooling = Code::pooling_convolution(path, precision);
+            let pooling = pooling.map(|code| loader.pooling_convolution(&code)).transpose()?;
+            // SAFETY: the struct mirrors the kernels' parameter.
+            Convolve::Hopper { tiles: Box::new(unsafe { tiles(&module, path, precision) }?), pooling }
+        } else {
+            // SAFETY: the struct mirrors the kernels' parameter.
+            Convolve::Tensor(Box::new(unsafe { tiles(&module, path, precision) }?))
+        };
+        let first = Code::first(path, precision).map(|code| -> Result<_, CudaError> {
+            let module = loader.module(&code)?;
+            // SAFETY: the struct mirrors the kernel's parameter.
+            unsafe { module.kernel("convolve_first", 0) }
+        });
+        // SAFETY: the structs mirror the kernels' parameters.
+        unsafe {
+            Ok(Self {
+                convolve,
+                first: first.transpose()?,
+                pool: loader.module(&Code::pool())?.kernel("pool", 0)?,
+                convert_colors: loader.module(&Code::colors())?.kernel("convert_colors", 0)?,
+                warp: loader.module(&Code::warp())?.kernel("warp", 0)?,
+                find_peaks: loader.module(&Code::peaks())?.kernel("find_peaks", 0)?,
+                score_limbs: loader.module(&Code::limbs())?.kernel("score_limbs", 0)?,
+                find_largest: loader.module(&Code::largest())?.kernel("find_largest", 0)?,
+            })
+        }
+    }
+}
+
+/// Whether a GPU can compute in this precision.
+fn check(precision: Precision, gpu: ComputeCapability) -> Result<(), CudaError> {
+    let needed = if precision == Precision::Tf32 { AMPERE } else { OLDEST_GPU };
+    if gpu < needed { Err(CudaError::Precision { precision, needed, found: gpu }) } else { Ok(()) }
+}
+
+/// # Safety
+/// The kernels take a `P`.
+unsafe fn tiles<P: Copy>(
+    module: &Arc<Module>,
+    path: KernelPath,
+    precision: Precision,
+) -> Result<Tiles<P>, CudaError> {
+    let tile = |name: &'static str, shape: Shape| -> Result<Tile<P>, CudaError> {
+        // SAFETY: the caller answers for the parameter.
+        let kernel = unsafe { module.kernel(name, shape.shared_bytes(path, precision)) }?;
+        let threads = shape.threads(path, precision);
+        Ok(Tile { kernel, channels: shape.channels, pixels: shape.pixels, threads })
+    };
+    let Shapes { wide, narrow, small, thin } = shapes(path, precision);
+    Ok(Tiles {
+        wide: tile("convolve_wide", wide)?,
+        narrow: tile("convolve_narrow", narrow)?,
+        small: tile("convolve_small", small)?,
+        thin: tile("convolve_thin", thin)?,
+    })
+}
+
+struct Loader<'a> {
+    context: &'a Arc<Context>,
+    gpu: ComputeCapability,
+    precision: Precision,
+}
+
+impl Loader<'_> {
+    fn pooling_convolution(&self, code: &Code) -> Result<Kernel<PoolingConvolution>, CudaError> {
+        // Weights, two buffers in steps of 1024 bytes, pooled pixels of two groups of warps, barriers, room to align.
+        let (width, height) = POOLING_LOADS;
+        let buffer = (width * height * 128).next_multiple_of(1024);
+        let shared_bytes =
+            9 * FEW_CHANNELS * 128 + 2 * buffer + 2 * 32 * (2 * FEW_CHANNELS + 16) + 5 * 8 + 1024;
+        // SAFETY: the struct mirrors the kernel's parameter.
+        unsafe { self.module(code)?.kernel("convolve_and_pool", shared_bytes) }
+    }
+
+    fn module(&self, code: &Code) -> Result<Arc<Module>, CudaError> {
+        let compile = || Ok(code.compile(&Nvrtc::find_for(self.gpu)?, self.precision, self.gpu)?);
+        let load = |code: &[u8]| Module::load(self.context, code);
+        cache::load(&code.keys(self.precision, self.gpu), compile, load)
+    }
+}
+
+/// Compiles everything for a kind of GPU, in all precisions, and writes it into `folder`, from which programs take it
+/// without a compiler. Needs no GPU. Gives the number of files.
+///
+/// # Errors
+/// The compiler is missing or does not know the GPU, or a file cannot be written.
+pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, CudaError> {
+    let compiler = Nvrtc::find_for(gpu)?;
+    let mut keys = Vec::new();
+    for precision in Precision::ALL.into_iter().filter(|&precision| check(precision, gpu).is_ok()) {
+        for code in Code::all(KernelPath::best(gpu), precision) {
+            let Some(key) = code.keys(precision, gpu).into_iter().next() else { continue };
+            if !keys.contains(&key) {
+                let compiled = code.compile(&compiler, precision, gpu)?;
+                cache::write(folder, &key, &compiled)
+                    .map_err(|error| CudaError::Kernels { folder: folder.into(), error })?;
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys.len())
+}
+
+/// Whether the kernels for a GPU, in this precision, came with the program, so that no compiler is needed.
+pub fn came_with_program(gpu: ComputeCapability, precision: Precision) -> bool {
+    let all = Code::all(KernelPath::best(gpu), precision);
+    all.iter().all(|code| cache::is_shipped(&code.keys(precision, gpu)))
+}
+
+impl Precision {
+    /// What tensors consist of.
+    pub fn element(self) -> Element {
+        match self {
+            Self::Fp16 | Self::Fp16x3 => Element::Half,
+            Self::Tf32 | Self::Fp32 => Element::Single,
+        }
+    }
+
+    /// Of how many elements a value consists.
+    pub fn parts(self) -> usize {
+        if self == Self::Fp16x3 { 2 } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gpu(major: u32, minor: u32) -> ComputeCapability {
+        ComputeCapability { major, minor }
+    }
+
+    #[test]
+    fn old_cards_are_told_what_is_needed() {
+        for precision in [Precision::Fp16, Precision::Fp16x3, Precision::Fp32] {
+            assert!(check(precision, gpu(7, 0)).is_ok());
+        }
+        assert!(check(Precision::Tf32, gpu(8, 6)).is_ok());
+        let error = check(Precision::Fp32, gpu(6, 1)).unwrap_err().to_string();
+        assert!(error.contains("capability 7.0 or later, this one has 6.1"), "{error}");
+        let error = check(Precision::Tf32, gpu(7, 5)).unwrap_err().to_string();
+        assert!(error.contains("tf32 needs") && error.contains("8.0 or later, this one has 7.5"), "{error}");
+    }
+
+    #[test]
+    fn each_card_gets_its_kernels() {
+        let paths = AHEAD.map(KernelPath::best);
+        use KernelPath::{Ampere, Hopper, Portable};
+        assert_eq!(paths, [Portable, Portable, Ampere, Ampere, Ampere, Hopper, Ampere, Ampere]);
+        assert!(!Hopper.runs_on(gpu(10, 0)) && !Ampere.runs_on(gpu(7, 5)) && !Portable.runs_on(gpu(6, 1)));
+        for path in KernelPath::ALL {
+            assert_eq!(path.to_string().parse::<KernelPath>().unwrap(), path);
+        }
+        assert!(
+            "volta".parse::<KernelPath>().unwrap_err().to_string().contains("portable, ampere or hopper")
+        );
+    }
+
+    /// A multiprocessor's shared memory, of which each block takes one kilobyte more than it asks for.
+    #[test]
+    fn blocks_fit_into_every_card() {
+        let limits = [
+            (KernelPath::Portable, 64 << 10),
+            (KernelPath::Ampere, 99 << 10),
+            (KernelPath::Hopper, 227 << 10),
+        ];
+        for (path, limit) in limits {
+            for precision in Precision::ALL.into_iter().filter(|&precision| !is_single(path, precision)) {
+                let Shapes { wide, narrow, small, thin } = shapes(path, precision);
+                for shape in [wide, narrow, small, thin] {
+                    let bytes = shape.shared_bytes(path, precision);
+                    assert!(bytes <= limit, "{path} {precision}: {shape:?} takes {bytes} bytes");
+                }
+                assert!(thin.channels <= FEW_CHANNELS && wide.channels % narrow.channels == 0);
+                assert!(wide.channels % small.channels == 0 && thin.channels % small.channels == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn code_of_a_card_runs_on_its_later_revisions() {
+        let code = Code::convolution(KernelPath::Ampere, Precision::Fp16);
+        let keys = code.keys(Precision::Fp16, gpu(8, 7));
+        assert_eq!(keys.last(), code.keys(Precision::Fp16, gpu(8, 0)).first());
+        assert_eq!(keys.len(), 8);
+        // What only one kind of GPU runs is not taken for another.
+        assert_eq!(
+            Code::convolution(KernelPath::Hopper, Precision::Fp16).keys(Precision::Fp16, gpu(9, 0)).len(),
+            1
+        );
+        let (half, split) = (Precision::Fp16, Precision::Fp16x3);
+        assert_ne!(Code::warp().keys(half, gpu(8, 0)), Code::warp().keys(split, gpu(8, 0)));
+        assert_eq!(Code::limbs().keys(half, gpu(8, 0)), Code::limbs().keys(split, gpu(8, 0)));
+    }
+
+    /// Where a compiler is, it agrees about every layout and constant.
+    #[test]
+    fn everything_compiles_ahead() {
+        let Ok(compiler) = Nvrtc::find() else {
+            println!("skipped: NVRTC is missing");
+            return;
+        };
+        println!("NVRTC {}", compiler.version());
+        let folder = tempfile::tempdir().unwrap();
+        let oldest_and_newest = [OLDEST_GPU, HOPPER];
+        for gpu in oldest_and_newest.into_iter().filter(|&gpu| Nvrtc::find_for(gpu).is_ok()) {
+            assert!(compile_ahead(folder.path(), gpu).unwrap() > 8, "{gpu}");
+        }
+    }
+}

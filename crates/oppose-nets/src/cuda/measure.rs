@@ -1,0 +1,86 @@
+//! How long the nets take on the GPU, without what is around them; for benchmarks.
+
+use super::CudaError;
+use super::backend::CudaNets;
+use super::driver::{Event, Memory, Stream};
+use crate::assemble::size::Size;
+use crate::model::Net;
+
+/// So many inputs of a size for a net.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// The net.
+    pub net: Net,
+    /// Of each input.
+    pub size: Size,
+    /// How many inputs; where they are more than a batch, batch by batch.
+    pub images: usize,
+}
+
+impl CudaNets {
+    /// Milliseconds from the start of all jobs to their end, each on a stream of its own, one after the other
+    /// `rounds` times. The inputs are noise.
+    ///
+    /// # Errors
+    /// There is too little memory, or the driver refuses.
+    pub fn measure(&mut self, jobs: &[Job], rounds: usize) -> Result<f32, CudaError> {
+        let context = self.context();
+        let (start, end) = (Event::new(&context)?, Event::new(&context)?);
+        let mut running = Vec::new();
+        for job in jobs {
+            let outputs = self.make_noise(*job)?;
+            running.push((*job, outputs, Stream::new(&context)?, Event::new(&context)?));
+        }
+        let Some((_, _, first, _)) = running.first() else { return Ok(0.0) };
+        start.record(first)?;
+        for (job, outputs, stream, done) in &running {
+            stream.wait(&start)?;
+            for _ in 0..rounds {
+                self.run_job(*job, stream, outputs)?;
+            }
+            done.record(stream)?;
+        }
+        for (_, _, _, done) in &running {
+            first.wait(done)?;
+        }
+        end.record(first)?;
+        end.synchronize()?;
+        end.milliseconds_since(&start)
+    }
+
+    /// For each layer that does work its name, the multiplications and additions of a convolution, and
+    /// milliseconds: the least of `rounds` runs.
+    ///
+    /// # Errors
+    /// There is too little memory, or the driver refuses.
+    pub fn measure_layers(&mut self, job: Job, rounds: usize) -> Result<Vec<(String, u64, f32)>, CudaError> {
+        let context = self.context();
+        let outputs = self.make_noise(job)?;
+        let stream = Stream::new(&context)?;
+        let net = self.net(job.net);
+        let mut layers = net.layers(job.size);
+        let events = (0..=layers.len()).map(|_| Event::new(&context)).collect::<Result<Vec<_>, _>>()?;
+        let images = job.images.min(net.images());
+        let mut least = vec![f32::MAX; layers.len()];
+        for _ in 0..rounds {
+            events[0].record(&stream)?;
+            net.run_step_by_step(&stream, images, job.size, &outputs, |step| {
+                events[step + 1].record(&stream)
+            })?;
+            stream.synchronize()?;
+            for (least, pair) in least.iter_mut().zip(events.windows(2)) {
+                *least = least.min(pair[1].milliseconds_since(&pair[0])?);
+            }
+        }
+        let images = images as u64;
+        Ok(layers.drain(..).zip(least).map(|((name, work), time)| (name, work * images, time)).collect())
+    }
+
+    fn run_job(&mut self, job: Job, stream: &Stream, outputs: &Memory) -> Result<(), CudaError> {
+        let net = self.net_mut(job.net);
+        for first in (0..job.images).step_by(net.images()) {
+            net.run(stream, net.images().min(job.images - first), job.size, outputs)?;
+        }
+        Ok(())
+    }
+}

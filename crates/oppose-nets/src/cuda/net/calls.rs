@@ -1,0 +1,304 @@
+//! What is launched for the steps of a net, and how.
+
+use super::Net;
+use crate::assemble::size::Size;
+use crate::cuda::CudaError;
+use crate::cuda::driver::{Memory, Pictures, Stream, TensorMap};
+use crate::cuda::kernels::{
+    Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer, POOLING_LOADS,
+    POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source, THREADS, Tile,
+    Tiles,
+};
+use crate::cuda::plan::{Place, Step};
+use crate::cuda::weights::{VECTOR_BYTES, chunk, filled};
+
+/// Chunks of input channels from which on a long block's start and end do not count.
+const LONG: usize = 24;
+/// Where there is not a block for each so many multiprocessors, smaller blocks are faster, although each does less at
+/// a time. Measured: another net runs beside, and takes the multiprocessors that are left.
+const FEW: usize = 4;
+
+/// A step, for inputs of one size.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// As the number of images asks for it.
+    Hopper {
+        wide: Box<HopperConvolution>,
+        narrow: Box<HopperConvolution>,
+        small: Box<HopperConvolution>,
+        chunks: usize,
+    },
+    /// As the number of images asks for it, with few output channels.
+    Thin { thin: Box<HopperConvolution>, small: Box<HopperConvolution> },
+    /// With the pooling behind it.
+    Pooling(Box<PoolingConvolution>),
+    /// From the picture.
+    First(Box<FirstConvolution>),
+    /// Where the kernel loads its operands itself, however it is cut.
+    Plain { call: Box<PlainConvolution>, chunks: usize, is_thin: bool },
+    /// Pooling alone.
+    Pool(Pooling),
+}
+
+impl Net {
+    /// What is to be launched for a step.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub(super) fn call(&self, step: &Step, size: Size) -> Result<Call, CudaError> {
+        let (element, parts) = (self.gpu.precision.element(), self.gpu.precision.parts());
+        let Some(weights) = &self.layers[step.layer] else { return Ok(Call::Pool(self.pooling(step, size))) };
+        let stride = step.sources.first().map_or(1, |source| source.stride);
+        let (width, height) = (size.width / stride, size.height / stride);
+        let target = step.target.map(|target| (&self.slots[target.slot], filled(target.channels, element)));
+        let mut layer = Layer {
+            bias: weights.bias.address(),
+            slope: weights.slope.address(),
+            pixels_out: target.map_or(0, |(memory, _)| memory.address()),
+            pixel_stride: target.map_or(0, |(_, channels)| (parts * channels) as i32),
+            channels_out: target.map_or(0, |(_, channels)| channels as i32),
+            planes: self.plan.planes as i32,
+            first_plane: step.first_plane.unwrap_or(0) as i32,
+            used_planes: step.first_plane.map_or(0, |_| weights.channels_out as i32),
+            width: width as i32,
+            height: height as i32,
+            weight_rows: weights.rows as i32,
+            kernel: weights.kernel as i32,
+            source_count: step.sources.len() as i32,
+            ..Layer::default()
+        };
+        for (index, source) in step.sources.iter().enumerate() {
+            let chunk = chunk(element);
+            let (chunks, last_steps) = (&mut layer.chunks[index], &mut layer.last_steps[index]);
+            layer.channels[index] = filled(source.channels, element) as i32;
+            *chunks = source.channels.div_ceil(chunk) as i32;
+            // A chunk takes four multiplications.
+            *last_steps = (source.channels - (*chunks as usize - 1) * chunk).div_ceil(chunk / 4) as i32;
+        }
+        let map = |source: &Place, pixels: usize| {
+            let channels = parts * filled(source.channels, element);
+            let shape = Pictures { images: self.images, height, width, channels };
+            TensorMap::of_pictures(&self.slots[source.slot], element, shape, weights.kernel, pixels)
+        };
+        let hopper = |tile: &Tile<HopperConvolution>| -> Result<Box<HopperConvolution>, CudaError> {
+            let rows = weights.chunks * parts * weights.rows;
+            let mut call = HopperConvolution {
+                weights: TensorMap::of_rows(&weights.packed, element, rows, tile.channels)?,
+                layer,
+                ..HopperConvolution::default()
+            };
+            for (to, source) in call.sources.iter_mut().zip(&step.sources) {
+                *to = map(source, tile.pixels)?;
+            }
+            Ok(Box::new(call))
+        };
+        let first_source = step.sources.first();
+        if let (true, Some(source)) = (weights.is_first, first_source) {
+            let (from, weights) = (self.slots[source.slot].address(), weights.packed.address());
+            return Ok(Call::First(Box::new(FirstConvolution {
+                from,
+                weights,
+                layer,
+                images: 0,
+                unused: 0,
+            })));
+        }
+        if let (true, Some(source)) = (step.pools, first_source) {
+            let shape =
+                Pictures { images: self.images, height, width, channels: filled(source.channels, element) };
+            let (tile_width, tile_height) = POOLING_LOADS;
+            return Ok(Call::Pooling(Box::new(PoolingConvolution {
+                pixels: TensorMap::of_tiles(
+                    &self.slots[source.slot],
+                    element,
+                    shape,
+                    tile_width,
+                    tile_height,
+                )?,
+                weights: TensorMap::of_rows(
+                    &weights.packed,
+                    element,
+                    weights.chunks * weights.rows,
+                    FEW_CHANNELS,
+                )?,
+                layer,
+                images: 0,
+                unused: 0,
+            })));
+        }
+        Ok(match &self.gpu.kernels.convolve {
+            Convolve::Hopper { tiles, .. } if weights.channels_out <= FEW_CHANNELS => {
+                Call::Thin { thin: hopper(&tiles.thin)?, small: hopper(&tiles.small)? }
+            }
+            Convolve::Hopper { tiles, .. } => Call::Hopper {
+                wide: hopper(&tiles.wide)?,
+                narrow: hopper(&tiles.narrow)?,
+                small: hopper(&tiles.small)?,
+                chunks: weights.chunks,
+            },
+            Convolve::Tensor(_) | Convolve::Single(_) => {
+                let mut call =
+                    PlainConvolution { weights: weights.packed.address(), layer, ..Default::default() };
+                for (to, source) in call.sources.iter_mut().zip(&step.sources) {
+                    let channels = filled(source.channels, element);
+                    let (stride, channels) = ((parts * channels) as i32, channels as i32);
+                    *to = Source { values: self.slots[source.slot].address(), stride, channels };
+                }
+                let is_thin = weights.channels_out <= FEW_CHANNELS;
+                Call::Plain { call: Box::new(call), chunks: weights.chunks, is_thin }
+            }
+        })
+    }
+
+    fn pooling(&self, step: &Step, size: Size) -> Pooling {
+        let address = |place: Option<&Place>| place.map_or(0, |place| self.slots[place.slot].address());
+        let source = step.sources.first();
+        let (channels, stride) = source.map_or((0, 1), |source| (source.channels, source.stride));
+        Pooling {
+            from: address(source),
+            to: address(step.target.as_ref()),
+            width: (size.width / stride / 2) as i32,
+            height: (size.height / stride / 2) as i32,
+            channels: filled(channels, self.gpu.precision.element()) as i32,
+            images: 0,
+        }
+    }
+
+    /// Launches a step for so many images.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Safety
+    /// The call was made for this net's memory as it is, which is for so many images; so are the outputs.
+    #[expect(unsafe_code, reason = "launches kernels")]
+    pub(super) unsafe fn launch(
+        &self,
+        call: &Call,
+        stream: &Stream,
+        images: usize,
+        outputs: &Memory,
+    ) -> Result<(), CudaError> {
+        let kernels = &self.gpu.kernels;
+        let fill = |layer: &mut Layer| {
+            layer.pixels = images as i32 * layer.width * layer.height;
+            layer.planes_out = if layer.used_planes > 0 { outputs.address() } else { 0 };
+            layer.pixels as usize
+        };
+        let multiprocessors = self.gpu.context.multiprocessors;
+        match (call, &kernels.convolve) {
+            (Call::Hopper { wide, narrow, small, chunks }, Convolve::Hopper { tiles, .. }) => {
+                let cut = self.choose(tiles, &wide.layer, images, *chunks);
+                let call = match cut {
+                    Cut::Wide => wide,
+                    Cut::Narrow => narrow,
+                    Cut::Small => small,
+                };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { cut.of(tiles).launch(stream, &filled.layer, &filled) }
+            }
+            (Call::Thin { thin, small }, Convolve::Hopper { tiles, .. }) => {
+                let is_small = tiles.thin.blocks(&thin.layer, images) * FEW < multiprocessors;
+                let (tile, call) = if is_small { (&tiles.small, small) } else { (&tiles.thin, thin) };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { tile.launch(stream, &filled.layer, &filled) }
+            }
+            (Call::Plain { call, chunks, is_thin }, Convolve::Tensor(tiles)) => {
+                let tile = match is_thin {
+                    true if tiles.thin.blocks(&call.layer, images) * FEW < multiprocessors => &tiles.small,
+                    true => &tiles.thin,
+                    false => self.choose(tiles, &call.layer, images, *chunks).of(tiles),
+                };
+                let mut filled = **call;
+                fill(&mut filled.layer);
+                // SAFETY: the caller's.
+                unsafe { tile.launch(stream, &filled.layer, &filled) }
+            }
+            (Call::Plain { call, .. }, Convolve::Single(kernel)) => {
+                let mut call = **call;
+                let pixels = fill(&mut call.layer);
+                let blocks =
+                    pixels.div_ceil(SINGLE_TILE.0) * (call.layer.weight_rows as usize / SINGLE_TILE.1);
+                // SAFETY: the caller's.
+                unsafe { kernel.launch(stream, [blocks, 1, 1], THREADS, &call) }
+            }
+            (Call::Pooling(call), Convolve::Hopper { pooling: Some(kernel), .. }) => {
+                let call = PoolingConvolution { images: images as i32, ..**call };
+                // Each goes through many tiles.
+                // SAFETY: the caller's.
+                unsafe { kernel.launch(stream, [multiprocessors, 1, 1], POOLING_THREADS, &call) }
+            }
+            (Call::First(call), _) => {
+                let call = FirstConvolution { images: images as i32, ..**call };
+                let across = (call.layer.width as usize).div_ceil(FIRST_TILE.0);
+                let down = (call.layer.height as usize).div_ceil(FIRST_TILE.1);
+                let Some(kernel) = &kernels.first else { return Ok(()) };
+                // SAFETY: the caller's.
+                unsafe { kernel.launch(stream, [across * down, images, 1], THREADS, &call) }
+            }
+            (Call::Pool(call), _) => {
+                let call = Pooling { images: images as i32, ..*call };
+                let vectors = call.channels as usize * self.gpu.precision.element().bytes() / VECTOR_BYTES;
+                let pixels = images * (call.width * call.height) as usize;
+                let blocks = (pixels * vectors).div_ceil(THREADS);
+                // SAFETY: the caller's.
+                unsafe { kernels.pool.launch(stream, [blocks, 1, 1], THREADS, &call) }
+            }
+            _ => unreachable!("calls are prepared for the kernels that there are"),
+        }
+    }
+
+    /// Long blocks need less of the cache, short ones share out better.
+    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, chunks: usize) -> Cut {
+        let multiprocessors = self.gpu.context.multiprocessors;
+        if chunks >= LONG && tiles.wide.blocks(layer, images) >= multiprocessors {
+            Cut::Wide
+        } else if tiles.narrow.blocks(layer, images) * FEW >= multiprocessors {
+            Cut::Narrow
+        } else {
+            Cut::Small
+        }
+    }
+}
+
+/// A way of cutting a convolution into blocks.
+#[derive(Clone, Copy)]
+enum Cut {
+    Wide,
+    Narrow,
+    Small,
+}
+
+impl Cut {
+    fn of<P>(self, tiles: &Tiles<P>) -> &Tile<P> {
+        match self {
+            Self::Wide => &tiles.wide,
+            Self::Narrow => &tiles.narrow,
+            Self::Small => &tiles.small,
+        }
+    }
+}
+
+impl<P> Tile<P> {
+    fn blocks(&self, layer: &Layer, images: usize) -> usize {
+        let pixels = images * (layer.width * layer.height) as usize;
+        pixels.div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels)
+    }
+}
+
+impl<P: Copy> Tile<P> {
+    /// # Safety
+    /// As for [`Kernel::launch`](crate::cuda::driver::Kernel::launch); the layer is the parameter's, for
+    /// as many pixels as it says.
+    #[expect(unsafe_code, reason = "launches a kernel")]
+    unsafe fn launch(&self, stream: &Stream, layer: &Layer, parameter: &P) -> Result<(), CudaError> {
+        let blocks =
+            (layer.pixels as usize).div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels);
+        // SAFETY: the caller's.
+        unsafe { self.kernel.launch(stream, [blocks, 1, 1], self.threads, parameter) }
+    }
+}

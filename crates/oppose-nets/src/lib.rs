@@ -1,0 +1,208 @@
+//! OpenPose's own nets and assembly without OpenPose: no Caffe, no CUDA, no container.
+//!
+//! Written from a specification of what OpenPose 1.5.1 computes, not from its source. [`model`] reads the
+//! nets, a [`Backend`] runs them, [`assemble`] does what is around them, and the [`Estimator`] puts the three
+//! together for a frame. With the feature `cuda`, the module of that name does all of it on a GPU.
+
+pub mod assemble;
+mod backend;
+pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+mod estimator;
+#[cfg(feature = "cuda")]
+pub mod gpu;
+pub mod model;
+mod options;
+mod points;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+pub use backend::{Backend, BackendError, BackendInfo};
+use crossbeam_channel::{Receiver, Sender, bounded};
+pub use estimator::Estimator;
+pub use options::{CropResolution, OptionError, Options};
+
+use self::assemble::size::SizeError;
+use oppose_core::{Engine, EngineError, EngineErrorKind, EngineInfo, Frame, VideoInfo};
+use oppose_pose::{FramePose, Skeleton, openpose_137};
+
+/// Frames that wait while the nets run, so that decoding goes on.
+const WAITING: usize = 2;
+
+/// Why the engine cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NativeError {
+    /// A net cannot be read.
+    #[error(transparent)]
+    Model(#[from] model::ModelError),
+    /// An option cannot be used.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// A frame cannot be used.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The GPU cannot be used, or no longer.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] cuda::CudaError),
+    /// A net could not be run.
+    #[error("the net cannot be run: {0}")]
+    Backend(#[source] BackendError),
+    /// A thread that works on frames cannot be started.
+    #[error("cannot start a thread that works on frames: {0}")]
+    Thread(#[source] std::io::Error),
+    /// A thread that works on frames has ended.
+    #[error("a thread that works on frames has ended")]
+    Ended,
+    /// More frames were pushed than may be in flight.
+    #[error("{0} frames are in flight already: pop a result before the next push")]
+    Full(usize),
+}
+
+impl From<NativeError> for EngineError {
+    fn from(error: NativeError) -> Self {
+        let kind = match &error {
+            NativeError::Size(_) => EngineErrorKind::Unsuitable,
+            #[cfg(feature = "cuda")]
+            NativeError::Cuda(error) => error.kind(),
+            _ => EngineErrorKind::Failed,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// The engine: a frame for each back end at once, on threads of their own.
+pub struct Native<B> {
+    options: Options,
+    capacity: usize,
+    /// Where the results of the frames in flight come, in their order.
+    in_flight: VecDeque<Receiver<Outcome>>,
+    jobs: Option<Sender<Job>>,
+    is_dropped: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    info: BackendInfo,
+    backends: PhantomData<fn() -> B>,
+}
+
+type Outcome = Result<FramePose, NativeError>;
+
+/// A frame, and where its people go.
+struct Job {
+    frame: Frame,
+    outcome: Sender<Outcome>,
+}
+
+impl<B: Backend + 'static> Native<B> {
+    /// An engine that runs its nets on `backend`, one frame after the other.
+    ///
+    /// # Errors
+    /// An option cannot be used, or the system gives no thread.
+    pub fn new(backend: B, options: Options) -> Result<Self, NativeError> {
+        Self::with_backends(vec![backend], options)
+    }
+
+    /// An engine that works on as many frames at once as there are back ends; they need memory for a frame each.
+    ///
+    /// # Errors
+    /// An option cannot be used, or the system gives no threads.
+    pub fn with_backends(backends: Vec<B>, options: Options) -> Result<Self, NativeError> {
+        let capacity = backends.len() + WAITING;
+        let (jobs, inbox) = bounded(capacity);
+        let mut engine = Self {
+            options,
+            capacity,
+            in_flight: VecDeque::with_capacity(capacity),
+            jobs: Some(jobs),
+            is_dropped: Arc::default(),
+            threads: Vec::new(),
+            info: backends.first().map(Backend::info).unwrap_or_default(),
+            backends: PhantomData,
+        };
+        for backend in backends {
+            let estimator = Estimator::new(backend, engine.options.clone())?;
+            let (inbox, is_dropped) = (inbox.clone(), Arc::clone(&engine.is_dropped));
+            let thread = thread::Builder::new().name("frame".into());
+            let thread = thread.spawn(move || estimate_all(estimator, &inbox, &is_dropped));
+            engine.threads.push(thread.map_err(NativeError::Thread)?);
+        }
+        Ok(engine)
+    }
+}
+
+/// Finds the people of frames until there are no more.
+fn estimate_all(mut estimator: Estimator<impl Backend>, inbox: &Receiver<Job>, is_dropped: &AtomicBool) {
+    for Job { frame, outcome } in inbox {
+        if is_dropped.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut pose = FramePose::default();
+        let found = estimator.estimate(&frame, &mut pose).map(|()| pose);
+        // Nobody wants it where the engine was dropped.
+        let _ = outcome.send(found);
+    }
+}
+
+impl<B> Drop for Native<B> {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // It ends after the frame that it works on. A panic there has been seen as an error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<B> fmt::Debug for Native<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend + 'static> Engine for Native<B> {
+    fn info(&mut self) -> Result<EngineInfo, EngineError> {
+        self.options.describe("native", &self.info)
+    }
+
+    fn skeleton(&self) -> &'static Skeleton {
+        openpose_137()
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
+        Ok(self.options.check_frame(info.width, info.height).map_err(NativeError::from)?)
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
+        if self.in_flight.len() == self.capacity {
+            return Err(NativeError::Full(self.capacity).into());
+        }
+        let (outcome, result) = bounded(1);
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { frame, outcome }).is_ok());
+        if !sent {
+            return Err(NativeError::Ended.into());
+        }
+        self.in_flight.push_back(result);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
+        let Some(result) = self.in_flight.pop_front() else { return Ok(false) };
+        *pose = result.recv().unwrap_or(Err(NativeError::Ended))?;
+        Ok(true)
+    }
+}
