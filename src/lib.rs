@@ -25,6 +25,7 @@
 //!   [`video::Source`].
 //! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
 //!   `examples/own_engine.rs` does.
+//! * [`engines`] opens the engine that was asked for, or the best one that can run here.
 //! * [`pose`] reads and writes `.pose` files.
 //! * [`people`] keeps each person in one row, or one person alone.
 //! * [`pipeline`] joins the three for one video, or for several one behind the other.
@@ -40,6 +41,8 @@ pub mod batch;
 #[cfg(feature = "program")]
 pub mod doctor;
 pub mod engine;
+#[cfg(all(feature = "holistic", feature = "openpose"))]
+pub mod engines;
 #[cfg(all(feature = "holistic", feature = "video"))]
 pub mod guide;
 pub mod pipeline;

@@ -12,7 +12,7 @@ pub(super) const HOLISTIC: &str = "holistic";
 /// No folder holds what was looked for.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no models: {} was looked for, in vain, in {}; {}, or name the models folder with --model-folder or {MODELS_VARIABLE}",
+    "no models: {} was not found in {}; {}, or name the models folder in the environment variable {MODELS_VARIABLE}",
     wanted.display(),
     places(looked),
     source_of(wanted)
