@@ -35,39 +35,43 @@
 //!
 //! # A folder
 //!
-//! [`pipeline::run_all`](crate::pipeline::run_all) works on videos one behind the other with the nets loaded once, and
-//! opens the next while the last is worked on. One that fails stops nothing.
+//! This program does what `oppose-native clips -o poses` does, with the best engine that can run here. Videos whose files
+//! are complete are skipped, a journal says what became of each, and the videos are processed in a process of its own:
+//! the program starts itself again as a worker. A video that crashes the decoder or the engine costs no other video.
 //!
-//! ```
-//! use oppose::engine::holistic::Holistic;
-//! use oppose::pipeline::{self, Event, Video};
-//! use oppose::video;
+//! ```standalone_crate
+//! use oppose::batch::{self, Batch, Inputs, Limits, Plan};
+//! use oppose::{engines, pipeline::Cancel};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let output = folder.path();
-//! let paths = video::videos_below("assets".as_ref())?.videos;
-//! let videos = paths.iter().map(|path| {
-//!     let opened = path.clone();
-//!     let output = output.join(path.file_stem().unwrap_or_default()).with_extension("pose");
-//!     Video::new(output, move || video::open(&opened, &video::Options::default()))
-//! });
-//! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
-//! let mut done = 0;
-//! let ended = pipeline::run_all(videos, &mut engine, &Default::default(), &mut |number, event| match event {
-//!     Event::Done(report) => {
-//!         done += 1;
-//!         println!("{}: {} frames", paths[number].display(), report.frames);
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     if batch::is_worker() {
+//!         let mut selection = engines::Selection::default();
+//!         selection.model_folder = Some("models".into());
+//!         let open = |note: &dyn Fn(&str)| engines::open(&selection, &mut |notice| note(&notice.to_string()));
+//!         return Ok(batch::serve_supervisor(open, &Default::default(), &Default::default())??);
 //!     }
-//!     Event::Failed(error) => eprintln!("{}: {error}", paths[number].display()),
-//!     _ => {}
-//! });
-//! assert!(ended.is_ok() && done == paths.len());
-//! # Ok(())
-//! # }
+//!     # let folder = tempfile::tempdir()?;
+//!     # let (clips, poses) = (folder.path().join("clips"), folder.path().join("poses"));
+//!     # std::fs::create_dir(&clips)?;
+//!     # for name in ["a.mp4", "b.mp4"] {
+//!     #     std::fs::copy("assets/sample.mp4", clips.join(name))?;
+//!     # }
+//!     # /*
+//!     let (clips, poses) = ("clips", "poses");
+//!     # */
+//!     let mut batch = Batch::new(Plan::new(&Inputs::new([clips]).output(&poses))?, Default::default())?;
+//!     let mut workers = batch::worker_commands(1)?;
+//!     batch.in_workers(&mut workers, Limits::default(), &Cancel::default(), &mut |event, _| println!("{event:?}"))?;
+//!     let (summary, _) = batch.finish();
+//!     println!("{} done, {} failed", summary.done, summary.failed);
+//!     # assert_eq!((summary.done, summary.failed), (2, 0));
+//!     # assert!(poses.join("b.pose").exists() && poses.join("oppose.jsonl").exists());
+//!     Ok(())
+//! }
 //! ```
 //!
-//! Where one process is not enough there is [`batch`](crate::batch), which starts several.
+//! [`pipeline::run_all`](crate::pipeline::run_all) is the room below: it works on videos one behind the other in this
+//! process, with an engine that is open, and knows neither of files that exist nor of crashes.
 //!
 //! # Frames of your own
 //!

@@ -86,6 +86,12 @@ impl VideoState {
         Some(state)
     }
 
+    /// What is known of the length of a video without opening it: the bytes of its file, or of all pictures of a folder; at
+    /// least 1.
+    pub fn work(state: Option<Self>) -> u64 {
+        state.map_or(1, |state| state.video_bytes.max(1))
+    }
+
     /// What has changed since `earlier`, as the end of a sentence that begins with the output's name.
     pub fn change_since(&self, earlier: &Self) -> Option<String> {
         if self.video_bytes != earlier.video_bytes {

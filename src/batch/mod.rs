@@ -1,5 +1,8 @@
 //! Many videos: none stops the others, whatever it does.
 //!
+//! [`Plan`] pairs videos with their outputs, and [`Batch`] takes them from there to a [`Summary`]: it skips what is done,
+//! keeps the journal and tries crashed videos again. It stands on two functions that know nothing of files that exist:
+//!
 //! [`supervise`] hands videos to worker processes and hears what becomes of them, as JSON lines through pipes. Each
 //! worker opens its engine once and goes from video to video without a pause, by [`serve`]. A worker that dies is
 //! replaced; the videos that it was processing are tried once more, each alone, and one that ends its process again is
@@ -10,18 +13,27 @@ mod in_process;
 pub mod journal;
 pub mod list;
 mod message;
+mod plan;
 mod queue;
 pub mod resume;
+mod run;
 pub mod slurm;
 mod supervisor;
+mod tally;
+mod this_program;
 mod worker;
 mod worker_process;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 pub use in_process::run_in_process;
 pub use message::VideoUpdate;
+pub use plan::{Inputs, Plan, PlanError};
+pub use run::{Batch, BatchError, Options, State};
 pub use supervisor::{Limits, SupervisorError, supervise};
+pub use tally::{Failure, Summary, Tally};
+pub use this_program::{is_worker, serve_supervisor, worker_commands};
 pub use worker::serve;
 
 use crate::engine::EngineInfo;
@@ -63,6 +75,34 @@ pub enum Event<'a> {
         reason: &'a str,
         /// The videos that may have caused it, by their places among the jobs.
         suspects: &'a [usize],
+    },
+    /// What was at the place of an output was renamed: it is no complete `.pose` file of its video.
+    SetAside {
+        /// The output.
+        output: &'a Path,
+        /// What it was, as the end of a sentence that begins with its name.
+        reason: &'a str,
+        /// Its new name.
+        aside: &'a Path,
+    },
+    /// What became of a video is missing in the journal, which cannot be written.
+    NotRecorded {
+        /// The video, by its place among the jobs.
+        video: usize,
+        /// What the system says.
+        error: &'a io::Error,
+    },
+    /// The run was cancelled while this video was being processed.
+    Stopped {
+        /// The number of the worker.
+        worker: usize,
+        /// The video, by its place among the jobs.
+        video: usize,
+    },
+    /// No engine or worker is left for the remaining videos.
+    GaveUp {
+        /// Why.
+        reason: &'a str,
     },
     /// A remark for the user.
     Note {

@@ -1,131 +1,267 @@
-//! From what was typed to what will be done: one job a video, checked before anything starts.
+//! From what was asked for to what will be done: one job per video, checked before anything starts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use oppose::batch::journal::VideoState;
-use oppose::batch::{Job, list};
-use oppose::output_file::folder_of;
-use oppose::pose::remove_unfinished;
-use oppose::video::{self, Input, VideoError};
-
-use super::terminal::printable;
+use super::{Job, journal, list, slurm};
+use crate::output_file::folder_of;
+use crate::pose::remove_unfinished;
+use crate::video::{self, Input, VideoError};
 
 /// A list of a million long paths has less.
 const MAX_LIST_BYTES: u64 = 1 << 29;
 
 /// Why the plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
+    /// An input cannot be used.
     #[error(transparent)]
     Input(#[from] VideoError),
-    #[error("--output {} names one file, but there are {videos} videos: give a folder", printable(.output))]
-    OneFileForMany { output: PathBuf, videos: usize },
-    #[error("a video on standard input has no name: give --output FILE.pose")]
+    /// One `.pose` file for several videos.
+    #[error("the output {} names one file, but there are {videos} videos: give a folder", .output.display())]
+    OneFileForMany {
+        /// The file.
+        output: PathBuf,
+        /// How many videos there are.
+        videos: usize,
+    },
+    /// Standard input without the name of an output.
+    #[error("a video on standard input has no name: give the name of its .pose file")]
     NamelessInput,
+    /// Two videos with one output.
     #[error(
-        "{} and {} would both become {}: give --keep-suffix, or work on them apart",
-        printable(.first), printable(.second), printable(.output)
+        "{} and {} would both become {}: keep their suffixes, or process them separately",
+        .first.display(), .second.display(), .output.display()
     )]
-    Clash { first: PathBuf, second: PathBuf, output: PathBuf },
-    #[error("cannot read the list {}: {source}", printable(.list))]
-    List { list: PathBuf, source: io::Error },
-    #[error("the list {} has more than {limit} bytes: one path per line was expected", printable(.list))]
-    ListTooLong { list: PathBuf, limit: u64 },
-    #[error("the list {} names no videos: one path per line was expected", printable(.0))]
+    Clash {
+        /// A video.
+        first: PathBuf,
+        /// Another video.
+        second: PathBuf,
+        /// What both would become.
+        output: PathBuf,
+    },
+    /// A list cannot be read.
+    #[error("cannot read the list {}: {source}", .list.display())]
+    List {
+        /// The list.
+        list: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A list that is too long to be one.
+    #[error("the list {} has more than {limit} bytes: one path per line was expected", .list.display())]
+    ListTooLong {
+        /// The list.
+        list: PathBuf,
+        /// In bytes.
+        limit: u64,
+    },
+    /// A list without videos.
+    #[error("the list {} names no videos: one path per line was expected", .0.display())]
     ListEmpty(PathBuf),
-    #[error("line {line} of the list {} begins with a tab: the path of a video was expected before it", printable(.list))]
-    ListLine { list: PathBuf, line: usize },
-    #[error("the list {} is not plain text: save it as UTF-8, one path per line", printable(.0))]
+    /// A line of a list without a video.
+    #[error("line {line} of the list {} begins with a tab: the path of a video was expected before it", .list.display())]
+    ListLine {
+        /// The list.
+        list: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// A list in UTF-16, or no list at all.
+    #[error("the list {} is not plain text: save it as UTF-8, one path per line", .0.display())]
     ListNotText(PathBuf),
-    #[error(
-        "--output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose",
-        printable(.0)
-    )]
+    /// The output is a file of another kind.
+    #[error("the output {} is an existing file; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
-    #[error("cannot create the folder {}: {source}", printable(.folder))]
-    CreateFolder { folder: PathBuf, source: io::Error },
-    #[error("cannot write into the folder {}: {source}; name another with --output", printable(.folder))]
-    NotWritable { folder: PathBuf, source: io::Error },
+    /// An output folder cannot be made.
+    #[error("cannot create the folder {}: {source}", .folder.display())]
+    CreateFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An output folder cannot be written to.
+    #[error("cannot write into the folder {}: {source}; choose another for the output", .folder.display())]
+    NotWritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
-/// What is to be worked on, as it was typed.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// Videos, folders.
-    pub paths: &'a [PathBuf],
-    /// A file with a line a video.
-    pub list: Option<&'a Path>,
-    /// Whether folders count with all folders in them.
+/// Which videos to process, and where their `.pose` files go.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Inputs {
+    /// Videos, pictures, folders of videos and folders of pictures.
+    pub paths: Vec<PathBuf>,
+    /// A [list](super::list) of further videos; `-` is standard input.
+    pub list: Option<PathBuf>,
+    /// Whether folders count with all folders in them. Their tree is kept in the output folder.
     pub recursive: bool,
+    /// Where the outputs go: a file for one video, or a folder. Where absent, beside each video.
+    pub output: Option<PathBuf>,
+    /// Whether `a.mp4` becomes `a.mp4.pose`, not `a.pose`.
+    pub keep_suffix: bool,
 }
 
-/// What will be done.
+impl Inputs {
+    /// These videos and folders, with their outputs beside each video.
+    pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self { paths: paths.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// The same with the outputs in this file or folder.
+    #[must_use]
+    pub fn output(self, output: impl Into<PathBuf>) -> Self {
+        Self { output: Some(output.into()), ..self }
+    }
+}
+
+/// What a batch is to do.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Plan {
     /// In the order of the inputs; videos of a folder in natural order.
     pub jobs: Vec<Job>,
-    /// What could not be looked at, and why: folders that may not be read, links that lead nowhere.
+    /// Folders that cannot be read and links that lead nowhere, and why.
     pub problems: Vec<(PathBuf, String)>,
+    /// Where the journal belongs. Several videos, or a list, have one in the folder of their outputs, if that is one
+    /// folder. A list of failed videos continues the journal beside it.
+    pub journal: Option<PathBuf>,
+    /// Whether the only output was named, so that its folder may hold other things.
+    is_named: bool,
 }
 
-/// Plans the jobs. Of a folder and the folders in it the tree is kept in the output folder.
-pub fn plan(inputs: Inputs<'_>, output: Option<&Path>, keep_suffix: bool) -> Result<Plan, PlanError> {
-    let (mut videos, mut problems) = (Vec::new(), Vec::new());
-    for input in inputs.paths {
-        if inputs.recursive && input.is_dir() {
-            let below = video::videos_below(input)?;
-            problems.extend(below.problems.into_iter().map(|error| match error {
-                VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
-                    (path, format!("is a link that leads nowhere: {source}"))
-                }
-                VideoError::Read { path, source } => (path, format!("cannot be read: {source}")),
-                other => (input.clone(), other.to_string()),
-            }));
-            videos.extend(below.videos.into_iter().map(|video| Found {
-                root: Some(input.clone()),
-                video,
-                output: None,
-            }));
-            continue;
-        }
-        match Input::classify(input)? {
-            Input::Video | Input::Pictures => videos.push(Found::alone(input.clone())),
-            Input::Videos(files) => videos.extend(files.into_iter().map(Found::alone)),
-        }
-    }
-    if let Some(list) = inputs.list {
-        read_list(list, &mut videos)?;
-    }
-    let target = Target::from(output);
-    if let Target::Folder(folder) = &target
-        && folder.is_file()
-    {
-        return Err(PlanError::OutputIsFile(folder.clone()));
-    }
-    if let (Target::File(file), 2..) = (&target, videos.len()) {
-        return Err(PlanError::OneFileForMany { output: file.clone(), videos: videos.len() });
-    }
-    let mut jobs = Vec::with_capacity(videos.len());
-    let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
-    for Found { root, video, output } in videos {
-        let output = match output {
-            Some(output) => output,
-            None => target.output(&video, root.as_deref(), keep_suffix)?,
-        };
-        if let Some(first) = taken.insert(output.clone(), video.clone()) {
-            // The same video twice is done once.
-            if first == video {
+impl Plan {
+    /// Finds the videos, and pairs each with its output. Opens no video and changes nothing.
+    ///
+    /// # Errors
+    /// An input cannot be used, or two videos would have the same output.
+    pub fn new(inputs: &Inputs) -> Result<Self, PlanError> {
+        let (mut videos, mut problems) = (Vec::new(), Vec::new());
+        for input in &inputs.paths {
+            if inputs.recursive && input.is_dir() {
+                let below = video::videos_below(input)?;
+                problems.extend(below.problems.into_iter().map(|error| problem(input, error)));
+                let found = |video| Found { root: Some(input.clone()), video, output: None };
+                videos.extend(below.videos.into_iter().map(found));
                 continue;
             }
-            return Err(PlanError::Clash { first, second: video, output });
+            match Input::classify(input)? {
+                Input::Video | Input::Pictures => videos.push(Found::alone(input.clone())),
+                Input::Videos(files) => videos.extend(files.into_iter().map(Found::alone)),
+            }
         }
-        jobs.push(Job { video, output });
+        if let Some(list) = &inputs.list {
+            read_list(list, &mut videos)?;
+        }
+        let target = Target::from(inputs.output.as_deref());
+        if let Target::Folder(folder) = &target
+            && folder.is_file()
+        {
+            return Err(PlanError::OutputIsFile(folder.clone()));
+        }
+        if let (Target::File(file), 2..) = (&target, videos.len()) {
+            return Err(PlanError::OneFileForMany { output: file.clone(), videos: videos.len() });
+        }
+        let mut jobs = Vec::with_capacity(videos.len());
+        let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
+        for Found { root, video, output } in videos {
+            let output = match output {
+                Some(output) => output,
+                None => target.output(&video, root.as_deref(), inputs.keep_suffix)?,
+            };
+            if let Some(first) = taken.insert(output.clone(), video.clone()) {
+                // The same video twice is done once.
+                if first == video {
+                    continue;
+                }
+                return Err(PlanError::Clash { first, second: video, output });
+            }
+            jobs.push(Job { video, output });
+        }
+        let journal = journal(inputs, &target, &jobs);
+        let is_named = inputs.output.as_ref().is_some_and(|output| !output.is_dir()) && jobs.len() == 1;
+        Ok(Self { jobs, problems, journal, is_named })
     }
-    Ok(Plan { jobs, problems })
+
+    /// Makes the folders of the outputs, removes what killed processes have left there, and makes sure that they can be
+    /// written to. A [`Batch`](super::Batch) does so itself.
+    ///
+    /// # Errors
+    /// A folder cannot be made or written to.
+    pub fn prepare_folders(&self) -> Result<(), PlanError> {
+        sweep(self.jobs.iter());
+        check_outputs(&self.jobs)
+    }
+
+    /// The journals of other runs into the folders of these outputs, with SLURM or without.
+    pub(super) fn neighbouring_journals(&self, jobs: &[Job], own: Option<&Path>) -> Vec<PathBuf> {
+        let outputs = jobs.iter().filter(|_| !self.is_named).filter_map(|job| job.output.parent());
+        // The tasks of a submission keep theirs in FOLDER/.oppose/run-N.
+        let submitted = own.into_iter().flat_map(Path::ancestors).find(|path| path.ends_with(slurm::FOLDER));
+        let folders: BTreeSet<&Path> = outputs.chain(submitted.and_then(Path::parent)).collect();
+        let mut journals = BTreeSet::new();
+        for folder in folders {
+            // Folders that cannot be read have nothing to say.
+            journals.insert(folder.join(journal::NAME));
+            let runs = slurm::Run::all(folder).unwrap_or_default();
+            journals.extend(runs.iter().flat_map(|run| run.journals().unwrap_or_default()));
+        }
+        journals.into_iter().filter(|journal| Some(journal.as_path()) != own).collect()
+    }
+}
+
+/// Why something below a folder cannot be looked at.
+fn problem(folder: &Path, error: VideoError) -> (PathBuf, String) {
+    match error {
+        VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
+            (path, format!("is a link that leads nowhere: {source}"))
+        }
+        VideoError::Read { path, source } => (path, format!("cannot be read: {source}")),
+        other => (folder.to_owned(), other.to_string()),
+    }
+}
+
+fn journal(inputs: &Inputs, target: &Target, jobs: &[Job]) -> Option<PathBuf> {
+    if jobs.len() <= 1 && inputs.list.is_none() {
+        return None;
+    }
+    match target {
+        Target::File(_) => None,
+        Target::Folder(folder) => Some(folder.join(journal::NAME)),
+        Target::BesideVideo => journal_of_list(inputs.list.as_deref())
+            .or_else(|| Some(common_folder(inputs, jobs)?.join(journal::NAME))),
+    }
+}
+
+/// The journal of the run that wrote the list of failed videos.
+fn journal_of_list(list: Option<&Path>) -> Option<PathBuf> {
+    let list = list?;
+    let name = list.file_name()?.as_bytes().strip_suffix(b".failed.list")?;
+    let journal = list.with_file_name(OsStr::from_bytes(&[name, b".jsonl"].concat()));
+    journal.is_file().then_some(journal)
+}
+
+/// The folder of all outputs that lie beside their videos: the one folder that was given, or the parent of all.
+fn common_folder<'a>(inputs: &'a Inputs, jobs: &'a [Job]) -> Option<&'a Path> {
+    if let ([folder], None) = (&inputs.paths[..], &inputs.list)
+        && folder.is_dir()
+    {
+        return Some(folder);
+    }
+    let mut folders = jobs.iter().map(|job| folder_of(&job.output));
+    let first = folders.next()?;
+    folders.all(|folder| folder == first).then_some(first)
 }
 
 /// A video, the folder it was found below, and its output where that was given with it.
@@ -170,24 +306,19 @@ fn read_list(path: &Path, videos: &mut Vec<Found>) -> Result<(), PlanError> {
     }
 }
 
-/// What is known of a video's length without opening it: the bytes of its file, or of all pictures of a folder.
-pub fn work(state: Option<VideoState>) -> u64 {
-    state.map_or(1, |state| state.video_bytes.max(1))
-}
-
 /// The folders of the outputs, each once.
-fn folders(jobs: &[Job]) -> BTreeSet<&Path> {
-    jobs.iter().map(|job| folder_of(&job.output)).collect()
+fn folders<'a>(jobs: impl Iterator<Item = &'a Job>) -> BTreeSet<&'a Path> {
+    jobs.map(|job| folder_of(&job.output)).collect()
 }
 
 /// Removes what killed processes have left in the folders of the outputs.
-pub fn sweep(jobs: &[Job]) {
+pub(super) fn sweep<'a>(jobs: impl Iterator<Item = &'a Job>) {
     folders(jobs).into_iter().for_each(remove_unfinished);
 }
 
 /// Makes the output folders, and makes sure that they can be written to, before anything is computed.
-pub fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
-    for folder in folders(jobs) {
+pub(super) fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
+    for folder in folders(jobs.iter()) {
         fs::create_dir_all(folder)
             .map_err(|source| PlanError::CreateFolder { folder: folder.to_owned(), source })?;
         tempfile::tempfile_in(folder)

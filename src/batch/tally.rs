@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use indicatif::HumanDuration;
-use oppose::batch::journal::VideoState;
-use oppose::batch::{Job, list};
-use oppose::output_file::{folder_of, write_file};
-use oppose::pipeline::{Progress, Report};
 use serde::Serialize;
 
-use super::plan;
-use super::terminal::printable;
+use super::journal::VideoState;
+use super::{Job, list};
+use crate::output_file::{folder_of, write_file};
+use crate::pipeline::{Progress, Report};
 
 /// Counts videos as they end.
 #[derive(Debug, Default)]
@@ -41,35 +38,64 @@ pub struct Tally {
 
 /// A video that failed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Failure {
-    video: PathBuf,
-    /// None of what is no video, as a folder that cannot be read.
-    output: Option<PathBuf>,
-    reason: String,
+    /// The video, or a folder that cannot be read.
+    pub video: PathBuf,
+    /// What it would have become. `None` for a folder.
+    pub output: Option<PathBuf>,
+    /// Why, as the end of a sentence that begins with the video's name.
+    pub reason: String,
+    /// Whether it crashed the program twice. The next run leaves it alone unless
+    /// [asked](super::Options::retry_crashed) to try it again.
+    pub crashed: bool,
 }
 
-/// What became of all videos.
-#[derive(Debug, Serialize)]
+/// What became of all videos of a batch.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
-    done: usize,
-    skipped: usize,
-    failed: usize,
-    /// Neither, because the run was stopped.
-    left: usize,
-    frames: u64,
-    seconds: f64,
-    frames_per_second: f64,
-    /// How many hours of video are done in an hour.
-    hours_of_video_per_hour: f64,
-    failures: Vec<Failure>,
-    /// A file for `--list` that has the failed ones.
-    failed_list: Option<PathBuf>,
+    /// Videos whose files were written.
+    pub done: usize,
+    /// Videos whose files were there already.
+    pub skipped: usize,
+    /// Videos that failed, and folders that could not be read.
+    pub failed: usize,
+    /// Videos that are neither, because the run was stopped.
+    pub left: usize,
+    /// Frames that were processed.
+    pub frames: u64,
+    /// Seconds from the first frame to the end.
+    pub seconds: f64,
+    /// Frames per second of the whole batch.
+    pub frames_per_second: f64,
+    /// Hours of video per hour.
+    pub hours_of_video_per_hour: f64,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// A [list](super::list) of the failed videos, if one was written.
+    pub failed_list: Option<PathBuf>,
 }
 
 impl Tally {
-    /// Of so many videos.
-    pub fn new(of: usize) -> Self {
+    /// A tally of this many videos.
+    pub(super) fn new(of: usize) -> Self {
         Self { of, ..Self::default() }
+    }
+
+    /// How many videos there are, with those that are skipped.
+    pub fn videos(&self) -> usize {
+        self.of
+    }
+
+    /// How many of them need no more work: done, skipped or failed.
+    pub fn ended(&self) -> usize {
+        self.done + self.skipped + self.failures.len()
+    }
+
+    /// How many of them failed.
+    pub fn failures(&self) -> usize {
+        self.failures.len()
     }
 
     /// Whether there are several videos.
@@ -78,8 +104,8 @@ impl Tally {
     }
 
     /// These are to be worked on.
-    pub fn expect(&mut self, jobs: &[Job], states: &HashMap<PathBuf, VideoState>) {
-        let work = |job: &Job| (job.video.clone(), plan::work(states.get(&job.video).copied()));
+    pub(super) fn expect(&mut self, jobs: &[Job], states: &HashMap<PathBuf, VideoState>) {
+        let work = |job: &Job| (job.video.clone(), VideoState::work(states.get(&job.video).copied()));
         self.work = jobs.iter().map(work).collect();
         self.work_left = jobs.iter().map(|job| self.work_of(&job.video)).sum();
     }
@@ -90,12 +116,12 @@ impl Tally {
     }
 
     /// A video begins.
-    pub fn started(&mut self) {
+    pub(super) fn started(&mut self) {
         self.started.get_or_insert_with(Instant::now);
     }
 
     /// A video is so far.
-    pub fn progress(&mut self, video: &Path, progress: Progress) {
+    pub(super) fn progress(&mut self, video: &Path, progress: Progress) {
         let Some(announced) = progress.announced_frames else { return };
         let share = (progress.frames as f64 / announced.max(1) as f64).min(1.0);
         match self.in_work.get_mut(video) {
@@ -105,42 +131,51 @@ impl Tally {
     }
 
     /// A video is complete.
-    pub fn done(&mut self, video: &Path, report: &Report) {
+    pub(super) fn done(&mut self, video: &Path, report: &Report) {
         self.done += 1;
         self.complete.insert(absolute(&report.output));
         self.frames += report.frames;
         self.seconds_of_video += report.frames as f64 / report.frame_rate.as_f64();
         self.work_done += self.work_of(video);
-        self.ended(video);
+        self.end(video);
     }
 
     /// A video needs no work, which is known before any is worked on.
-    pub fn skipped(&mut self, output: &Path) {
+    pub(super) fn skipped(&mut self, output: &Path) {
         self.skipped += 1;
         self.complete.insert(absolute(output));
     }
 
     /// A video needs no work any more.
-    pub fn exists(&mut self, video: &Path, output: &Path) {
+    pub(super) fn exists(&mut self, video: &Path, output: &Path) {
         self.skipped += 1;
         self.complete.insert(absolute(output));
-        self.ended(video);
+        self.end(video);
     }
 
     /// A video did not work out.
-    pub fn failed(&mut self, video: &Path, output: &Path, reason: &str) {
-        let reason = reason.to_owned();
-        self.failures.push(Failure { video: video.to_owned(), output: Some(output.to_owned()), reason });
-        self.ended(video);
+    pub(super) fn failed(&mut self, video: &Path, output: &Path, reason: &str, crashed: bool) {
+        self.failures.push(Failure {
+            video: video.to_owned(),
+            output: Some(output.to_owned()),
+            reason: reason.to_owned(),
+            crashed,
+        });
+        self.end(video);
     }
 
     /// Something that may hold videos could not be looked at.
-    pub fn unreadable(&mut self, path: &Path, reason: &str) {
+    pub(super) fn unreadable(&mut self, path: &Path, reason: &str) {
         self.of += 1;
-        self.failures.push(Failure { video: path.to_owned(), output: None, reason: reason.to_owned() });
+        self.failures.push(Failure {
+            video: path.to_owned(),
+            output: None,
+            reason: reason.to_owned(),
+            crashed: false,
+        });
     }
 
-    fn ended(&mut self, video: &Path) {
+    fn end(&mut self, video: &Path) {
         self.ended_in_run += usize::from(self.work.contains_key(video));
         self.work_left = self.work_left.saturating_sub(self.work_of(video));
         self.in_work.remove(video);
@@ -149,11 +184,6 @@ impl Tally {
     /// How many videos of this run have ended, one way or another, without those skipped or given up before it.
     pub fn ended_in_run(&self) -> usize {
         self.ended_in_run
-    }
-
-    /// Whether a video failed.
-    pub fn has_failures(&self) -> bool {
-        !self.failures.is_empty()
     }
 
     /// Whether an output is complete.
@@ -170,30 +200,18 @@ impl Tally {
         (done > 0.0).then(|| Duration::try_from_secs_f64((elapsed * left / done).max(0.0)).ok()).flatten()
     }
 
-    /// How far all are, in a few words.
-    pub fn line(&self) -> String {
-        let ended = self.done + self.skipped + self.failures.len();
-        let failed = match self.failures.len() {
-            0 => String::new(),
-            failed => format!(", {failed} failed"),
-        };
-        let left =
-            self.time_left().map(|left| format!(", about {} left", HumanDuration(left))).unwrap_or_default();
-        format!("{ended} of {} videos{failed}{left}", self.of)
-    }
-
     /// Keeps the failed ones in a file for `--list`, each with its output and the reason. What is in the file already
     /// stays, but for what this run has tried again or found complete. Without any failure there is no file.
     ///
     /// # Errors
     /// It cannot be read or written, or what is there is no such list.
-    pub fn write_failed(&self, list: &Path) -> io::Result<()> {
+    pub(super) fn write_failed(&self, list: &Path) -> io::Result<()> {
         let _lock = lock_folder_of(list);
         let before = read_failed(list)?;
         let failed: Vec<(PathBuf, PathBuf, &str)> = self
             .failures
             .iter()
-            .filter_map(|Failure { video, output, reason }| {
+            .filter_map(|Failure { video, output, reason, .. }| {
                 // So that the list serves from every folder.
                 Some((absolute(video), absolute(output.as_ref()?), reason.as_str()))
             })
@@ -219,7 +237,7 @@ impl Tally {
     }
 
     /// What became of all; `failed_list` has the failed ones.
-    pub fn summary(&self, failed_list: Option<PathBuf>) -> Summary {
+    pub(super) fn summary(&self, failed_list: Option<PathBuf>) -> Summary {
         let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
         let each = |of: f64| if seconds > 0.0 { of / seconds } else { 0.0 };
         Summary {
@@ -271,38 +289,6 @@ fn read_failed(list: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-impl Summary {
-    /// For people to read.
-    pub fn lines(&self) -> Vec<String> {
-        let Self { done, skipped, failed, left, frames, seconds, .. } = self;
-        let mut counts = vec![format!("{done} done")];
-        for (count, what) in [(skipped, "skipped"), (failed, "failed"), (left, "left")] {
-            if *count > 0 {
-                counts.push(format!("{count} {what}"));
-            }
-        }
-        let mut lines = vec![counts.join(", ")];
-        if *frames > 0 {
-            lines[0] += &format!(
-                ": {frames} frames in {seconds:.1} s, {:.1} frames a second, {:.2} hours of video an hour",
-                self.frames_per_second, self.hours_of_video_per_hour
-            );
-        }
-        lines.extend(
-            self.failures
-                .iter()
-                .map(|Failure { video, reason, .. }| format!("failed: {}: {reason}", printable(video))),
-        );
-        if let Some(list) = &self.failed_list {
-            lines.push(format!(
-                "to try the failed ones again, give --list {} in place of the videos",
-                printable(list)
-            ));
-        }
-        lines
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,7 +300,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         let mut first = Tally::new(3);
         for name in ["a", "b\tof two\nlines", "c"] {
-            first.failed(&path(name), &path(name).with_extension("pose"), "a\treason");
+            first.failed(&path(name), &path(name).with_extension("pose"), "a\treason", false);
         }
         first.write_failed(&list).unwrap();
         let videos =
@@ -324,7 +310,7 @@ mod tests {
         // A run that was stopped at once, and one of other videos.
         Tally::new(5).write_failed(&list).unwrap();
         let mut other = Tally::new(2);
-        other.failed(&path("d"), &path("d.pose"), "new");
+        other.failed(&path("d"), &path("d.pose"), "new", false);
         other.exists(&path("a"), &path("a.pose"));
         other.unreadable(&path("secret"), "permission denied");
         other.write_failed(&list).unwrap();
@@ -343,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (list, target) = (folder.path().join("x.failed.list"), folder.path().join("notes"));
         let mut tally = Tally::new(1);
-        tally.failed(Path::new("/a"), Path::new("/a.pose"), "reason");
+        tally.failed(Path::new("/a"), Path::new("/a.pose"), "reason", false);
         fs::write(&list, "my notes\n").unwrap();
         assert!(tally.write_failed(&list).is_err());
         assert_eq!(fs::read_to_string(&list).unwrap(), "my notes\n");

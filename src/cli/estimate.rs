@@ -1,18 +1,13 @@
 //! The main job: videos in, `.pose` files out.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::cell::RefCell;
 use std::io::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::mem;
+use std::path::PathBuf;
 
 use clap::Args;
-use oppose::batch::journal::{self, Journal, Recorded};
-use oppose::batch::resume::{self, Sorted};
-use oppose::batch::{self, Ended, Job, SupervisorError, list, slurm};
+use oppose::batch::{self, Batch, BatchError, Ended, Inputs, Job, Plan, PlanError, list};
 use oppose::engine::{Engine, EngineError};
-use oppose::output_file::folder_of;
 use oppose::pipeline::{self, Cancel};
 use oppose::video::{self, Colors, Rotate};
 
@@ -20,10 +15,9 @@ use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
 use super::overlays::{self, Place};
 use super::people::PeopleArguments;
-use super::plan::{self, Inputs, Plan, PlanError};
 use super::progress::{Reporter, Style};
 use super::signals::{SUPERVISOR_PATIENCE, Signals};
-use super::terminal::{printable, say};
+use super::terminal::say;
 use super::workers::{WorkerArguments, WorkerSlot, WorkersError};
 
 /// The options of the main job.
@@ -146,57 +140,24 @@ impl Arguments {
         }
     }
 
-    /// Where the journal is kept, if one is: of several videos or a list in the folder of the outputs, if they have one
-    /// in common. Retrying a list of failed videos continues the journal that lies beside the list.
-    fn journal(&self, jobs: &[Job]) -> Option<PathBuf> {
-        if self.journal.is_some() {
-            return self.journal.clone();
-        }
-        if jobs.len() <= 1 && self.list.is_none() {
-            return None;
-        }
-        let is_folder = |output: &Path| output.extension() != Some(OsStr::new("pose")) || output.is_dir();
-        match &self.output {
-            Some(output) => is_folder(output).then(|| output.join(journal::NAME)),
-            None => self.journal_of_list().or_else(|| Some(self.common_folder(jobs)?.join(journal::NAME))),
-        }
+    /// The videos, and where their files go.
+    fn inputs(&self) -> Inputs {
+        let mut inputs = Inputs::new(&self.inputs);
+        inputs.list = self.list.clone();
+        inputs.recursive = self.recursive;
+        inputs.output = self.output.clone();
+        inputs.keep_suffix = self.keep_suffix;
+        inputs
     }
 
-    /// The journal of the run that wrote the list of failed videos.
-    fn journal_of_list(&self) -> Option<PathBuf> {
-        let list = self.list.as_ref()?;
-        let name = list.file_name()?.as_bytes().strip_suffix(b".failed.list")?;
-        let journal = list.with_file_name(OsStr::from_bytes(&[name, b".jsonl"].concat()));
-        journal.is_file().then_some(journal)
-    }
-
-    /// The folder of all outputs that lie beside their videos: the one folder that was given, or the parent of all.
-    fn common_folder<'a>(&'a self, jobs: &'a [Job]) -> Option<&'a Path> {
-        if let ([folder], None) = (&self.inputs[..], &self.list)
-            && folder.is_dir()
-        {
-            return Some(folder);
-        }
-        let mut folders = jobs.iter().map(|job| folder_of(&job.output));
-        let first = folders.next()?;
-        folders.all(|folder| folder == first).then_some(first)
-    }
-
-    /// The journals of other runs into the folders of these outputs, with SLURM or without.
-    fn neighbouring_journals(&self, jobs: &[Job], own: Option<&Path>) -> Vec<PathBuf> {
-        let is_named = self.output.as_ref().is_some_and(|output| !output.is_dir() && jobs.len() == 1);
-        let outputs = jobs.iter().filter(|_| !is_named).filter_map(|job| job.output.parent());
-        // The tasks of a submission keep theirs in FOLDER/.oppose/run-N.
-        let submitted = own.into_iter().flat_map(Path::ancestors).find(|path| path.ends_with(slurm::FOLDER));
-        let folders: BTreeSet<&Path> = outputs.chain(submitted.and_then(Path::parent)).collect();
-        let mut journals = BTreeSet::new();
-        for folder in folders {
-            // Folders that cannot be read have nothing to say.
-            journals.insert(folder.join(journal::NAME));
-            let runs = slurm::Run::all(folder).unwrap_or_default();
-            journals.extend(runs.iter().flat_map(|run| run.journals().unwrap_or_default()));
-        }
-        journals.into_iter().filter(|journal| Some(journal.as_path()) != own).collect()
+    fn batch_options(&self) -> batch::Options {
+        let mut options = batch::Options::default();
+        options.overwrite = self.overwrite;
+        options.retry_crashed = self.retry_crashed;
+        options.allow_mixed_engines = self.allow_mixed_engines;
+        options.journal = self.journal.clone();
+        options.colors = self.colors;
+        options
     }
 
     /// How videos are opened.
@@ -219,14 +180,12 @@ impl Arguments {
 /// Why nothing ran.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = plan_hint(.0))]
     Plan(#[from] PlanError),
+    #[error("{0}{hint}", hint = hint(.0))]
+    Batch(#[from] BatchError),
     #[error(transparent)]
     Workers(#[from] WorkersError),
-    #[error(transparent)]
-    Engine(#[from] OpenError),
-    #[error(transparent)]
-    Supervisor(#[from] SupervisorError),
     #[error("cannot start this program again as a worker: {0}")]
     Program(std::io::Error),
     #[error(
@@ -234,12 +193,6 @@ enum StartError {
          FILE.pose`"
     )]
     StandardInputAmongOthers,
-    #[error("{0}")]
-    MixedEngines(String),
-    #[error("cannot write the journal {}: {source}", printable(path))]
-    Journal { path: PathBuf, source: std::io::Error },
-    #[error("cannot read the journal {}: {source}; give another with --journal", printable(path))]
-    ReadJournal { path: PathBuf, source: std::io::Error },
     #[error(
         "--render reads the video once more, which standard input cannot be: save the video to a file, or draw the \
          .pose file alone afterwards with `oppose-native render FILE.pose -o FILE.mp4`"
@@ -249,6 +202,34 @@ enum StartError {
     Print(std::io::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
+}
+
+/// The options that help.
+fn hint(error: &BatchError) -> &'static str {
+    match error {
+        BatchError::Plan(error) => plan_hint(error),
+        BatchError::ReadJournal { .. } | BatchError::WriteJournal { .. } => {
+            "; choose another journal with --journal"
+        }
+        BatchError::MixedEngines(_) => {
+            ": choose another folder with --output, process all videos again with --overwrite, or mix them on purpose \
+             with --allow-mixed-engines"
+        }
+        _ => "",
+    }
+}
+
+/// The options that help.
+pub fn plan_hint(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::OneFileForMany { .. }
+        | PlanError::NamelessInput
+        | PlanError::OutputIsFile(_)
+        | PlanError::CreateFolder { .. }
+        | PlanError::NotWritable { .. } => " (--output)",
+        PlanError::Clash { .. } => " (--keep-suffix)",
+        _ => "",
+    }
 }
 
 /// Processes all videos.
@@ -263,107 +244,44 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 fn start(arguments: &Arguments) -> Result<Outcome, StartError> {
-    let inputs =
-        Inputs { paths: &arguments.inputs, list: arguments.list.as_deref(), recursive: arguments.recursive };
-    let Plan { jobs, problems } = plan::plan(inputs, arguments.output.as_deref(), arguments.keep_suffix)?;
-    let is_standard_input = |job: &Job| job.video.as_os_str() == video::STDIN;
-    if arguments.render && jobs.iter().any(is_standard_input) {
+    let plan = Plan::new(&arguments.inputs())?;
+    let is_standard_input = plan.jobs.iter().any(|job| job.video.as_os_str() == video::STDIN);
+    if arguments.render && is_standard_input {
         return Err(StartError::RenderStandardInput);
     }
-    if jobs.len() > 1 && jobs.iter().any(is_standard_input) {
+    if plan.jobs.len() > 1 && is_standard_input {
         return Err(StartError::StandardInputAmongOthers);
     }
     // One video stays in this process; among several none must be able to end the run.
-    let is_batch = (jobs.len() > 1 || arguments.list.is_some()) && !jobs.iter().any(is_standard_input);
-    if !arguments.dry_run {
-        plan::sweep(&jobs);
-    }
-    let journal = arguments.journal(&jobs);
-    let mut reporter = Reporter::new(arguments.progress, jobs.len());
-    let entries = journal::read_all(journal.as_slice())
-        .map_err(|source| StartError::ReadJournal { path: journal.clone().unwrap_or_default(), source })?;
-    let recorded = journal::recorded(entries);
-    let options = resume::Options::new(arguments.overwrite, arguments.retry_crashed);
-    let mut sorted = resume::sort(jobs, &recorded, options);
+    let is_batch = (plan.jobs.len() > 1 || arguments.list.is_some()) && !is_standard_input;
+    let batch = Batch::new(plan, arguments.batch_options())?;
+    let mut reporter = Reporter::new(arguments.progress);
     if arguments.dry_run {
-        print_plan(&sorted)?;
-        reporter.skipped(&sorted.done);
-        reporter.crashed_before(&sorted.crashed);
-        for (path, reason) in &problems {
-            reporter.unreadable(path, reason);
-        }
+        print_plan(batch.left())?;
+    }
+    reporter.skipped(batch.done());
+    reporter.crashed_before(batch.crashed());
+    for (path, reason) in batch.problems() {
+        reporter.trouble(path, reason);
+    }
+    if arguments.dry_run {
         return Ok(Outcome::AllDone);
     }
-    sorted.set_aside(&mut |output, reason, aside| {
-        reporter.note(&format!(
-            "{} {reason}; renamed to {} and will be made again",
-            printable(output),
-            printable(aside)
-        ));
-    });
-    plan::check_outputs(&sorted.left)?;
-    let is_journal_needed = !sorted.left.is_empty() || !sorted.unknown.is_empty();
-    let opened = match &journal {
-        Some(path) if is_journal_needed => {
-            let journal = Journal::open(path);
-            let mut journal = journal.map_err(|source| StartError::Journal { path: path.clone(), source })?;
-            journal.set_colors(arguments.colors);
-            Some(journal)
-        }
-        _ => None,
-    };
-    reporter.skipped(&sorted.done);
-    reporter.crashed_before(&sorted.crashed);
-    reporter.expect(&sorted.left, opened);
-    for (path, reason) in &problems {
-        reporter.unreadable(path, reason);
-    }
-    for (job, error) in &sorted.unknown {
-        reporter.failed(0, &job.video, &job.output, &error.to_string(), false);
-    }
-    let mut has_failures = !sorted.unknown.is_empty() || !sorted.crashed.is_empty() || !problems.is_empty();
     let signals = match is_batch {
         true => Signals::listen_with(SUPERVISOR_PATIENCE)?,
         false => Signals::listen()?,
     };
-    if arguments.render {
-        let jobs: Vec<Job> = sorted.done.iter().map(|(job, _)| job.clone()).collect();
-        let options = arguments.video_options();
-        let place = if is_batch { Place::Apart(arguments.workers.limits()) } else { Place::Here };
-        has_failures |= !overlays::draw_missing(&jobs, place, &options, &signals.cancel, &mut reporter);
-        if signals.cancel.is_cancelled() {
-            return Ok(signals.outcome());
-        }
-    }
-    // What other runs into the same folders say is asked only about engines.
-    let neighbours = match arguments.overwrite || arguments.allow_mixed_engines {
-        true => HashMap::new(),
-        false => journal::read_all(&arguments.neighbouring_journals(&sorted.left, journal.as_deref()))
-            .map(journal::recorded)
-            .unwrap_or_default(),
-    };
-    let conflict = |engine: &_| match arguments.overwrite || arguments.allow_mixed_engines {
-        true => None,
-        false => resume::conflict(engine, &recorded, &sorted.done)
-            .or_else(|| resume::conflict(engine, &neighbours, &[])),
-    };
-    let run = Run { arguments, signals: &signals, recorded: &recorded, conflict: &conflict };
-    let outcome = match (sorted.left.is_empty(), is_batch) {
-        (true, _) => Outcome::AllDone,
-        (false, true) => run.in_workers(sorted.left, &mut reporter)?,
-        (false, false) => run.in_this_process(&sorted.left, &mut reporter)?,
-    };
-    reporter.finish(journal.map(|journal| journal.with_extension("failed.list")));
-    match outcome {
-        Outcome::AllDone if has_failures => Ok(Outcome::SomeFailed),
-        outcome => Ok(outcome),
+    let run = Run { arguments, signals: &signals, batch, reporter };
+    match is_batch {
+        true => run.in_workers(),
+        false => run.in_this_process(),
     }
 }
 
 /// Prints what would be processed, as a list that `--list` takes.
-fn print_plan(sorted: &Sorted) -> Result<(), StartError> {
+fn print_plan(jobs: &[Job]) -> Result<(), StartError> {
     let mut lines = Vec::new();
-    for job in &sorted.left {
+    for job in jobs {
         list::add_line(&mut lines, &job.video, &job.output, None);
     }
     let mut output = std::io::stdout();
@@ -374,144 +292,92 @@ fn print_plan(sorted: &Sorted) -> Result<(), StartError> {
     }
 }
 
-/// What all ways to process videos share.
+/// What both ways to process videos share.
 struct Run<'a> {
     arguments: &'a Arguments,
     signals: &'a Signals,
-    /// What the journal knows of the outputs.
-    recorded: &'a HashMap<PathBuf, Recorded>,
-    /// Finds results that must not be mixed with those of an engine.
-    conflict: &'a dyn Fn(&oppose::engine::EngineInfo) -> Option<resume::Conflict>,
+    batch: Batch,
+    reporter: Reporter,
 }
 
 impl Run<'_> {
-    /// Processes the videos in worker processes. Their overlays are drawn afterwards: each takes all processors.
-    fn in_workers(&self, mut jobs: Vec<Job>, reporter: &mut Reporter) -> Result<Outcome, StartError> {
+    /// Processes the videos in worker processes.
+    fn in_workers(mut self) -> Result<Outcome, StartError> {
         let slots = self.arguments.workers.slots()?;
-        if slots.len() > 1 {
-            // The longest first: a long one that came last would keep one worker long after the others.
-            jobs.sort_by_cached_key(|job| {
-                (resume::interruptions(job, self.recorded), Reverse(reporter.work_of(&job.video)))
-            });
-        }
         let commands: Result<Vec<_>, _> = slots.iter().map(WorkerSlot::command).collect();
         let mut commands = commands.map_err(StartError::Program)?;
-        reporter.set_workers(slots.len().min(jobs.len()));
+        let jobs = self.jobs();
+        self.reporter.set_workers(slots.len().min(self.batch.left().len()));
         let limits = self.arguments.workers.limits();
-        let mut refused = None;
-        let supervised = batch::supervise(&jobs, &mut commands, limits, &self.signals.cancel, &mut |event| {
-            self.check(&event, &mut refused);
-            if refused.is_none() {
-                reporter.handle(&jobs, &event);
-            }
-        });
-        if let Some(reason) = refused {
-            return Err(StartError::MixedEngines(reason));
-        }
-        let outcome = match supervised {
-            Ok(ended) => self.outcome(ended, &jobs, reporter),
-            Err(error) if reporter.ended() == 0 => return Err(error.into()),
-            Err(error) => {
-                reporter.note(&error.to_string());
-                Outcome::SomeFailed
-            }
-        };
-        Ok(self.draw_done(&jobs, Place::Apart(limits), outcome, reporter))
+        let Self { batch, reporter, signals, .. } = &mut self;
+        let ended = batch.in_workers(&mut commands, limits, &signals.cancel, &mut |event, state| {
+            reporter.handle(event, state);
+        })?;
+        Ok(self.finish(&jobs, ended, Place::Apart(limits)))
     }
 
     /// Processes a single video in this process.
-    fn in_this_process(&self, jobs: &[Job], reporter: &mut Reporter) -> Result<Outcome, StartError> {
+    fn in_this_process(mut self) -> Result<Outcome, StartError> {
         let arguments = self.arguments;
         let slot = arguments.workers.slots()?.first().copied().unwrap_or_default();
-        let mut refused = None;
-        let mut engines = 0;
-        let reporter_cell = std::cell::RefCell::new(&mut *reporter);
-        let run = batch::run_in_process(
-            jobs,
-            || {
-                engines += 1;
-                let is_first = engines == 1;
-                arguments.open_engine(slot, &|text| {
-                    if is_first {
-                        reporter_cell.borrow().note(text);
-                    }
-                })
-            },
-            &arguments.pipeline_options(self.signals.cancel.clone()),
-            &arguments.video_options(),
-            &mut |event| {
-                self.check(&event, &mut refused);
-                if refused.is_none() {
-                    reporter_cell.borrow_mut().handle(jobs, &event);
+        let jobs = self.jobs();
+        let Self { batch, reporter, signals, .. } = &mut self;
+        let reporter = RefCell::new(reporter);
+        let mut is_first = true;
+        let open = || {
+            let is_first = mem::take(&mut is_first);
+            arguments.open_engine(slot, &|text| {
+                if is_first {
+                    reporter.borrow().note(text);
                 }
-            },
-        );
-        if let Some(reason) = refused {
-            return Err(StartError::MixedEngines(reason));
-        }
-        let outcome = match run {
-            Ok(ended) => self.outcome(ended, jobs, reporter),
-            Err(error) if engines <= 1 => return Err(error.into()),
-            Err(error) => {
-                reporter.note(&error.to_string());
-                Outcome::SomeFailed
-            }
+            })
         };
-        Ok(self.draw_done(jobs, Place::Here, outcome, reporter))
+        let options = arguments.pipeline_options(signals.cancel.clone());
+        let ended =
+            batch.in_this_process(open, &options, &arguments.video_options(), &mut |event, state| {
+                reporter.borrow_mut().handle(event, state);
+            })?;
+        Ok(self.finish(&jobs, ended, Place::Here))
     }
 
-    /// Draws the overlays of the videos that are done, where they are asked for.
-    fn draw_done(
-        &self,
-        jobs: &[Job],
-        place: Place,
-        mut outcome: Outcome,
-        reporter: &mut Reporter,
-    ) -> Outcome {
-        if !self.arguments.render {
-            return outcome;
+    /// All videos, also those that are done.
+    fn jobs(&self) -> Vec<Job> {
+        self.batch.done().iter().map(|(job, _)| job).chain(self.batch.left()).cloned().collect()
+    }
+
+    /// Draws the overlays, each of which takes all processors, and says what became of all videos.
+    fn finish(mut self, jobs: &[Job], ended: Ended, place: Place) -> Outcome {
+        let is_drawn = match ended {
+            Ended::Completed if self.arguments.render => self.draw(jobs, place),
+            _ => true,
+        };
+        let has_several = self.batch.tally().has_several();
+        let (summary, list_error) = self.batch.finish();
+        if let Some(error) = list_error {
+            self.reporter.note(&format!("cannot write the list of failed videos: {error}"));
         }
+        if has_several {
+            self.reporter.finish(&summary);
+        }
+        match self.signals.cancel.is_cancelled() {
+            true => self.signals.outcome(),
+            false if is_drawn && summary.failed == 0 && summary.left == 0 => Outcome::AllDone,
+            false => Outcome::SomeFailed,
+        }
+    }
+
+    /// Draws the overlays that are missing or older than their `.pose` files; whether nothing went wrong.
+    fn draw(&mut self, jobs: &[Job], place: Place) -> bool {
         let options = self.arguments.video_options();
-        for job in jobs {
-            if !reporter.is_done(&job.output) {
-                continue;
-            }
+        let mut is_drawn = true;
+        for job in jobs.iter().filter(|job| self.batch.tally().is_complete(&job.output)) {
             if self.signals.cancel.is_cancelled() {
-                return self.signals.outcome();
+                return false;
             }
-            if !overlays::draw(job, place, &options, &self.signals.cancel, reporter) {
-                outcome = Outcome::SomeFailed;
+            if overlays::is_missing(job) {
+                is_drawn &= overlays::draw(job, place, &options, &self.signals.cancel, &mut self.reporter);
             }
         }
-        outcome
-    }
-
-    /// Stops the run where an engine is not the one whose results are there.
-    fn check(&self, event: &batch::Event<'_>, refused: &mut Option<String>) {
-        if let batch::Event::Ready { engine, .. } = event
-            && let Some(conflict) = (self.conflict)(engine)
-        {
-            *refused = Some(format!(
-                "{} was made otherwise: {}. Results of different engines must not be mixed in one folder: give another \
-                 folder with --output, make everything again with --overwrite, or mix them on purpose with \
-                 --allow-mixed-engines",
-                printable(&conflict.output),
-                conflict.difference
-            ));
-            self.signals.cancel.cancel();
-        }
-    }
-
-    fn outcome(&self, ended: Ended, jobs: &[Job], reporter: &mut Reporter) -> Outcome {
-        match ended {
-            Ended::Cancelled => {
-                reporter.stopped(jobs);
-                self.signals.outcome()
-            }
-            Ended::Completed if reporter.has_failures() || reporter.ended() < jobs.len() => {
-                Outcome::SomeFailed
-            }
-            Ended::Completed => Outcome::AllDone,
-        }
+        is_drawn
     }
 }

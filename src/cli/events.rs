@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use oppose::batch::Summary;
 use oppose::pipeline::Progress;
 use oppose::video::RateSource;
 use serde::Serialize;
-
-use super::tally::Summary;
 
 /// A line.
 #[derive(Serialize)]

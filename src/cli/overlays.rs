@@ -57,22 +57,11 @@ pub fn draw(
     drawn.is_ok()
 }
 
-/// The same for videos that were done before, where the overlay is missing or older than its `.pose` file.
-pub fn draw_missing(
-    jobs: &[Job],
-    place: Place,
-    options: &video::Options,
-    cancel: &Cancel,
-    reporter: &mut Reporter,
-) -> bool {
+/// Whether the overlay of a video that is done is missing, or older than its `.pose` file.
+pub fn is_missing(job: &Job) -> bool {
     let modified =
         |path: &Path| -> Option<SystemTime> { fs::metadata(path).and_then(|found| found.modified()).ok() };
-    let missing = jobs.iter().filter(|job| modified(&overlay(&job.output)) < modified(&job.output));
-    let mut all = true;
-    for job in missing {
-        all &= !cancel.is_cancelled() && draw(job, place, options, cancel, reporter);
-    }
-    all
+    modified(&overlay(&job.output)) < modified(&job.output)
 }
 
 /// `NAME.pose.mp4` beside `NAME.pose`.

@@ -1,19 +1,17 @@
 //! What the user sees while videos are worked on: a bar, plain lines, or JSON lines.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use oppose::batch::journal::{Journal, Outcome, VideoState};
-use oppose::batch::{self, Job, VideoUpdate};
+use oppose::batch::{self, Failure, Job, State, Summary, Tally, VideoUpdate};
 use oppose::pipeline::{PipelineError, Progress, Report};
 use oppose::video::{DecodeSummary, FrameRate, Note, RateSource};
 
 use super::events::Event;
-use super::tally::Tally;
 use super::terminal::{self, printable};
 
 /// How often a plain or JSON line is written.
@@ -41,49 +39,20 @@ pub struct Reporter {
     style: Style,
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
-    journal: Option<Journal>,
-    tally: Tally,
     /// Worker processes; 0 where the video is processed in this one.
     workers: usize,
     /// Remarks that were shown: all workers say the same at their start.
     notes: HashSet<String>,
-    /// Videos that were begun and have not ended, by worker and place among the jobs.
-    begun: BTreeSet<(usize, usize)>,
 }
 
 impl Reporter {
-    /// A reporter of so many videos, in this style; `Auto` is settled by whether standard error is a terminal.
-    pub fn new(style: Style, videos: usize) -> Self {
+    /// A reporter in this style; `Auto` is settled by whether standard error is a terminal.
+    pub fn new(style: Style) -> Self {
         let style = match style {
             Style::Auto if !io::stderr().is_terminal() => Style::Plain,
             style => style,
         };
-        Self {
-            style,
-            bar: None,
-            last_line: None,
-            journal: None,
-            tally: Tally::new(videos),
-            workers: 0,
-            notes: HashSet::new(),
-            begun: BTreeSet::new(),
-        }
-    }
-
-    /// These videos are to be worked on. Keeps a journal from now on.
-    pub fn expect(&mut self, jobs: &[Job], journal: Option<Journal>) {
-        let states: HashMap<PathBuf, VideoState> =
-            jobs.iter().filter_map(|job| Some((job.video.clone(), VideoState::of(&job.video)?))).collect();
-        self.tally.expect(jobs, &states);
-        self.journal = journal;
-        if let Some(journal) = &mut self.journal {
-            journal.expect(states);
-        }
-    }
-
-    /// What is known of the length of an expected video, in bytes.
-    pub fn work_of(&self, video: &Path) -> u64 {
-        self.tally.work_of(video)
+        Self { style, bar: None, last_line: None, workers: 0, notes: HashSet::new() }
     }
 
     /// The videos are processed by this many worker processes.
@@ -91,34 +60,11 @@ impl Reporter {
         self.workers = workers;
     }
 
-    /// How many of the videos to be processed have ended.
-    pub fn ended(&self) -> usize {
-        self.tally.ended_in_run()
-    }
-
-    /// Whether a video failed.
-    pub fn has_failures(&self) -> bool {
-        self.tally.has_failures()
-    }
-
-    /// Whether the file of a video is complete.
-    pub fn is_done(&self, output: &Path) -> bool {
-        self.tally.is_complete(output)
-    }
-
     /// Something happened in the batch.
-    pub fn handle(&mut self, jobs: &[Job], event: &batch::Event<'_>) {
+    pub fn handle(&mut self, event: &batch::Event<'_>, State { jobs, tally, .. }: State<'_>) {
         match *event {
-            batch::Event::Ready { worker, engine } => {
-                if let Some(journal) = &mut self.journal {
-                    journal.set_engine(worker, engine.clone());
-                }
-            }
-            batch::Event::Video { worker, video, update } => self.update(worker, video, &jobs[video], update),
-            batch::Event::Died { worker, reason, suspects } => {
-                for &video in suspects {
-                    self.begun.remove(&(worker, video));
-                }
+            batch::Event::Video { worker: _, video, update } => self.update(&jobs[video], update, tally),
+            batch::Event::Died { reason, suspects, .. } => {
                 let names: Vec<String> =
                     suspects.iter().map(|&video| printable(&jobs[video].video).to_string()).collect();
                 let names = match names.as_slice() {
@@ -128,6 +74,22 @@ impl Reporter {
                 };
                 self.note(&format!("{reason}{names}"));
             }
+            batch::Event::SetAside { output, reason, aside } => self.note(&format!(
+                "{} {reason}; renamed to {} and will be made again",
+                printable(output),
+                printable(aside)
+            )),
+            batch::Event::NotRecorded { video, error } => self.note(&format!(
+                "{} is missing in the journal, which cannot be written: {error}",
+                printable(&jobs[video].video)
+            )),
+            batch::Event::Stopped { video, .. } => {
+                self.clear();
+                if self.workers == 0 {
+                    self.trouble(&jobs[video].video, &PipelineError::Cancelled.to_string());
+                }
+            }
+            batch::Event::GaveUp { reason } => self.note(reason),
             batch::Event::Note { worker, text } => {
                 let is_new = self.notes.insert(text.to_owned());
                 match self.workers {
@@ -140,53 +102,19 @@ impl Reporter {
         }
     }
 
-    fn update(&mut self, worker: usize, number: usize, job: &Job, update: &VideoUpdate) {
-        let Job { video, output } = job;
-        if update.is_end() {
-            self.begun.remove(&(worker, number));
-        }
+    fn update(&mut self, Job { video, output }: &Job, update: &VideoUpdate, tally: &Tally) {
         let is_alone = self.workers < 2;
         match update {
-            VideoUpdate::Opening => {
-                self.begun.insert((worker, number));
-                // Where this process and its workers are killed, the next run begins with the other videos.
-                self.record(worker, video, output, Outcome::Started);
-            }
             VideoUpdate::Started { announced_frames } if is_alone => self.started(video, *announced_frames),
             VideoUpdate::Started { announced_frames } => {
                 self.started_beside_others(video, *announced_frames);
             }
-            VideoUpdate::Progress(progress) if is_alone => self.progress(video, *progress),
-            VideoUpdate::Progress(progress) => self.progress_beside_others(video, *progress),
-            VideoUpdate::Done(report) => self.done(worker, video, report),
-            VideoUpdate::Exists => self.exists(video, output),
-            VideoUpdate::Failed { reason, is_crash } => {
-                self.failed(worker, video, output, reason, *is_crash);
-            }
+            VideoUpdate::Progress(progress) if is_alone => self.progress(video, *progress, tally),
+            VideoUpdate::Progress(progress) => self.progress_beside_others(video, *progress, tally),
+            VideoUpdate::Done(report) => self.done(video, report),
+            VideoUpdate::Exists => self.say_skipped(video, &format!("{} exists by now", printable(output))),
+            VideoUpdate::Failed { reason, .. } => self.trouble(video, reason),
             _ => {}
-        }
-    }
-
-    /// The user stopped the run: the videos that were being processed were not the reason.
-    pub fn stopped(&mut self, jobs: &[Job]) {
-        self.clear();
-        for (worker, number) in std::mem::take(&mut self.begun) {
-            let Job { video, output } = &jobs[number];
-            self.record(worker, video, output, Outcome::Stopped);
-            if self.workers == 0 {
-                self.trouble(video, &PipelineError::Cancelled.to_string());
-            }
-        }
-    }
-
-    /// A journal that cannot be written is no reason to lose results.
-    fn record(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) {
-        let written = self.journal.as_mut().map(|journal| journal.add(worker, video, output, outcome));
-        if let Some(Err(error)) = written {
-            self.note(&format!(
-                "{} is missing in the journal, which cannot be written: {error}",
-                printable(video)
-            ));
         }
     }
 
@@ -200,7 +128,6 @@ impl Reporter {
     /// A video begins.
     fn started(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.last_line = Some(Instant::now());
-        self.tally.started();
         match self.style {
             Style::Auto => {
                 let bar = match announced_frames {
@@ -222,12 +149,11 @@ impl Reporter {
     }
 
     /// A frame is done.
-    fn progress(&mut self, video: &Path, progress: Progress) {
-        self.tally.progress(video, progress);
+    fn progress(&mut self, video: &Path, progress: Progress, tally: &Tally) {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.frames);
             let left = progress.time_left().map(|left| format!(", {} left", HumanDuration(left)));
-            let all = self.of_all("; ");
+            let all = of_all(tally);
             bar.set_message(format!(
                 "{:.1} fps{}{all}",
                 progress.frames_per_second(),
@@ -240,29 +166,18 @@ impl Reporter {
         }
         self.last_line = Some(Instant::now());
         if self.style == Style::Json {
-            return self.emit_progress(video, progress);
+            return emit_progress(video, progress, tally);
         }
         let seconds_left = progress.time_left().map(|left| left.as_secs_f64());
         let of = progress.announced_frames.map(|frames| format!("/{frames}")).unwrap_or_default();
         let left = seconds_left.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
         let fps = progress.frames_per_second();
-        let all = self.of_all("; ");
+        let all = of_all(tally);
         self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", printable(video), progress.frames));
-    }
-
-    /// How far all videos are, behind `separator`; nothing where there is one.
-    fn of_all(&self, separator: &str) -> String {
-        if self.tally.has_several() { format!("{separator}{}", self.tally.line()) } else { String::new() }
-    }
-
-    fn emit_progress(&self, video: &Path, progress: Progress) {
-        let all = self.tally.time_left().map(|left| left.as_secs_f64());
-        Event::progress(video, progress, all).emit();
     }
 
     /// A video begins, among others that are worked on.
     fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
-        self.tally.started();
         self.last_line.get_or_insert_with(Instant::now);
         if self.style == Style::Json {
             Event::Started { video, announced_frames }.emit();
@@ -270,22 +185,19 @@ impl Reporter {
     }
 
     /// Frames of a video are done, among others that are worked on.
-    fn progress_beside_others(&mut self, video: &Path, progress: Progress) {
-        self.tally.progress(video, progress);
+    fn progress_beside_others(&mut self, video: &Path, progress: Progress, tally: &Tally) {
         if self.style == Style::Json {
-            return self.emit_progress(video, progress);
+            return emit_progress(video, progress, tally);
         }
         if self.style != Style::None && self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
             self.last_line = Some(Instant::now());
-            self.say(&self.tally.line());
+            self.say(&line(tally));
         }
     }
 
     /// A video is complete.
-    fn done(&mut self, worker: usize, video: &Path, report: &Report) {
+    fn done(&mut self, video: &Path, report: &Report) {
         self.clear();
-        self.tally.done(video, report);
-        self.record(worker, video, &report.output, Outcome::done(report));
         let seconds = report.elapsed.as_secs_f64();
         if self.style == Style::Json {
             return Event::Done {
@@ -335,7 +247,6 @@ impl Reporter {
     /// Videos need no work.
     pub fn skipped(&mut self, videos: &[(Job, u64)]) {
         for (Job { video, output }, frames) in videos {
-            self.tally.skipped(output);
             if self.style == Style::Json || videos.len() <= SCREEN {
                 let output = printable(output);
                 let reason = format!("{output} exists, with {frames} frames; --overwrite makes it again");
@@ -349,17 +260,12 @@ impl Reporter {
 
     /// The program crashed twice on these videos in an earlier run: they are not tried again.
     pub fn crashed_before(&mut self, videos: &[(Job, String)]) {
-        for (Job { video, output }, reason) in videos {
-            let reason = format!("skipped: {reason} (in an earlier run; --retry-crashed tries it again)");
-            self.tally.failed(video, output, &reason);
-            self.trouble(video, &reason);
+        for (Job { video, .. }, reason) in videos {
+            self.trouble(
+                video,
+                &format!("skipped: {reason} (in an earlier run; --retry-crashed tries it again)"),
+            );
         }
-    }
-
-    /// A video needs no work any more.
-    fn exists(&mut self, video: &Path, output: &Path) {
-        self.tally.exists(video, output);
-        self.say_skipped(video, &format!("{} exists by now", printable(output)));
     }
 
     fn say_skipped(&self, video: &Path, reason: &str) {
@@ -367,19 +273,6 @@ impl Reporter {
             Style::Json => Event::Skipped { video, reason }.emit(),
             _ => self.say(&format!("{}: skipped: {reason}", printable(video))),
         }
-    }
-
-    /// A video did not work out.
-    pub fn failed(&mut self, worker: usize, video: &Path, output: &Path, reason: &str, is_crash: bool) {
-        self.tally.failed(video, output, reason);
-        self.record(worker, video, output, Outcome::Failed { reason: reason.into(), crashed: is_crash });
-        self.trouble(video, reason);
-    }
-
-    /// Something that may hold videos cannot be looked at.
-    pub fn unreadable(&mut self, path: &Path, reason: &str) {
-        self.tally.unreadable(path, reason);
-        self.trouble(path, reason);
     }
 
     /// Something went wrong with a video that is done, or will be.
@@ -391,22 +284,12 @@ impl Reporter {
         }
     }
 
-    /// All videos have ended, or no more will. Of several says what became of them; writes the failed ones into
-    /// `failed_list`, where there is a place for it.
-    pub fn finish(&mut self, failed_list: Option<PathBuf>) {
+    /// All videos have ended, or no more will: says what became of several.
+    pub fn finish(&mut self, summary: &Summary) {
         self.clear();
-        let written = failed_list.as_ref().map(|list| self.tally.write_failed(list));
-        if let (Some(Err(error)), Some(list)) = (&written, &failed_list) {
-            self.note(&format!("cannot write the list of failed videos {}: {error}", printable(list)));
-        }
-        if !self.tally.has_several() {
-            return;
-        }
-        let list = failed_list.filter(|list| matches!(written, Some(Ok(()))) && list.exists());
-        let summary = self.tally.summary(list);
         match self.style {
-            Style::Json => Event::Summary(&summary).emit(),
-            _ => summary.lines().iter().for_each(|line| self.say(line)),
+            Style::Json => Event::Summary(summary).emit(),
+            _ => lines(summary).iter().for_each(|line| self.say(line)),
         }
     }
 
@@ -419,6 +302,54 @@ impl Reporter {
     fn say(&self, text: &str) {
         terminal::say(text);
     }
+}
+
+/// How far all videos are, after a semicolon; nothing where there is one.
+fn of_all(tally: &Tally) -> String {
+    if tally.has_several() { format!("; {}", line(tally)) } else { String::new() }
+}
+
+/// How far all videos are, in a few words.
+fn line(tally: &Tally) -> String {
+    let failed = match tally.failures() {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let left = tally.time_left().map(|left| format!(", about {} left", HumanDuration(left)));
+    format!("{} of {} videos{failed}{}", tally.ended(), tally.videos(), left.unwrap_or_default())
+}
+
+fn emit_progress(video: &Path, progress: Progress, tally: &Tally) {
+    let all = tally.time_left().map(|left| left.as_secs_f64());
+    Event::progress(video, progress, all).emit();
+}
+
+/// What became of all videos, a line each.
+fn lines(summary: &Summary) -> Vec<String> {
+    let Summary { done, skipped, failed, left, frames, seconds, failures, .. } = summary;
+    let mut counts = vec![format!("{done} done")];
+    for (count, what) in [(skipped, "skipped"), (failed, "failed"), (left, "left")] {
+        if *count > 0 {
+            counts.push(format!("{count} {what}"));
+        }
+    }
+    let mut lines = vec![counts.join(", ")];
+    if *frames > 0 {
+        lines[0] += &format!(
+            ": {frames} frames in {seconds:.1} s, {:.1} frames a second, {:.2} hours of video an hour",
+            summary.frames_per_second, summary.hours_of_video_per_hour
+        );
+    }
+    let failed = |failure: &Failure| format!("failed: {}: {}", printable(&failure.video), failure.reason);
+    lines.extend(failures.iter().map(failed));
+    if let Some(list) = &summary.failed_list {
+        let crashed = if failures.iter().any(|failure| failure.crashed) { " --retry-crashed" } else { "" };
+        lines.push(format!(
+            "to try the failed ones again, give --list {}{crashed} in place of the videos",
+            printable(list)
+        ));
+    }
+    lines
 }
 
 /// A rate for people to read: 30000/1001 is well known, other fractions say little.

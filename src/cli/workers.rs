@@ -1,8 +1,7 @@
 //! Worker processes: this program, started again by itself.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::str::FromStr;
@@ -148,17 +147,11 @@ pub fn serve(arguments: &Arguments) -> Outcome {
 }
 
 fn serve_pipes(arguments: &Arguments) -> io::Result<Result<(), Stop>> {
-    // Whatever becomes of the other process, this one does not outlive it for long: it ends between two frames.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    // A signal ends it between two frames.
     let signals = Signals::listen()?;
-    // What libraries print must not get between the messages.
-    let messages = rustix::io::dup(io::stdout())?;
-    rustix::stdio::dup2_stdout(io::stderr())?;
-    batch::serve(
+    batch::serve_supervisor(
         |note| arguments.open_engine(WorkerSlot::of_this_process(), note),
         &arguments.pipeline_options(signals.cancel.clone()),
         &arguments.video_options(),
-        BufReader::new(io::stdin()),
-        File::from(messages),
     )
 }

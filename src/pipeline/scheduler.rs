@@ -55,12 +55,14 @@ pub enum Event {
 }
 
 /// Why not all videos were processed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Stop {
     /// The caller asked to stop.
+    #[error("the run was cancelled")]
     Cancelled,
     /// The engine died. Open another one for the videos that are left.
+    #[error("the engine died: {}", .0.error)]
     Engine(EngineDeath),
 }
 

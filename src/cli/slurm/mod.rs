@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
-use oppose::batch::Job;
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
+use oppose::batch::{Job, PlanError};
 
 use self::status::status;
 use self::submit::{resume, submit};
 use super::Outcome;
-use super::plan::PlanError;
+use super::estimate::plan_hint;
 use super::report::PageError;
 use super::terminal::{printable, say};
 
@@ -129,7 +129,7 @@ struct ResumeArguments {
 /// Why nothing was submitted, or nothing can be told.
 #[derive(Debug, thiserror::Error)]
 enum SlurmError {
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = plan_hint(.0))]
     Plan(#[from] PlanError),
     #[error("cannot {what} {}: {source}", printable(path))]
     Io { what: &'static str, path: PathBuf, source: io::Error },

@@ -12,9 +12,9 @@ use oppose::batch::resume;
 use oppose::batch::slurm::Run;
 use oppose::report::{Collector, Options, Progress};
 
+use super::super::Outcome;
 use super::super::report::{check_name, write_page};
 use super::super::terminal::{print, printable};
-use super::super::{Outcome, plan};
 use super::{SlurmError, Task, all_jobs, entries, failed, queued};
 
 /// Seconds after which a browser loads the page again, as `watch` or cron may write it.
@@ -58,13 +58,13 @@ pub fn status(output: &Path, html: Option<&Path>) -> Result<Outcome, SlurmError>
         if let journal::Outcome::Done { frames: more, seconds: longer, .. } = entry.outcome {
             frames += more;
             seconds += longer;
-            bytes += plan::work(entry.source);
+            bytes += VideoState::work(entry.source);
         }
     }
     let mut time_left = None;
     if seconds > 0.0 {
         print(format_args!("{:.1} frames per second per task", frames as f64 / seconds));
-        let bytes_left: u64 = left.iter().map(|job| plan::work(VideoState::of(&job.video))).sum();
+        let bytes_left: u64 = left.iter().map(|job| VideoState::work(VideoState::of(&job.video))).sum();
         if running > 0 && bytes_left > 0 {
             let left = seconds * bytes_left as f64 / bytes as f64 / running as f64;
             if let Ok(left) = Duration::try_from_secs_f64(left) {

@@ -8,15 +8,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use oppose::batch::Job;
 use oppose::batch::journal::{self, VideoState};
 use oppose::batch::resume;
 use oppose::batch::slurm::{Run, Settings};
+use oppose::batch::{Inputs, Job, Plan};
 
 use oppose::output_file::folder_of;
 
 use super::super::Outcome;
-use super::super::plan::{self, Inputs, Plan};
 use super::super::terminal::{print, printable, say};
 use super::{ResumeArguments, SlurmError, SubmitArguments, all_jobs, call, entries, failed, queued};
 
@@ -29,15 +28,17 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = whole_path(output).map_err(failed("read", output))?;
     // The lists have whole paths. What does not exist is reported when it is planned.
     let input = [arguments.input.canonicalize().unwrap_or_else(|_| arguments.input.clone())];
-    let inputs = Inputs { paths: &input, list: None, recursive: arguments.recursive };
-    let Plan { jobs, problems } = plan::plan(inputs, Some(&output), arguments.keep_suffix)?;
-    for (path, reason) in &problems {
+    let mut inputs = Inputs::new(&input).output(&output);
+    inputs.recursive = arguments.recursive;
+    inputs.keep_suffix = arguments.keep_suffix;
+    let plan = Plan::new(&inputs)?;
+    for (path, reason) in &plan.problems {
         say(format_args!("{}: {reason}", printable(path)));
     }
     if !arguments.dry_run {
-        plan::sweep(&jobs);
-        plan::check_outputs(&jobs)?;
+        plan.prepare_folders()?;
     }
+    let Plan { jobs, problems, .. } = plan;
 
     let mut sbatch = vec![
         format!("--partition={}", arguments.partition),
@@ -188,7 +189,7 @@ fn submit_missing(
     let mut jobs: Vec<(Job, u64)> = missing
         .into_iter()
         .map(|job| {
-            let work = plan::work(VideoState::of(&job.video));
+            let work = VideoState::work(VideoState::of(&job.video));
             (job, work)
         })
         .collect();
