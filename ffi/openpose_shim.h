@@ -34,7 +34,7 @@ typedef enum oppose_shim_status {
     OPPOSE_SHIM_EMPTY = 3
 } oppose_shim_status;
 
-/* What OpenPose is told, under its own names. */
+/* OpenPose's options, under its own names. */
 typedef struct oppose_shim_options {
     /* UTF-8, ends with 0. Copied. */
     const char *model_folder;

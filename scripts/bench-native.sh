@@ -2,7 +2,7 @@
 # How the cost of a frame grows with the number of people, the resolution and the threads: the engine `native` on the CPU,
 # full-size nets, whole program. The difference between a long and a short run excludes start-up and loading.
 #
-#   scripts/bench-native.sh [RUNS]      default: 3 runs, of which the median is reported
+#   scripts/bench-native.sh [RUNS]      default: 3 runs; the median is reported
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-3} short=1 long=5

@@ -40,7 +40,7 @@ pub fn run_in_process<E: From<EngineError>>(
         let info = engine.info()?;
         (events.borrow_mut())(Event::Ready { worker: 0, engine: &info });
         let video_options = video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
-        // The jobs given to this engine, in order, and those of which no end was reported.
+        // The jobs given to this engine, in order, and those whose end was not reported.
         let given = RefCell::new(Vec::new());
         let held = RefCell::new(Vec::new());
         let mut next = |may_wait: bool| {

@@ -144,7 +144,7 @@ pub enum Outcome {
     Failed {
         /// Why.
         reason: String,
-        /// Whether it ended the engine or its process, twice. The next run leaves it alone unless told otherwise.
+        /// Whether it crashed the engine or its process twice. The next run skips it unless asked to retry.
         #[serde(default, skip_serializing_if = "is_false")]
         crashed: bool,
     },
@@ -351,7 +351,7 @@ pub struct RecordedCrash {
     pub version: String,
 }
 
-/// Reads several journals as one, by the order of time; within a second, by that of the journals and their lines.
+/// Reads several journals as one, sorted by time; within a second, in the order of the journals and their lines.
 ///
 /// # Errors
 /// A journal is there and cannot be read, or is a link or no regular file.

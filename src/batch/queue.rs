@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// A video that was being processed when an engine or a process died is a suspect. Suspects wait until all others have
 /// been handed out, and each is then tried once more, alone: if the death repeats itself, it is the guilty one. So a
 /// poisoned video costs itself and nobody else, whatever the instant of the death. An engine that one video has damaged
-/// may die of the next one, so only a death in an engine that had worked on nothing else is a proof.
+/// may die of the next one, so only the death of an engine that had worked on nothing else proves the guilt of a video.
 #[derive(Debug)]
 pub struct Queue {
     waiting: VecDeque<usize>,
@@ -54,7 +54,7 @@ impl Queue {
         }
     }
 
-    /// Takes back videos of which one has caused a death. Returns the guilty one, if that is known. `is_proof` says
+    /// Takes back videos one of which has caused a death. Returns the guilty one, if that is known. `is_proof` says
     /// whether the engine had worked on nothing else before, which might have damaged it.
     pub fn suspect(&mut self, videos: &[usize], is_proof: bool) -> Option<usize> {
         if let &[alone] = videos

@@ -1,7 +1,7 @@
 //! Jobs for SLURM: videos shared out to the tasks of an array, and the script that each task runs.
 //!
 //! All of it lies in a folder of its own below that of the outputs, one for each submission, so that a later one never
-//! changes what tasks of an earlier one read. What is done is told by the outputs and journals, not by SLURM.
+//! changes what tasks of an earlier one read. The outputs and journals say what is done, not SLURM.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -257,7 +257,7 @@ fn sbatch_option(option: &str) -> Vec<u8> {
     }
 }
 
-/// The value of `--output` for the logs, or `None` where sbatch cannot be told the folder: it reads single lines, and
+/// The value of `--output` for the logs, or `None` where sbatch cannot take the folder: it reads single lines, and
 /// a backslash in a name turns its `%a` off.
 fn log_pattern(folder: &Path) -> Option<Vec<u8>> {
     let folder = folder.as_os_str().as_bytes();

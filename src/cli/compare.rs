@@ -10,19 +10,19 @@ use super::Outcome;
 use super::inspect::{read_pose, write_columns};
 use super::terminal::say;
 
-/// What `compare` is told.
+/// The options of `compare`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit status: 0 within the distance asked for, or none was asked for; 1 not within; 2 not comparable"
+    after_help = "Exit status: 0 if the files agree within --within and --share (or neither is given), 1 if not, 2 if they\ncannot be compared"
 )]
 pub struct Arguments {
     /// A .pose file
     first: PathBuf,
 
-    /// Another of the same video
+    /// Another .pose file of the same video
     second: PathBuf,
 
-    /// Points that are in both files and at most so many pixels apart agree
+    /// Count points as agreeing if they are in both files, at most this many pixels apart
     #[arg(long, value_name = "PIXELS", value_parser = parse_pixels)]
     within: Option<f32>,
 
@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0, requires = "within", value_parser = parse_percent)]
     share: f64,
 
-    /// One line of JSON
+    /// Print one line of JSON
     #[arg(long)]
     json: bool,
 }

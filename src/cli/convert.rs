@@ -18,29 +18,29 @@ use super::inspect::read_pose;
 use super::points::PointArguments;
 use super::terminal::{printable, say};
 
-/// What `convert` is told.
+/// The options of `convert`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A folder of OpenPose's JSON files, or a .pose file; - is a .pose file on standard input
+    /// A folder of OpenPose's JSON files, or a .pose file; - reads a .pose file from standard input
     input: PathBuf,
 
-    /// A .pose file, a .csv file, or a folder for JSON files
+    /// Write a .pose file, a .csv file, or JSON files into a folder
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: PathBuf,
 
-    /// The video that the JSON files were made of: its frame rate, size and number of frames are taken
+    /// Take the frame rate, size and number of frames from the video that the JSON files were made from
     #[arg(long, value_name = "VIDEO", conflicts_with = "size")]
     video: Option<PathBuf>,
 
-    /// Frames per second, for example 25 or 30000/1001: of the JSON files, or instead of what a .pose file says
+    /// Set the frame rate of the JSON files, or replace that of a .pose file, for example 25 or 30000/1001
     #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
 
-    /// Width and height of the frames of the JSON files
+    /// Set the width and height of the frames that the JSON files belong to
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<(u16, u16)>,
 
-    /// Turn the video, as OpenPose saw it
+    /// Rotate the video as OpenPose saw it
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 

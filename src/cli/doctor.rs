@@ -9,10 +9,10 @@ use oppose::doctor::{self, Options};
 
 use super::Outcome;
 
-/// What `doctor` is told.
+/// The options of `doctor`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The engine that decides the exit status: 0 where it can run, 2 where not; auto: where one can
+    /// Exit with status 0 if this engine can run, 2 if not; auto: if any can
     #[arg(
         long,
         value_parser = PossibleValuesParser::new(["auto", "openpose", "native", "holistic"]),
@@ -21,10 +21,10 @@ pub struct Arguments {
         value_name = "NAME"
     )]
     engine: String,
-    /// Folder of the models
+    /// Look for the models in this folder
     #[arg(long, alias = "model_folder", value_name = "FOLDER")]
     model_folder: Option<PathBuf>,
-    /// Write the findings as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! Which estimator, and what it is told.
+//! The choice of the engine and its options.
 
 use std::env;
 use std::ffi::OsString;
@@ -23,10 +23,10 @@ use super::workers::{self, WorkerSlot};
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Choice {
-    /// where OpenPose's models are found, native on a GPU, openpose on a GPU, else native; else holistic
+    /// with OpenPose's models: native on a GPU, else openpose on a GPU, else native; without: holistic
     #[default]
     Auto,
-    /// OpenPose 1.5.1 itself, as the container has it: several people, body, face and hands
+    /// OpenPose 1.5.1 itself, as in the container: several people, body, face and hands
     #[value(name = "openpose")]
     OpenPose,
     /// OpenPose's own nets without OpenPose: several people, body, face and hands; needs OpenPose's models
@@ -77,39 +77,39 @@ impl fmt::Display for Device {
 /// What concerns the estimator.
 #[derive(Args, Clone, Debug)]
 pub struct EngineArguments {
-    /// Estimator of the keypoints
+    /// Estimate the keypoints with this engine
     #[arg(long, value_enum, default_value_t, env = "OPPOSE_ENGINE", value_name = "NAME")]
     engine: Choice,
 
-    /// Folder of the models [default: $OPPOSE_MODELS, the user's data folder, or models/ beside the program]
+    /// Read the models from this folder [default: $OPPOSE_MODELS, the user's data folder, or models/ beside the program]
     #[arg(long, alias = "model_folder", value_name = "FOLDER")]
     model_folder: Option<PathBuf>,
 
-    /// Where native runs its nets: auto takes a GPU where there is one; cuda:N the GPU of this number
+    /// Run the engine native on this device: auto uses a GPU if there is one, cuda:N the GPU with this index
     #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value_t)]
     device: Device,
 
-    /// Number of the GPU, of those CUDA_VISIBLE_DEVICES leaves
+    /// Use the GPU with this index, among those that CUDA_VISIBLE_DEVICES leaves visible
     #[arg(long, value_name = "N", default_value_t = 0)]
     gpu: usize,
 
-    /// Numbers in which native computes on a GPU
+    /// Compute in this precision with native on a GPU; fp16x3 is as exact as fp32
     #[arg(long, value_name = "fp32|fp16x3|tf32|fp16", default_value_t)]
     precision: Precision,
 
-    /// Instructions of which native's convolutions on a GPU are made, for tests [default: the best of the GPU]
+    /// Build native's GPU convolutions from these instructions, for tests [default: the best that the GPU has]
     #[arg(long, value_name = "portable|ampere|hopper", env = "OPPOSE_CUDA_KERNELS", hide = true)]
     cuda_kernels: Option<KernelPath>,
 
-    /// Frames that native gives a GPU at once; more are faster and take more of its memory
+    /// Give native's GPU this many frames at once; more are faster and need more GPU memory
     #[arg(long, value_name = "N", default_value_t = CudaOptions::default().batch)]
     batch: usize,
 
-    /// File to which all is added that openpose prints; without it only its last words are told, if it dies
+    /// Append everything that OpenPose prints to this file; without it, only the last lines are shown if it crashes
     #[arg(long, value_name = "FILE")]
     engine_log: Option<PathBuf>,
 
-    /// Threads of the estimator [default: the number of processors]
+    /// Use this many threads per engine [default: the number of processors]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 

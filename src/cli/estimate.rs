@@ -27,8 +27,8 @@ pub struct Arguments {
     #[arg(required_unless_present = "list", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// Also process the videos listed in FILE: one path per line, optionally followed by a tab and the output path; - is
-    /// standard input
+    /// Also process the videos listed in FILE: one path per line, optionally followed by a tab and the output path; - reads
+    /// the list from standard input
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
 
@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(short, long)]
     recursive: bool,
 
-    /// Print what would be done, as a list that --list takes, and do nothing
+    /// Print the videos that would be processed, in the format of --list, and exit
     #[arg(long, alias = "dry_run")]
     dry_run: bool,
 
@@ -45,27 +45,27 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
-    /// Where to write: a file ending in .pose (for one video) or a folder [default: beside each video]
+    /// Write to this file (ending in .pose, for one video) or into this folder [default: beside each video]
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
 
-    /// Replace .pose files that exist; without it their videos are skipped
+    /// Replace existing .pose files instead of skipping their videos
     #[arg(long)]
     overwrite: bool,
 
-    /// Try videos again on which the program crashed twice; without it they are skipped as failed
+    /// Retry videos that crashed the program twice instead of skipping them as failed
     #[arg(long, alias = "retry_crashed")]
     retry_crashed: bool,
 
-    /// Process the videos even where the output folder holds results of another engine, models or settings
+    /// Write into folders that hold results of another engine, other models or other settings
     #[arg(long, alias = "allow_mixed_engines")]
     allow_mixed_engines: bool,
 
-    /// Write video.mp4.pose in place of video.pose, so that a.mp4 and a.mov can lie in one folder
+    /// Write video.mp4.pose instead of video.pose, so that a.mp4 and a.mov do not clash
     #[arg(long, alias = "keep_suffix")]
     keep_suffix: bool,
 
-    /// Keep at most this many people a frame; 0 or -1, as OpenPose spells it, means all
+    /// Keep at most N people per frame; 0 or -1 keeps all, as in OpenPose
     #[arg(
         long,
         alias = "number_people_max",
@@ -76,12 +76,11 @@ pub struct Arguments {
     )]
     max_people: Option<i32>,
 
-    /// Turn the frames: as the file says, not at all, or clockwise by so many degrees
+    /// Rotate the frames: as the file says (auto), not at all, or clockwise by this many degrees
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 
-    /// Frames per second to write, for example 25 or 30000/1001, whatever the video says [default: the video's own; of
-    /// pictures 25]
+    /// Set the frame rate of the .pose file, for example 25 or 30000/1001 [default: the video's own; 25 for pictures]
     #[arg(long, value_name = "RATE")]
     fps: Option<video::FrameRate>,
 
@@ -90,22 +89,21 @@ pub struct Arguments {
     #[arg(long)]
     timestamps: bool,
 
-    /// Which of several video tracks in a file to read, counted from 0 [default: a film sooner than a still picture,
-    /// else the one FFmpeg calls best]
+    /// Read this video track, counted from 0 [default: the one FFmpeg considers best, preferring moving pictures]
     #[arg(long, alias = "video_track", value_name = "N")]
     video_track: Option<usize>,
 
-    /// How colours are converted: auto follows the video's tags, as players do; bt601 ignores them, as OpenCV up to 4
-    /// does, and with it OpenPose and MediaPipe's Python users, to compare with files made by those
+    /// Convert colours by the video's tags, as players do (auto), or always by BT.601, as OpenCV up to 4 does and with it
+    /// OpenPose and MediaPipe in Python; use bt601 to compare with files made by those
     #[arg(long, default_value_t, value_name = "auto|bt601")]
     colors: Colors,
 
-    /// How progress is shown
+    /// Show progress in this style
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
 
-    /// Draw the people of each video done over it, as NAME.pose.mp4 beside NAME.pose; of videos done before too, where
-    /// that is missing
+    /// Also draw the keypoints over each video, as NAME.pose.mp4 beside NAME.pose, including videos processed earlier
+    /// whose overlay is missing
     #[arg(long)]
     render: bool,
 

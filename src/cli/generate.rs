@@ -10,14 +10,14 @@ use oppose::output_file::write_file;
 use super::terminal::{printable, say};
 use super::{Cli, Outcome};
 
-/// What `generate` is told.
+/// The options of `generate`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// What to make
+    /// What to generate
     #[arg(value_enum)]
     what: What,
 
-    /// A file for a completion, a folder for the manual pages; without it everything goes to standard output
+    /// Write a completion to this file, or the manual pages into this folder [default: standard output]
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
 }

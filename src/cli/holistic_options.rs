@@ -1,4 +1,4 @@
-//! What the engine `holistic` is told.
+//! The options of the engine `holistic`.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use super::points::PointArguments;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of the engine holistic")]
 pub struct HolisticArguments {
-    /// Net for the body: 0 is the fastest, 2 the most exact and about three times slower [default: 1]
+    /// Choose the body net: 0 is the fastest, 2 the most accurate and about three times slower [default: 1]
     #[arg(long, value_name = "0|1|2", value_parser = clap::value_parser!(u8).range(0..=2))]
     model_complexity: Option<u8>,
 
@@ -19,7 +19,7 @@ pub struct HolisticArguments {
     #[arg(long)]
     no_smooth_landmarks: bool,
 
-    /// Finer lips and eyes, and ten points for the irises: 478 points for the face, 586 in all
+    /// Refine lips and eyes and add ten points for the irises: 478 points for the face, 586 in all
     #[arg(long)]
     refine_face_landmarks: bool,
 
@@ -27,15 +27,15 @@ pub struct HolisticArguments {
     #[arg(long)]
     static_image_mode: bool,
 
-    /// How sure the search for a person must be [default: 0.5]
+    /// Require this confidence to detect a person [default: 0.5]
     #[arg(long, value_name = "0..1", value_parser = confidence)]
     min_detection_confidence: Option<f64>,
 
-    /// How sure the body's net must be; below it, the person is searched for again [default: 0.5]
+    /// Require this confidence to keep tracking a person; below it, detection runs again [default: 0.5]
     #[arg(long, value_name = "0..1", value_parser = confidence)]
     min_tracking_confidence: Option<f64>,
 
-    /// The same settings as pose-format's video_to_pose takes them, such as
+    /// Take these settings in pose-format's syntax, such as
     /// model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true; the options above take precedence
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", hide_default_value = true)]
     additional_config: AdditionalConfig,

@@ -14,32 +14,32 @@ use super::terminal::{printable, say};
 
 /// What the columns mean.
 const COLUMNS: &str = "\
-Several files are a table, the worst first:
-  faults      shares of the frames without body, without face, without the hand that is seen less,
+Several files are shown as a table, worst first:
+  faults      shares of frames without body, without face, without the less visible hand,
               with a jump and with a swap, added up; 0 is best
-  body ...    share of the frames in which it was seen; of the hands the one seen less
-  jumps       frames into which something moved faster than people do: 12.5 widths of the
-              shoulders a second
+  body ...    share of frames in which it was found; for hands, the less visible one
+  jumps       frames in which something moved faster than people do: 12.5 shoulder widths
+              per second
   swaps       frames in which people changed rows
 
-One file has a line a component:
-  confidence  10, 50 and 90 % of the points that were found stay below these
-  jitter      how much points tremble: their median acceleration, in pixels a frame², and in
-              widths of the shoulders";
+For a single file, one line per component:
+  confidence  the 10th, 50th and 90th percentile of the confidence of the points found
+  jitter      how much points tremble: their median acceleration, in pixels per frame², and in
+              shoulder widths";
 
-/// What `inspect` is told.
+/// The options of `inspect`.
 #[derive(Args, Debug)]
 #[command(after_help = COLUMNS)]
 pub struct Arguments {
-    /// .pose files, or folders with all in them
+    /// .pose files, or folders, which are searched recursively
     #[arg(required = true, value_name = "POSE|FOLDER")]
     inputs: Vec<PathBuf>,
 
-    /// A line of JSON for each file
+    /// Print one line of JSON per file
     #[arg(long)]
     json: bool,
 
-    /// Draw the confidence and presence of each component over time; one file only
+    /// Plot the confidence and presence of each component over time (one file only)
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     plot: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ struct Line<'a> {
     inspection: &'a Inspection,
 }
 
-/// Prints what was asked for. Files that cannot be read are told of, and the others inspected.
+/// Prints what was asked for. Files that cannot be read are reported, and the others inspected.
 pub fn run(arguments: &Arguments) -> Outcome {
     let (files, problems) = match files(&arguments.inputs) {
         Ok(found) => found,

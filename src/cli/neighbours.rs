@@ -1,6 +1,6 @@
 //! Options as OpenPose's own program and pose-format's scripts spell them.
 //!
-//! Whoever comes from there types what has always worked. Before the parser sees the arguments, such options become ours
+//! People who come from there type what has always worked. Before the parser sees the arguments, such options become ours
 //! where they mean the same, vanish where they ask for what is done anyway, and are answered with a sentence where there
 //! is no such thing here. The parser itself would only find the option of ours that is spelled most like it.
 //!
@@ -32,7 +32,7 @@ enum Meaning {
     No(&'static str),
     /// pose-format's estimator.
     Format,
-    /// Workers, of which pose-format's 0 means as many as processors: what happens without the option.
+    /// Workers: 0 means one per processor in pose-format, which is what happens without the option.
     Workers,
     /// A device, which others call gpu.
     Device,

@@ -6,59 +6,59 @@ use oppose::engine::native::assemble::keypoint_scale::KeypointScale;
 use oppose::engine::native::assemble::size::NetResolution;
 use oppose::engine::native::{CropResolution, Options};
 
-/// What the engines `openpose` and `native` are told. The defaults are OpenPose's.
+/// The options of the engines `openpose` and `native`. The defaults are OpenPose's.
 #[derive(Args, Clone, Debug)]
 #[command(
     next_help_heading = "Options of the engines openpose and native (OpenPose's own, also with underscores)"
 )]
 pub struct OpenPoseArguments {
-    /// Size of the body net's input in multiples of 16; -1 lets one side follow the frame
+    /// Set the size of the body net's input, in multiples of 16; -1 derives that side from the frame
     #[arg(long, alias = "net_resolution", value_name = "WxH", default_value_t, allow_hyphen_values = true)]
     net_resolution: NetResolution,
 
-    /// Size of the face net's input, a square in multiples of 16
+    /// Set the size of the face net's input, a square in multiples of 16
     #[arg(long, alias = "face_net_resolution", value_name = "WxH", default_value_t)]
     face_net_resolution: CropResolution,
 
-    /// Size of the hand net's input, a square in multiples of 16
+    /// Set the size of the hand net's input, a square in multiples of 16
     #[arg(long, alias = "hand_net_resolution", value_name = "WxH", default_value_t)]
     hand_net_resolution: CropResolution,
 
-    /// At how many sizes the body net sees each frame
+    /// Run the body net at this many scales
     #[arg(long, alias = "scale_number", value_name = "N", default_value_t = Options::default().scale_number)]
     scale_number: u32,
 
-    /// By how much each size is smaller than the one before
+    /// Make each scale smaller than the one before by this share
     #[arg(long, alias = "scale_gap", value_name = "SHARE", default_value_t = Options::default().scale_gap)]
     scale_gap: f64,
 
-    /// At how many sizes the hand net sees each hand
+    /// Run the hand net at this many scales
     #[arg(long, alias = "hand_scale_number", value_name = "N",
           default_value_t = Options::default().hand_scale_number)]
     hand_scale_number: u32,
 
-    /// From the smallest to the largest of those sizes
+    /// Spread those scales over this range, from the smallest to the largest
     #[arg(long, alias = "hand_scale_range", value_name = "SHARE",
           default_value_t = Options::default().hand_scale_range)]
     hand_scale_range: f32,
 
-    /// Do not look for faces: their points are all 0
+    /// Skip the face net: all its points are 0
     #[arg(long, alias = "no_face")]
     no_face: bool,
 
-    /// Do not look for hands: their points are all 0
+    /// Skip the hand net: all its points are 0
     #[arg(long, alias = "no_hand")]
     no_hand: bool,
 
-    /// Find more points, and more that are wrong
+    /// Accept more points at the cost of more wrong ones
     #[arg(long, alias = "maximize_positives")]
     maximize_positives: bool,
 
-    /// Unit of the coordinates: 0 pixels of the frame, 1 of the net's input, 3 from 0 to 1, 4 from -1 to 1
+    /// Write coordinates in this unit: 0 = pixels of the frame, 1 = pixels of the net's input, 3 = 0 to 1, 4 = -1 to 1
     #[arg(long, alias = "keypoint_scale", value_name = "0-4", default_value_t)]
     keypoint_scale: KeypointScale,
 
-    /// Which of OpenPose's builds native follows in the last digits
+    /// Follow this build of OpenPose to the last digit with native
     #[arg(long, value_name = "cuda|cpu", default_value_t)]
     parity: Parity,
 }

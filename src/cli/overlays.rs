@@ -22,7 +22,7 @@ use super::signals::Signals;
 use super::terminal::say;
 
 /// The subcommand that draws one overlay, which users do not see. Its arguments are those of the process that started
-/// it; what it draws stands in the environment.
+/// it; what it draws is passed in environment variables.
 pub const NAME: &str = "draw-overlay";
 const VIDEO_VARIABLE: &str = "OPPOSE_OVERLAY_VIDEO";
 const POSE_VARIABLE: &str = "OPPOSE_OVERLAY_POSE";
@@ -146,7 +146,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let give_sign = move || {
             if last_sign.is_none_or(|last| last.elapsed() >= SIGN_INTERVAL) {
                 last_sign = Some(Instant::now());
-                // Whoever does not read it any more does not wait for it either.
+                // If the supervisor no longer reads it, it does not wait for it either.
                 let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
             }
         };

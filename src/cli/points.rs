@@ -6,7 +6,7 @@ use oppose::pose::Points;
 /// Which points of a person are written.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PointArguments {
-    /// Points that are kept of a person found by holistic
+    /// Keep these points of a person found by holistic
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     points: Choice,
 
@@ -21,7 +21,7 @@ enum Choice {
     /// all 576, or 586 with a refined face
     #[default]
     All,
-    /// without the body in metres: 543, or 553
+    /// without the body in metres: 543, or 553 with a refined face
     NoWorld,
     /// as pose-format's reduce_holistic: 178
     Reduced,

@@ -17,20 +17,20 @@ use super::terminal::{self, printable};
 /// How often a plain or JSON line is written.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// So many lines are read; of more the number is told.
+/// More skipped videos than this are summarised in one line.
 const SCREEN: usize = 20;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Style {
-    /// A bar on a terminal, plain lines elsewhere
+    /// a progress bar on a terminal, plain lines elsewhere
     #[default]
     Auto,
-    /// A line every five seconds
+    /// a line every five seconds
     Plain,
-    /// A JSON object a line on standard output
+    /// JSON on standard output, one object per line
     Json,
-    /// Nothing but the result of each video
+    /// only the result of each video
     None,
 }
 
@@ -138,7 +138,7 @@ impl Reporter {
                     Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} frames, {msg}",
                     None => "{prefix} {spinner} {human_pos} frames, {msg}",
                 };
-                // The templates are constants; the default style stands in were one mistyped.
+                // The templates are constants; should one be mistyped, the default style is used.
                 bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
                 bar.set_prefix(printable(video).to_string());
                 self.bar = Some(bar);

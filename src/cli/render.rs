@@ -14,7 +14,7 @@ use super::inspect::read_pose;
 use super::signals::Signals;
 use super::terminal::{printable, say};
 
-/// What `render` is told.
+/// The options of `render`.
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("target").args(["output", "sheet"]).required(true).multiple(true))]
 pub struct Arguments {
@@ -22,39 +22,39 @@ pub struct Arguments {
     #[arg(value_names = ["VIDEO", "POSE"], num_args = 0..=2)]
     inputs: Vec<PathBuf>,
 
-    /// What to write: .mp4, .mov, .mkv (H.264), .webm, .gif, or a folder of PNG pictures
+    /// Write this file (.mp4, .mov or .mkv with H.264, .webm, .gif), or PNG pictures into this folder
     #[arg(short, long, value_name = "FILE|FOLDER")]
     output: Option<PathBuf>,
 
-    /// Show two .pose files of one video beside each other
+    /// Show two .pose files of the same video side by side
     #[arg(long, num_args = 2, value_names = ["POSE", "POSE"], conflicts_with = "sheet")]
     side_by_side: Vec<PathBuf>,
 
-    /// Show only the part of the frames where the person is
+    /// Crop the frames to the person
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "sheet")]
     crop: Option<Crop>,
 
-    /// Replace a file that exists
+    /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
 
-    /// Write frames of the whole clip, evenly spread, as one PNG picture
+    /// Write frames spread evenly over the clip as one PNG picture
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
 
-    /// Columns of the sheet
+    /// Set the columns of the contact sheet
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     columns: u32,
 
-    /// Rows of the sheet
+    /// Set the rows of the contact sheet
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rows: u32,
 
-    /// Turn the frames, as it was done when the file was made
+    /// Rotate the frames as when the .pose file was made
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 
-    /// Which of several video tracks to show, counted from 0, as when the file was made
+    /// Show this video track, counted from 0, as when the .pose file was made
     #[arg(long, alias = "video_track", value_name = "N")]
     video_track: Option<usize>,
 }
@@ -62,7 +62,7 @@ pub struct Arguments {
 /// What to show of the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Crop {
-    /// where the person seen most is during the clip
+    /// the area where the most visible person is during the whole clip
     Person,
 }
 

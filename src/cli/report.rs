@@ -13,30 +13,30 @@ use super::Outcome;
 use super::signals::Signals;
 use super::terminal::{print, printable, say};
 
-/// What `report` is told.
+/// The options of `report`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Folders of .pose files, with all folders in them and their journals; or .pose files
+    /// Folders of .pose files and journals, searched recursively, or single .pose files
     #[arg(required = true, value_name = "FOLDER|POSE")]
     inputs: Vec<PathBuf>,
 
-    /// The page to write; a page that is there already is replaced [default: report.html in the folder]
+    /// Write the page to this file, replacing an existing page [default: report.html in the folder]
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
 
-    /// Another journal of the run, where it is not in the folder; can be given several times
+    /// Also read this journal, if it is not in the folder; can be repeated
     #[arg(long, value_name = "FILE")]
     journal: Vec<PathBuf>,
 
-    /// Files that get a contact sheet of twelve frames with all points, the worst first; the others get three frames
+    /// Give the N worst files a contact sheet of twelve frames with all points; the others get three frames
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=500))]
     worst: u32,
 
-    /// Go on watching a run, and write the page again and again until Ctrl-C
+    /// Keep rewriting the page while a run is under way, until Ctrl-C
     #[arg(long)]
     watch: bool,
 
-    /// Seconds between two pages with --watch
+    /// Rewrite the page every N seconds with --watch
     #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "watch", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     interval: u64,
 }

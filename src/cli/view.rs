@@ -16,15 +16,14 @@ use super::terminal::{print, printable, say};
 /// Bytes of a table of timestamps that are read: those of ten million frames have fewer.
 const LONGEST_TABLE: u64 = 1 << 28;
 
-/// What `view` is told.
+/// The options of `view`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The video and its .pose file; a second .pose file is compared with the first. Without a video, the poses are
-    /// drawn on an empty picture
+    /// The video and its .pose file; a second .pose file is compared with the first. Without a video, the poses are drawn on an empty picture
     #[arg(required = true, num_args = 1..=3, value_name = "VIDEO|POSE")]
     inputs: Vec<PathBuf>,
 
-    /// The page to write; a page that is there already is replaced [default: beside the .pose file, as NAME.view.html]
+    /// Write the page to this file, replacing an existing page [default: NAME.view.html beside the .pose file]
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
 }
@@ -33,7 +32,7 @@ pub struct Arguments {
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(
-        "expected [VIDEO] POSE [POSE], and names of .pose files that end in .pose; found {videos} others and {poses} of them"
+        "expected [VIDEO] POSE [POSE], where .pose files end in .pose; found {poses} .pose files and {videos} other files"
     )]
     Inputs { videos: usize, poses: usize },
     #[error(transparent)]

@@ -38,7 +38,7 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
 
-    /// Kill and replace a worker that has reported no progress for SECONDS, and retry its video alone; 0 waits for ever
+    /// Kill and replace a worker that has reported no progress for SECONDS, and retry its video alone; 0 disables this
     #[arg(long, alias = "stall_timeout", value_name = "SECONDS", default_value_t = 1800)]
     stall_timeout: u64,
 }

@@ -51,7 +51,7 @@ pub(super) struct PageComponent {
 }
 
 impl PageSkeleton {
-    /// At most so many limbs of each component: a page is not to be filled by one header.
+    /// The most limbs per component: one header must not fill the page.
     pub(super) fn new(skeleton: &Skeleton) -> Self {
         let component = |component: &Component| PageComponent {
             name: short(&component.name),

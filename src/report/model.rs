@@ -103,7 +103,7 @@ pub struct Totals {
     pub done: usize,
     /// Videos whose last attempt failed.
     pub failed: usize,
-    /// Videos that were begun and of which nothing more is known: they are running, or their run was killed.
+    /// Videos that were started and not heard of since: they are running, or their run was killed.
     pub begun: usize,
     /// Videos that the user stopped.
     pub stopped: usize,

@@ -20,7 +20,7 @@ use super::estimate::plan_hint;
 use super::report::PageError;
 use super::terminal::{printable, say};
 
-/// What `slurm` is told.
+/// The options of `slurm`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -31,9 +31,9 @@ pub struct Arguments {
 enum SlurmCommand {
     /// Submit the videos of a folder as one array of jobs
     Submit(Box<SubmitArguments>),
-    /// Say what is done, running, failed and left
+    /// Show how many videos are done, running, failed and left
     Status(StatusArguments),
-    /// Submit what is missing, as the last submission did
+    /// Submit the missing videos again, with the options of the last submission
     Resume(ResumeArguments),
 }
 
@@ -42,62 +42,62 @@ struct SubmitArguments {
     /// A folder of videos, or a video
     input: PathBuf,
 
-    /// Folder of the .pose files, which all nodes see
+    /// Folder for the .pose files, on a file system that all nodes share
     output: PathBuf,
 
-    /// Tasks that share the videos, balanced by file size
+    /// Divide the videos among this many tasks, balanced by file size
     #[arg(long, alias = "chunks", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     jobs: u32,
 
-    /// Tasks that run at a time [default: as many as the cluster lets]
+    /// Run at most this many tasks at a time [default: as many as the cluster allows]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 
-    /// Work on folders with all folders in them; the output folder gets the same tree
+    /// Recurse into subfolders and mirror the folder structure in the output
     #[arg(short, long)]
     recursive: bool,
 
-    /// Write video.mp4.pose in place of video.pose
+    /// Write video.mp4.pose instead of video.pose
     #[arg(long)]
     keep_suffix: bool,
 
-    /// Container image to run in, with apptainer or singularity as the node has it [default: this program]
+    /// Run in this container image, with the node's apptainer or singularity [default: run this program directly]
     #[arg(long, value_name = "FILE")]
     sif: Option<PathBuf>,
 
-    /// GPUs of a task; none asks for no GPU
+    /// Request these GPUs for each task; none requests no GPU
     #[arg(long, value_name = "TYPE:N", default_value = "V100:1")]
     gpus: String,
 
-    /// Partition
+    /// Submit to this partition
     #[arg(long, value_name = "NAME", default_value = "lowprio")]
     partition: String,
 
-    /// Time limit of a task; what is not done by then goes on in another job
+    /// Limit each task to this time; what is not done by then continues in another job
     #[arg(long, value_name = "TIME", default_value = "24:00:00")]
     time: String,
 
-    /// Memory of a task
+    /// Request this much memory for each task
     #[arg(long, value_name = "SIZE", default_value = "16G")]
     mem: String,
 
-    /// Processors of a task
+    /// Request this many processors for each task
     #[arg(long, value_name = "N", default_value = "4")]
     cpus: String,
 
-    /// Further option of sbatch, as in --sbatch=--account=lab; can be given several times
+    /// Pass this option to sbatch, as in --sbatch=--account=lab; can be repeated
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     sbatch: Vec<String>,
 
-    /// Submit videos again on which the program crashed twice; without it they are left out
+    /// Also submit videos that crashed the program twice
     #[arg(long, alias = "retry_crashed")]
     retry_crashed: bool,
 
-    /// Print the script, and submit nothing
+    /// Print the job script and submit nothing
     #[arg(long)]
     dry_run: bool,
 
-    /// Options of oppose-native for each task, behind --
+    /// Options of oppose-native for each task, after --
     #[arg(last = true, value_name = "OPTIONS")]
     options: Vec<String>,
 }
@@ -107,7 +107,7 @@ struct StatusArguments {
     /// Folder of the .pose files
     output: PathBuf,
 
-    /// Write a page for the browser too: the report of the folder, with how far the run has come
+    /// Also write an HTML report of the folder that shows the progress of the run
     #[arg(long, value_name = "FILE.html")]
     html: Option<PathBuf>,
 }
@@ -117,11 +117,11 @@ struct ResumeArguments {
     /// Folder of the .pose files
     output: PathBuf,
 
-    /// Submit videos again on which the program crashed twice; without it they are left out
+    /// Also submit videos that crashed the program twice
     #[arg(long, alias = "retry_crashed")]
     retry_crashed: bool,
 
-    /// Print the script, and submit nothing
+    /// Print the job script and submit nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -218,7 +218,7 @@ impl BodySmoother {
         self.frames = 0;
     }
 
-    /// A frame without a body: the landmarks start anew. Visibility and world landmarks do not, because
+    /// A frame without a body: the landmarks start again. Visibility and world landmarks do not, because
     /// MediaPipe's filters for these are not told; they see only that more time has passed.
     pub fn miss(&mut self) {
         self.landmarks.reset();
@@ -290,7 +290,7 @@ pub struct BodyTracker {
     detector: PersonDetector,
     landmarker: BodyLandmarker,
     smoother: BodySmoother,
-    /// Whether every frame is searched anew.
+    /// Whether every frame is searched from scratch.
     still_images: bool,
     /// Where the body is expected; absent where it was not found in the last frame.
     region: Option<Rect>,

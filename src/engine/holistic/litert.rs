@@ -311,7 +311,7 @@ pub struct Net {
 }
 
 // SAFETY: a net owns all its handles (its own environment included) and LiteRT ties none of them to a thread.
-// Whoever holds it mutably is alone with it.
+// A mutable reference guarantees exclusive access.
 unsafe impl Send for Net {}
 
 impl fmt::Debug for Net {
@@ -432,7 +432,7 @@ impl Net {
     }
 }
 
-/// A model's main graph, which must have so many inputs and outputs.
+/// A model's main graph, which must have this many inputs and outputs.
 fn graph(functions: &Functions, model: &Owned, inputs: usize, outputs: usize) -> Result<Handle, LiteRtError> {
     let (mut main, mut found_inputs, mut found_outputs) = (0, 0, 0);
     // SAFETY: the model is alive.
@@ -467,7 +467,7 @@ fn environment(functions: &Functions) -> Result<Owned, LiteRtError> {
 /// The most threads of one net.
 pub const MAX_THREADS: usize = 4;
 
-/// Compilation options: the CPU, so many threads.
+/// Compilation options: the CPU, and this many threads.
 fn options(functions: &Functions, threads: usize) -> Result<Owned, LiteRtError> {
     /// The text is a constant of this program: nothing to free.
     unsafe extern "C" fn keep(_: *mut c_void) {}

@@ -295,7 +295,7 @@ impl Models {
         self.load_for(model, 1)
     }
 
-    /// Loads a net for so many threads, without the outputs that are not used.
+    /// Loads a net for this many threads, without the outputs that are not used.
     ///
     /// # Errors
     /// The runtime refuses the net.

@@ -7,7 +7,7 @@
 /// Fractional bits of a position: 1/32 pixel.
 const STEPS: f64 = 32.0;
 /// Added to a number of less than 2⁵¹ and taken away again, this leaves the nearest whole number (the even one
-/// of two), which then stands in the lowest bits.
+/// of two), which is then in the lowest bits.
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
 /// From pixels of a square crop to positions in the frame.

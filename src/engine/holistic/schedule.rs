@@ -119,7 +119,7 @@ impl<J: Send + Sync + 'static, E: Send + 'static> Schedule<J, E> {
             if board.jobs.is_empty() && board.failure.is_none() {
                 return Ok(None);
             }
-            // Jobs that were in work when the failure was told may be finished by now: nothing follows it all the same.
+            // Jobs that were running when the failure was reported may have finished since: still, nothing follows it.
             if let Some(Failure::Stopped) = board.failure {
                 return Err(Failure::Stopped);
             }
@@ -196,7 +196,7 @@ impl<J, E> Shared<J, E> {
             };
             drop(board);
             let result = catch_unwind(AssertUnwindSafe(|| work(&job)));
-            // Let go of the job first: whoever pops it may want its memory back.
+            // Drop the job first, so that its memory is free when its result is popped.
             drop(job);
             board = self.lock();
             match result {

@@ -31,7 +31,7 @@ pub const NAME: &str = "openpose";
 
 /// Frames that each of OpenPose's queues holds. It has at least three on the way of a frame.
 const QUEUE_SIZE: i32 = 2;
-/// Frames in flight: so many that OpenPose never waits for frames, and few enough that a push never waits.
+/// Frames in flight: enough that OpenPose never waits for frames, and few enough that a push never waits.
 const CAPACITY: usize = 4;
 
 /// Settings of the engine.
@@ -97,7 +97,7 @@ pub enum OpenPoseError {
     /// OpenPose was built for a GPU, and none can be used.
     #[error("this OpenPose needs a GPU: {0}; --engine native runs the same nets without one")]
     Gpu(#[from] GpuError),
-    /// There are not so many GPUs.
+    /// There is no GPU with this index.
     #[error("GPU {asked} was asked for, but there are {gpus}, counted from 0")]
     NoSuchGpu {
         /// The number that was asked for.

@@ -236,7 +236,7 @@ function categories(title, key, format) {
   if (!kinds.length) return;
   kinds = kinds.sort((a, b) => new Intl.Collator(undefined, { numeric: true }).compare(String(a[0]), String(b[0])));
   const values = kinds.map(([value]) => value);
-  // At most so many labels have room.
+  // There is only room for this many labels.
   const every = Math.ceil(values.length / 5);
   chart(title, key, found.size > 10 ? `the 10 most frequent of ${found.size}` : "", {
     places: kinds.map((_, index) => index),
