@@ -21,6 +21,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
+use tracing::debug;
+
 use crate::engine::holistic::{self, Holistic};
 use crate::engine::isolated::Isolated;
 use crate::engine::models::{self, ModelsNotFound};
@@ -192,6 +194,7 @@ type Opened = Result<Box<dyn Engine>, OpenError>;
 /// # Errors
 /// The models are not found, or the engine cannot start on the device.
 pub fn open(selection: &Selection, notice: &mut dyn FnMut(Notice)) -> Opened {
+    debug!(?selection, "opening an engine");
     match selection.engine {
         Choice::OpenPose => selection.isolate_openpose(false, notice),
         Choice::Native => selection.open_native(notice),
@@ -323,6 +326,8 @@ impl Selection {
     }
 
     fn find(&self, wanted: &str) -> Result<PathBuf, ModelsNotFound> {
-        models::find(self.model_folder.as_deref(), wanted.as_ref())
+        let folder = models::find(self.model_folder.as_deref(), wanted.as_ref())?;
+        debug!(folder = %folder.display(), wanted, "found models");
+        Ok(folder)
     }
 }

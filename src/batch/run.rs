@@ -8,6 +8,8 @@ use std::mem;
 use std::path::PathBuf;
 use std::process::Command;
 
+use tracing::info;
+
 use super::journal::{self, Journal, Outcome, Recorded, VideoState};
 use super::message::VideoUpdate;
 use super::plan::{self, Plan, PlanError};
@@ -213,6 +215,13 @@ impl Batch {
 
     /// Makes room for the outputs and opens the journal.
     fn begin(&mut self, events: &mut dyn FnMut(&Event<'_>, State<'_>)) -> Result<Vec<Job>, BatchError> {
+        info!(
+            left = self.sorted.left.len(),
+            done = self.sorted.done.len(),
+            crashed = self.sorted.crashed.len(),
+            journal = ?self.journal_path,
+            "beginning a batch"
+        );
         let done = self.sorted.done.iter().map(|(job, _)| job);
         plan::sweep(self.sorted.left.iter().chain(done));
         let state = State { jobs: &[], tally: &self.tally };

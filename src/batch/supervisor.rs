@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tracing::{debug, trace};
 
 use super::message::{VideoUpdate, WorkerMessage};
 use super::queue::Queue;
@@ -190,7 +191,10 @@ impl Supervisor<'_> {
             let process = self.processes;
             self.processes += 1;
             match WorkerProcess::start(slot.command, index, process, self.clock.now(), self.sender.clone()) {
-                Ok(worker) => self.workers.push(worker),
+                Ok(worker) => {
+                    debug!(worker = index, process, "started a worker process");
+                    self.workers.push(worker);
+                }
                 Err(error) => {
                     // Too many processes or too little memory: that may pass, and the other workers go on.
                     slot.retry_later();
@@ -222,7 +226,7 @@ impl Supervisor<'_> {
             Some(WorkerMessage::Note(text)) => (self.events)(Event::Note { worker: number, text: &text }),
             Some(WorkerMessage::EngineDied { reason, suspects }) => {
                 worker.engine_died = Some((reason, suspects));
-                // Its last message. Dropping a dead engine may take for ever.
+                // Its last message. Dropping a dead engine may never return.
                 worker.close();
             }
             Some(WorkerMessage::Video(job, mut update)) => {
@@ -265,6 +269,7 @@ impl Supervisor<'_> {
                 break;
             }
             let Some(job) = self.queue.next(is_idle) else { break };
+            trace!(worker = worker.slot, video = %self.jobs[job].video.display(), "assigned a video");
             worker.assign(job, &self.jobs[job], self.clock.now());
         }
         if self.queue.is_empty() {
@@ -276,6 +281,13 @@ impl Supervisor<'_> {
     /// A worker has ended: what it had goes back to the queue, and its slot gets a new process if there is work.
     fn bury(&mut self, mut worker: WorkerProcess) {
         let obituary = worker.obituary();
+        debug!(
+            worker = worker.slot,
+            process = worker.process,
+            held = worker.held.len(),
+            obituary,
+            "a worker process ended"
+        );
         if !worker.held.is_empty() {
             self.take_back(&mut worker, obituary);
         } else if !worker.is_ready {

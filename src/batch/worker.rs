@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
+use tracing::info_span;
 
 use super::message::{Assignment, VideoUpdate, WorkerMessage};
 use crate::engine::{Engine, EngineInfo};
@@ -35,6 +36,7 @@ pub fn serve<E: std::fmt::Display>(
     assignments: impl BufRead + Send + 'static,
     messages: impl Write,
 ) -> io::Result<Result<(), Stop>> {
+    let _span = info_span!("worker", process = std::process::id()).entered();
     let supervisor = SupervisorPipe::new(messages, options.cancel.clone());
     let opened = open(&|text| supervisor.send(&WorkerMessage::Note(text.into())));
     let mut engine = match with_info(opened) {

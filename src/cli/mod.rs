@@ -10,6 +10,7 @@ mod events;
 mod generate;
 mod holistic_options;
 mod inspect;
+mod logs;
 mod neighbours;
 mod openpose_options;
 mod overlays;
@@ -47,27 +48,29 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     estimate: estimate::Arguments,
+    #[command(flatten)]
+    logs: logs::LogArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what is here, what is missing, and what to do about it
+    /// Show what each engine needs, what is missing on this machine and what to do about it
     Doctor(doctor::Arguments),
-    /// Say what is in .pose files and how good it is: one file, or a folder with the worst first
+    /// Summarise .pose files and their quality: one file, or a folder sorted worst first
     Inspect(inspect::Arguments),
-    /// Say how far two .pose files of one video are apart
+    /// Measure how far two .pose files of the same video differ
     Compare(compare::Arguments),
-    /// OpenPose's JSON to .pose, .pose to OpenPose's JSON or CSV, old versions of .pose to 0.2
+    /// Convert OpenPose JSON to .pose, .pose to OpenPose JSON or CSV, or old .pose versions to 0.2
     Convert(convert::Arguments),
-    /// Draw a .pose file over its video: as a video, GIF, pictures or one contact sheet
+    /// Draw a .pose file over its video, as a video, GIF, pictures or contact sheet
     Render(render::Arguments),
-    /// Show a whole corpus as one page for the browser: what was run, distributions, a table, contact sheets
+    /// Write an HTML report of a whole corpus: runs, distributions, a table of files, contact sheets
     Report(report::Arguments),
-    /// Make a page that plays a video with its .pose file over it, or with two of them
+    /// Write an HTML page that plays a video with one or two .pose files drawn over it
     View(view::Arguments),
-    /// Share videos out over a cluster: submit, status, resume
+    /// Process videos on a SLURM cluster: submit, status, resume
     Slurm(slurm::Arguments),
-    /// Make manual pages and shell completions
+    /// Generate manual pages and shell completions
     Generate(generate::Arguments),
     /// What OpenPose's own process is started with
     #[command(name = engine_process::NAME, hide = true)]
@@ -84,35 +87,36 @@ const MANUAL: &str = "\
 Examples:
   oppose-native video.mp4                  writes video.pose beside it
   oppose-native video.mp4 -o poses/        writes poses/video.pose
-  oppose-native clips/ -o poses/           every video of a folder, the nets loaded once
+  oppose-native clips/ -o poses/           every video in a folder; the nets are loaded once
   oppose-native frames/ --fps 29.97        a folder of pictures, in natural order
   ffmpeg ... -f matroska - | oppose-native - -o out.pose
   oppose-native render video.mp4 video.pose -o look.mp4
   oppose-native render video.mp4 video.pose --sheet look.png
-  oppose-native inspect poses/             what was found, the worst file first
-  oppose-native report poses/              the same as a page for the browser, with charts and contact sheets
+  oppose-native inspect poses/             a table of all files, worst first
+  oppose-native report poses/              the same as an HTML page with charts and contact sheets
   oppose-native view video.mp4 video.pose  a page that plays the video with the skeleton over it
 
-Coming from elsewhere:
+Coming from OpenPose or pose-format:
   Options of OpenPose's program (--video, --image_dir, --face, --hand, --display 0 ...) and of pose-format's
-  scripts (-i, -d, --format mediapipe, --num-workers ...) do what they do there, or a sentence says what to
-  type in their place.
+  scripts (-i, -d, --format mediapipe, --num-workers ...) mean the same here, or the program tells you what
+  to type instead.
 
 Output:
-  A .pose file appears complete or not at all. A video that breaks in the middle leaves what came before in
-  NAME.partial.pose and counts as failed. One frame of the file for each frame of the video; coordinates in
-  pixels of the upright frame; the frame rate is the exact one of the file, not rounded.
+  A .pose file appears complete or not at all. If a video breaks off, the frames before that point are kept in
+  NAME.partial.pose, and the video counts as failed. The file has one frame for each frame of the video, with
+  coordinates in pixels of the upright frame and the exact, unrounded frame rate.
 
 Exit status:
   0  every video is done
   1  some videos failed; the others are done
-  2  nothing ran: wrong arguments, a missing file or model
-  130, 143  stopped by SIGINT or SIGTERM; finished files stay, the video in work left nothing behind
+  2  nothing ran: invalid arguments, or a file or model is missing
+  130, 143  stopped by SIGINT or SIGTERM: finished files are kept, unfinished ones removed
 
 Environment:
-  OPPOSE_MODELS  the models folder, where --model-folder is not given
-  OPPOSE_ENGINE  the engine, where --engine is not given
-  OPPOSE_SHIM    the library liboppose_openpose.so, where it is not beside the program
+  OPPOSE_MODELS  the models folder, unless --model-folder is given
+  OPPOSE_ENGINE  the engine, unless --engine is given
+  OPPOSE_LOG     what to log, such as debug, or oppose::batch=debug; takes precedence over -v
+  OPPOSE_SHIM    the library liboppose_openpose.so, if it is not beside the program
 ";
 
 /// How the program ended; the numbers are a contract with scripts.
@@ -148,6 +152,7 @@ pub fn run() -> ExitCode {
         }
     };
     let cli = Cli::parse_from(arguments);
+    cli.logs.start();
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),

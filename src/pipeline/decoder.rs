@@ -3,14 +3,16 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use oppose_core::{DecodeSummary, Frame, Source, SourceError, VideoInfo};
+use tracing::{debug, debug_span};
 
 use super::Cancel;
 use super::scheduler::OpenVideo;
-use oppose_core::{DecodeSummary, Frame, Source, SourceError, VideoInfo};
 
 /// Memory that decoded frames may take while they wait for the engine. More small frames may wait than large ones, so
 /// that a slow key frame does not leave the engine without work.
@@ -29,7 +31,7 @@ pub enum Poll<T> {
 
 /// A video that is being opened, and then decoded, on a thread of its own.
 ///
-/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it for ever. It ends by
+/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it waiting indefinitely. It ends by
 /// itself at the next frame, when it finds the channel closed.
 pub struct PendingVideo {
     opened: Receiver<Result<DecodeStream, SourceError>>,
@@ -51,10 +53,11 @@ pub enum Item {
 }
 
 impl PendingVideo {
-    /// Starts to open a video.
-    pub fn start(open: OpenVideo) -> io::Result<Self> {
+    /// Starts to open the video that will become `output`.
+    pub fn start(open: OpenVideo, output: &Path) -> io::Result<Self> {
         let (sender, opened) = bounded(1);
-        thread::Builder::new().name("decode".into()).spawn(move || run(open, &sender))?;
+        let span = debug_span!("decode", output = %output.display());
+        thread::Builder::new().name("decode".into()).spawn(move || span.in_scope(|| run(open, &sender)))?;
         Ok(Self { opened })
     }
 
@@ -83,6 +86,7 @@ fn run(open: OpenVideo, opened: &Sender<Result<DecodeStream, SourceError>>) {
         }
     };
     let size = (info.width, info.height);
+    debug!(width = info.width, height = info.height, rate = %info.frame_rate, "decoding");
     let frame_bytes = u64::from(info.width) * u64::from(info.height) * 3;
     let queue = (READ_AHEAD_BYTES / frame_bytes.max(1)).clamp(2, 32) as usize;
     let (sender, items) = bounded(queue);

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tracing::{info, info_span, warn};
+
 use super::decoder::{DecodeStream, Item, PendingVideo, Poll};
 use super::presence::Presence;
 use super::timestamps::TimestampWriter;
@@ -190,7 +192,8 @@ impl NextOpening {
     fn of(next: Next) -> Self {
         match next {
             Next::Video(Video { open, output }) => {
-                Self::Ready(Opening { output, decoder: PendingVideo::start(open) })
+                let decoder = PendingVideo::start(open, &output);
+                Self::Ready(Opening { output, decoder })
             }
             Next::Later => Self::Later,
             Next::End => Self::End,
@@ -249,6 +252,7 @@ impl Scheduler<'_> {
 
     /// Submits all frames of a video to the engine. Its last results are still to come.
     fn process(&mut self, number: usize, output: PathBuf, stream: &DecodeStream) -> Result<(), Stop> {
+        let _span = info_span!("video", output = %output.display()).entered();
         let started = Instant::now();
         let info = stream.info.clone();
         let rate = info.frame_rate.as_f32();
@@ -401,6 +405,9 @@ impl Scheduler<'_> {
             match running.complete() {
                 None => {}
                 Some(Ok(report)) => {
+                    let (output, frames, seconds) =
+                        (report.output.display(), report.frames, report.elapsed.as_secs_f64());
+                    info!(%output, frames, seconds, "wrote a .pose file");
                     self.folders.insert(folder_of(&report.output).to_owned());
                     (self.events)(number, Event::Done(report));
                 }
@@ -418,10 +425,12 @@ impl Scheduler<'_> {
     }
 
     fn failed(&mut self, number: usize, error: PipelineError) {
+        info!(number, %error, "a video failed");
         (self.events)(number, Event::Failed(error));
     }
 
     fn died(&mut self, error: EngineError) -> Stop {
+        warn!(%error, in_flight = self.in_flight, "the engine died");
         Stop::Engine(self.death(error))
     }
 

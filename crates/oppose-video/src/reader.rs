@@ -11,6 +11,8 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Codec, Dictionary, Packet, Rational, Stream, frame};
 
+use tracing::debug;
+
 use super::container::{self, Bytes};
 use super::ending::Ending;
 use super::rotation::Orientation;
@@ -139,6 +141,7 @@ impl Reader {
         }
         let stream = self::stream(&input, index)?;
         let parameters = stream.parameters();
+        debug!(format = input.format().name(), stream = index, codec = ?parameters.id(), "opened a video");
         let time_base = stream.time_base();
         let may_jump = container::clock_may_jump(&input);
         // Of the header's average, and that of the first frames, the latter where they contradict each other.

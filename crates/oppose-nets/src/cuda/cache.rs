@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
 
 use super::CudaError;
 
@@ -102,12 +103,19 @@ fn load_from<T>(
     let folders = shipped.iter().map(PathBuf::as_path).chain(cache);
     let files = folders.flat_map(|folder| names.iter().map(move |name| file(folder, name)));
     let mut refused = None;
-    for code in files.filter_map(|path| read(&path)) {
+    for (path, code) in files.filter_map(|path| read(&path).map(|code| (path, code))) {
         match load(&code) {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => refused = Some(error),
+            Ok(loaded) => {
+                debug!(file = %path.display(), "loaded a compiled kernel");
+                return Ok(loaded);
+            }
+            Err(error) => {
+                warn!(file = %path.display(), %error, "cannot use a compiled kernel");
+                refused = Some(error);
+            }
         }
     }
+    debug!(name = names.first(), "compiling a kernel");
     // Without a compiler, what the driver said of the code that is there says more.
     let code = compile().map_err(|error| refused.unwrap_or(error))?;
     let loaded = load(&code)?;
