@@ -147,8 +147,7 @@ impl fmt::Display for Notice {
                 let nets: Vec<&str> = nets.iter().map(|net| net.caffemodel()).collect();
                 write!(
                     f,
-                    "{} differ from the files that OpenPose's authors published; download them again unless they are \
-                     nets of your own",
+                    "not the files OpenPose's authors published: {}; download them again unless they are nets of your own",
                     nets.join(", ")
                 )
             }

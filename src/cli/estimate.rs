@@ -220,8 +220,8 @@ fn hint(error: &BatchError) -> &'static str {
 /// The options that help.
 pub fn plan_hint(error: &PlanError) -> &'static str {
     match error {
+        PlanError::NamelessInput => " (--output FILE.pose)",
         PlanError::OneFileForMany { .. }
-        | PlanError::NamelessInput
         | PlanError::OutputIsFile(_)
         | PlanError::CreateFolder { .. }
         | PlanError::NotWritable { .. } => " (--output)",

@@ -138,6 +138,25 @@ fn progress_as_json_is_json() {
     assert_eq!((lines[2]["frames"].as_u64(), lines[2]["frame_rate"].as_str()), (Some(50), Some("25")));
 }
 
+fn logs_are_shown_on_request() {
+    let folder = folder_with(&["h264_25.mp4", "vp9_30.webm"]);
+    let logged = |arguments: &[&str], filter: &str| {
+        let mut command = program(folder.path());
+        command.args([".", "-o", "poses", "--overwrite"]).args(arguments).env("OPPOSE_LOG", filter);
+        let (code, text) = said(command.output().unwrap());
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let is_logged = |text: &str| text.contains("oppose::pipeline::scheduler: wrote a .pose file");
+    assert!(!is_logged(&logged(&[], "")));
+    // It is a worker process that writes the files.
+    assert!(is_logged(&logged(&["-v"], "")));
+    let text = logged(&["-v"], "oppose::batch=debug");
+    assert!(text.contains("started a worker process") && !is_logged(&text), "{text}");
+    let text = logged(&[], "=what=");
+    assert!(text.contains("ignoring OPPOSE_LOG==what=: expected a level"), "{text}");
+}
+
 fn wrong_arguments_start_nothing() {
     let folder = folder_with(&["h264_25.mp4", "h264_25.mkv", "odd_444.mp4"]);
     let at = folder.path();
@@ -341,6 +360,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         ("a_real_person_is_found", models(), a_real_person_is_found),
         ("a_folder_is_done_video_by_video", models(), a_folder_is_done_video_by_video),
         ("progress_as_json_is_json", models(), progress_as_json_is_json),
+        ("logs_are_shown_on_request", models(), logs_are_shown_on_request),
         ("wrong_arguments_start_nothing", vec![], wrong_arguments_start_nothing),
         ("missing_models_are_named_with_the_places", models(), missing_models_are_named_with_the_places),
         ("bad_videos_fail_with_a_sentence", models(), bad_videos_fail_with_a_sentence),
