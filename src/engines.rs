@@ -44,8 +44,8 @@ const NEEDS_GPU_VARIABLE: &str = "OPPOSE_ENGINE_NEEDS_GPU";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Choice {
-    /// The best that can run here. Where OpenPose's models are found: `native` on a GPU, else `openpose` on a GPU, else
-    /// `native` on the CPU. Without them: `holistic`.
+    /// The best that can run here. Where OpenPose's models are found: `native` on a GPU, else `openpose` on a GPU if it
+    /// gets a [process of its own](Selection::openpose_process), else `native` on the CPU. Without them: `holistic`.
     #[default]
     Best,
     /// OpenPose 1.5.1 itself: several people, body, face and hands.
@@ -237,8 +237,9 @@ impl Selection {
                 Err(error) => Some(error.to_string()),
             },
         };
-        // OpenPose without a GPU is far slower than native.
+        // OpenPose without a GPU is far slower than native, and in this process it could end the program.
         if let Some(reason) = &reason
+            && self.openpose_process.is_some()
             && let Ok(engine) = self.isolate_openpose(true, notice)
         {
             notice(Notice::ChoseOpenPose { reason: reason.clone() });
