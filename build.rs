@@ -4,6 +4,10 @@
 //! works without OpenPose. `OPENPOSE_DIR` names the folder in which OpenPose was built; without it, `/openpose`
 //! is looked at, where the container image has it. Without the feature `openpose` nothing is made.
 
+#[cfg(feature = "openpose")]
+#[path = "ffi/version.rs"]
+mod version;
+
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,8 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 mod openpose {
     use std::env;
     use std::error::Error;
+    use std::fs;
     use std::path::{Path, PathBuf};
     use std::process::Command;
+
+    use super::version;
 
     /// Its name ends as the system's shared libraries do; `engine/openpose/shim.rs` looks for it.
     const SHIM: &str = "liboppose_openpose.so";
@@ -29,7 +36,7 @@ mod openpose {
     const IN_THE_IMAGE: &str = "/openpose";
 
     pub fn build() -> Result<(), Box<dyn Error>> {
-        for watched in ["build.rs", HEADER, SOURCE] {
+        for watched in ["build.rs", "ffi/version.rs", HEADER, SOURCE] {
             println!("cargo:rerun-if-changed={watched}");
         }
         println!("cargo:rerun-if-env-changed={OPENPOSE_DIR}");
@@ -89,11 +96,16 @@ mod openpose {
         fn find(folder: &Path) -> Result<Self, String> {
             let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
             let headers = folder.join("include");
-            for needed in [headers.join("openpose/wrapper/wrapper.hpp"), folder.join(LIBRARY)] {
+            let wrapper = headers.join("openpose/wrapper/wrapper.hpp");
+            let macros = headers.join("openpose/core/macros.hpp");
+            for needed in [&wrapper, &macros, &folder.join(LIBRARY)] {
                 if !needed.exists() {
                     return Err(format!("there is no {}: is OpenPose built there?", needed.display()));
                 }
             }
+            let text = fs::read(&macros).map_err(|error| format!("{}: {error}", macros.display()))?;
+            version::check(&String::from_utf8_lossy(&text))
+                .map_err(|reason| format!("{}: {reason}", folder.display()))?;
             let libraries = [folder.join("build/src/openpose"), folder.join("build/caffe/lib")];
             Ok(Self { headers, libraries })
         }

@@ -1,7 +1,8 @@
 // The C interface of openpose_shim.h on OpenPose's op::Wrapper, in C++11.
 //
 // Two OpenPoses call themselves 1.5.1: the release, whose frames are cv::Mat, and its successor on the way to 1.6,
-// whose frames are op::Matrix. This compiles against both; which one it is, the headers tell.
+// whose frames are op::Matrix. This compiles against both; which one it is, the headers tell. The build script refuses
+// headers of other versions.
 
 #include "openpose_shim.h"
 
@@ -35,6 +36,10 @@ const int ERRORS_ONLY = 2;
 // OpenCV's CV_8UC3, in case its headers are not there.
 const int BYTES_OF_THREE_CHANNELS = 16;
 const int COORDINATES = 3;
+
+// With the version that OpenPose's headers name.
+const std::string NAME =
+    OPEN_POSE_NAME_AND_VERSION + (HAS_OP_MATRIX ? " (later, frames are op::Matrix)" : " (release, frames are cv::Mat)");
 
 void describe(char *message, size_t size, const char *text) {
     if (message != nullptr && size > 0) {
@@ -162,7 +167,7 @@ struct oppose_shim_engine {
 uint32_t oppose_shim_version(void) { return OPPOSE_SHIM_VERSION; }
 
 const char *oppose_shim_openpose(void) {
-    return HAS_OP_MATRIX ? "OpenPose 1.5.1 (later, frames are op::Matrix)" : "OpenPose 1.5.1 (release, frames are cv::Mat)";
+    return NAME.c_str();
 }
 
 int32_t oppose_shim_needs_gpu(void) { return op::getGpuMode() == op::GpuMode::Cuda ? 1 : 0; }

@@ -2,26 +2,48 @@
 # Builds a container image with apptainer or singularity, whichever is installed.
 #
 #   scripts/build-container.sh [IMAGE]             with OpenPose, from Singularity.def: oppose.sif
-#   scripts/build-container.sh --native [IMAGE]    without OpenPose, from Singularity.native.def: oppose-native.sif
+#   scripts/build-container.sh --native [IMAGE]    without OpenPose, from Singularity.native.def: oppose-slim.sif
 #
-# The image appears complete or not at all. On a cluster: sbatch scripts/slurm_build_container.sh
+# Before IMAGE, --base BASE takes another base image: docker://NAME@sha256:DIGEST to pin one, or a folder or SIF file.
+#
+# Works for ordinary users, too. The image appears complete or not at all. On a cluster:
+# sbatch scripts/slurm_build_container.sh
 set -euo pipefail
 
 definition=Singularity.def
 image=oppose.sif
-case "${1:-}" in
---native)
-    definition=Singularity.native.def
-    image=oppose-native.sif
-    shift
-    ;;
--*)
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+base=
+usage() {
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
+}
+while [[ "${1:-}" == -* ]]; do
+    case "$1" in
+    --native)
+        definition=Singularity.native.def
+        image=oppose-slim.sif
+        ;;
+    --base)
+        [ -n "${2:-}" ] || usage
+        base=$2
+        shift
+        ;;
+    *) usage ;;
+    esac
+    shift
+done
+image=$(realpath -m -- "${1:-$image}")
+case "$base" in
+'' | docker://*) ;;
+*)
+    [ -e "$base" ] || {
+        echo "build-container: there is no $base: --base takes docker://NAME, a folder or a SIF file" >&2
+        exit 2
+    }
+    base=$(realpath -- "$base")
     ;;
 esac
 # The definition copies the sources from the current folder.
-image=$(realpath -m -- "${1:-$image}")
 cd "$(dirname "$0")/.."
 
 # On clusters it often comes as an environment module, whose command may not be defined in scripts.
@@ -39,14 +61,35 @@ program=$(command -v apptainer || command -v singularity) || {
     echo "build-container: neither apptainer nor singularity is here; install one (https://apptainer.org), or on a cluster look for its module (module avail)" >&2
     exit 2
 }
+version=$("$program" --version)
 
 options=()
-# Lets an ordinary user be root inside the image.
-[ "$(id -u)" = 0 ] || options+=(--fakeroot)
+if [ "$(id -u)" != 0 ]; then
+    # Lets an ordinary user be root inside the image.
+    options+=(--fakeroot)
+    # A user without a range of user ids is the only user there is inside. Apptainer then runs %post under the host's
+    # `fakeroot`, which does not start in an image whose C library is older than the host's; the definitions do without it.
+    if [[ "$version" == apptainer* ]] && ! grep -qsE "^($(id -un)|$(id -u)):" /etc/subuid; then
+        options+=(--ignore-fakeroot-command)
+    fi
+fi
 mkdir -p "$(dirname "$image")"
 unfinished=$(mktemp -d -- "$(dirname "$image")/.build-container.XXXXXX")
 trap 'rm -rf "$unfinished"' EXIT
-echo "build-container: $definition -> $image with $("$program" --version)"
+echo "build-container: $definition -> $image with $version"
+if [ -n "$base" ]; then
+    bootstrap=localimage
+    [[ "$base" != docker://* ]] || bootstrap=docker
+    # Without `sed`, in which a path could have a meaning.
+    while IFS= read -r line; do
+        case "$line" in
+        'Bootstrap: '*) echo "Bootstrap: $bootstrap" ;;
+        'From: '*) echo "From: ${base#docker://}" ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done <"$definition" >"$unfinished/image.def"
+    definition=$unfinished/image.def
+fi
 "$program" build "${options[@]}" "$unfinished/image.sif" "$definition"
 mv -f "$unfinished/image.sif" "$image"
 echo "build-container: $image, $(du -h "$image" | cut -f1)"

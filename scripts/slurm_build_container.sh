@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a container image as a SLURM job. Submit it from the checkout:
 #
-#   sbatch scripts/slurm_build_container.sh [--native] [IMAGE]
+#   sbatch scripts/slurm_build_container.sh [--native] [--base BASE] [IMAGE]
 #
 #SBATCH --job-name=build-container
 #SBATCH --cpus-per-task=8
@@ -20,8 +20,16 @@ while [ ! -e "$checkout/Singularity.def" ]; do
     }
     checkout=$above
 done
-# The base image is large: download and unpack it on the node's own disk if there is one, not in a home folder with a
-# small quota.
-export APPTAINER_CACHEDIR=${APPTAINER_CACHEDIR:-${TMPDIR:-/tmp}/apptainer-cache-$(id -un)}
+# The base image is large, and unpacked twice, once for each stage: all of that goes to the node's own disk, not into a home
+# folder with a small quota. Network file systems will not do: many refuse to let a build own files as root.
+folder=${TMPDIR:-/tmp}
+export APPTAINER_CACHEDIR=${APPTAINER_CACHEDIR:-$folder/apptainer-cache-$(id -un)}
 export SINGULARITY_CACHEDIR=${SINGULARITY_CACHEDIR:-$APPTAINER_CACHEDIR}
+export APPTAINER_TMPDIR=${APPTAINER_TMPDIR:-$folder}
+export SINGULARITY_TMPDIR=${SINGULARITY_TMPDIR:-$APPTAINER_TMPDIR}
+mkdir -p "$APPTAINER_TMPDIR"
+free=$(($(df --output=avail -k "$APPTAINER_TMPDIR" | tail -n 1) / 1000000))
+if [ "$free" -lt 40 ]; then
+    echo "slurm_build_container: only $free GB are free in $APPTAINER_TMPDIR, and building may take 40 GB; if it fails, name a larger local folder in APPTAINER_TMPDIR" >&2
+fi
 exec "$checkout/scripts/build-container.sh" "$@"

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
 mod common;
+// What the build script checks.
+#[path = "../ffi/version.rs"]
+mod version;
 
 use std::env;
 use std::fs;
@@ -98,7 +101,26 @@ fn definitions_copy_what_is_there_and_all_that_cargo_reads() {
             let needed = repository(needed);
             assert!(!needed.exists() || copied.contains(&needed), "{definition}: {}", needed.display());
         }
+        for included in included_files() {
+            let is_copied = copied.iter().any(|path| included.starts_with(path));
+            assert!(is_copied, "{definition}: {} is compiled in", included.display());
+        }
     }
+}
+
+/// Files outside of `src` that `include_str!` compiles in.
+fn included_files() -> Vec<PathBuf> {
+    let sources = output(Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "ls-files", "*.rs"]));
+    let mut included = Vec::new();
+    for source in sources.lines().map(repository).filter(|source| source.exists()) {
+        let text = fs::read_to_string(&source).unwrap();
+        for (at, _) in text.match_indices("include_str!(\"../") {
+            let name = text[at..].split('"').nth(1).unwrap();
+            included.push(source.parent().unwrap().join(name).canonicalize().unwrap());
+        }
+    }
+    assert!(!included.is_empty());
+    included
 }
 
 /// Each script of both definition files, in a file of its own.
@@ -227,18 +249,67 @@ fn a_job_finds_the_checkout_it_was_sent_from() {
     assert!(text.contains("call sbatch from the checkout"), "{text}");
 }
 
+fn an_ordinary_user_builds_without_the_fakeroot_command() {
+    let build = repository("scripts/build-container.sh");
+    for (program, expected) in [("apptainer", true), ("singularity", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        stand_in(&bin, program, BUILDS);
+        // Whoever runs the tests: a user who is not in /etc/subuid.
+        fs::write(bin.join("id"), "#!/bin/sh\n[ \"$1\" = -u ] && echo 4242424 || echo nobody-of-that-name\n")
+            .unwrap();
+        fs::set_permissions(bin.join("id"), fs::Permissions::from_mode(0o755)).unwrap();
+        let (output, calls) = script(folder.path(), &build, &[], None);
+        assert!(output.status.success() && calls.contains(" build --fakeroot "), "{output:?} {calls}");
+        assert_eq!(calls.contains("--ignore-fakeroot-command"), expected, "{calls}");
+    }
+}
+
+fn the_base_can_be_pinned() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeps = "while [ $# -gt 2 ]; do shift; done; echo image > \"$1\"; cp \"$2\" \"$HOME/used.def\"";
+    stand_in(&folder.path().join("bin"), "apptainer", &format!("HOME={}\n{keeps}", folder.path().display()));
+    let build = repository("scripts/build-container.sh");
+    let headers = |base: &str| -> Vec<String> {
+        let (output, _) = script(folder.path(), &build, &["--base", base], None);
+        assert!(output.status.success(), "{output:?}");
+        let used = fs::read_to_string(folder.path().join("used.def")).unwrap();
+        used.lines()
+            .filter(|line| line.starts_with("Bootstrap") || line.starts_with("From"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let pinned = format!("docker://cwaffles/openpose@sha256:{}", "0".repeat(64));
+    let from = format!("From: {}", &pinned["docker://".len()..]);
+    assert_eq!(headers(&pinned), ["Bootstrap: docker", &from, "Bootstrap: docker", &from]);
+    fs::create_dir(folder.path().join("a & b")).unwrap();
+    let from = format!("From: {}", folder.path().canonicalize().unwrap().join("a & b").display());
+    assert_eq!(headers("a & b"), ["Bootstrap: localimage", &from, "Bootstrap: localimage", &from]);
+    let (output, _) = script(folder.path(), &build, &["--base", "absent"], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no absent"));
+}
+
+fn only_openpose_1_5_1_is_built_with() {
+    let header = |version: &str| {
+        format!("#include <string>\nconst std::string OPEN_POSE_VERSION_STRING = \"{version}\";\n")
+    };
+    assert_eq!(version::check(&header("1.5.1")), Ok(()));
+    for other in ["1.5.0", "1.6.0", "1.7.0", "1.5.10", ""] {
+        let reason = version::check(&header(other)).unwrap_err();
+        assert!(reason.contains(&format!("OpenPose {other}, ")), "{reason}");
+    }
+    for silent in ["", "OPEN_POSE_VERSION_STRING", "#define OPEN_POSE \"1.5.1\""] {
+        assert!(version::check(silent).unwrap_err().contains("do not say"), "{silent}");
+    }
+}
+
 /// Builds the image on a local root file system and uses it as its users do.
 fn an_image_is_built_and_runs(base: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("oppose.sif");
-    let definition = fs::read_to_string(repository("Singularity.def")).unwrap();
-    let local = definition.replace("Bootstrap: docker", "Bootstrap: localimage");
-    let local = local.replace("From: cwaffles/openpose", &format!("From: {}", base.display()));
-    fs::write(folder.path().join("local.def"), local).unwrap();
     // Building runs %test too.
-    let mut build = Command::new("apptainer");
-    build.current_dir(repository("")).arg("build").arg(&image).arg(folder.path().join("local.def"));
-    output(&mut build);
+    output(Command::new(repository("scripts/build-container.sh")).arg("--base").arg(base).arg(&image));
 
     fs::copy(repository("assets/sample.mp4"), folder.path().join("video.mp4")).unwrap();
     let apptainer = |action: &str, arguments: &[&str]| {
@@ -259,6 +330,9 @@ fn an_image_is_built_and_runs(base: &Path) {
     // No toolchain stays behind.
     let left = apptainer("exec", &["sh", "-c", "ls -d /opt/rust /opt/cargo /opt/source 2>/dev/null || true"]);
     assert_eq!(left, "");
+    // FFmpeg's run-time libraries were installed as packages.
+    let packages = apptainer("exec", &["sh", "-c", "dpkg-query --show 'libavcodec[0-9]*'"]);
+    assert!(packages.contains("libavcodec"), "{packages}");
     let help = output(Command::new("apptainer").arg("run-help").arg(&image));
     assert!(help.contains("Video in, .pose out"), "{help}");
 }
@@ -283,6 +357,13 @@ fn main() {
         trial("shellcheck_finds_nothing", &[Need::Program("shellcheck")], shellcheck_finds_nothing),
         trial("an_image_is_built_with_what_is_there", &[], an_image_is_built_with_what_is_there),
         trial("a_build_that_fails_leaves_nothing_behind", &[], a_build_that_fails_leaves_nothing_behind),
+        trial(
+            "an_ordinary_user_builds_without_the_fakeroot_command",
+            &[],
+            an_ordinary_user_builds_without_the_fakeroot_command,
+        ),
+        trial("the_base_can_be_pinned", &[], the_base_can_be_pinned),
+        trial("only_openpose_1_5_1_is_built_with", &[], only_openpose_1_5_1_is_built_with),
         trial("apptainer_is_looked_for_among_the_modules", &[], apptainer_is_looked_for_among_the_modules),
         trial("a_job_finds_the_checkout_it_was_sent_from", &[], a_job_finds_the_checkout_it_was_sent_from),
         real_apptainer(),
