@@ -27,6 +27,7 @@ mod npy;
 mod openpose_faults;
 #[path = "../common/openpose_json.rs"]
 mod openpose_json;
+mod publishing;
 #[path = "../common/recording.rs"]
 mod recording;
 #[path = "../common/reference_executor.rs"]
@@ -45,6 +46,7 @@ fn main() {
         ("native_golden", native_golden::trials()),
         ("native_program", native_program::trials()),
         ("openpose_faults", openpose_faults::trials()),
+        ("publishing", publishing::trials()),
         ("files", files::trials()),
         ("formats", formats::trials()),
     ]);

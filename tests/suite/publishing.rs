@@ -1,0 +1,60 @@
+//! What is published: the version, the packages, the workflows.
+
+use std::fs;
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use crate::common::{Need, output, repository, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("versions_agree", &[], versions_agree),
+        trial("the_package_has_what_it_needs_and_no_test_data", &[], the_package_has_what_it_needs),
+        trial("workflows_are_accepted", &[Need::Program("actionlint")], workflows_are_accepted),
+        trial("the_citation_is_valid", &[Need::Program("cffconvert")], the_citation_is_valid),
+    ]
+}
+
+fn versions_agree() {
+    let check = |tag: &str| {
+        let mut check = Command::new(repository("scripts/check-release.sh"));
+        check.arg(tag).output().unwrap()
+    };
+    let version = format!("version={}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(check("").stdout).unwrap(), version);
+    let refused = check("v0.0.1");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("the tag is v0.0.1"));
+    let notes = output(Command::new(repository("scripts/release-notes.sh")).arg(env!("CARGO_PKG_VERSION")));
+    assert!(notes.contains("`holistic`"), "{notes}");
+}
+
+fn the_package_has_what_it_needs() {
+    let mut list = Command::new(env!("CARGO"));
+    list.args(["package", "--list", "--allow-dirty", "--offline", "--package", "oppose"]);
+    let files = output(list.current_dir(repository("")));
+    let files: Vec<&str> = files.lines().collect();
+    for needed in
+        ["src/main.rs", "build.rs", "ffi/openpose_shim.h", "ffi/version.rs", "docs/troubleshooting.md"]
+    {
+        assert!(files.contains(&needed), "{needed} is not in the package");
+    }
+    assert!(
+        !files.iter().any(
+            |file| file.starts_with("tests/") || file.starts_with(".") && *file != ".cargo_vcs_info.json"
+        )
+    );
+    // Cargo writes some of them itself.
+    let sizes = files.iter().filter_map(|file| fs::metadata(repository(file)).ok()).map(|found| found.len());
+    let bytes: u64 = sizes.sum();
+    assert!(bytes < 3_000_000, "{bytes} bytes");
+}
+
+fn workflows_are_accepted() {
+    output(Command::new("actionlint").current_dir(repository("")));
+}
+
+fn the_citation_is_valid() {
+    output(Command::new("cffconvert").args(["--validate", "-i"]).arg(repository("CITATION.cff")));
+}
