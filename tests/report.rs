@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use browser::Browser;
 use common::{Need, output, trial};
@@ -19,6 +19,7 @@ use oppose::batch::journal::{Journal, NAME, Outcome};
 use oppose::batch::slurm::{Run, Settings};
 use oppose::engine::EngineInfo;
 use oppose::pose::{FramePose, Pose, openpose_137};
+use oppose::report::{Collector, Options, Progress};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -30,10 +31,13 @@ fn main() {
         trial("foreign names are text", &[], foreign_names_are_text),
         trial("failures are explained", &[], failures_are_explained),
         trial("a page under way is written again", &[], a_page_under_way_is_written_again),
+        trial("videos are found, and their frames are in the page", &[], frames_of_videos_are_in_the_page),
+        trial("the time left is that of the journal", &[], the_time_left_is_that_of_the_journal),
         trial("slurm status writes the page", &[], slurm_status_writes_the_page),
         trial("names of videos are refused as pages", &[], names_of_videos_are_refused_as_pages),
         trial("ten thousand files", &[], ten_thousand_files),
         trial("a browser sorts and filters", &browser, a_browser_sorts_and_filters),
+        trial("a browser shows frames of videos", &browser, a_browser_shows_frames_of_videos),
         trial("a browser runs no foreign script", &browser, a_browser_runs_no_foreign_script),
         trial("a browser sorts ten thousand files", &browser, a_browser_sorts_ten_thousand_files),
         trial("a browser steps and compares", &video, a_browser_steps_and_compares),
@@ -225,6 +229,104 @@ fn a_page_under_way_is_written_again() {
     assert_eq!((rows, common::names(folder.path()).len()), (2, 3), "nothing unfinished is left");
 }
 
+/// Somebody in each frame of the sample, and a hand missing now and then.
+fn sample_pose() -> Pose {
+    let mut frame = FramePose::new(1, 137, 2);
+    for point in 0..137 {
+        let angle = point as f32 * 0.7;
+        let at = [240.0 + 60.0 * angle.cos(), 200.0 + 120.0 * angle.sin()];
+        frame.coordinates_mut()[2 * point..][..2].copy_from_slice(&at);
+    }
+    frame.confidences_mut()[..116].fill(0.9);
+    Pose::from_frames(openpose_137(), 480, 480, 30.0, &vec![frame; 90]).unwrap()
+}
+
+/// The pictures of the row that this file has in a page.
+fn pictures(page: &str, file: &str) -> Vec<String> {
+    let data = data(page);
+    let row = data["rows"].as_array().unwrap().iter().find(|row| row["file"] == file).unwrap();
+    let pictures = row["sketch"]["pictures"].as_array().cloned().unwrap_or_default();
+    pictures.into_iter().map(|picture| picture.as_str().unwrap().to_owned()).collect()
+}
+
+fn frames_of_videos_are_in_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let sample = common::repository("assets/sample.mp4");
+    for folder in ["poses", "poses/sub", "videos", "videos/sub", "elsewhere"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    // Where the journal says; beside the file; below --videos; another video; nowhere; no video at all.
+    for name in ["journal", "beside", "sub/below", "other", "nowhere", "broken"] {
+        write(&sample_pose(), &at("poses").join(name).with_extension("pose"));
+    }
+    let mut journal = Journal::open(&at("poses").join(NAME)).unwrap();
+    for (name, video) in [("journal", at("elsewhere/it.mp4")), ("changed", at("elsewhere/changed.mp4"))] {
+        fs::copy(&sample, &video).unwrap();
+        let failed = Outcome::Failed { reason: "no matter".into(), crashed: false };
+        journal.add(0, &video, &at("poses").join(name).with_extension("pose"), failed).unwrap();
+    }
+    fs::copy(&sample, at("poses/beside.mp4")).unwrap();
+    fs::copy(&sample, at("videos/sub/below.MP4")).unwrap();
+    fs::copy(common::repository("tests/clips/vfr.mp4"), at("poses/other.mp4")).unwrap();
+    fs::write(at("poses/broken.mp4"), b"\0\0\0\x20ftypisom, but no more than that").unwrap();
+    let page = at("report.html");
+    output(program(&["report", "-o"]).arg(&page).arg("--videos").arg(at("videos")).arg(at("poses")));
+    let page = fs::read_to_string(page).unwrap();
+    for found in ["journal.pose", "beside.pose", "sub/below.pose"] {
+        let pictures = pictures(&page, found);
+        assert_eq!(pictures.len(), 12, "{found}");
+        // How each JPEG begins, in base64.
+        assert!(pictures.iter().all(|picture| picture.starts_with("/9j/")), "{found}");
+        assert!(pictures[0] != pictures[11] && pictures[0].len() < 40_000, "{found}");
+    }
+    for missing in ["other.pose", "nowhere.pose", "broken.pose"] {
+        assert_eq!(pictures(&page, missing), [""; 0], "{missing}");
+    }
+    let (_, page) = report(&at("poses"));
+    assert_eq!((pictures(&page, "sub/below.pose").len(), pictures(&page, "beside.pose").len()), (0, 12));
+    let page = at("report.html");
+    output(program(&["report", "--no-thumbnails", "-o"]).arg(&page).arg(at("poses")));
+    assert_eq!(pictures(&fs::read_to_string(page).unwrap(), "beside.pose"), [""; 0]);
+}
+
+fn the_time_left_is_that_of_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&person(5, 0, 0.0), &folder.path().join("0.pose"));
+    // Ten videos, begun 100 seconds ago: two are done, one failed, one is in work.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut lines = String::new();
+    let mut add = |ago: u64, video: usize, outcome: &str| {
+        let (video, output) =
+            (folder.path().join(format!("{video}.mp4")), folder.path().join(format!("{video}.pose")));
+        lines += &format!(
+            "{{\"time\":{},\"video\":{video:?},\"output\":{output:?},\"version\":\"1\",{outcome}}}\n",
+            now - ago
+        );
+    };
+    let done = "\"outcome\":\"done\",\"frames\":5,\"announced_frames\":null,\"frames_with_people\":5,\"present\":{},\
+                \"people\":1,\"frame_rate\":\"25\",\"variable_rate\":false,\"damaged_packets\":0,\"seconds\":30.0";
+    // An earlier run, with a pause behind it.
+    add(9000, 20, "\"outcome\":\"started\",\"left\":2");
+    add(8000, 20, done);
+    add(100, 0, "\"outcome\":\"started\",\"left\":10");
+    add(70, 0, done);
+    add(70, 1, "\"outcome\":\"started\",\"left\":9");
+    add(40, 1, "\"outcome\":\"failed\",\"reason\":\"no matter\"");
+    add(40, 2, "\"outcome\":\"started\",\"left\":8");
+    add(10, 2, done);
+    add(10, 3, "\"outcome\":\"started\",\"left\":7");
+    fs::write(folder.path().join(NAME), lines).unwrap();
+    let mut collector = Collector::default();
+    let options = Options { progress: Some(Progress::default()), ..Options::default() };
+    let report = collector.collect(&[folder.path().to_owned()], &options, &|| false).unwrap();
+    let progress = report.progress.unwrap();
+    assert_eq!((progress.left, progress.of), (Some(7), Some(11)));
+    // Three videos in a hundred seconds.
+    let seconds = progress.seconds_left.unwrap();
+    assert!((233.0..260.0).contains(&seconds), "{seconds}");
+}
+
 fn slurm_status_writes_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let poses = folder.path().canonicalize().unwrap();
@@ -371,6 +473,25 @@ fn a_browser_sorts_and_filters() {
     browser.command("goog/cdp/execute", &serde_json::json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": [{ "name": "prefers-color-scheme", "value": "dark" }] } }));
     browser.open(&page);
     browser.keep_screenshot("report-dark.png");
+    assert_eq!(browser.messages(), [""; 0]);
+}
+
+fn a_browser_shows_frames_of_videos() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&sample_pose(), &folder.path().join("sample.pose"));
+    fs::copy(common::repository("assets/sample.mp4"), folder.path().join("sample.mp4")).unwrap();
+    let (page, _) = report(folder.path());
+    let browser = Browser::start();
+    browser.open(&page);
+    browser.click("#rows .row");
+    let shown = "return document.querySelectorAll('#detail-sheet canvas[data-picture=shown]').length";
+    let end = Instant::now() + Duration::from_secs(60);
+    while browser.run(shown) != 12 {
+        assert!(Instant::now() < end, "{:?}", browser.messages());
+        thread::sleep(Duration::from_millis(50));
+    }
+    browser.run("document.getElementById('detail-sheet').scrollIntoView()");
+    browser.keep_screenshot("report-frames.png");
     assert_eq!(browser.messages(), [""; 0]);
 }
 

@@ -149,7 +149,11 @@ pub enum Outcome {
         crashed: bool,
     },
     /// It was begun. Where no other outcome follows, the run was ended from outside while it was being processed.
-    Started,
+    Started {
+        /// How many videos of the run had not ended then, with this one; not in the journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<usize>,
+    },
     /// The user stopped the run before its end.
     Stopped,
 }
@@ -249,7 +253,7 @@ impl Journal {
     pub fn add(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let engine = match outcome {
-            Outcome::Started | Outcome::Stopped => None,
+            Outcome::Started { .. } | Outcome::Stopped => None,
             _ => self.engines.get(&worker).cloned(),
         };
         let entry = Entry {
@@ -371,7 +375,7 @@ pub fn recorded(entries: impl IntoIterator<Item = Entry>) -> HashMap<PathBuf, Re
     for Entry { output, source, outcome, version, engine, .. } in entries {
         let known = recorded.entry(output).or_default();
         match outcome {
-            Outcome::Started => known.interruptions += 1,
+            Outcome::Started { .. } => known.interruptions += 1,
             Outcome::Stopped => known.interruptions = known.interruptions.saturating_sub(1),
             Outcome::Done { frames, .. } => {
                 // There are few engines and many outputs.

@@ -348,7 +348,7 @@ impl Batch {
         }
         events(event, State { jobs, tally: &self.tally });
         if let Event::Video { worker, video, update } = *event
-            && let Some(outcome) = recorded_outcome(update)
+            && let Some(outcome) = recorded_outcome(update, self.tally.left())
         {
             self.record(worker, video, jobs, outcome, events);
         }
@@ -395,11 +395,11 @@ impl Batch {
     }
 }
 
-/// What the journal has to say of it.
-fn recorded_outcome(update: &VideoUpdate) -> Option<Outcome> {
+/// What the journal has to say of it. `left` videos of the run have not ended.
+fn recorded_outcome(update: &VideoUpdate, left: usize) -> Option<Outcome> {
     match update {
         // Where this process and its workers are killed, the next run begins with the other videos.
-        VideoUpdate::Opening => Some(Outcome::Started),
+        VideoUpdate::Opening => Some(Outcome::Started { left: Some(left) }),
         VideoUpdate::Done(report) => Some(Outcome::done(report)),
         VideoUpdate::Failed { reason, is_crash } => {
             Some(Outcome::Failed { reason: reason.clone(), crashed: *is_crash })

@@ -115,6 +115,11 @@ impl Tally {
         self.work.get(video).copied().unwrap_or(1)
     }
 
+    /// How many videos have not ended.
+    pub fn left(&self) -> usize {
+        self.of.saturating_sub(self.done + self.skipped + self.failures.len())
+    }
+
     /// A video begins.
     pub(super) fn started(&mut self) {
         self.started.get_or_insert_with(Instant::now);
@@ -244,7 +249,7 @@ impl Tally {
             done: self.done,
             skipped: self.skipped,
             failed: self.failures.len(),
-            left: self.of.saturating_sub(self.done + self.skipped + self.failures.len()),
+            left: self.left(),
             frames: self.frames,
             seconds,
             frames_per_second: each(self.frames as f64),

@@ -23,6 +23,7 @@ mod signals;
 mod slurm;
 mod stderr_filter;
 mod terminal;
+mod thumbnails;
 mod view;
 mod workers;
 
@@ -81,6 +82,9 @@ enum Command {
     /// What a process that draws an overlay is started with
     #[command(name = overlays::NAME, hide = true)]
     DrawOverlay(estimate::Arguments),
+    /// What a process that makes pictures for a page is started with
+    #[command(name = thumbnails::NAME, hide = true)]
+    MakeThumbnails(thumbnails::Arguments),
 }
 
 const MANUAL: &str = "\
@@ -167,6 +171,7 @@ pub fn run() -> ExitCode {
         Some(Command::EngineProcess(arguments)) => engine_process::run(&arguments),
         Some(Command::Worker(arguments)) => workers::serve(&arguments),
         Some(Command::DrawOverlay(arguments)) => overlays::run(&arguments),
+        Some(Command::MakeThumbnails(arguments)) => thumbnails::run(&arguments),
     };
     outcome.into()
 }

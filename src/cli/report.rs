@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oppose::output_file::write_file;
-use oppose::report::{Collector, Options, Progress, ReportError, Totals};
+use oppose::report::{Collector, Options, Progress, ReportError, Thumbnails, Totals};
 
 use super::Outcome;
 use super::signals::Signals;
 use super::terminal::{print, printable, say};
+use super::thumbnails;
 
 /// The options of `report`.
 #[derive(Args, Debug)]
@@ -31,6 +32,15 @@ pub struct Arguments {
     /// Give the N worst files a contact sheet of twelve frames with all points; the others get three frames
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=500))]
     worst: u32,
+
+    /// A folder with the videos, arranged as the .pose files are; needed only if a video is neither where the journal
+    /// says nor beside its .pose file; can be given several times
+    #[arg(long, value_name = "FOLDER")]
+    videos: Vec<PathBuf>,
+
+    /// Leave out the frames of the videos behind the contact sheets of the worst files
+    #[arg(long, conflicts_with = "videos")]
+    no_thumbnails: bool,
 
     /// Keep rewriting the page while a run is under way, until Ctrl-C
     #[arg(long)]
@@ -73,8 +83,15 @@ fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError>
         (None, _) => PathBuf::from("report.html"),
     };
     check_name(&output)?;
-    let mut options =
-        Options { journals: arguments.journal.clone(), worst: arguments.worst as usize, progress: None };
+    let mut options = Options {
+        journals: arguments.journal.clone(),
+        worst: arguments.worst as usize,
+        ..Options::default()
+    };
+    if !arguments.no_thumbnails {
+        options.thumbnails =
+            Some(Thumbnails { command: thumbnails::command, folders: arguments.videos.clone() });
+    }
     if arguments.watch {
         options.progress = Some(Progress { every_seconds: arguments.interval, ..Progress::default() });
     }
@@ -83,9 +100,14 @@ fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError>
         let totals = write_page(&mut collector, &arguments.inputs, &options, &output, &|| {
             signals.cancel.is_cancelled()
         })?;
-        let Totals { files, done, failed, unreadable, .. } = totals;
+        let Totals { files, done, failed, unreadable, pictured, .. } = totals;
+        let pictures = match pictured {
+            0 => String::new(),
+            // Whoever passes the page on has to know that people can be recognised in it.
+            _ => format!("; with frames of {pictured} videos (--no-thumbnails leaves them out)"),
+        };
         print(format_args!(
-            "{}: files: {files}, unreadable: {unreadable}; videos done: {done}, failed: {failed}",
+            "{}: files: {files}, unreadable: {unreadable}; videos done: {done}, failed: {failed}{pictures}",
             printable(&output)
         ));
         if !arguments.watch {

@@ -115,6 +115,9 @@ pub(super) struct Sketch {
     /// In base64, for each frame, person and point x and y, little-endian; the largest value of x where the point was
     /// not found.
     pub(super) data: String,
+    /// For each frame, the frame of the video as JPEG in base64; empty where there are no pictures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) pictures: Vec<Option<String>>,
 }
 
 /// How much of a file a sketch keeps.
@@ -179,6 +182,7 @@ impl Sketch {
             bytes: if size.is_fine { 2 } else { 1 },
             area: area.0,
             data: base64(&data),
+            pictures: Vec::new(),
         })
     }
 }

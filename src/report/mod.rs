@@ -10,9 +10,11 @@ mod explanations;
 mod html;
 mod model;
 mod runs;
+mod thumbnails;
 mod view;
 
 pub use explanations::Explanation;
 pub use model::{Collector, Component, Failure, Options, Progress, Report, ReportError, Row, Totals};
 pub use runs::RunInfo;
+pub use thumbnails::{ThumbnailError, ThumbnailRequest, Thumbnails};
 pub use view::{View, ViewError};

@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::encoding::{PageSkeleton, Sketch, SketchSize, timelines};
 use super::explanations::Explanation;
-use super::runs::{Recorded, RunInfo};
+use super::runs::{Recorded, RunInfo, UnderWay};
+use super::thumbnails::{ThumbnailRequest, Thumbnails};
 use crate::batch::journal::{self, Outcome};
 use crate::batch::slurm::Run;
 use crate::inspect::{Inspection, inspect};
@@ -32,6 +33,11 @@ const LONGEST_REASON: usize = 2000;
 const LONGEST_FILE: usize = 500;
 /// Longest sketch of a row, in letters of base64.
 const LONGEST_SKETCH: usize = 16_384;
+
+/// How long all pictures of a page may take together.
+const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(60);
+/// Letters of base64 that all pictures of a page may have together.
+const THUMBNAIL_LETTERS: usize = 4 << 20;
 
 /// What every file gets.
 const ROW_SKETCH: SketchSize = SketchSize { frames: 3, people: 2, points: 25, is_fine: false };
@@ -68,13 +74,15 @@ pub struct Options {
     pub journals: Vec<PathBuf>,
     /// How many of the worst files get a contact sheet of twelve frames with all points; the others get three frames.
     pub worst: usize,
-    /// How far a run has come that is still under way.
+    /// How far a run has come that is still under way. What is unknown is taken from the journals.
     pub progress: Option<Progress>,
+    /// Where pictures of the videos of the worst files come from, if there are to be any.
+    pub thumbnails: Option<Thumbnails>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { journals: Vec::new(), worst: 24, progress: None }
+        Self { journals: Vec::new(), worst: 24, progress: None, thumbnails: None }
     }
 }
 
@@ -115,6 +123,8 @@ pub struct Totals {
     pub frames: u64,
     /// Their length.
     pub seconds: f64,
+    /// Files with frames of their videos in the page.
+    pub pictured: usize,
     /// Frames per second of computing and worker, by the journals; `None` where they have nothing that is done.
     pub speed: Option<f64>,
 }
@@ -180,6 +190,8 @@ pub struct Report {
 pub struct Collector {
     known: HashMap<PathBuf, (Stamp, Row)>,
     skeletons: Vec<Skeleton>,
+    /// Those of the worst files.
+    pictures: HashMap<PathBuf, (Stamp, Vec<Option<String>>)>,
 }
 
 /// What tells whether a file is still the same.
@@ -243,24 +255,32 @@ impl Collector {
             }
         }
 
+        let made = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let mut entries = Vec::new();
+        let mut under_way = UnderWay::default();
         seen.clear();
         for path in journals {
             if seen.insert(path.clone()) {
-                entries.extend(journal::read(&path).map_err(|source| ReportError::Journal { path, source })?);
+                let of_one = journal::read(&path).map_err(|source| ReportError::Journal { path, source })?;
+                under_way.add(&of_one, made);
+                entries.extend(of_one);
             }
         }
         entries.sort_by_key(|entry| entry.time);
         let recorded = Recorded::new(entries);
+        if let Some(thumbnails) = &options.thumbnails {
+            let worst = rows.iter_mut().take(options.worst);
+            self.add_pictures(worst, inputs, &recorded, thumbnails, is_cancelled)?;
+        }
         let totals = totals(&rows, &unreadable, &recorded);
         let (failures, explanations) = failures(unreadable, &recorded);
         let title = inputs.iter().map(|input| shown_file(input)).collect::<Vec<_>>().join(", ");
         Ok(Report {
             title: truncated(&title, LONGEST_FILE),
-            made: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            made,
             runs: recorded.runs,
+            progress: options.progress.clone().map(|progress| under_way.complete(progress, &totals)),
             totals,
-            progress: options.progress.clone(),
             failures,
             explanations,
             rows,
@@ -310,6 +330,61 @@ impl Collector {
         Ok(rows)
     }
 
+    /// Puts frames of the videos, where these are found, behind the contact sheets. Those that are known already are not
+    /// decoded again.
+    fn add_pictures<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a mut Row>,
+        inputs: &[PathBuf],
+        recorded: &Recorded,
+        thumbnails: &Thumbnails,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), ReportError> {
+        let mut known = std::mem::take(&mut self.pictures);
+        let end = Instant::now() + THUMBNAIL_PATIENCE;
+        let mut letters = 0;
+        for row in rows {
+            let Some(sketch) = &mut row.sketch else { continue };
+            let stamp = fs::metadata(&row.path).map(|found| stamp(&found)).unwrap_or_default();
+            let pictures = match known.remove(&row.path) {
+                Some((known, pictures)) if known == stamp && pictures.len() == sketch.frames.len() => {
+                    pictures
+                }
+                _ if Instant::now() >= end => continue,
+                _ => {
+                    let below = inputs.iter().find_map(|input| row.path.strip_prefix(input).ok());
+                    let below = below.filter(|below| *below != Path::new(""));
+                    let name = row.path.file_name().map(Path::new);
+                    let places = below.or(name).into_iter();
+                    let places = places
+                        .flat_map(|below| thumbnails.folders.iter().map(move |folder| folder.join(below)));
+                    let Some(video) = recorded.video_of(&row.path, places) else { continue };
+                    // Where there is no room for files, there are no pictures.
+                    let Ok(folder) = tempfile::tempdir() else { return Ok(()) };
+                    let request = ThumbnailRequest {
+                        video,
+                        size: (row.inspection.width.into(), row.inspection.height.into()),
+                        frames: sketch.frames.iter().map(|&frame| frame as u64).collect(),
+                        folder: folder.path().to_owned(),
+                    };
+                    request.fetch(thumbnails, is_cancelled)
+                }
+            };
+            if is_cancelled() {
+                return Err(ReportError::Cancelled);
+            }
+            letters += pictures.iter().flatten().map(String::len).sum::<usize>();
+            if letters > THUMBNAIL_LETTERS {
+                break;
+            }
+            if pictures.iter().any(Option::is_some) {
+                sketch.pictures.clone_from(&pictures);
+            }
+            self.pictures.insert(row.path.clone(), (stamp, pictures));
+        }
+        Ok(())
+    }
+
     /// The place of a skeleton among those that differ.
     fn intern(&mut self, skeleton: Skeleton) -> Option<usize> {
         if let Some(place) = self.skeletons.iter().position(|known| *known == skeleton) {
@@ -350,6 +425,8 @@ fn totals(rows: &[Row], unreadable: &[(PathBuf, String)], recorded: &Recorded) -
         totals.frames += inspection.frames as u64;
         totals.seconds += inspection.seconds.unwrap_or(0.0);
     }
+    let has_pictures = |row: &&Row| row.sketch.as_ref().is_some_and(|sketch| !sketch.pictures.is_empty());
+    totals.pictured = rows.iter().filter(has_pictures).count();
     let here: HashSet<PathBuf> = rows.iter().filter_map(|row| std::path::absolute(&row.path).ok()).collect();
     for (output, entry) in &recorded.last {
         match entry.outcome {
@@ -358,7 +435,7 @@ fn totals(rows: &[Row], unreadable: &[(PathBuf, String)], recorded: &Recorded) -
                 totals.missing += usize::from(!here.contains(output) && !output.exists());
             }
             Outcome::Failed { .. } => totals.failed += 1,
-            Outcome::Started => totals.begun += 1,
+            Outcome::Started { .. } => totals.begun += 1,
             Outcome::Stopped => totals.stopped += 1,
         }
     }

@@ -1,12 +1,14 @@
 //! What journals say about a corpus: by what it was computed, and how each video ended.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::batch::journal::{Entry, Outcome};
+use super::model::{Progress, Totals};
+use crate::batch::journal::{Entry, Outcome, VideoState};
 use crate::engine::EngineInfo;
+use crate::video::VIDEO_SUFFIXES;
 
 /// More descriptions of engines than this are not kept: a corpus has a few.
 const MOST_RUNS: usize = 50;
@@ -78,5 +80,78 @@ impl Recorded {
                 last: entry.time,
             });
         }
+    }
+}
+
+impl Recorded {
+    /// The video of a `.pose` file, if it is found: where the journal says, beside the file, or as if the file were at one of
+    /// these `places`. One that was changed after it was processed is not found.
+    pub(super) fn video_of(&self, pose: &Path, places: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+        let recorded = std::path::absolute(pose).ok().and_then(|output| self.last.get(&output));
+        let is_unchanged = |video: &PathBuf| {
+            let then = recorded.and_then(|entry| entry.source);
+            then.is_none_or(|then| VideoState::of(video).is_some_and(|now| now.change_since(&then).is_none()))
+        };
+        let beside = [pose.to_owned()].into_iter().chain(places).flat_map(|place| {
+            let suffixes =
+                VIDEO_SUFFIXES.iter().flat_map(|suffix| [(*suffix).to_owned(), suffix.to_uppercase()]);
+            // `video.mp4.pose` is of `video.mp4`.
+            suffixes.chain([String::new()]).map(move |suffix| place.with_extension(suffix))
+        });
+        let mut videos = recorded.map(|entry| entry.video.clone()).into_iter().chain(beside);
+        videos.find(|video| video.is_file() && is_unchanged(video))
+    }
+}
+
+/// How far the runs have come that are under way, one for each journal.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    /// Videos that have not ended; `None` if no journal says.
+    left: Option<usize>,
+    seconds_left: Option<f64>,
+}
+
+impl UnderWay {
+    /// Adds the run that wrote last into a journal, whose entries are in the order of the file. `now` is in seconds since
+    /// 1970.
+    pub(super) fn add(&mut self, entries: &[Entry], now: u64) {
+        /// The present speed is that of so many videos.
+        const RECENT: usize = 50;
+
+        let has_ended =
+            |entry: &&Entry| matches!(entry.outcome, Outcome::Done { .. } | Outcome::Failed { .. });
+        let last = entries.iter().enumerate().rev();
+        let started = last.filter_map(|(index, entry)| match entry.outcome {
+            Outcome::Started { left } => Some((index, left?)),
+            _ => None,
+        });
+        let Some((start, left)) = started.clone().next() else { return };
+        let left = left.saturating_sub(entries[start..].iter().filter(has_ended).count());
+        *self.left.get_or_insert(0) += left;
+        // Backwards in time, a run has ever more videos left.
+        let mut fewest = 0;
+        let of_run = started.take_while(|&(_, left)| left >= std::mem::replace(&mut fewest, left));
+        let Some((first, _)) = of_run.last() else { return };
+        let recent = entries[first..].iter().rev().filter(has_ended).take(RECENT);
+        let (count, since) = recent.fold((0, now), |(count, _), entry| (count + 1, entry.time));
+        // The time of the video that ended first is not known: it began with the run, or when others ended.
+        let since = if count < RECENT { entries[first].time } else { since };
+        if count > 0 && left > 0 {
+            let seconds = now.saturating_sub(since) as f64 / count as f64 * left as f64;
+            // Tasks of a cluster work side by side.
+            self.seconds_left = Some(self.seconds_left.unwrap_or(0.0).max(seconds));
+        }
+    }
+
+    /// Fills in what is unknown.
+    pub(super) fn complete(&self, mut progress: Progress, totals: &Totals) -> Progress {
+        if progress.of.is_none()
+            && let Some(left) = self.left
+        {
+            progress.left = Some(left);
+            progress.of = Some(totals.done + totals.failed + left);
+            progress.seconds_left = self.seconds_left;
+        }
+        progress
     }
 }

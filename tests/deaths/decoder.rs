@@ -21,6 +21,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("a list", &needs(), a_list),
         trial("overlays", &needs(), overlays),
         trial("overlays, a decoder that hangs", &needs(), hanging_overlay),
+        trial("a report", &needs(), a_report),
         trial("on SLURM", &slurm, on_slurm),
     ]
 }
@@ -163,6 +164,19 @@ fn hanging_overlay() {
     let names = common::names(&poisoned.poses());
     let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
     assert_eq!(drawn, DONE, "{told}");
+}
+
+/// Frames of the videos are in the page, but for those of the poisoned one.
+fn a_report() {
+    let poisoned = Poisoned::new();
+    assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
+    let mut report = poisoned.scene.bare(&["report", "poses"]);
+    let output = poisoned.poison(&mut report).output().unwrap();
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert_eq!(poisoned.deaths(), 1, "{told}");
+    let page = fs::read_to_string(poisoned.poses().join("report.html")).unwrap();
+    assert!(page.contains("\"file\":\"poison.pose\""), "{told}");
 }
 
 fn on_slurm() {

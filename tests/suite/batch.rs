@@ -221,7 +221,7 @@ fn trees_lists_and_the_journal() {
     }
     assert!(matches!(outcome("deep/bad.pose"), journal::Outcome::Failed { .. }), "{entries:?}");
 
-    let ended = entries.iter().filter(|entry| !matches!(entry.outcome, journal::Outcome::Started));
+    let ended = entries.iter().filter(|entry| !matches!(entry.outcome, journal::Outcome::Started { .. }));
     for engine in ended.map(|entry| &entry.engine) {
         assert_eq!((engine.name.as_str(), engine.device.as_str()), ("holistic", "cpu"));
         let hash = &engine.models["holistic/pose_landmark_full.tflite"];

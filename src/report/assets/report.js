@@ -422,6 +422,23 @@ function drawSketch(context, row, skeleton, cell, width, height) {
   }
 }
 
+/// Draws a sketch, and puts the frame of the video behind it as soon as that is decoded.
+function drawCell(context, row, skeleton, cell, width, height) {
+  drawSketch(context, row, skeleton, cell, width, height);
+  const picture = row.sketch.pictures && row.sketch.pictures[cell];
+  if (!picture) return;
+  const image = new Image();
+  image.addEventListener("load", () => {
+    const place = placement(row, row.sketch, width, height);
+    const [[left, top], [right, bottom]] = [place(0, 0), place(row.width, row.height)];
+    context.clearRect(0, 0, width, height);
+    context.drawImage(image, left, top, right - left, bottom - top);
+    drawSketch(context, row, skeleton, cell, width, height);
+    context.canvas.dataset.picture = "shown";
+  });
+  image.src = `data:image/jpeg;base64,${picture}`;
+}
+
 function cellSize(row, width) {
   const [x0, y0, x1, y1] = row.sketch.area;
   const ratio = row.width && row.height ? row.height / row.width : (y1 - y0) / (x1 - x0 || 1);
@@ -439,7 +456,7 @@ function drawSheet(row, skeleton) {
   row.sketch.frames.forEach((frame, cell) => {
     const [picture, context] = canvas(width, height);
     picture.className = "stage";
-    drawSketch(context, row, skeleton, cell, width, height);
+    drawCell(context, row, skeleton, cell, width, height);
     const at = row.seconds === null ? "" : `, ${((frame / row.frames) * row.seconds).toFixed(2)} s`;
     place.append(element("figure", {}, picture, element("figcaption", {}, `frame ${frame}${at}`)));
   });
@@ -454,7 +471,7 @@ function drawWorst() {
       const [width, height] = cellSize(row, 170);
       const [picture, context] = canvas(width, Math.min(height, 170));
       picture.className = "stage";
-      drawSketch(context, row, data.skeletons[row.skeleton], Math.floor(row.sketch.frames.length / 2), width, Math.min(height, 170));
+      drawCell(context, row, data.skeletons[row.skeleton], Math.floor(row.sketch.frames.length / 2), width, Math.min(height, 170));
       button.append(picture);
     }
     button.append(element("span", {}, element("bdi", { title: row.file }, row.file)), element("span", { class: "quiet" }, `faults ${row.faults.toFixed(3)}`));
