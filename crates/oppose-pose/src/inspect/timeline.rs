@@ -1,4 +1,9 @@
 //! A `.pose` file over time, as a picture: a strip a component, with its confidence and where it was seen.
+//!
+//! This file draws it, not a plotting library. `plotters` 0.3, the only one that makes both SVG and PNG without C, was
+//! tried: it rounds everything to whole pixels, so that a slow change of confidence becomes a few steps and the letters
+//! of a PNG stand unevenly, and its SVG cannot follow the reader's dark setting. What such a library would save is the
+//! axes, about twenty lines below.
 
 use std::io;
 use std::path::{Path, PathBuf};
