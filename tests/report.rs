@@ -359,6 +359,11 @@ fn slurm_status_writes_the_page() {
     assert!(page.contains("nothing to see") && page.contains("2 left"), "no numbers in the page");
     let progress = &data(&page)["progress"];
     assert_eq!((progress["of"].as_u64(), progress["left"].as_u64()), (Some(3), Some(2)));
+    // `report --watch` counts them, too.
+    let options = Options { progress: Some(Progress::default()), ..Options::default() };
+    let report = Collector::default().collect(&[poses], &options, &|| false).unwrap();
+    let progress = report.progress.unwrap();
+    assert_eq!((progress.of, progress.left), (Some(3), Some(2)));
 }
 
 fn names_of_videos_are_refused_as_pages() {

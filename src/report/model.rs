@@ -215,6 +215,8 @@ impl Collector {
         let mut files = Vec::new();
         let mut unreadable: Vec<(PathBuf, String)> = Vec::new();
         let mut journals = options.journals.clone();
+        // Outputs of the videos that were submitted to a cluster.
+        let mut submitted = HashSet::new();
         for input in inputs {
             if !input.is_dir() {
                 files.push((input.clone(), shown_file(input)));
@@ -234,6 +236,9 @@ impl Collector {
             let failed = |source| ReportError::Journal { path: input.clone(), source };
             for run in Run::all(input).map_err(failed)? {
                 journals.extend(run.journals().map_err(failed)?);
+                if options.progress.is_some() {
+                    submitted.extend(run.jobs().map_err(failed)?.into_iter().map(|job| job.output));
+                }
             }
         }
         let mut seen = HashSet::new();
@@ -268,6 +273,7 @@ impl Collector {
         }
         entries.sort_by_key(|entry| entry.time);
         let recorded = Recorded::new(entries);
+        under_way.submitted(&submitted, &recorded);
         if let Some(thumbnails) = &options.thumbnails {
             let worst = rows.iter_mut().take(options.worst);
             self.add_pictures(worst, inputs, &recorded, thumbnails, is_cancelled)?;

@@ -1,6 +1,6 @@
 //! What journals say about a corpus: by what it was computed, and how each video ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -140,6 +140,17 @@ impl UnderWay {
             let seconds = now.saturating_sub(since) as f64 / count as f64 * left as f64;
             // Tasks of a cluster work side by side.
             self.seconds_left = Some(self.seconds_left.unwrap_or(0.0).max(seconds));
+        }
+    }
+
+    /// On a cluster, the journals know only of the tasks that have begun: counts what was submitted in their place.
+    pub(super) fn submitted(&mut self, outputs: &HashSet<PathBuf>, recorded: &Recorded) {
+        let has_ended = |output: &&PathBuf| {
+            let outcome = recorded.last.get(*output).map(|entry| &entry.outcome);
+            matches!(outcome, Some(Outcome::Done { .. } | Outcome::Failed { .. }))
+        };
+        if !outputs.is_empty() {
+            self.left = Some(outputs.len() - outputs.iter().filter(has_ended).count());
         }
     }
 
