@@ -1,21 +1,21 @@
-//! Files that appear whole or not at all.
+//! Files that appear complete or not at all.
 //!
-//! An [`OutputFile`] is written under a temporary name in the folder of its target and renamed when it is complete, so
-//! that a full disk or a kill never leaves half a file, and other names (hard links) of the file that is replaced keep
-//! their contents. While it is written, its maker holds a lock on it: [`remove_unfinished`] removes what nobody locks.
+//! An [`OutputFile`] is written under a temporary name in the folder of its target and renamed when it is complete, so that a
+//! full disk or a kill never leaves half a file. Other names (hard links) of a file that is replaced keep its old contents.
+//! The process that writes it holds a lock on it; [`remove_unfinished`] removes unfinished files that nobody has locked.
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
+
+use crate::platform;
 
 const UNFINISHED_SUFFIX: &str = ".tmp";
 
-/// A file that nobody has written to for so long is not being finished, on whatever machine.
+/// A file that has not changed for so long is taken for abandoned, whatever machine it comes from.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// A file being written; dropped before [`finish`](Self::finish), it leaves nothing behind.
@@ -34,7 +34,7 @@ enum Destination {
 }
 
 impl OutputFile {
-    /// Begins a file for `path`. Nothing changes there until it is finished.
+    /// Begins a file for `path`, where nothing changes until it is finished. Devices and pipes are written to directly.
     ///
     /// # Errors
     /// The folder does not exist or cannot be written to.
@@ -42,7 +42,7 @@ impl OutputFile {
         Self::create_in(folder_of(path), path)
     }
 
-    /// The same with the temporary file in another folder of the same file system.
+    /// Like [`create`](Self::create), with the temporary file in another folder of the same file system.
     pub(crate) fn create_in(folder: &Path, path: &Path) -> io::Result<Self> {
         let destination = match is_special(path) {
             true => Destination::Direct(File::options().write(true).open(path)?),
@@ -51,7 +51,7 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), destination })
     }
 
-    /// Where the bytes are until the file is finished, for libraries that open files by name.
+    /// The path of the unfinished file, for libraries that open files by name.
     pub fn temporary_path(&self) -> &Path {
         match &self.destination {
             Destination::Beside(file) => file.path(),
@@ -59,7 +59,7 @@ impl OutputFile {
         }
     }
 
-    /// Waits until the bytes are on the disk.
+    /// Blocks until the bytes are on the disk.
     ///
     /// # Errors
     /// The disk is full or broken.
@@ -70,16 +70,16 @@ impl OutputFile {
         }
     }
 
-    /// Puts the file at its place. One that is replaced hands on its permissions.
+    /// Renames the file to its path. If it replaces a file, it takes over that file's permissions.
     ///
     /// # Errors
-    /// There is a file already and `overwrite` is false ([`io::ErrorKind::AlreadyExists`]), or the system refuses.
+    /// A file exists and `overwrite` is false ([`io::ErrorKind::AlreadyExists`]), or the system refuses.
     pub fn finish(self, overwrite: bool) -> io::Result<()> {
         let path = self.path.clone();
         self.finish_as(&path, overwrite)
     }
 
-    /// The same under another name in the same folder.
+    /// Like [`finish`](Self::finish), under another name in the same folder.
     pub(crate) fn finish_as(self, path: &Path, overwrite: bool) -> io::Result<()> {
         let Destination::Beside(file) = self.destination else { return Ok(()) };
         if !overwrite {
@@ -88,7 +88,7 @@ impl OutputFile {
         if let Ok(replaced) = fs::metadata(path)
             && replaced.is_file()
         {
-            file.as_file().set_permissions(Permissions::from_mode(replaced.mode() & 0o777))?;
+            file.as_file().set_permissions(platform::permissions_to_keep(&replaced))?;
         }
         file.persist(path).map(drop).map_err(|error| error.error)
     }
@@ -119,22 +119,22 @@ impl Seek for OutputFile {
     }
 }
 
-/// Writes a whole file: as [`fs::write`], but it appears complete or not at all.
+/// Writes a whole file like [`fs::write`], but so that it appears complete or not at all.
 ///
 /// # Errors
-/// There is a file already and `overwrite` is false ([`io::ErrorKind::AlreadyExists`]), or the system refuses.
+/// A file exists and `overwrite` is false ([`io::ErrorKind::AlreadyExists`]), or the system refuses.
 pub fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> io::Result<()> {
     let mut file = OutputFile::create(path)?;
     file.write_all(bytes)?;
     file.finish(overwrite)
 }
 
-/// The folder in which a path is: `.` for a bare name.
+/// The folder that contains a path: `.` for a bare name.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Devices, pipes and this process's own streams are written to and not replaced.
+/// Devices, pipes and this process's own streams are written to instead of being replaced.
 fn is_special(path: &Path) -> bool {
     let is_stream = path.starts_with("/dev") || path.starts_with("/proc");
     let found = fs::metadata(path);
@@ -145,25 +145,25 @@ fn is_special(path: &Path) -> bool {
 fn locked_file(folder: &Path, path: &Path) -> io::Result<NamedTempFile> {
     let prefix = unfinished_prefix(path);
     loop {
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(UNFINISHED_SUFFIX)
-            // What the umask leaves of these, as for any new file; private ones would be of no use to colleagues.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
+        if let Some(permissions) = platform::new_file_permissions() {
+            builder.permissions(permissions);
+        }
+        let file = builder.tempfile_in(folder)?;
         match file.as_file().try_lock() {
-            // Another process may have taken it for abandoned before it was locked.
-            Ok(()) if file.as_file().metadata()?.nlink() == 0 => {}
+            // Another process may have removed it as abandoned before it was locked.
+            Ok(()) if platform::is_removed(file.as_file())? => {}
             Err(TryLockError::WouldBlock) => {}
-            // File systems without locks are served too: there `remove_unfinished` goes by age.
+            // A file system without locks will do: `remove_unfinished` judges by age there.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
 }
 
-/// How the name of an unfinished file begins.
+/// The beginning of the name of an unfinished file.
 fn unfinished_prefix(path: &Path) -> String {
-    // At most 60 characters of the name, which are 240 bytes, and of the host's 40: file systems take 255 bytes.
+    // At most 60 characters of the file's name and 40 bytes of the host's: file systems allow 255 bytes.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let host = host();
     let room = 200_usize.saturating_sub(host.len());
@@ -176,25 +176,25 @@ fn unfinished_prefix(path: &Path) -> String {
 
 /// At most 40 bytes of this machine's name, without dots.
 fn host() -> String {
-    let name = rustix::system::uname();
-    let mut host = name.nodename().to_string_lossy().replace(['.', '/'], "_");
+    let mut host = platform::host_name().replace(['.', '/'], "_");
     while host.len() > 40 {
         host.pop();
     }
     host
 }
 
-/// The machine in the name of an unfinished file: `.NAME.HOST-PROCESS.RANDOM.tmp`.
+/// The host in the name of an unfinished file: `.NAME.HOST-PROCESS.RANDOM.tmp`.
 fn maker(name: &str) -> Option<&str> {
     let name = name.strip_prefix('.')?.strip_suffix(UNFINISHED_SUFFIX)?;
     let (host, process) = name.rsplit('.').nth(1)?.rsplit_once('-')?;
     process.parse::<u32>().is_ok().then_some(host)
 }
 
-/// Removes what processes that were killed have left in a folder.
+/// Removes the unfinished files that killed processes have left in a folder. Errors are ignored: what cannot be removed does
+/// no harm.
 ///
-/// A file is left alone while its maker holds the lock on it, in whatever container or PID namespace that runs. Where
-/// a lock says nothing (a file of another machine, or a file system without locks), it goes after a day.
+/// A file is kept while the process that writes it holds the lock on it, in whatever container or PID namespace it runs. If
+/// locks say nothing (the file is from another machine, or the file system has no locks), it is removed after a day.
 pub fn remove_unfinished(folder: &Path) {
     let host = host();
     for entry in folder.read_dir().into_iter().flatten().flatten() {
@@ -208,17 +208,15 @@ pub fn remove_unfinished(folder: &Path) {
             Err(TryLockError::Error(_)) => is_abandoned(&file),
         };
         if may_go {
-            // What cannot be removed does no harm.
+            // See above.
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// Opens a regular file, to lock it; some file systems lock only what is open for writing.
+/// Opens a regular file to lock it.
 fn open_unfinished(path: &Path) -> Option<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let options = |write: bool| File::options().read(true).write(write).custom_flags(flags).open(path);
-    let file = options(true).or_else(|_| options(false)).ok()?;
+    let file = platform::open_to_lock(path).ok()?;
     file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
 }
 
@@ -227,9 +225,10 @@ fn is_abandoned(file: &File) -> bool {
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -241,10 +240,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_writes_is_removed() {
+    fn only_abandoned_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        // Of processes that have ended, whatever their numbers: one of this process's own number too, as it happens
-        // in containers, where every program is process 1.
+        // From processes that have ended, even one with this process's own number: in containers every program is
+        // process 1.
         let dead = unfinished_prefix(Path::new("b.c.pose")) + "Xy12" + UNFINISHED_SUFFIX;
         let foreign = dead.replace(&host(), "elsewhere");
         let old = dead.replace(&host(), "far_away");
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_file_is_kept_and_finished() {
+    fn a_file_in_use_is_kept_and_finished() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.pose");
         let mut file = OutputFile::create(&path).unwrap();
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_hands_on_its_mode_and_keeps_its_other_names() {
+    fn a_replaced_file_passes_on_its_mode_and_keeps_its_other_names() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("a"), folder.path().join("video"));
         fs::write(&path, b"precious").unwrap();
