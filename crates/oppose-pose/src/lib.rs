@@ -45,6 +45,7 @@ mod platform;
 mod pose_file;
 mod selection;
 mod skeleton;
+mod view;
 pub mod walk;
 mod writer;
 
@@ -56,6 +57,7 @@ pub use output_file::remove_unfinished;
 pub use pose_file::{FilesBelow, Pose, files_below};
 pub use selection::{Points, Selection, UnknownLegs};
 pub use skeleton::{Component, Skeleton, holistic_576, holistic_586, openpose_137};
+pub use view::{ComponentView, FrameView, PersonView, PointView};
 pub use writer::PoseWriter;
 
 #[cfg(doctest)]
