@@ -34,7 +34,7 @@ fn main() {
     let is_chosen = |name: &str| chosen.iter().any(|chosen| chosen == name);
     let precision = chosen.iter().find_map(|name| name.parse().ok()).unwrap_or(Precision::Fp16);
     let kernels: Option<KernelPath> = chosen.iter().find_map(|name| name.parse().ok());
-    let cuda = CudaOptions { precision, kernels, ..CudaOptions::default() };
+    let cuda = CudaOptions::default().with_precision(precision).with_kernels(kernels);
     let folder = tempfile::tempdir().unwrap();
     // Written once where several benchmarks need it.
     let models = env::var_os("OPPOSE_FULL_MODELS").map(PathBuf::from).unwrap_or_else(|| {
@@ -79,7 +79,7 @@ fn table(models: &Path) {
         for kernels in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
             let is_other = precision != Precision::Fp32 || kernels == KernelPath::Portable;
             if kernels.runs_on(gpu.compute_capability) && is_other {
-                let cuda = CudaOptions { precision, kernels: Some(kernels), ..CudaOptions::default() };
+                let cuda = CudaOptions::default().with_precision(precision).with_kernels(kernels);
                 nets(models, cuda, &[1, 4, 16]);
             }
         }
@@ -97,7 +97,7 @@ fn latency(cuda: CudaOptions) {
         name(cuda)
     );
     for batch in [1, 2, 4, 8, 16, 32] {
-        let options = CudaOptions { batch, ..cuda };
+        let options = cuda.with_batch(batch);
         let mut engine = Cuda::read(folder.path(), options, Options::default()).unwrap();
         let mut pose = FramePose::default();
         let mut times = Vec::new();
@@ -135,8 +135,7 @@ fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
         let mut cells = Vec::new();
         for round in 0..8 {
             let keep_planes = round % 2 == 1;
-            let source =
-                video::open(path, &video::Options { keep_planes, ..video::Options::default() }).unwrap();
+            let source = video::open(path, &video::Options::default().with_keep_planes(keep_planes)).unwrap();
             let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
             let target = folder.path().join("out.pose");
             let report = pipeline::run(source, &mut engine, &target, &options, &mut |_| {}).unwrap();
@@ -160,7 +159,7 @@ fn memory(models: &Path, cuda: CudaOptions) {
     );
     println!("| ---: | ---: | ---: | ---: | ---: |");
     for batch in [1, 4, 16, 32] {
-        let options = CudaOptions { batch, ..cuda };
+        let options = cuda.with_batch(batch);
         let engine = Cuda::read(models, options, Options::default()).unwrap();
         let cells = sizes.map(|(width, height)| {
             format!("{:.0}", engine.frame_memory(width, height).unwrap() as f64 / 1e6)
@@ -189,7 +188,7 @@ fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let per_frame = jobs(1).map(|job| operations(models, job));
     for &batch in batches {
-        let options = CudaOptions { batch, ..cuda };
+        let options = cuda.with_batch(batch);
         let mut nets = CudaNets::read(models, options).unwrap();
         let jobs = jobs(batch);
         let rounds = (64 / batch).max(4);
@@ -219,7 +218,7 @@ fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
 }
 
 fn layers(models: &Path, cuda: CudaOptions) {
-    let options = CudaOptions { batch: 16, ..cuda };
+    let options = cuda.with_batch(16);
     let mut nets = CudaNets::read(models, options).unwrap();
     for job in jobs(16) {
         println!("\n{:?}, {} images, {}", job.net, job.images.min(16), name(cuda));

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
 
-use oppose::pose::{FramePose, Pose, PoseWriter, Skeleton, holistic_576, openpose_137};
+use oppose::pose::{FramePose, Header, Pose, PoseWriter, Skeleton, holistic_576, openpose_137};
 
 fn main() {
     let frames = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(20_000);
@@ -34,7 +34,8 @@ fn bench(name: &str, skeleton: &Skeleton, people: usize, frames: u32) {
     let rate = |started: Instant| f64::from(frames) / started.elapsed().as_secs_f64();
 
     let started = Instant::now();
-    let mut writer = PoseWriter::create(&path, skeleton, 640, 480, 25.0, false).expect("a writer");
+    let mut writer = PoseWriter::create(&path, &Header::new(skeleton, 640, 480).expect("a header"), 25.0)
+        .expect("a writer");
     for _ in 0..frames {
         writer.write(&frame).expect("written");
     }

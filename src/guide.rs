@@ -18,7 +18,7 @@
 //! let video = video::open("assets/sample.mp4".as_ref(), &video::Options::default())?;
 //! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
 //! // The largest person, followed through the clip.
-//! let people = people::Options { track: true, person: Some(Person::Largest), ..Default::default() };
+//! let people = people::Options::default().with_track(true).with_person(Person::Largest);
 //! let options = pipeline::Options { people, ..Default::default() };
 //! let report = pipeline::run(video, &mut engine, &output, &options, &mut |progress| {
 //!     if progress.frames % 30 == 0 {
@@ -118,7 +118,7 @@
 //!     }
 //!
 //!     fn summary(&self) -> DecodeSummary {
-//!         DecodeSummary { frames: self.frames, ..Default::default() }
+//!         DecodeSummary::new(self.frames)
 //!     }
 //! }
 //!
@@ -181,19 +181,21 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let output = folder.path().join("spot.pose");
 //! let frame_rate = FrameRate::DEFAULT;
-//! let info = VideoInfo { width: 64, height: 48, frame_rate, announced_frames: None };
+//! let info = VideoInfo::new(64, 48, frame_rate);
 //! let camera = Box::new(Camera { info, frames: 0 });
 //! pipeline::run(camera, &mut Brightest::default(), &output, &Default::default(), &mut |_| {})?;
 //! let pose = Pose::read_file(&output)?;
 //! assert_eq!(pose.frames(), 10);
-//! assert_eq!(pose.coordinates()[..4], [5.0, 20.0, 6.0, 20.0]);
+//! let spot = pose.frame(1).person(0).component("SPOT").and_then(|spot| spot.point("BRIGHTEST"));
+//! assert_eq!(spot.map(|spot| spot.coordinates()), Some(&[6.0, 20.0][..]));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # What is in a file
 //!
-//! [`Pose`](crate::pose::Pose) is a file in memory: frames × people × points × dimensions.
+//! [`Pose`](crate::pose::Pose) is a file in memory: frames × people × points × dimensions. Views lead to single points by
+//! name without copying: `pose.frame(0).person(0).component("POSE_LANDMARKS")`, or all of them with `pose.iter()`.
 //! [`inspect`](crate::inspect::inspect) measures one, [`compare`](crate::inspect::compare) two.
 //!
 //! ```

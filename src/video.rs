@@ -9,6 +9,6 @@ pub use oppose_core::{
 };
 #[cfg(feature = "video")]
 pub use oppose_video::{
-    Below, Colors, EncodeError, Encoder, EncoderOptions, Input, Options, PICTURE_SUFFIXES, Rotate, STDIN,
-    VIDEO_SUFFIXES, VideoError, ffmpeg_version, open, videos_below,
+    Colors, EncodeError, Encoder, EncoderOptions, FfmpegError, Input, Options, PICTURE_SUFFIXES, Rotate,
+    STDIN, VIDEO_SUFFIXES, VideoError, VideosBelow, ffmpeg_version, open, videos_below,
 };

@@ -162,8 +162,9 @@ fn hostile_corpus(folder: &Path) {
         .with_models([(HOSTILE.to_owned(), HOSTILE.to_owned())].into())
         .with_setting(HOSTILE, HOSTILE);
     journal.set_engine(0, engine);
-    let reason =
-        format!("expected a video, but its format is not recognised ({HOSTILE}); is it a video, and whole?");
+    let reason = format!(
+        "expected a video, but its format is not recognised ({HOSTILE}); is it a video, and complete?"
+    );
     let failed = Outcome::Failed { reason, crashed: true };
     journal
         .add(0, &folder.join(format!("{name}.mp4")), &folder.join(format!("{name}.pose")), failed)

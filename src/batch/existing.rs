@@ -35,14 +35,14 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
             Some(change) => Existing::Other(change),
             None => Existing::Complete { frames },
         },
-        Err(PoseError::Io { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        Err(PoseError::Io { error, .. })
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {
             Existing::Nothing
         }
         Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
         // Who asks knows the file's name.
-        Err(PoseError::File { source, .. }) => match *source {
+        Err(PoseError::File { error, .. }) => match *error {
             PoseError::NotPose(found) => Existing::Other(format!("is not a .pose file ({found})")),
             error => Existing::Other(format!("is damaged ({error})")),
         },

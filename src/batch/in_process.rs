@@ -39,7 +39,7 @@ pub fn run_in_process<E: From<EngineError>>(
         let mut engine = open()?;
         let info = engine.info()?;
         (events.borrow_mut())(Event::Ready { worker: 0, engine: &info });
-        let video_options = video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
+        let video_options = video_options.clone().with_keep_planes(engine.takes_planes());
         // The jobs given to this engine, in order, and those whose end was not reported.
         let given = RefCell::new(Vec::new());
         let held = RefCell::new(Vec::new());

@@ -8,8 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Job, journal, list, slurm};
-use crate::output_file::folder_of;
-use crate::pose::remove_unfinished;
+use crate::output_file::{folder_of, remove_unfinished};
 use crate::video::{self, Input, VideoError};
 
 /// A list of a million long paths has less.
@@ -157,8 +156,9 @@ impl Plan {
                 continue;
             }
             match Input::classify(input)? {
-                Input::Video | Input::Pictures => videos.push(Found::alone(input.clone())),
                 Input::Videos(files) => videos.extend(files.into_iter().map(Found::alone)),
+                // Everything else is one video.
+                _ => videos.push(Found::alone(input.clone())),
             }
         }
         if let Some(list) = &inputs.list {
@@ -224,10 +224,10 @@ impl Plan {
 /// Why something below a folder cannot be looked at.
 fn problem(folder: &Path, error: VideoError) -> (PathBuf, String) {
     match error {
-        VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
-            (path, format!("is a link that leads nowhere: {source}"))
+        VideoError::Read { path, error } if path.is_symlink() && !path.exists() => {
+            (path, format!("is a link that leads nowhere: {error}"))
         }
-        VideoError::Read { path, source } => (path, format!("cannot be read: {source}")),
+        VideoError::Read { path, error } => (path, format!("cannot be read: {error}")),
         other => (folder.to_owned(), other.to_string()),
     }
 }

@@ -116,7 +116,7 @@ impl Sorted {
                 Err(source) => {
                     for job in self.left.extract_if(.., |job| job.output == output) {
                         let error =
-                            PoseError::Io { what: "move away", path: output.clone(), source: copy(&source) };
+                            PoseError::Io { what: "move away", path: output.clone(), error: copy(&source) };
                         self.unknown.push((job, error));
                     }
                 }

@@ -12,8 +12,8 @@ use super::message::{VideoUpdate, WorkerMessage};
 use super::queue::Queue;
 use super::worker_process::WorkerProcess;
 use super::{Ended, Event, Job};
+use crate::output_file::remove_unfinished;
 use crate::pipeline::Cancel;
-use crate::pose::remove_unfinished;
 use crate::process::Clock;
 
 /// The fewest and the most videos that a worker has while many wait: the one it processes, the next, which it opens

@@ -51,7 +51,7 @@ pub fn serve<E: std::fmt::Display>(
     };
 
     let received = receive(assignments)?;
-    let video_options = video::Options { keep_planes: engine.takes_planes(), ..video_options.clone() };
+    let video_options = video_options.clone().with_keep_planes(engine.takes_planes());
     let numbers = RefCell::new(Vec::new());
     let mut next = |may_wait: bool| {
         let (number, job) = match next_assignment(&received, may_wait, &options.cancel) {

@@ -141,7 +141,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(()) => Outcome::AllDone,
         Err(error) => {
-            say(error);
+            // The library knows no options.
+            let exists = matches!(error, ConvertError::Pose(PoseError::Exists(_)));
+            say(format_args!("{error}{}", if exists { " (--overwrite)" } else { "" }));
             Outcome::NothingRan
         }
     }
@@ -168,7 +170,8 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     // The last frames of a video may have no file.
     let frames = video_frames.unwrap_or_else(|| folder.frames());
     let (output, fps) = (&arguments.output, frame_rate.as_f32());
-    let mut writer = PoseWriter::create(output, openpose_137(), width, height, fps, arguments.overwrite)?;
+    let header = Header::new(openpose_137(), width, height)?;
+    let mut writer = PoseWriter::options().overwrite(arguments.overwrite).create(output, &header, fps)?;
     let mut pose = FramePose::default();
     let mut reach = Reach::new(width, height);
     let mut coco_bodies = 0;
@@ -283,7 +286,7 @@ impl Reach {
 
 /// Frame rate, size and number of frames, which only decoding tells for certain.
 fn of_video(path: &Path, rotate: Rotate) -> Result<(FrameRate, (u32, u32), u64), SourceError> {
-    let mut video = video::open(path, &video::Options { rotate, ..video::Options::default() })?;
+    let mut video = video::open(path, &video::Options::default().with_rotate(rotate))?;
     let info = video.info().clone();
     let mut frames = 0;
     while video.next_frame()?.is_some() {
@@ -301,15 +304,16 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
     let output = &arguments.output;
     let selection =
         Selection::new(&pose.header.skeleton, arguments.points.points(), arguments.points.hides_legs())?;
-    let header = Header { skeleton: selection.skeleton().clone(), ..pose.header.clone() };
-    let mut writer = PoseWriter::create_with(output, &header, fps, arguments.overwrite)?;
+    let mut header = pose.header.clone();
+    header.skeleton = selection.skeleton().clone();
+    let mut writer = PoseWriter::options().overwrite(arguments.overwrite).create(output, &header, fps)?;
     writer.reserve_people(pose.people());
     let (mut all, mut frame) = (FramePose::default(), FramePose::default());
     for index in 0..pose.frames() {
         pose.copy_frame(index, &mut all);
         selection.apply(&all, &mut frame);
         if let Some(digits) = arguments.json_precision {
-            let round = |number: &mut f32| *number = openpose_json::through_text(*number, digits);
+            let round = |number: &mut f32| *number = openpose_json::round_to_digits(*number, digits);
             frame.coordinates_mut().iter_mut().for_each(round);
             frame.confidences_mut().iter_mut().for_each(round);
         }
@@ -324,7 +328,7 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
 /// A `.pose` file becomes a folder of JSON files.
 fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
     let pose = read_pose(&arguments.input)?;
-    if !openpose_json::is_openpose(&pose.header.skeleton) {
+    if !openpose_json::is_supported(&pose.header.skeleton) {
         let found = components(&pose.header.skeleton);
         return Err(ConvertError::NotOpenPose { path: arguments.input.clone(), found });
     }
@@ -338,7 +342,7 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
     for index in 0..pose.frames() {
         let path = folder.join(openpose_json::file_name(&stem, index as u64));
         pose.copy_frame(index, &mut frame);
-        let digits = arguments.json_precision.unwrap_or(openpose_json::DIGITS);
+        let digits = arguments.json_precision.unwrap_or(openpose_json::SIGNIFICANT_DIGITS);
         let text = openpose_json::to_json_with(&frame, digits)?;
         write_file(&path, text.as_bytes(), arguments.overwrite).map_err(written(&path))?;
     }

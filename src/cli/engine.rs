@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use oppose::engine::native::OptionError;
-use oppose::engine::native::cuda::{CudaOptions, KernelPath, Precision};
+use oppose::engine::native::cuda::{CudaError, CudaOptions, KernelPath, Precision};
+use oppose::engine::native::{NativeError, OptionError};
 use oppose::engine::{Engine, EngineError};
 use oppose::engines::{self, Selection};
+use oppose::gpu::GpuError;
 
 use super::engine_process;
 use super::holistic_options::HolisticArguments;
@@ -49,8 +50,7 @@ impl FromStr for Device {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Self, OptionError> {
-        let error =
-            || OptionError { option: "device", found: text.into(), expected: "auto, cpu, cuda or cuda:N" };
+        let error = || OptionError::new("device", text, "auto, cpu, cuda or cuda:N");
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
@@ -128,6 +128,24 @@ pub struct OpenError(#[from] engines::OpenError);
 fn hint(error: &engines::OpenError) -> &'static str {
     match error {
         engines::OpenError::Models(_) => " or with --model-folder",
+        engines::OpenError::Engine(error) => engine_hint(error),
+        _ => "",
+    }
+}
+
+fn engine_hint(error: &EngineError) -> &'static str {
+    let native = error.downcast_ref().and_then(|error: &NativeError| match error {
+        NativeError::Cuda(error) => Some(error),
+        _ => None,
+    });
+    match error.downcast_ref().or(native) {
+        Some(CudaError::Number { .. }) => " (`oppose-native doctor` lists them)",
+        Some(CudaError::Precision { .. }) => " (--precision, --device cpu)",
+        Some(CudaError::Net { .. }) => " (--device cpu)",
+        Some(CudaError::OutOfMemory { .. }) => " (--batch, --net_resolution)",
+        Some(CudaError::Gpu(GpuError::NoDriver { .. } | GpuError::NoDevice { visible: None, .. })) => {
+            " (container: --nv, or --gpus all with Docker; cluster: sbatch --gpus=1)"
+        }
         _ => "",
     }
 }
@@ -165,12 +183,11 @@ impl EngineArguments {
         };
         selection.model_folder = self.model_folder.clone();
         selection.device = device;
-        selection.cuda = CudaOptions {
-            gpu: gpu.unwrap_or(self.gpu),
-            precision: self.precision,
-            batch: self.batch,
-            kernels: self.cuda_kernels,
-        };
+        selection.cuda = CudaOptions::default()
+            .with_gpu(gpu.unwrap_or(self.gpu))
+            .with_precision(self.precision)
+            .with_batch(self.batch)
+            .with_kernels(self.cuda_kernels);
         selection.threads = self.threads;
         selection.openpose = self.openpose.options(max_people);
         selection.holistic = self.holistic.options();

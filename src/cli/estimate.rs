@@ -160,13 +160,11 @@ impl Arguments {
 
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
-        video::Options {
-            rotate: self.rotate,
-            frame_rate: self.fps,
-            colors: self.colors,
-            track: self.video_track,
-            ..video::Options::default()
-        }
+        video::Options::default()
+            .with_rotate(self.rotate)
+            .with_frame_rate(self.fps)
+            .with_colors(self.colors)
+            .with_track(self.video_track)
     }
 
     /// OpenPose in this process.

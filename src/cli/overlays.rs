@@ -81,7 +81,7 @@ fn beside(
     let pose = Pose::read_file(&job.output)?;
     // The rate that the frames have shown is in the file.
     let frame_rate = FrameRate::from_f32(pose.fps);
-    let source = video::open(&job.video, &video::Options { frame_rate, ..options.clone() })?;
+    let source = video::open(&job.video, &options.clone().with_frame_rate(frame_rate))?;
     let options = OverlayOptions {
         audio: Some(job.video.clone()),
         overwrite: true,

@@ -18,6 +18,9 @@ pub struct PeopleArguments {
 impl PeopleArguments {
     /// The library's words for it.
     pub fn options(&self, max_people: Option<u16>) -> Options {
-        Options { track: self.track, person: self.person, max_people: max_people.map(usize::from) }
+        Options::default()
+            .with_track(self.track)
+            .with_person(self.person)
+            .with_max_people(max_people.map(usize::from))
     }
 }

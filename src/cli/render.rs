@@ -7,7 +7,7 @@ use oppose::inspect::normalized;
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
 use oppose::render::{OverlayOptions, RenderError, contact_sheet, overlay};
-use oppose::video::{self, Rotate, Source};
+use oppose::video::{self, EncodeError, Rotate, Source};
 
 use super::Outcome;
 use super::inspect::read_pose;
@@ -88,7 +88,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         if signals.cancel.is_cancelled() && drawn.is_err() { Ok(signals.outcome()) } else { drawn }
     });
     stopped.unwrap_or_else(|error| {
-        say(error);
+        // The library knows no options.
+        let exists = matches!(error.downcast_ref(), Some(RenderError::Encoder(EncodeError::Exists(_))));
+        say(format_args!("{error}{}", if exists { " (--overwrite)" } else { "" }));
         Outcome::NothingRan
     })
 }
@@ -116,13 +118,11 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
         }
     }
     let open = |path: &PathBuf| -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
-        let options = video::Options {
-            rotate: arguments.rotate,
-            track: arguments.video_track,
-            // What the file was made with: pictures and headers without a rate do not know it.
-            frame_rate: video::FrameRate::from_f32(poses[0].fps),
-            ..video::Options::default()
-        };
+        let options = video::Options::default()
+            .with_rotate(arguments.rotate)
+            .with_track(arguments.video_track)
+            // The rate that the file was made with: pictures and some headers do not know it.
+            .with_frame_rate(video::FrameRate::from_f32(poses[0].fps));
         Ok(video::open(path, &options)?)
     };
     if let Some(target) = &arguments.sheet {

@@ -16,7 +16,7 @@ use super::{Options, PipelineError, Progress, Report, partial_path};
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::output_file::folder_of;
 use crate::people::Arrangement;
-use crate::pose::{FramePose, PoseError, PoseWriter};
+use crate::pose::{FramePose, Header, PoseError, PoseWriter};
 use oppose_core::{DecodeSummary, Source, SourceError, VideoInfo};
 
 /// Opens a video; called on the thread that decodes it.
@@ -260,7 +260,9 @@ impl Scheduler<'_> {
         let arrangement =
             Arrangement::new(self.options.people, skeleton, (info.width, info.height), info.frame_rate);
         let overwrite = self.options.overwrite;
-        let writer = match PoseWriter::create(&output, skeleton, info.width, info.height, rate, overwrite) {
+        let writer = Header::new(skeleton, info.width, info.height)
+            .and_then(|header| PoseWriter::options().overwrite(overwrite).create(&output, &header, rate));
+        let writer = match writer {
             Ok(writer) => writer,
             Err(error) => {
                 self.failed(number, error.into());

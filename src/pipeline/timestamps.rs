@@ -80,6 +80,6 @@ fn is_table(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning == HEADING
 }
 
-fn failed(path: &Path, source: io::Error) -> PoseError {
-    PoseError::Io { what: "write", path: path.to_owned(), source }
+fn failed(path: &Path, error: io::Error) -> PoseError {
+    PoseError::Io { what: "write", path: path.to_owned(), error }
 }

@@ -83,13 +83,9 @@ pub fn overlay(
     let stretch = to_square_pixels(video.as_ref().map_or(1.0, |video| video.pixel_aspect()));
     let canvas = Canvas::new(poses, options.crop_to_person, stretch)?;
     let (width, height) = canvas.size;
-    let encoder = EncoderOptions {
-        width,
-        height,
-        frame_rate,
-        audio: options.audio.clone(),
-        overwrite: options.overwrite,
-    };
+    let encoder = EncoderOptions::new(width, height, frame_rate)
+        .with_audio(options.audio.clone())
+        .with_overwrite(options.overwrite);
     let mut sink = Sink::create(target, &encoder, frames)?;
 
     thread::scope(|scope| {

@@ -56,11 +56,7 @@ impl PageSkeleton {
         let component = |component: &Component| PageComponent {
             name: short(&component.name),
             points: component.points.len(),
-            part: Part::of(&component.name).map(|part| match part {
-                Part::Body => "body",
-                Part::Face => "face",
-                Part::Hand => "hand",
-            }),
+            part: Part::of(&component.name).map(Part::as_str),
             drawn: component.is_in_pixels(),
             limbs: component.limbs.iter().take(20_000).flat_map(|&(from, to)| [from, to]).collect(),
             colors: component.colors.iter().take(1000).map(color).collect(),

@@ -60,7 +60,7 @@ pub fn describe(net: Net, size: Size) -> Description {
         Net::Body25 => body_25(size),
         Net::Face => cpm(Names::FACE, 71, size),
         Net::Hand => cpm(Names::HAND, 22, size),
-        Net::Coco => panic!("no formula for this net"),
+        net => panic!("no formula for {net:?}"),
     }
 }
 

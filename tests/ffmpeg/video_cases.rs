@@ -138,7 +138,7 @@ fn telecine_is_seen_through_in_every_container() {
 }
 
 fn a_rate_that_is_given_counts() {
-    let options = Options { frame_rate: Some("1000/7".parse().unwrap()), ..Options::default() };
+    let options = Options::default().with_frame_rate("1000/7".parse::<video::FrameRate>().unwrap());
     for name in ["mediarecorder_jitter.webm", "fps120.mp4", "two_frames_10fps.gif"] {
         let path = case(name);
         assert_eq!(video::open(&path, &options).unwrap().info().frame_rate.to_string(), "1000/7");
@@ -325,7 +325,7 @@ fn a_film_is_read_sooner_than_a_still() {
     let summary = has_rate(&path, 50, "25", RateSource::Constant);
     let [Note::Tracks { chosen: 1, ref tracks }] = summary.notes[..] else { panic!("{:?}", summary.notes) };
     assert_eq!(tracks.len(), 2);
-    let track = |track| Options { track: Some(track), ..Options::default() };
+    let track = |track| Options::default().with_track(track);
     assert_eq!(read_with(&path, &track(0)).0.unwrap(), 1);
     assert_eq!(read_with(&path, &track(1)).0.unwrap(), 50);
     let error = read_with(&path, &track(2)).0.unwrap_err().to_string();
@@ -359,7 +359,8 @@ fn tracks_are_told_apart_in_every_container() {
 }
 
 fn md5_of_frames(path: &Path, colors: Colors, keep_planes: bool) -> Vec<String> {
-    let mut video = video::open(path, &Options { colors, keep_planes, ..Options::default() }).unwrap();
+    let mut video =
+        video::open(path, &Options::default().with_colors(colors).with_keep_planes(keep_planes)).unwrap();
     let mut sums = Vec::new();
     while let Some(frame) = video.next_frame().unwrap() {
         let sum = Md5::digest(frame.pixels());

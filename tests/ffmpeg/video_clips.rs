@@ -63,7 +63,7 @@ fn failure(path: &Path) -> String {
 
 /// All pixels of a video, and its size.
 fn pixels(path: &Path, rotate: Rotate) -> (Vec<u8>, u32, u32) {
-    let mut video = video::open(path, &Options { rotate, ..Options::default() }).unwrap();
+    let mut video = video::open(path, &Options::default().with_rotate(rotate)).unwrap();
     let mut pixels = Vec::new();
     while let Some(frame) = video.next_frame().unwrap() {
         pixels.extend_from_slice(frame.pixels());
@@ -135,7 +135,7 @@ fn bt709_and_full_range_are_honoured() {
 
 /// All pixels of a video whose frames were left in their planes where they could be, and how many were.
 fn pixels_of_planes(path: &Path) -> (Vec<u8>, usize) {
-    let mut video = video::open(path, &Options { keep_planes: true, ..Options::default() }).unwrap();
+    let mut video = video::open(path, &Options::default().with_keep_planes(true)).unwrap();
     let (mut pixels, mut in_planes) = (Vec::new(), 0);
     while let Some(frame) = video.next_frame().unwrap() {
         in_planes += usize::from(frame.planes().is_some());
@@ -251,7 +251,7 @@ fn pictures_come_in_natural_order() {
     let folder = tempfile::tempdir().unwrap();
     ffmpeg(&PATTERN, &folder.path().join("picture%d.png"));
     fs::write(folder.path().join("notes.txt"), "no picture").unwrap();
-    let options = Options { frame_rate: Some("30000/1001".parse().unwrap()), ..Options::default() };
+    let options = Options::default().with_frame_rate("30000/1001".parse::<video::FrameRate>().unwrap());
     let mut video = video::open(folder.path(), &options).unwrap();
     assert_eq!(video.info().announced_frames, Some(50));
     assert_eq!(video.info().frame_rate.to_string(), "30000/1001");
@@ -401,7 +401,7 @@ fn what_the_decoder_makes_up_counts_as_damage() {
     ffmpeg(&[&PATTERN[..], &["-c:v", "libx264", "-threads", "1"]].concat(), &plain);
     let damage = || {
         // With several threads FFmpeg may notice damage when the frame is long delivered.
-        let mut video = video::open(&path, &Options { threads: Some(1), ..Options::default() }).unwrap();
+        let mut video = video::open(&path, &Options::default().with_threads(1)).unwrap();
         while let Ok(Some(_)) = video.next_frame() {}
         video.summary().damaged_packets
     };
@@ -488,7 +488,7 @@ fn a_pipe_gives_frames_or_a_sentence() {
     ffmpeg(&[&large[..], &["-movflags", "+faststart"]].concat(), &path("index_first.mp4"));
     assert_eq!(piped(&path("index_first.mp4")), "50 frames");
     let said = piped(&path("index_last.mp4"));
-    assert!(said.contains("its index stands at its end"), "{said}");
+    assert!(said.contains("its index is at its end"), "{said}");
 }
 
 fn a_pipe_is_read_to_its_end() {

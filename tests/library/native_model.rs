@@ -79,10 +79,10 @@ fn a_missing_or_wrong_file_is_named() {
     let hand_text = folder.path().join(Net::Hand.prototxt());
     let error = Net::Face.read_files(&hand_text, &hand).unwrap_err();
     let source = GraphError::Output { channels: 22, stride: 8, expected: 71 };
-    assert!(matches!(&error, ModelError::Graph { source: found, .. } if **found == source), "{error}");
+    assert!(matches!(&error, ModelError::Graph { error: found, .. } if **found == source), "{error}");
 
     let error = Net::Hand.read_files(&hand, &hand).unwrap_err();
-    assert!(matches!(error, ModelError::Prototxt { source: PrototxtError::NotText, .. }), "{error}");
+    assert!(matches!(error, ModelError::Prototxt { error: PrototxtError::NotText, .. }), "{error}");
     let error = Net::Hand.read_files(&hand_text, &hand_text).unwrap_err();
     assert!(matches!(error, ModelError::Caffemodel { .. } | ModelError::Graph { .. }), "{error}");
 }

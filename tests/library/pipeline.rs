@@ -24,7 +24,7 @@ struct Counting {
 
 fn counting(frames: u64, breaks: bool) -> Box<dyn Source> {
     let frame_rate = FrameRate::new(30000, 1001).unwrap();
-    let info = VideoInfo { width: 32, height: 16, frame_rate, announced_frames: Some(frames) };
+    let info = VideoInfo::new(32, 16, frame_rate).with_announced_frames(frames);
     Box::new(Counting { info, next: 0, frames, breaks })
 }
 
@@ -45,7 +45,7 @@ impl Source for Counting {
     }
 
     fn summary(&self) -> DecodeSummary {
-        DecodeSummary { frames: self.next, ..DecodeSummary::default() }
+        DecodeSummary::new(self.next)
     }
 }
 
@@ -146,7 +146,7 @@ impl Source for Timed {
     }
 
     fn summary(&self) -> DecodeSummary {
-        DecodeSummary { frame_rate: FrameRate::new(25, 2), ..self.0.summary() }
+        self.0.summary().with_frame_rate(FrameRate::new(25, 2).unwrap())
     }
 }
 
@@ -538,10 +538,8 @@ fn a_silent_pipe_can_be_left() {
 fn people_can_be_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
-    let options = Options {
-        people: oppose::people::Options { max_people: Some(2), ..Default::default() },
-        ..Options::default()
-    };
+    let options =
+        Options { people: oppose::people::Options::default().with_max_people(2), ..Options::default() };
     let report = run(counting(20, false), &mut gathering(3), &path, &options).unwrap();
     assert_eq!(report.people, 2);
     assert_eq!(Pose::read_file(&path).unwrap().people(), 2);

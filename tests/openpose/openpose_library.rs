@@ -70,7 +70,7 @@ fn engine(width: u32, height: u32) -> OpenPose {
     };
     let mut engine = OpenPose::open(&small_nets(), Options { keypoints, ..Options::default() }).unwrap();
     let frame_rate = FrameRate::DEFAULT;
-    engine.start_video(&VideoInfo { width, height, frame_rate, announced_frames: None }).unwrap();
+    engine.start_video(&VideoInfo::new(width, height, frame_rate)).unwrap();
     engine
 }
 
@@ -139,8 +139,7 @@ fn frames_it_cannot_bear_are_refused() {
         ..native::Options::default()
     };
     let mut engine = OpenPose::open(&small_nets(), Options { keypoints, ..Options::default() }).unwrap();
-    let narrow =
-        VideoInfo { width: 16, height: 1600, frame_rate: FrameRate::DEFAULT, announced_frames: None };
+    let narrow = VideoInfo::new(16, 1600, FrameRate::DEFAULT);
     let error = engine.start_video(&narrow).unwrap_err().to_string();
     assert!(error.contains("16x1600"), "{error}");
     // Nor where the video was said to have others.

@@ -340,7 +340,7 @@ fn open(options: Options, threads: Option<usize>) -> Result<Holistic, Box<dyn Er
 fn estimate(original: &Recording, engine: &mut Holistic) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let frame_rate = FrameRate::DEFAULT;
     let Size { width, height } = original.size;
-    engine.start_video(&VideoInfo { width, height, frame_rate, announced_frames: None })?;
+    engine.start_video(&VideoInfo::new(width, height, frame_rate))?;
     let mut poses = Vec::new();
     let mut pose = FramePose::default();
     for i in 0..original.frames.len() + engine.capacity() {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{Need, run_python, trial};
-use oppose::pose::{FramePose, Pose, PoseWriter, Skeleton, holistic_576, openpose_137};
+use oppose::pose::{FramePose, Header, Pose, PoseWriter, Skeleton, holistic_576, openpose_137};
 use serde::Deserialize;
 
 /// Name, skeleton, frames per second, number of people in each frame: as in `tests/python/pose_files.py`.
@@ -52,7 +52,8 @@ fn pose(case: &Case) -> Pose {
 }
 
 fn write(case: &Case, path: &Path) {
-    let mut writer = PoseWriter::create(path, skeleton_of(case.1), 640, 480, case.2, false).unwrap();
+    let mut writer =
+        PoseWriter::create(path, &Header::new(skeleton_of(case.1), 640, 480).unwrap(), case.2).unwrap();
     for frame in frames(case) {
         writer.write(&frame).unwrap();
     }

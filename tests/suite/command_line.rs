@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Need, models, names, output, repository, trial};
-use oppose::pose::{FramePose, Pose, PoseWriter, openpose_137};
+use oppose::pose::{FramePose, Header, Pose, PoseWriter, openpose_137};
 use rustix::process::Signal;
 use serde_json::Value;
 use small_disk::SmallDisk;
@@ -271,7 +271,8 @@ fn a_full_disk_fails_and_leaves_nothing(disk: SmallDisk) {
 
     // More than is kept in memory: while the frames come, and not only at their end.
     let long = disk.path().join("long.pose");
-    let mut writer = PoseWriter::create(&long, openpose_137(), 640, 480, 25.0, false).unwrap();
+    let mut writer =
+        PoseWriter::create(&long, &Header::new(openpose_137(), 640, 480).unwrap(), 25.0).unwrap();
     let frame = FramePose::new(1, 137, 2);
     let full = (0..2000).find_map(|_| writer.write(&frame).err()).unwrap();
     assert!(full.to_string().contains("cannot write"), "{full}");

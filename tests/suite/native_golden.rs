@@ -29,7 +29,7 @@ use oppose::engine::native::assemble::people::{Assembly, People};
 use oppose::engine::native::assemble::rectangles::{self, Rectangle};
 use oppose::engine::native::assemble::size::{Scale, Size, net_to_frame, scales};
 use oppose::engine::native::assemble::warp::{Interpolation, Warp};
-use oppose::engine::native::assemble::{Keypoint, Parity, peaks, top};
+use oppose::engine::native::assemble::{Keypoint, Parity, limit_people, peaks};
 use oppose::engine::native::cpu::Cpu;
 use oppose::engine::native::model::{Graph, Net};
 use oppose::pose::FramePose;
@@ -337,7 +337,7 @@ fn numpy_scene(folder: &Path) -> usize {
         assert_rectangle(left, from_values(&hands[8 * index..]));
         assert_rectangle(right, from_values(&hands[8 * index + 4..]));
     }
-    top::keep(&mut people, 25, 2, &mut Vec::new());
+    limit_people::limit_people(&mut people, 25, 2, &mut Vec::new());
     assert_keypoints(&people.keypoints, &keypoints(&load("top_2").values), 0.0);
 
     let crop_rectangles: Vec<_> = load("crop_rectangles").values.chunks_exact(4).map(from_values).collect();

@@ -1,19 +1,19 @@
-//! Stopping work that is under way.
+//! Stopping work in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asks work to stop between two frames. Clones share one flag.
+/// A flag that asks work to stop between two frames. Clones share the flag, and may be used on any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Ends everything that holds this flag.
+    /// Asks everything that holds this flag to stop. Returns at once.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the end was asked for.
+    /// Whether work was asked to stop.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! One decoded picture and the pool its memory comes from.
+//! One decoded frame, and the pool that its memory comes from.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::planes::{self, ColorMatrix, Planes};
 
-/// Shortest side of a frame in pixels: nobody can be found in less.
+/// Shortest side of a frame in pixels: nobody can be found in a smaller one.
 pub const MIN_SIDE: u32 = 16;
 
-/// Longest side of a frame in pixels: the header of a `.pose` file holds no more.
+/// Longest side of a frame in pixels: the largest that the header of a `.pose` file can hold.
 pub const MAX_SIDE: u32 = 65535;
 
-/// Largest area of a frame in pixels (8192 x 8192): some hundreds of megabytes for the few frames in work.
+/// Largest area of a frame in pixels (8192 x 8192): a few hundred megabytes for the frames in progress.
 pub const MAX_PIXELS: u64 = 1 << 26;
 
-/// A buffer of pixels does not have the length that its frame's size asks for.
+/// A buffer of pixels does not have the length that its frame's size requires.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {width}x{height} pixels has {expected} bytes of BGR, but the buffer has {found}")]
 #[non_exhaustive]
@@ -25,35 +25,36 @@ pub struct FrameSizeError {
     pub width: u32,
     /// Height of the frame in pixels.
     pub height: u32,
-    /// Bytes that a frame of this size has.
+    /// Number of bytes of a frame of this size.
     pub expected: u64,
-    /// Bytes in the buffer.
+    /// Number of bytes in the buffer.
     pub found: usize,
 }
 
-/// One picture of a video: 8-bit BGR, upright, rows packed without padding.
+/// One frame of a video: 8-bit BGR, upright, with rows packed without padding.
 ///
-/// Packed rows cost one copy for odd widths and spare every engine a stride: OpenPose's own matrix type
-/// has none. Where the reader is asked for it (`oppose_video::Options::keep_planes`), the picture stays in the
-/// [planes](Frame::planes) that the video holds until somebody asks for its [pixels](Frame::pixels).
+/// Packed rows cost one copy for odd widths and spare every engine a stride: OpenPose's own matrix type has none. With the
+/// option `oppose_video::Options::keep_planes`, the frame stays in the [planes](Frame::planes) of the video until its
+/// [pixels](Frame::pixels) are needed. Frames may be sent to other threads and shared between them.
 #[derive(Debug)]
 pub struct Frame {
     index: u64,
     timestamp: Option<Duration>,
     width: u32,
     height: u32,
-    /// Pixels, or planes where there is a matrix.
+    /// Pixels, or planes if there is a matrix.
     bytes: Vec<u8>,
     matrix: Option<ColorMatrix>,
-    /// Of planes, once they were asked for.
+    /// The pixels of planes, once they have been needed.
     converted: OnceLock<Vec<u8>>,
     /// Where the memory goes when the frame is dropped.
-    home: Option<Sender<Vec<u8>>>,
+    pool: Option<Sender<Vec<u8>>>,
 }
 
 impl Frame {
-    /// A frame from memory that belongs to no pool.
+    /// A frame whose memory does not come from a pool.
     ///
+    /// `index` counts from 0, `timestamp` is the time since the video's first frame, and width and height are in pixels.
     /// `pixels` are blue, green, red; row by row from the top left; `width * height * 3` bytes.
     ///
     /// # Errors
@@ -77,11 +78,11 @@ impl Frame {
             bytes: pixels,
             matrix: None,
             converted: OnceLock::new(),
-            home: None,
+            pool: None,
         })
     }
 
-    /// The same picture as another frame of a video, for sources that join several.
+    /// The frame with another index and timestamp, for sources that join several videos.
     #[must_use]
     pub fn renumbered(mut self, index: u64, timestamp: Duration) -> Self {
         self.index = index;
@@ -89,12 +90,12 @@ impl Frame {
         self
     }
 
-    /// Number of this frame in its video, from 0.
+    /// Index of this frame in its video, from 0.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// Time since the video's first frame, where the file says.
+    /// Time since the video's first frame, if the video tells.
     pub fn timestamp(&self) -> Option<Duration> {
         self.timestamp
     }
@@ -111,7 +112,7 @@ impl Frame {
 
     /// Blue, green, red; row by row from the top left; `width * height * 3` bytes.
     ///
-    /// A frame in planes is converted by the first call, by the processor.
+    /// The first call converts a frame in planes on the CPU; others return the same pixels.
     pub fn pixels(&self) -> &[u8] {
         match self.planes() {
             Some(planes) => self.converted.get_or_init(|| planes.to_bgr(self.width as usize)),
@@ -119,12 +120,13 @@ impl Frame {
         }
     }
 
-    /// What the frame holds: [planes](Self::planes) where it was left in them, else [pixels](Self::pixels).
+    /// What the frame holds: the bytes of its [planes](Self::planes) if it was left in them, otherwise its
+    /// [pixels](Self::pixels).
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Luma and chroma, where the picture was left in them.
+    /// Luma and chroma, if the frame was left in them.
     pub fn planes(&self) -> Option<Planes<'_>> {
         self.matrix.map(|matrix| Planes { bytes: &self.bytes, matrix })
     }
@@ -132,28 +134,29 @@ impl Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            // A full or closed pool is no error: the memory is simply freed.
-            let _ = home.try_send(std::mem::take(&mut self.bytes));
+        if let Some(pool) = self.pool.take() {
+            // If the pool is full or gone, the memory is simply freed.
+            let _ = pool.try_send(std::mem::take(&mut self.bytes));
         }
     }
 }
 
-/// Buffers that go round: a dropped frame's memory serves a later frame.
+/// A pool of buffers: the memory of a dropped frame is used for a later one.
 #[derive(Debug)]
 pub struct FramePool {
-    home: Sender<Vec<u8>>,
+    buffers: Sender<Vec<u8>>,
     returned: Receiver<Vec<u8>>,
 }
 
 impl FramePool {
     /// A pool that keeps at most `frames` unused buffers.
     pub fn new(frames: usize) -> Self {
-        let (home, returned) = bounded(frames);
-        Self { home, returned }
+        let (buffers, returned) = bounded(frames);
+        Self { buffers, returned }
     }
 
-    /// A frame whose pixels are left over from an earlier one (or 0) and are filled by `fill`.
+    /// A frame whose pixels `fill` writes: `width * height * 3` bytes of blue, green and red, which hold those of an earlier
+    /// frame, or 0, when it is called.
     pub fn frame(
         &self,
         index: u64,
@@ -162,11 +165,11 @@ impl FramePool {
         height: u32,
         fill: impl FnOnce(&mut [u8]),
     ) -> Frame {
-        let bytes = self.filled(width as usize * height as usize * 3, fill);
+        let bytes = self.buffer(width as usize * height as usize * 3, fill);
         self.lend(index, timestamp, (width, height), bytes, None)
     }
 
-    /// A frame in planes, as [`frame`](Self::frame). `None` where its height is odd.
+    /// Like [`frame`](Self::frame), for a frame in [planes](Planes::bytes). `None` if the height is odd.
     pub fn planes(
         &self,
         index: u64,
@@ -175,11 +178,11 @@ impl FramePool {
         matrix: ColorMatrix,
         fill: impl FnOnce(&mut [u8]),
     ) -> Option<Frame> {
-        let bytes = self.filled(planes::bytes(width as usize, height as usize)?, fill);
+        let bytes = self.buffer(planes::bytes(width as usize, height as usize)?, fill);
         Some(self.lend(index, timestamp, (width, height), bytes, Some(matrix)))
     }
 
-    fn filled(&self, size: usize, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    fn buffer(&self, size: usize, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
         let mut bytes = self.returned.try_recv().unwrap_or_default();
         bytes.resize(size, 0);
         fill(&mut bytes);
@@ -194,7 +197,7 @@ impl FramePool {
         bytes: Vec<u8>,
         matrix: Option<ColorMatrix>,
     ) -> Frame {
-        let (converted, home) = (OnceLock::new(), Some(self.home.clone()));
-        Frame { index, timestamp, width, height, bytes, matrix, converted, home }
+        let (converted, pool) = (OnceLock::new(), Some(self.buffers.clone()));
+        Frame { index, timestamp, width, height, bytes, matrix, converted, pool }
     }
 }

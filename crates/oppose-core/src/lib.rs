@@ -1,8 +1,8 @@
 //! The vocabulary of oppose: what a [`Frame`] is, where frames come from ([`Source`]) and what finds keypoints in them
 //! ([`Engine`]).
 //!
-//! Implement [`Source`] to feed frames of your own, and [`Engine`] to bring an estimator of your own. Data flows one way: a
-//! source gives frames, an engine takes them and gives [`FramePose`](oppose_pose::FramePose)s in the same order.
+//! Implement [`Source`] to supply frames of your own, and [`Engine`] to add an estimator of your own. Data flows one way: a
+//! source yields frames, an engine takes them and returns [`FramePose`](oppose_pose::FramePose)s in the same order.
 
 #![forbid(unsafe_code)]
 

@@ -1,38 +1,39 @@
-//! What is worth knowing of a video that was read to its end.
+//! What is worth knowing about a video that was read to its end.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something about a video that its user should know, though it was read to its end. As text it is one sentence
-/// without its full stop.
+/// Something that the user should know about a video although it was read to its end. As text, it is one sentence without a
+/// full stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Note {
-    /// The clock of the file jumps, as where recordings were joined. Times go on without the jump.
+    /// The timestamps in the file jump, as where recordings were joined. The timestamps of the frames continue without the
+    /// jump.
     ClockJump {
         /// The first frame after a jump, from 0.
         frame: u64,
-        /// How far the clock jumps there, in seconds; negative where it goes back.
+        /// How far the timestamps jump there, in seconds; negative if they go back.
         seconds: f64,
         /// How many jumps there are.
         count: u64,
     },
     /// The file has several video tracks.
     Tracks {
-        /// Number of the one that was read, from 0.
+        /// Index of the one that was read, from 0.
         chosen: usize,
-        /// What each of them is.
+        /// A description of each.
         tracks: Vec<String>,
     },
-    /// The index counts more frames than the file holds.
+    /// The file's index announces more frames than the file holds.
     FewerFrames {
-        /// Frames by the index.
+        /// Number of frames in the index.
         announced: u64,
-        /// Frames in the file.
+        /// Number of frames in the file.
         found: u64,
     },
-    /// Several recordings stand one behind the other in the file, of which the first was read.
+    /// The file holds several recordings one after another, of which the first was read.
     MoreFilms {
         /// How many there are.
         films: u64,
@@ -41,9 +42,9 @@ pub enum Note {
     MissingPictures {
         /// How many.
         count: u64,
-        /// The name before the first gap.
+        /// The file name before the first gap.
         before: String,
-        /// The name after it.
+        /// The file name after it.
         after: String,
     },
     /// A picture file has several pages, of which the first was read.
@@ -62,7 +63,7 @@ impl fmt::Display for Note {
                 if *count > 1 {
                     write!(f, ", the first of {count} jumps")?;
                 }
-                f.write_str(", as where recordings are joined; times go on without the jump")
+                f.write_str(", as where recordings are joined; times continue without the jump")
             }
             Self::Tracks { chosen, tracks } => {
                 write!(f, "{} video tracks (", tracks.len())?;
@@ -73,10 +74,10 @@ impl fmt::Display for Note {
                 write!(f, "); track {chosen} was read")
             }
             Self::FewerFrames { announced, found } => {
-                write!(f, "its index counts {announced} frames, it holds {found}; is it whole?")
+                write!(f, "its index announces {announced} frames, it holds {found}; is it complete?")
             }
             Self::MoreFilms { films } => {
-                write!(f, "the file holds {films} recordings one behind the other; only the first was read")
+                write!(f, "the file holds {films} recordings one after another; only the first was read")
             }
             Self::MissingPictures { count, before, after } => {
                 let are = if *count == 1 { "picture is" } else { "pictures are" };

@@ -1,7 +1,7 @@
-//! Pictures as most videos hold them: a plane of luma, and two of chroma of half its width and height.
+//! Frames as most videos store them: a plane of luma, and two planes of chroma of half its width and height.
 
-/// What turns luma and chroma into blue, green and red, in numbers of 16 bits: the arithmetic of libswscale's vector
-/// code, so that the pixels are those the ffmpeg program gives on x86-64.
+/// The conversion from luma and chroma to blue, green and red in 16-bit arithmetic: that of libswscale's vector code, so that
+/// the pixels are those of the ffmpeg program on x86-64.
 ///
 /// With `high(a, b)` for the upper 16 of the 32 bits of a product, and each result limited to 0 to 255:
 ///
@@ -15,28 +15,29 @@
 pub struct ColorMatrix {
     /// Eight times the luma of black.
     pub black: i16,
-    /// See above.
+    /// Factor of luma in units of 1/8192, like those that follow.
     pub luma: i16,
-    /// See above.
+    /// Share of chroma u in blue.
     pub blue_u: i16,
-    /// See above.
+    /// Share of chroma u in green.
     pub green_u: i16,
-    /// See above.
+    /// Share of chroma v in green.
     pub green_v: i16,
-    /// See above.
+    /// Share of chroma v in red.
     pub red_v: i16,
 }
 
 impl ColorMatrix {
-    /// From the factors of `[red v, blue u, green u, green v]` in 1/65536, the last two taken off, for luma of 16 to
-    /// 235 and chroma of 16 to 240; `is_full_range` says that both are of 0 to 255.
+    /// The matrix with the factors `[red v, blue u, green u, green v]` in units of 1/65536, the last two of which are
+    /// subtracted. They are for luma from 16 to 235 and chroma from 16 to 240, as libswscale has them; with `is_full_range`,
+    /// both go from 0 to 255.
     pub fn new([red_v, blue_u, green_u, green_v]: [i32; 4], is_full_range: bool) -> Self {
         let chroma = |factor: i32| {
             let factor = i64::from(factor);
             if is_full_range { factor * 224 / 255 } else { factor }
         };
         let luma = if is_full_range { 1 << 16 } else { (1 << 16) * 255 / 219 };
-        // One of 1/65536 becomes one of 1/8192: eight times a value goes in, and the upper half comes out.
+        // From units of 1/65536 to units of 1/8192: values are multiplied by eight, and the upper half of a product is kept.
         let round = |factor: i64| {
             let rounded = (factor * (1 << 13) + (1 << 15)) >> 16;
             rounded.clamp(-0x7fff, 0x7fff) as i16
@@ -63,16 +64,17 @@ impl ColorMatrix {
     }
 }
 
-/// A picture in planes.
+/// A frame in planes.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Planes<'a> {
-    /// Luma, width × height; chroma u and v, each ⌈width / 2⌉ × height / 2. Rows from the top, packed.
+    /// Luma, width × height; then chroma u and v, each ⌈width / 2⌉ × height / 2. Rows are packed, from the top.
     pub bytes: &'a [u8],
-    /// What they mean.
+    /// The conversion to blue, green and red.
     pub matrix: ColorMatrix,
 }
 
-/// Bytes of the planes of a picture; `None` for an odd height, whose last row has no chroma of its own.
+/// Number of bytes of the planes of a frame; `None` if the height is odd, because the last row has no chroma of its own.
 pub(super) fn bytes(width: usize, height: usize) -> Option<usize> {
     height.is_multiple_of(2).then(|| width * height + width.div_ceil(2) * height)
 }
@@ -100,7 +102,7 @@ impl Planes<'_> {
 mod tests {
     use super::*;
 
-    /// BT.601's, as FFmpeg has them.
+    /// The factors of BT.601, as FFmpeg has them.
     const BT_601: [i32; 4] = [104_597, 132_201, 25_675, 53_279];
 
     #[test]

@@ -1,4 +1,4 @@
-//! What runs the nets.
+//! The trait of everything that runs the nets.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,26 +9,38 @@ use super::model::Net;
 /// Why a net could not be run; each back end has its own reasons.
 pub type BackendError = Box<dyn Error + Send + Sync>;
 
-/// Where a back end runs the nets, and which.
+/// Where a back end runs the nets, and where they come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendInfo {
     /// `cpu`, or `cuda:0` followed by the GPU's name.
     pub device: String,
     /// The floating-point format it computes in: `fp32`.
     pub precision: String,
-    /// The folder that the nets were read from, where they come from files.
+    /// The folder that the nets were read from, if they come from files.
     pub model_folder: Option<PathBuf>,
 }
 
-/// Runs the nets of an engine: on the CPU, on a GPU.
+impl BackendInfo {
+    /// A back end with nets from this folder.
+    pub fn new(
+        device: impl Into<String>,
+        precision: impl Into<String>,
+        model_folder: impl Into<Option<PathBuf>>,
+    ) -> Self {
+        Self { device: device.into(), precision: precision.into(), model_folder: model_folder.into() }
+    }
+}
+
+/// Runs the nets of an engine, on the CPU or on a GPU. A back end is used by one thread at a time.
 pub trait Backend: Send {
     /// Runs a net on one or several inputs of the same size.
     ///
-    /// `inputs` are inputs × 3 × height × width values; both sides are multiples of 16. What is in
-    /// `outputs` is replaced by inputs × channels × height / 8 × width / 8 values; its memory is reused.
+    /// `inputs` are inputs × 3 × height × width values; both sides are multiples of 16. The contents of `outputs` are replaced
+    /// by inputs × channels × height / 8 × width / 8 values; its memory is reused. Blocks until they are computed.
     ///
     /// # Errors
-    /// The net could not be run; the back end is of no further use.
+    /// The net could not be run, and the back end cannot be used any more.
     fn run(
         &mut self,
         net: Net,
@@ -37,13 +49,13 @@ pub trait Backend: Send {
         outputs: &mut Vec<f32>,
     ) -> Result<(), BackendError>;
 
-    /// Says that work on a frame begins, and that it is done: back ends that share a processor share it out by that.
+    /// Says that work on a frame begins or has ended. Back ends that share threads distribute the work accordingly.
     fn set_busy(&mut self, _is_busy: bool) {}
 
-    /// How many crops of a face or hand it should be given at once; never 0.
+    /// How many crops of faces or hands it should be given at once; never 0.
     fn batch(&self) -> usize;
 
-    /// Where it runs the nets, and which, for the provenance of results.
+    /// Where it runs the nets, and where they come from, for the provenance of results.
     fn info(&self) -> BackendInfo {
         BackendInfo::default()
     }

@@ -1,4 +1,4 @@
-//! From a frame to its people: the nets and all that is around them, in OpenPose's order.
+//! From a frame to its people: the nets and everything around them, in OpenPose's order.
 
 use std::mem;
 
@@ -9,7 +9,7 @@ use super::assemble::heat_maps::{MAX_SCALES, Merge, NetOutput};
 use super::assemble::people::{Assembly, People};
 use super::assemble::size::{Scale, Size, net_size, net_to_frame, scales};
 use super::assemble::warp::{Interpolation, Warp};
-use super::assemble::{Keypoint, peaks, top};
+use super::assemble::{Keypoint, limit_people, peaks};
 use super::backend::Backend;
 use super::model::Net;
 use super::options::{OptionError, Options};
@@ -17,8 +17,8 @@ use super::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
 use oppose_core::Frame;
 use oppose_pose::FramePose;
 
-/// Finds the people of frames, one frame at a time. Keeps its memory: once warm, frames of one size cost no
-/// further allocation.
+/// Finds the people in frames, one frame at a time. Keeps its memory: after the first frames of a size it allocates no
+/// more.
 #[derive(Debug)]
 pub struct Estimator<B> {
     backend: B,
@@ -27,7 +27,7 @@ pub struct Estimator<B> {
     faces: CropStage,
     hands: CropStage,
     warp: Warp,
-    /// What a net sees.
+    /// The input of a net.
     inputs: Vec<f32>,
     points: Points,
 }
@@ -51,12 +51,12 @@ impl<B: Backend> Estimator<B> {
         })
     }
 
-    /// What runs the nets.
+    /// The back end that runs the nets.
     pub fn backend(&self) -> &B {
         &self.backend
     }
 
-    /// Finds the people of a frame and writes them into `pose`: 137 points each, body, face, left hand,
+    /// Finds the people in a frame and writes them to `pose`: 137 points each, body, face, left hand,
     /// right hand.
     ///
     /// # Errors
@@ -85,14 +85,14 @@ impl<B: Backend> Estimator<B> {
     }
 }
 
-/// From the frame to people's bodies.
+/// From a frame to people's bodies.
 #[derive(Debug)]
 struct BodyStage {
     scales: Vec<Scale>,
-    /// What the net made of each scale.
+    /// The net's output for each scale.
     outputs: [Vec<f32>; MAX_SCALES],
     merge: Merge,
-    /// A part's heat map.
+    /// The heat map of a part.
     plane: Vec<f32>,
     peaks: [Vec<Keypoint>; BODY_POINTS],
     assembly: Assembly,
@@ -114,7 +114,7 @@ impl BodyStage {
         }
     }
 
-    /// Leaves the bodies in `people`; gives the factor from the net's pixels to the frame's.
+    /// Leaves the bodies in `people`; returns the factor from the net's pixels to the frame's.
     fn run(
         &mut self,
         frame: &Frame,
@@ -153,13 +153,13 @@ impl BodyStage {
             net_to_frame,
             people,
         );
-        let most = usize::try_from(options.number_people_max).unwrap_or(0);
-        top::keep(people, BODY_POINTS, most, &mut self.ranks);
+        let max_people = usize::try_from(options.number_people_max).unwrap_or(0);
+        limit_people::limit_people(people, BODY_POINTS, max_people, &mut self.ranks);
         Ok(net_to_frame)
     }
 }
 
-/// Faces or hands of all people of a frame.
+/// Faces or hands of all people in a frame.
 #[derive(Debug)]
 struct CropStage {
     net: Net,
@@ -186,7 +186,7 @@ impl CropStage {
         }
     }
 
-    /// Looks for the points of all crops.
+    /// Finds the points in all crops.
     fn run(
         &mut self,
         frame: &Frame,
@@ -216,7 +216,7 @@ impl CropStage {
     }
 }
 
-/// What a net made of an input of this size.
+/// A net's output for an input of this size.
 fn net_result(values: &[f32], input: Size) -> NetOutput<'_> {
     NetOutput { values, size: Size { width: input.width / 8, height: input.height / 8 } }
 }

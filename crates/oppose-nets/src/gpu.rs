@@ -1,5 +1,5 @@
-//! Which NVIDIA GPUs are here, asked of the driver, whose library is looked up at run time: the program starts
-//! where there is none.
+//! Finds the NVIDIA GPUs of this machine by asking the driver. The driver's library is looked up at run time, so programs
+//! start on machines without it.
 
 // The driver's functions are foreign code.
 #![allow(unsafe_code)]
@@ -15,10 +15,10 @@ use serde::Serialize;
 /// The environment variable by which users and SLURM choose GPUs. The driver itself obeys it.
 pub const VISIBLE_DEVICES: &str = "CUDA_VISIBLE_DEVICES";
 
-/// The oldest driver that is asked for its GPUs. Older ones lack functions, and nothing here runs on them.
+/// The oldest driver that is asked for its GPUs. Older ones lack functions, and no engine runs with them.
 const OLDEST_DRIVER: CudaVersion = CudaVersion { major: 10, minor: 0 };
 
-/// Which code a GPU runs: 7.0 for a V100, 9.0 for an H100.
+/// The compute capability of a GPU, which decides what code it runs: 7.0 for a V100, 9.0 for an H100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ComputeCapability {
     /// The architecture.
@@ -43,7 +43,7 @@ pub struct CudaVersion {
 }
 
 impl CudaVersion {
-    /// From CUDA's own way of counting: 1000 × major + 10 × minor.
+    /// From CUDA's version number: 1000 × major + 10 × minor.
     fn from_number(number: i32) -> Self {
         let number = u32::try_from(number).unwrap_or(0);
         Self { major: number / 1000, minor: number % 1000 / 10 }
@@ -58,33 +58,35 @@ impl fmt::Display for CudaVersion {
 
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Gpu {
-    /// Its number among the GPUs this process may use, from 0.
+    /// Its index among the GPUs that this process may use, from 0.
     pub index: usize,
-    /// As its maker calls it: `Tesla V100-SXM2-32GB`.
+    /// The name of its model: `Tesla V100-SXM2-32GB`.
     pub name: String,
-    /// Which code it runs.
+    /// Its compute capability.
     pub compute_capability: ComputeCapability,
-    /// Its whole memory in bytes.
+    /// Its total memory in bytes.
     pub memory: u64,
-    /// What tells it from every other GPU: `GPU-` and 32 hexadecimal digits in five groups.
+    /// Its unique identifier: `GPU-` and 32 hexadecimal digits in five groups.
     pub uuid: String,
 }
 
 /// The driver and the GPUs this process may use; there is at least one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Driver {
-    /// The newest CUDA version it serves.
+    /// The newest CUDA version that it supports.
     pub cuda: CudaVersion,
-    /// In the driver's order.
+    /// The GPUs, in the driver's order.
     pub gpus: Vec<Gpu>,
 }
 
 impl Driver {
-    /// Checks that the driver serves programs built for CUDA `needed`.
+    /// Checks that the driver supports programs built for CUDA `needed`.
     ///
     /// # Errors
-    /// It is too old for that.
+    /// It is too old.
     pub fn serves(&self, needed: CudaVersion) -> Result<(), GpuError> {
         if self.cuda < needed { Err(GpuError::DriverTooOld { found: self.cuda, needed }) } else { Ok(()) }
     }
@@ -94,38 +96,38 @@ impl Driver {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GpuError {
-    /// The driver's library is nowhere, or cannot be loaded.
+    /// The driver's library was not found, or cannot be loaded.
     #[error(
-        "no NVIDIA driver: {reason}; on a machine with a GPU install NVIDIA's driver, in a container pass --nv (docker: --gpus all), on a cluster ask for a GPU (sbatch --gpus=1)"
+        "no NVIDIA driver: {reason}; on a machine with a GPU install NVIDIA's driver, give a container access to the GPU, on a cluster request one"
     )]
     NoDriver {
-        /// The system loader's words.
+        /// The message of the system's loader.
         reason: String,
     },
-    /// What is found is the empty library that CUDA's toolkit has for linking.
+    /// The library that was found is the stub that CUDA's toolkit has for linking.
     #[error(
         "no NVIDIA driver: the libcuda.so found first is a stub for linking; remove CUDA's stubs folder from LD_LIBRARY_PATH"
     )]
     Stub,
-    /// The driver is older than what is to run on it.
+    /// The driver is too old.
     #[error(
         "the NVIDIA driver serves CUDA up to {found}, but {needed} or later is needed; install a newer driver"
     )]
     DriverTooOld {
-        /// What it serves.
+        /// The version that it supports.
         found: CudaVersion,
-        /// What is needed.
+        /// The version that is needed.
         needed: CudaVersion,
     },
-    /// There is a driver without a GPU.
+    /// There is a driver, but no GPU.
     #[error("the NVIDIA driver (CUDA {cuda}) shows no GPU; {}", without_gpu(visible.as_deref()))]
     NoDevice {
-        /// What the driver serves.
+        /// The version that the driver supports.
         cuda: CudaVersion,
-        /// The value of [`VISIBLE_DEVICES`], where it is set.
+        /// The value of [`VISIBLE_DEVICES`], if it is set.
         visible: Option<String>,
     },
-    /// The driver refuses.
+    /// A function of the driver fails.
     #[error(
         "the NVIDIA driver fails: {call} says {code}; `nvidia-smi` shows whether it works, and a driver that was just updated needs a restart of the machine"
     )]
@@ -142,9 +144,7 @@ fn without_gpu(visible: Option<&str>) -> String {
         Some(value) => format!(
             "{VISIBLE_DEVICES} is \"{value}\": unset it, or name GPUs that exist (`nvidia-smi -L` lists them)"
         ),
-        None => {
-            "`nvidia-smi` shows whether the machine has one; on a cluster ask for it (sbatch --gpus=1)".into()
-        }
+        None => "`nvidia-smi` shows whether the machine has one; on a cluster request one".into(),
     }
 }
 
@@ -153,7 +153,8 @@ fn failed(call: &'static str) -> impl FnOnce(DriverError) -> GpuError {
     move |error| GpuError::Call { call, code: format!("{:?}", error.0) }
 }
 
-/// Asks the driver for itself and its GPUs. Takes a moment the first time; no GPU's memory is touched.
+/// Asks the driver for its version and its GPUs. The first call in a process takes some tenths of a second; no memory of
+/// a GPU is used.
 ///
 /// # Errors
 /// There is no driver, it is too old or broken, or shows no GPU.
@@ -190,13 +191,13 @@ pub fn detect() -> Result<Driver, GpuError> {
     if gpus.is_empty() { Err(no_device()) } else { Ok(Driver { cuda, gpus }) }
 }
 
-/// `cuda:0` followed by the name of the GPU with this number, as journals record it.
+/// `cuda:0` followed by the name of the GPU with this index, as recorded in journals.
 pub fn device_name(number: usize) -> String {
     let name = detect().ok().and_then(|driver| driver.gpus.into_iter().nth(number)).map(|gpu| gpu.name);
     format!("cuda:{number} {}", name.unwrap_or_default()).trim_end().to_owned()
 }
 
-/// Why the driver's library cannot be loaded: it is missing, or wants a newer C library than a container has.
+/// Why the driver's library cannot be loaded: it is missing, or needs a newer C library than a container has.
 fn loader_says() -> String {
     // SAFETY: as in `detect`.
     match unsafe { Library::new("libcuda.so.1") } {

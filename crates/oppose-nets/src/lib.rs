@@ -1,9 +1,14 @@
-//! OpenPose's own nets and assembly without OpenPose: no Caffe, no CUDA, no container.
+//! OpenPose's own nets and assembly without OpenPose: no Caffe, no CUDA toolkit, no container.
 //!
-//! Written from a specification of what OpenPose 1.5.1 computes, not from its source. [`model`] reads the
-//! nets, a [`Backend`] runs them, [`assemble`] does what is around them, and the [`Estimator`] puts the three
-//! together for a frame. With the feature `cuda`, the module of that name does all of it on a GPU.
+//! Written from a specification of what OpenPose 1.5.1 computes, not from its source. [`model`] reads the nets, a [`Backend`]
+//! runs them, and the engine [`Native`] finds people with them. With the feature `cuda`, the module of that name does all of
+//! it on a GPU.
+//!
+//! Messages of errors include their causes; [`source`](std::error::Error::source) does not repeat them.
 
+// The stages around the nets, public only because tests and benchmarks in the root package compare each with recordings of
+// OpenPose. They are not part of the interface.
+#[doc(hidden)]
 pub mod assemble;
 mod backend;
 pub mod cpu;
@@ -23,19 +28,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+pub use assemble::Parity;
+pub use assemble::keypoint_scale::KeypointScale;
+pub use assemble::size::{NetResolution, Size, SizeError};
 pub use backend::{Backend, BackendError, BackendInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
+// For tests and benchmarks, which run single frames through it.
+#[doc(hidden)]
 pub use estimator::Estimator;
 pub use options::{CropResolution, OptionError, Options};
 
-use self::assemble::size::SizeError;
 use oppose_core::{Engine, EngineError, EngineErrorKind, EngineInfo, Frame, VideoInfo};
 use oppose_pose::{FramePose, Skeleton, openpose_137};
 
-/// Frames that wait while the nets run, so that decoding goes on.
+/// Number of frames that may wait while the nets run, so that decoding continues.
 const WAITING: usize = 2;
 
-/// Why the engine cannot start or go on.
+/// Why the engine cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NativeError {
@@ -48,16 +57,16 @@ pub enum NativeError {
     /// A frame cannot be used.
     #[error(transparent)]
     Size(#[from] SizeError),
-    /// The GPU cannot be used, or no longer.
+    /// The GPU cannot be used, or has failed.
     #[cfg(feature = "cuda")]
     #[error(transparent)]
     Cuda(#[from] cuda::CudaError),
     /// A net could not be run.
     #[error("the net cannot be run: {0}")]
-    Backend(#[source] BackendError),
+    Backend(BackendError),
     /// A thread that works on frames cannot be started.
     #[error("cannot start a thread that works on frames: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
     /// A thread that works on frames has ended.
     #[error("a thread that works on frames has ended")]
     Ended,
@@ -78,11 +87,12 @@ impl From<NativeError> for EngineError {
     }
 }
 
-/// The engine: a frame for each back end at once, on threads of their own.
+/// The engine `native` on back ends such as [`cpu::Cpu`]. Each back end has a thread of its own and works on one frame at a
+/// time. On a GPU, the engine of the feature `cuda` is far faster.
 pub struct Native<B> {
     options: Options,
     capacity: usize,
-    /// Where the results of the frames in flight come, in their order.
+    /// Receivers of the results of the frames in flight, in their order.
     in_flight: VecDeque<Receiver<Outcome>>,
     jobs: Option<Sender<Job>>,
     is_dropped: Arc<AtomicBool>,
@@ -93,25 +103,25 @@ pub struct Native<B> {
 
 type Outcome = Result<FramePose, NativeError>;
 
-/// A frame, and where its people go.
+/// A frame, and where to send its people.
 struct Job {
     frame: Frame,
     outcome: Sender<Outcome>,
 }
 
 impl<B: Backend + 'static> Native<B> {
-    /// An engine that runs its nets on `backend`, one frame after the other.
+    /// An engine that runs its nets on `backend`, one frame after another.
     ///
     /// # Errors
-    /// An option cannot be used, or the system gives no thread.
+    /// An option cannot be used, or a thread cannot be started.
     pub fn new(backend: B, options: Options) -> Result<Self, NativeError> {
         Self::with_backends(vec![backend], options)
     }
 
-    /// An engine that works on as many frames at once as there are back ends; they need memory for a frame each.
+    /// An engine that works on as many frames at once as there are back ends; each needs memory for one frame.
     ///
     /// # Errors
-    /// An option cannot be used, or the system gives no threads.
+    /// An option cannot be used, or a thread cannot be started.
     pub fn with_backends(backends: Vec<B>, options: Options) -> Result<Self, NativeError> {
         let capacity = backends.len() + WAITING;
         let (jobs, inbox) = bounded(capacity);
@@ -136,7 +146,7 @@ impl<B: Backend + 'static> Native<B> {
     }
 }
 
-/// Finds the people of frames until there are no more.
+/// Finds the people in frames until there are no more.
 fn estimate_all(mut estimator: Estimator<impl Backend>, inbox: &Receiver<Job>, is_dropped: &AtomicBool) {
     for Job { frame, outcome } in inbox {
         if is_dropped.load(Ordering::Relaxed) {
@@ -144,7 +154,7 @@ fn estimate_all(mut estimator: Estimator<impl Backend>, inbox: &Receiver<Job>, i
         }
         let mut pose = FramePose::default();
         let found = estimator.estimate(&frame, &mut pose).map(|()| pose);
-        // Nobody wants it where the engine was dropped.
+        // If the engine was dropped, nobody receives it.
         let _ = outcome.send(found);
     }
 }
@@ -154,7 +164,7 @@ impl<B> Drop for Native<B> {
         self.is_dropped.store(true, Ordering::Relaxed);
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // It ends after the frame that it works on. A panic there has been seen as an error.
+            // It ends after the frame that it is working on. If it panicked, the engine has returned an error.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What there is to set, under OpenPose's names and with its defaults.
+//! The engine's options, under OpenPose's names and with its defaults.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,9 @@ use super::model::Net;
 use oppose_core::{EngineError, EngineInfo};
 use oppose_pose::openpose_137;
 
-/// Settings of the engine.
+/// Options of the engine. They are the ones of OpenPose that change keypoints, under its names and with its defaults.
+///
+/// The list is as complete as OpenPose's own, so the fields may be set by name: `Options { faces: false, ..Default::default() }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Size of the body net's input.
@@ -21,25 +23,25 @@ pub struct Options {
     pub face_net_resolution: CropResolution,
     /// Size of the hand net's input.
     pub hand_net_resolution: CropResolution,
-    /// At how many sizes the body net sees each frame.
+    /// Number of scales at which the body net sees each frame.
     pub scale_number: u32,
-    /// By how much each size is smaller than the one before, as a share of the first.
+    /// Step between two successive scales, as a share of the first.
     pub scale_gap: f64,
-    /// At how many sizes the hand net sees each hand.
+    /// Number of scales at which the hand net sees each hand.
     pub hand_scale_number: u32,
-    /// From the smallest to the largest of those sizes, as a share of the hand's.
+    /// Range from the smallest to the largest of those scales, as a share of the hand's size.
     pub hand_scale_range: f32,
-    /// Whether faces are looked for; without, their points are all 0.
+    /// Whether faces are estimated; otherwise their points are all 0.
     pub faces: bool,
-    /// Whether hands are looked for; without, their points are all 0.
+    /// Whether hands are estimated; otherwise their points are all 0.
     pub hands: bool,
-    /// The most people of a frame; 0 or less: all.
+    /// Largest number of people per frame; with 0 or less, all are kept.
     pub number_people_max: i64,
-    /// Whether to find more, and more that is wrong.
+    /// Whether to lower the detection thresholds: more keypoints, more false positives.
     pub maximize_positives: bool,
     /// The unit of the coordinates.
     pub keypoint_scale: KeypointScale,
-    /// Which of OpenPose's builds to follow.
+    /// Which of OpenPose's two builds to follow.
     pub parity: Parity,
 }
 
@@ -68,7 +70,7 @@ impl Default for Options {
 pub struct CropResolution(u16);
 
 impl CropResolution {
-    /// A multiple of 16 up to 2048; `None` for others.
+    /// A resolution of `side` × `side` pixels: a multiple of 16 up to 2048; `None` for other values.
     pub fn new(side: u16) -> Option<Self> {
         (side.is_multiple_of(16) && (16..=2048).contains(&side)).then_some(Self(side))
     }
@@ -89,20 +91,29 @@ impl Default for CropResolution {
 /// An option that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{option} is {found}, expected {expected}")]
+#[non_exhaustive]
 pub struct OptionError {
     /// OpenPose's name of the option.
     pub option: &'static str,
-    /// What was given.
+    /// The value that was given.
     pub found: String,
-    /// What may be given.
+    /// The values that are allowed.
     pub expected: &'static str,
 }
 
-/// The most sizes of a hand. OpenPose's documentation recommends 6.
+impl OptionError {
+    /// An option whose value `found` is not among the `expected` ones.
+    pub fn new(option: &'static str, found: impl Into<String>, expected: &'static str) -> Self {
+        Self { option, found: found.into(), expected }
+    }
+}
+
+/// Largest number of scales of a hand. OpenPose's documentation recommends 6.
 const MAX_HAND_SCALES: u32 = 64;
 
 impl Options {
-    /// An engine of this name with these options, for the provenance of results.
+    /// The provenance of results of the engine of this name with these options. Hashing model files may take a few tenths
+    /// of a second.
     ///
     /// # Errors
     /// The model files can no longer be read.
@@ -123,7 +134,7 @@ impl Options {
         Ok(info)
     }
 
-    /// What changes the keypoints, under OpenPose's names.
+    /// The options that change keypoints, under OpenPose's names.
     fn settings(&self) -> [(&'static str, String); 12] {
         [
             ("net_resolution", self.net_resolution.to_string()),
@@ -141,7 +152,7 @@ impl Options {
         ]
     }
 
-    /// Whether frames of this size, in pixels, can be used with these options.
+    /// Checks that frames of this size, in pixels, can be used with these options.
     ///
     /// # Errors
     /// They are too small or too large for a net of this resolution.
@@ -151,7 +162,7 @@ impl Options {
         scales(net, frame, self.scale_number, self.scale_gap, &mut Vec::new())
     }
 
-    /// Whether the options can be used, alone and together.
+    /// Checks that the options can be used, each alone and all together.
     ///
     /// # Errors
     /// Names the first that cannot.
@@ -196,7 +207,7 @@ impl FromStr for NetResolution {
     fn from_str(text: &str) -> Result<Self, OptionError> {
         let error = || OptionError { option: "net_resolution", found: text.into(), expected: Self::EXPECTED };
         let (width, height) = split(text).ok_or_else(error)?;
-        // OpenPose takes every side of 0 or less for open.
+        // For OpenPose, every side of 0 or less follows the frame.
         let side = |side: i32| u32::try_from(side).ok().filter(|&side| side > 0);
         let resolution = Self { width: side(width), height: side(height) };
         let options = Options { net_resolution: resolution, ..Options::default() };

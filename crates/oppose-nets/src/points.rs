@@ -1,5 +1,5 @@
-//! The points of a frame's people while they are gathered: bodies first, then faces and hands, which are looked
-//! for where the bodies say.
+//! Collects the points of a frame's people: bodies first, then faces and hands, which are looked for where the
+//! bodies suggest.
 
 use super::assemble::Keypoint;
 use super::assemble::body::BODY_25;
@@ -10,27 +10,27 @@ use super::assemble::warp::Placement;
 use super::options::Options;
 use oppose_pose::FramePose;
 
-/// Points of a body.
+/// Number of points of a body.
 pub const BODY_POINTS: usize = 25;
-/// Points of a face.
+/// Number of points of a face.
 pub const FACE_POINTS: usize = 70;
-/// Points of a hand.
+/// Number of points of a hand.
 pub const HAND_POINTS: usize = 21;
 /// Body, face, left hand, right hand.
 const POINTS: usize = BODY_POINTS + FACE_POINTS + 2 * HAND_POINTS;
 
-/// A face or a hand that is looked for.
+/// A face or a hand to look for.
 #[derive(Clone, Copy, Debug)]
 pub struct Crop {
-    /// Where the net's input lies in the frame.
+    /// The place of the net's input in the frame.
     pub placement: Placement,
     /// Index of its first point.
     first: usize,
-    /// Whether no crop before it has the same points: a hand may be looked for at several sizes.
+    /// Whether it is the first crop for these points: a hand may be looked for at several sizes.
     is_first: bool,
 }
 
-/// The points of a frame's people; keeps its memory.
+/// The points of a frame's people; reuses its memory.
 #[derive(Debug, Default)]
 pub struct Points {
     /// People × [`POINTS`].
@@ -72,8 +72,8 @@ impl Points {
         }
     }
 
-    /// Takes in what was found in a crop. Of several crops of the same points the one with the largest mean
-    /// score stays, of equals the first.
+    /// Adds the points found in a crop. Among several crops for the same points, the one with the highest mean score
+    /// counts, and among equals the first.
     pub fn put(&mut self, crop: Crop, found: &[Keypoint]) {
         let place = &mut self.points[crop.first..][..found.len()];
         if crop.is_first || mean_score(found) > mean_score(place) {
@@ -81,7 +81,7 @@ impl Points {
         }
     }
 
-    /// Writes all people into `pose`, in the unit that the options ask for.
+    /// Writes all people to `pose`, in the unit of the options.
     pub fn write(&mut self, options: &Options, frame: Size, net_to_frame: f32, pose: &mut FramePose) {
         options.keypoint_scale.apply(&mut self.points, frame, net_to_frame);
         pose.reset(self.points.len() / POINTS, POINTS, 2);

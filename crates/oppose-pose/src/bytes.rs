@@ -2,7 +2,7 @@
 
 use super::PoseError;
 
-/// A position in foreign bytes. Nothing is allocated before it is known to be there.
+/// A position in foreign bytes. Memory is allocated only for what is known to be there.
 #[derive(Clone)]
 pub(super) struct Bytes<'a> {
     all: &'a [u8],
@@ -27,7 +27,7 @@ impl<'a> Bytes<'a> {
         &self.all[self.offset..]
     }
 
-    /// The next `count` bytes, which `what` is made of.
+    /// The next `count` bytes; errors call them `what`.
     pub(super) fn take(&mut self, count: u64, what: &'static str) -> Result<&'a [u8], PoseError> {
         let available = self.left();
         let (Ok(length), true) = (usize::try_from(count), count <= available as u64) else {

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::{FramePose, Pose};
+use super::{PointView, Pose};
 
 impl Pose {
-    /// Writes a line for each point that was found: frame (from 0), time in seconds, person (row, from 0), component,
-    /// point, `x`, `y` (and `z`) in pixels of the frame, confidence. Gives the number of lines, the heading not counted.
-    /// A name that a spreadsheet would take for a formula has an apostrophe before it.
+    /// Writes one line per point that was found: frame (from 0), time in seconds, person (row, from 0), component, point,
+    /// `x`, `y` (and `z`) in pixels of the frame, confidence. Returns the number of lines without the heading. Names that a
+    /// spreadsheet would take for a formula get an apostrophe in front.
     ///
     /// # Errors
-    /// `out` takes no more.
+    /// Writing to `out` fails.
     pub fn write_csv(&self, out: impl Write) -> io::Result<u64> {
         let skeleton = &self.header.skeleton;
         let dimensions = skeleton.dimensions();
@@ -22,29 +22,25 @@ impl Pose {
         });
         let heading = ["frame", "time", "person", "component", "point"].map(str::to_owned);
         table.write_record(heading.into_iter().chain(axes).chain(["confidence".to_owned()]))?;
-        let names: Vec<(Cow<'_, str>, Cow<'_, str>)> = skeleton
-            .components
-            .iter()
-            .flat_map(|part| part.points.iter().map(|point| (text_cell(&part.name), text_cell(point))))
-            .collect();
-        let mut frame = FramePose::default();
         let mut lines = 0;
-        for index in 0..self.frames() {
-            self.copy_frame(index, &mut frame);
+        for (index, frame) in self.iter().enumerate() {
             let time = (index as f64 / f64::from(self.fps)).to_string();
-            for (place, &confidence) in frame.confidences().iter().enumerate().filter(|(_, c)| **c > 0.0) {
-                let (component, point) = &names[place % names.len()];
-                table.write_field(index.to_string())?;
-                table.write_field(&time)?;
-                table.write_field((place / names.len()).to_string())?;
-                table.write_field(&**component)?;
-                table.write_field(&**point)?;
-                for coordinate in &frame.coordinates()[place * dimensions..][..dimensions] {
-                    table.write_field(coordinate.to_string())?;
+            for person in frame.people() {
+                for component in person.components() {
+                    for point in component.points().filter(PointView::is_found) {
+                        table.write_field(index.to_string())?;
+                        table.write_field(&time)?;
+                        table.write_field(person.row().to_string())?;
+                        table.write_field(&*text_cell(component.name()))?;
+                        table.write_field(&*text_cell(point.name()))?;
+                        for coordinate in point.coordinates() {
+                            table.write_field(coordinate.to_string())?;
+                        }
+                        table.write_field(point.confidence().to_string())?;
+                        table.write_record(None::<&[u8]>)?;
+                        lines += 1;
+                    }
                 }
-                table.write_field(confidence.to_string())?;
-                table.write_record(None::<&[u8]>)?;
-                lines += 1;
             }
         }
         table.flush()?;
@@ -52,7 +48,7 @@ impl Pose {
     }
 }
 
-/// Text that no spreadsheet takes for a formula; numbers are not concerned.
+/// Text that no spreadsheet takes for a formula. Numbers do not need this.
 fn text_cell(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         true => Cow::Owned(format!("'{text}")),
@@ -63,7 +59,7 @@ fn text_cell(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Component, Skeleton};
+    use crate::{Component, FramePose, Skeleton};
 
     #[test]
     fn names_are_no_formulas_and_numbers_stay_numbers() {

@@ -1,4 +1,4 @@
-//! What can be wrong with a `.pose` file, and with writing one.
+//! What can go wrong when `.pose` files are read and written.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,42 +7,44 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoseError {
-    /// The file ends inside something.
+    /// The file ends too early.
     #[error("the .pose file is cut off: {what} needs {needed} bytes at byte {offset}, {available} are left")]
     Truncated {
         /// What was being read.
         what: &'static str,
-        /// Where it begins.
+        /// The byte at which it begins.
         offset: usize,
-        /// Bytes it takes.
+        /// How many bytes it takes.
         needed: u64,
-        /// Bytes there are.
+        /// How many bytes are left.
         available: usize,
     },
     /// The file is something else.
     #[error("this is not a .pose file: {0}")]
     NotPose(&'static str),
-    /// The version is none that is known.
+    /// The version is unknown.
     #[error("version {0} of the .pose format is unknown; 0.0, 0.1 and 0.2 can be read")]
     Version(f32),
-    /// A name is no text.
+    /// A name is not text.
     #[error("a name in the header, at byte {offset}, is not UTF-8")]
     Name {
-        /// Where it begins.
+        /// The byte at which it begins.
         offset: usize,
     },
-    /// A component's format is not one letter a coordinate and a `C`.
+    /// A component's format is not one letter per coordinate followed by a `C`.
     #[error(
         "component {component} has the point format {format:?}; expected letters ending in C, for example XYC"
     )]
     Format {
         /// Name of the component.
         component: String,
-        /// What stands there.
+        /// The format in the file.
         format: String,
     },
     /// A limb joins a point that does not exist.
-    #[error("limb {limb:?} of component {component} names a point that is not there; it has {points} points")]
+    #[error(
+        "limb {limb:?} of component {component} names a point that does not exist; it has {points} points"
+    )]
     Limb {
         /// Name of the component.
         component: String,
@@ -51,13 +53,13 @@ pub enum PoseError {
         /// Number of points of the component.
         points: usize,
     },
-    /// The header names no point, so a frame would take no space and their number could be anything.
+    /// The header names no points, so frames would take no space and their number could be anything.
     #[error("the header names no points")]
     NoPoints,
-    /// Something follows the last number.
+    /// The file continues after the last number.
     #[error("{bytes} bytes follow the last frame; the header and the body do not belong together")]
     Trailing {
-        /// How many.
+        /// By how many bytes.
         bytes: usize,
     },
     /// A number does not fit the field that the format has for it.
@@ -71,7 +73,7 @@ pub enum PoseError {
         limit: u64,
     },
     /// A frame belongs to another skeleton.
-    #[error("a frame has {found:?} points and dimensions, the file's skeleton {expected:?}")]
+    #[error("a frame has {found:?} points and dimensions, its skeleton {expected:?}")]
     Shape {
         /// Points and dimensions of the frame.
         found: (usize, usize),
@@ -81,53 +83,53 @@ pub enum PoseError {
     /// There is nothing to look at.
     #[error("{} holds no .pose file", .0.display())]
     NoFiles(PathBuf),
-    /// The file is there already.
-    #[error("{} exists already and would be replaced; ask for that (--overwrite), or name another", .0.display())]
+    /// The file exists, and it was not asked to replace it.
+    #[error("{} exists already; allow it to be replaced, or name another file", .0.display())]
     Exists(PathBuf),
     /// There is a folder where the file is to be.
     #[error("{} is a folder; name a file in it", .0.display())]
     IsFolder(PathBuf),
-    /// What is wrong with the file of this name.
-    #[error("{}: {source}", path.display())]
+    /// An error with the name of the file that it is about.
+    #[error("{}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<PoseError>,
+        error: Box<PoseError>,
     },
-    /// What a pose is written to takes no more.
+    /// Writing to a stream fails.
     #[error("cannot write the pose: {0}")]
-    Write(#[source] io::Error),
+    Write(io::Error),
     /// The system refuses.
-    #[error("cannot {what} {}: {source}{}", .path.display(), advice(.source.kind()))]
+    #[error("cannot {what} {}: {error}{}", .path.display(), advice(.error.kind()))]
     Io {
         /// What was tried.
         what: &'static str,
         /// With which file or folder.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// The system's error.
+        error: io::Error,
     },
 }
 
 impl PoseError {
-    /// The same error with the name of the file it is about, where it does not name one already.
+    /// The same error with the name of the file it is about, unless it names one already.
     pub fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Io { .. } | Self::File { .. } => self,
-            error => Self::File { path: path.to_owned(), source: Box::new(error) },
+            error => Self::File { path: path.to_owned(), error: Box::new(error) },
         }
     }
 }
 
-/// What to do about the commonest refusals of the system.
+/// What to do about the most common system errors.
 fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; make room (writing takes twice the file's size) or write elsewhere"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "; ask for the permission or name a folder of your own"
+            "; ask for permission or choose another folder"
         }
         io::ErrorKind::NotFound => "; check the path",
         io::ErrorKind::InvalidFilename => "; give it a shorter name",

@@ -1,12 +1,12 @@
-//! Files that are given as `.pose` files and are something else.
+//! Files that are passed as `.pose` files and are something else.
 
-/// What a file is that begins with these bytes, if it cannot be a `.pose` file. The text continues a sentence and says
-/// what to do, where there is something to do.
+/// What kind of file begins with these bytes, if it cannot be a `.pose` file. The text continues a sentence and says what
+/// to do, if anything can be done.
 pub(super) fn recognize(bytes: &[u8]) -> Option<&'static str> {
     if bytes.is_empty() {
         return Some("it is empty");
     }
-    // Version 0.0 is four zeros, but no header goes on with nothing else.
+    // Version 0.0 is four zeros, but no header continues with only zeros.
     if bytes.len() >= 4 && bytes.iter().take(ZEROS).all(|&byte| byte == 0) {
         return Some("it holds only zeros: writing it was interrupted, or the disk was full");
     }
@@ -46,10 +46,10 @@ fn may_begin_a_pose(bytes: &[u8]) -> bool {
     version == 0.0 || (0.1..100.0).contains(&version) && (tenths - tenths.round()).abs() < 0.005
 }
 
-/// Bytes of which at least one is not 0 in any header: the number of components is among them.
+/// Every header has a byte other than 0 among this many: the number of components is one of them.
 const ZEROS: usize = 64;
 
-/// Where a file has which bytes, and what it is then.
+/// Bytes that are typical of a kind of file: where they are, what they are, and what to say about it.
 const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"PK\x03\x04", "it is a ZIP archive (.npz is one too); unpack it first"),
     (0, b"PK\x05\x06", "it is an empty ZIP archive"),
@@ -81,7 +81,7 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (
         0,
         b"\x00\x05\x16\x07",
-        "it is what a Mac leaves beside a file (AppleDouble); the file itself has no ._ before its name",
+        "it is what a Mac leaves beside a file (AppleDouble); the file itself has no ._ in front of its name",
     ),
     (0, b"\xff\xfe", "it is UTF-16 text"),
     (0, b"\xfe\xff", "it is UTF-16 text"),
@@ -92,7 +92,7 @@ fn is_text(bytes: &[u8]) -> bool {
     let beginning = &bytes[..bytes.len().min(512)];
     let whole = match std::str::from_utf8(beginning) {
         Ok(_) => beginning,
-        // A letter that the cut goes through.
+        // The last letter is cut in two.
         Err(error) if error.error_len().is_none() => &beginning[..error.valid_up_to()],
         Err(_) => return false,
     };

@@ -2,8 +2,8 @@
 
 /// Keypoints of all people in one frame: people × points × dimensions, flat.
 ///
-/// Coordinates are pixels of the upright frame (x to the right, y down), confidences are 0 where a
-/// point was not found. The memory is meant to be reused from frame to frame.
+/// Coordinates are pixels of the upright frame (x to the right, y down); a confidence of 0 means that the point was not
+/// found. The memory is meant to be reused from frame to frame. [`view`](Self::view) finds points by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FramePose {
     people: usize,
@@ -21,7 +21,7 @@ impl FramePose {
         pose
     }
 
-    /// Forgets everything and makes room for `people` people, all coordinates and confidences 0.
+    /// Makes it a frame with `people` people, all coordinates and confidences 0. Keeps the memory.
     pub fn reset(&mut self, people: usize, points: usize, dimensions: usize) {
         (self.people, self.points, self.dimensions) = (people, points, dimensions);
         self.coordinates.clear();
@@ -65,7 +65,7 @@ impl FramePose {
         &mut self.confidences
     }
 
-    /// Keeps the first `people` people and forgets the rest.
+    /// Keeps the first `people` people and drops the others.
     pub fn truncate(&mut self, people: usize) {
         if people < self.people {
             self.people = people;

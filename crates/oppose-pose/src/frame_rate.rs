@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Frames per second as the exact fraction of the file, for example 30000/1001.
+/// Frames per second as an exact fraction, for example 30000/1001.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FrameRate {
@@ -14,23 +14,23 @@ pub struct FrameRate {
 }
 
 impl FrameRate {
-    /// The rate of pictures that have none of their own.
+    /// The frame rate of pictures, which have none of their own.
     pub const DEFAULT: Self = Self { numerator: 25, denominator: 1 };
 
-    /// Slowest and fastest rate, in frames per second: from a frame in a quarter of an hour to what no camera for people
-    /// exceeds.
+    /// Slowest and fastest rate, in frames per second: from one frame in a quarter of an hour to more than any camera that
+    /// films people.
     const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.001..=100_000.0;
 
-    /// `numerator / denominator` frames per second, or `None` where no video has such a rate.
+    /// `numerator / denominator` frames per second, or `None` if no video can have such a rate.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
         let rate = Self { numerator, denominator };
         (denominator > 0 && Self::PLAUSIBLE.contains(&rate.as_f64())).then_some(rate)
     }
 
-    /// The fraction behind a rate that a `.pose` file holds: 30000/1001 for 29.97003. The nearest thousandth (of slow
-    /// rates, millionth) where none of the usual ones fits, `None` where no video has such a rate.
+    /// The fraction behind a rate that a `.pose` file holds: 30000/1001 for 29.97003. The nearest thousandth (for rates
+    /// below 1, millionth) if none of the usual fractions fits, `None` if no video can have such a rate.
     pub fn from_f32(rate: f32) -> Option<Self> {
-        // Whole numbers, NTSC's, tenths and the like, and what an average over few frames comes to.
+        // Whole numbers, NTSC's rates, tenths and the like, and averages over few frames.
         let usual = [1, 1001].into_iter().chain(2..=120);
         let of = |denominator: u32| {
             Self::new((f64::from(rate) * f64::from(denominator)).round() as u32, denominator)
@@ -41,7 +41,7 @@ impl FrameRate {
             .or_else(|| of(if rate < 1.0 { 1_000_000 } else { 1000 }))
     }
 
-    /// This many times as fast; in lowest terms.
+    /// The rate multiplied by `above / below`, in lowest terms; `None` if no video can have such a rate.
     pub fn times(self, above: u32, below: u32) -> Option<Self> {
         Self::reduced(
             u128::from(self.numerator) * u128::from(above),
@@ -49,7 +49,8 @@ impl FrameRate {
         )
     }
 
-    /// The rate of so many frames in so many ticks of `tick` seconds each.
+    /// The rate of `frames` frames in `ticks` ticks of numerator / denominator seconds each; `None` if no video can have
+    /// such a rate.
     pub fn measured(frames: u64, ticks: i64, (numerator, denominator): (i32, i32)) -> Option<Self> {
         let above = u128::from(frames) * u128::try_from(denominator).ok()?;
         let below = u128::try_from(ticks).ok()? * u128::try_from(numerator).ok()?;
@@ -60,7 +61,7 @@ impl FrameRate {
         let divisor = greatest_common_divisor(above, below).max(1);
         match (u32::try_from(above / divisor), u32::try_from(below / divisor)) {
             (Ok(numerator), Ok(denominator)) => Self::new(numerator, denominator),
-            // Days of a fine clock: nine digits are enough.
+            // Days counted by a fine clock: nine digits are enough.
             _ if below > 0 => Self::from_f64(above as f64 / below as f64),
             _ => None,
         }
@@ -71,12 +72,12 @@ impl FrameRate {
         Self::new((rate * f64::from(denominator)).round() as u32, denominator)
     }
 
-    /// Frames of the fraction.
+    /// The numerator: frames.
     pub fn numerator(self) -> u32 {
         self.numerator
     }
 
-    /// Seconds of the fraction; never 0.
+    /// The denominator: seconds; never 0.
     pub fn denominator(self) -> u32 {
         self.denominator
     }
@@ -86,7 +87,7 @@ impl FrameRate {
         f64::from(self.numerator) / f64::from(self.denominator)
     }
 
-    /// The nearest f32, the form in which a `.pose` file keeps it.
+    /// The nearest f32, which is what a `.pose` file stores.
     pub fn as_f32(self) -> f32 {
         self.as_f64() as f32
     }
@@ -94,7 +95,7 @@ impl FrameRate {
 
 /// Text that is not a frame rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no frame rate; expected frames per second, for example 25, 29.97 or 30000/1001")]
+#[error("{0:?} is not a frame rate; expected frames per second, for example 25, 29.97 or 30000/1001")]
 pub struct FrameRateError(String);
 
 impl fmt::Display for FrameRate {
@@ -123,7 +124,7 @@ impl TryFrom<String> for FrameRate {
 impl FromStr for FrameRate {
     type Err = FrameRateError;
 
-    /// Reads `25`, `29.97` or `30000/1001`. A decimal fraction is taken to the thousandth, below 1 to the millionth.
+    /// Reads `25`, `29.97` or `30000/1001`. A decimal fraction is rounded to thousandths, below 1 to millionths.
     fn from_str(text: &str) -> Result<Self, FrameRateError> {
         let parse = || match text.split_once('/') {
             Some((numerator, denominator)) => Self::new(numerator.parse().ok()?, denominator.parse().ok()?),

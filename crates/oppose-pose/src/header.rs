@@ -1,28 +1,29 @@
-//! The head of a `.pose` file: version, size of the picture, skeleton.
+//! The header of a `.pose` file: version, size of the frames, skeleton.
 
 use super::bytes::Bytes;
 use super::{Component, PoseError, Skeleton, foreign};
 
 /// The version that is written.
-pub const VERSION: f32 = 0.2;
+const VERSION: f32 = 0.2;
 
-/// What stands before the numbers of a `.pose` file.
+/// The header of a `.pose` file: what comes before the numbers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Header {
-    /// Version of the format, as the file has it.
+    /// Version of the format, as stored in the file.
     pub version: f32,
-    /// Width of the picture in pixels.
+    /// Width of the frames in pixels.
     pub width: u16,
-    /// Height of the picture in pixels.
+    /// Height of the frames in pixels.
     pub height: u16,
-    /// Depth of the space: 0 in the files of this crate; files of other programs also have 1, the width, or 1000.
+    /// Depth of the space: 0 in files of this crate; files of other programs also have 1, the width, or 1000.
     pub depth: u16,
     /// Names, limbs and colours of the points.
     pub skeleton: Skeleton,
 }
 
 impl Header {
-    /// A header of the current version, for pictures of this size in pixels.
+    /// A header of version 0.2 for frames of this size in pixels.
     ///
     /// # Errors
     /// A side is larger than 65535.
@@ -43,7 +44,7 @@ impl Header {
         })
     }
 
-    /// The header as bytes, always in the current version, as the Python package writes it.
+    /// The header as bytes, always in version 0.2, as the Python package writes it.
     ///
     /// # Errors
     /// A name or a list is longer than 65535.
@@ -86,7 +87,7 @@ impl Header {
         let [width, height, depth] =
             [bytes.u16("the width")?, bytes.u16("the height")?, bytes.u16("the depth")?];
         let count = bytes.u16("the number of components")?;
-        // Grown as they are read: a count is a claim until its items are there.
+        // The list grows as components are read: until then the count is only a claim.
         let components = (0..count).map(|_| read_component(bytes)).collect::<Result<_, _>>()?;
         Ok(Self { version, width, height, depth, skeleton: Skeleton { components } })
     }
@@ -142,8 +143,8 @@ fn put_length(out: &mut Vec<u8>, what: &'static str, length: usize) -> Result<()
     Ok(())
 }
 
-/// The length is in bytes. The Python package counts characters there and so cuts names that are not
-/// ASCII; those of every known skeleton are.
+/// The length is in bytes. The Python package counts characters and so cuts off names that are not ASCII; the names of
+/// every known skeleton are ASCII.
 fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), PoseError> {
     put_length(out, "the length of a name", text.len())?;
     out.extend(text.as_bytes());

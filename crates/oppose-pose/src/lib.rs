@@ -1,8 +1,8 @@
 //! The `.pose` format: people's keypoints over time, with the skeleton they belong to.
 //!
-//! Useful alone: [`Pose`] is a file in memory, [`PoseWriter`] writes one frame by frame, and
-//! [`openpose_137`] and [`holistic_576`] are the skeletons that the Python package pose-format gives files
-//! of the same estimators, byte for byte.
+//! [`Pose`] is a file in memory, [`PoseWriter`] writes one frame by frame, and [`openpose_137`] and [`holistic_576`] are the
+//! skeletons that the Python package pose-format writes for the same estimators, byte for byte. [`Pose::frame`] and
+//! [`Pose::iter`] lead to frames, people, components and points by name, without copying.
 //!
 //! # Layout of version 0.2
 //!
@@ -16,17 +16,24 @@
 //! | | coordinates f32: frames × people × points × dimensions |
 //! | | confidences f32: frames × people × points |
 //!
-//! Version 0.1 differs in frames per second and frames, which are u16 there. In version 0.0 these two are followed by
-//! each frame in turn: its number of people (u16), and for each of them an identity (i16, not kept) and the values of
-//! all points as the component's point format has them, confidence last (f32). All three are read; 0.2 is written.
+//! In version 0.1 the frame rate and the number of frames are u16. In version 0.0 these two are followed by one frame after
+//! another: the number of people (u16), then for each person an identity (i16, which is not kept) and the values of all
+//! points in the order of the component's point format, confidence last (f32). All three versions are read; 0.2 is written.
+//!
+//! # Errors, threads
+//!
+//! The message of an error is complete: it includes what caused it, so that it makes sense wherever it is printed alone.
+//! [`source`](std::error::Error::source) continues with what the message does not include, so that nothing is printed twice
+//! by reporters that walk the chain; a system error is in a field of the variant. Reading and writing block; all types can
+//! be sent to other threads, and everything that only reads can be shared between them.
 //!
 //! # More than the format
 //!
 //! * [`openpose_json`] reads and writes the JSON files of OpenPose, and [`Pose::write_csv`] writes a table.
 //! * [`inspect`] measures the quality of a file and compares two of them.
-//! * [`people`] keeps each person in one row, or keeps one person only.
+//! * [`people`] keeps each person in one row, or keeps only one person.
 //!
-//! The feature `timeline`, off by default, adds a drawing of a file over time as SVG or PNG.
+//! The feature `timeline`, off by default, draws a file over time as SVG or PNG.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +53,8 @@ mod pose_file;
 mod selection;
 mod skeleton;
 mod view;
+// Shared with the crates that look for videos in folders; not part of the interface.
+#[doc(hidden)]
 pub mod walk;
 mod writer;
 
@@ -53,12 +62,11 @@ pub use error::PoseError;
 pub use frame_pose::FramePose;
 pub use frame_rate::{FrameRate, FrameRateError};
 pub use header::Header;
-pub use output_file::remove_unfinished;
 pub use pose_file::{FilesBelow, Pose, files_below};
 pub use selection::{Points, Selection, UnknownLegs};
 pub use skeleton::{Component, Skeleton, holistic_576, holistic_586, openpose_137};
 pub use view::{ComponentView, FrameView, PersonView, PointView};
-pub use writer::PoseWriter;
+pub use writer::{PoseWriter, WriterOptions};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

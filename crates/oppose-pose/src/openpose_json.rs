@@ -1,11 +1,11 @@
-//! OpenPose's JSON: a folder with a file a frame, as `openpose.bin --write_json` makes it.
+//! OpenPose's JSON: a folder with one file per frame, as `openpose.bin --write_json` writes it.
 //!
 //! `NAME_000000000017_keypoints.json` is frame 17. Numbers have six significant digits.
 //!
-//! Read are the keys of today (`pose_keypoints_2d`) and of the first versions (`pose_keypoints`), and bodies of
-//! BODY_25. A body of COCO, the 18 points of the first versions, has names that BODY_25 has too: each point is put in
-//! the place of its name, and the seven others (MidHip and the feet) count as not found. [`Contents`] tells that this
-//! was done. BODY_25B has 25 points as well, in another order, and cannot be told apart from BODY_25.
+//! The reader accepts the keys of current versions (`pose_keypoints_2d`) and of the first ones (`pose_keypoints`), and bodies
+//! of BODY_25. It also accepts COCO's body, the 18 points of the first versions: BODY_25 has points of the same names, to
+//! which they are moved, and the seven others (MidHip and the feet) count as not found; [`Contents`] reports this. BODY_25B
+//! has 25 points too, in another order, and cannot be told apart from BODY_25.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,17 +17,16 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::pose_file::check_shape;
 use super::walk::is_hidden;
-use super::{FramePose, PoseError, Skeleton, openpose_137};
+use super::{FramePose, PersonView, PoseError, Skeleton, openpose_137};
 
-/// What every file's name ends with.
+/// The end of every file's name.
 const ENDING: &str = "_keypoints.json";
-/// Longer videos are not in JSON: 46 hours at 60 frames a second.
+/// The largest number of frames: 46 hours at 60 frames per second.
 const MAX_FRAMES: u64 = 10_000_000;
-/// A thousand people of 137 points have 5 MB.
+/// The largest size of a file: a thousand people with 137 points take 5 MB.
 const MAX_FILE_BYTES: u64 = 8 << 20;
-/// Three bytes of JSON are a person already, who takes 1.6 kB.
+/// The largest number of people in a frame: three bytes of JSON can be a person, who takes 1.6 kB of memory.
 const MAX_PEOPLE: usize = 1 << 14;
 
 /// Why a folder of JSON cannot be read.
@@ -35,27 +34,27 @@ const MAX_PEOPLE: usize = 1 << 14;
 #[non_exhaustive]
 pub enum JsonError {
     /// The system refuses.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// The system's error.
+        error: io::Error,
     },
     /// There is nothing to read.
     #[error("{} holds no file named like video_000000000000{ENDING}: is it the folder OpenPose wrote?", .0.display())]
     NoFrames(PathBuf),
-    /// Two files are the same frame.
+    /// Two files are for the same frame.
     #[error("{} and {} are both frame {frame}: one folder holds one video", first.display(), second.display())]
     Twice {
-        /// The frame.
+        /// The index of the frame.
         frame: u64,
-        /// A file.
+        /// One file.
         first: PathBuf,
-        /// Another.
+        /// The other file.
         second: PathBuf,
     },
-    /// A number is larger than any video has.
+    /// The number in a file's name is larger than any video's number of frames.
     #[error("{} is frame {frame}, but a video has at most {MAX_FRAMES}: check its name", path.display())]
     FrameNumber {
         /// The file.
@@ -67,12 +66,12 @@ pub enum JsonError {
     #[error("{} has more than {MAX_FILE_BYTES} bytes, which no frame has", .0.display())]
     TooLarge(PathBuf),
     /// A file is not OpenPose's JSON.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ContentError,
+        error: ContentError,
     },
 }
 
@@ -80,7 +79,7 @@ pub enum JsonError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
-    /// There is nothing in it.
+    /// The file is empty, or holds only white space or zeros.
     #[error(
         "not OpenPose's JSON: the file is empty, because writing it was interrupted or the disk was full"
     )]
@@ -88,34 +87,34 @@ pub enum ContentError {
     /// It ends before the JSON does.
     #[error("not OpenPose's JSON: the file is cut off; copy it or make it again")]
     CutOff,
-    /// NaN or infinity stands in it, which Python writes and JSON does not have.
+    /// It contains NaN or infinity, which Python writes and JSON does not have.
     #[error(
         "{0} in line {1}, column {2}: JSON has no such number, and OpenPose writes none; a point that was not found is \
          0, 0, 0"
     )]
     NotANumber(&'static str, usize, usize),
-    /// It is not JSON.
+    /// It is not JSON. Holds the parser's message, with line and column.
     #[error("not OpenPose's JSON, nor valid JSON at all: {0}")]
-    Syntax(#[source] serde_json::Error),
+    Syntax(String),
     /// It is JSON, but not OpenPose's.
     #[error("not OpenPose's JSON: {0}")]
     Other(String),
-    /// There are more people than in any picture.
+    /// There are more people than in any frame.
     #[error("{0} people, but a frame has at most {MAX_PEOPLE}")]
     People(usize),
-    /// Nothing that is known is there of a person.
+    /// A person has no known key.
     #[error(
         "person {person} has none of OpenPose's keys (pose_keypoints_2d, face_keypoints_2d, hand_left_keypoints_2d, \
          hand_right_keypoints_2d, or the same without _2d){}",
         found(.keys)
     )]
     Keys {
-        /// Counted from 0.
+        /// The index of the person, from 0.
         person: usize,
-        /// What is there instead.
+        /// The keys that were found instead.
         keys: Vec<String>,
     },
-    /// A person has points in space only.
+    /// A person has only three-dimensional points.
     #[error("person {0} has only points in space (keys ending in _3d); the points in the picture are needed")]
     Only3d(usize),
     /// A component has another number of points.
@@ -123,11 +122,11 @@ pub enum ContentError {
     Points {
         /// Its name.
         component: &'static str,
-        /// Counted from 0.
+        /// The index of the person, from 0.
         person: usize,
-        /// Numbers there are.
+        /// How many numbers were found.
         found: usize,
-        /// Three a point.
+        /// How many were expected: three per point.
         expected: usize,
     },
     /// A number is larger than any coordinate.
@@ -135,14 +134,14 @@ pub enum ContentError {
     TooLarge {
         /// Its name.
         component: &'static str,
-        /// Counted from 0.
+        /// The index of the person, from 0.
         person: usize,
         /// The number.
         value: f64,
     },
 }
 
-/// The keys that are there, for an error.
+/// The keys that were found, for an error.
 fn found(keys: &[String]) -> String {
     match keys {
         [] => ": it is empty".into(),
@@ -150,7 +149,7 @@ fn found(keys: &[String]) -> String {
     }
 }
 
-/// Which of OpenPose's models has a body of so many numbers, and what to do about it.
+/// Which of OpenPose's models has a body with this many numbers, and what to do about it.
 fn model(component: &str, numbers: usize) -> String {
     if component != openpose_137().components[0].name || !numbers.is_multiple_of(3) {
         return String::new();
@@ -174,25 +173,25 @@ fn model(component: &str, numbers: usize) -> String {
     )
 }
 
-/// The files of a folder by the number of their frame.
+/// A folder of OpenPose's JSON: its files by frame index.
 #[derive(Clone, Debug)]
 pub struct JsonFolder {
     files: BTreeMap<u64, PathBuf>,
 }
 
 impl JsonFolder {
-    /// Finds the frames; reads none of them yet.
+    /// Finds the frames of a folder without reading them.
     ///
     /// # Errors
-    /// The folder cannot be read, holds no frame, or one twice.
+    /// The folder cannot be read, holds no frames, or holds one twice.
     pub fn open(folder: &Path) -> Result<Self, JsonError> {
-        let failed = |source| JsonError::Io { path: folder.to_owned(), source };
+        let failed = |error| JsonError::Io { path: folder.to_owned(), error };
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            // Hidden files are others' business: macOS puts ._NAME beside NAME on foreign disks.
+            // Hidden files are not OpenPose's: macOS puts ._NAME beside NAME on foreign disks.
             let name = path.file_name().filter(|_| !is_hidden(&path));
-            let Some(frame) = name.and_then(|name| frame_number(&name.to_string_lossy())) else {
+            let Some(frame) = name.and_then(|name| frame_index(&name.to_string_lossy())) else {
                 continue;
             };
             if frame >= MAX_FRAMES {
@@ -210,15 +209,15 @@ impl JsonFolder {
         self.files.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
-    /// Frames that have a file.
+    /// Number of frames that have a file.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// Reads a frame. One without a file shows nobody.
+    /// Reads a frame into `pose`, whose memory is reused. A frame without a file has no people.
     ///
     /// # Errors
-    /// The file cannot be read or is not OpenPose's JSON.
+    /// The file cannot be read, or is not OpenPose's JSON.
     pub fn read(&self, frame: u64, pose: &mut FramePose) -> Result<Contents, JsonError> {
         match self.files.get(&frame) {
             Some(path) => read_file(path, pose),
@@ -231,12 +230,8 @@ impl JsonFolder {
     }
 }
 
-/// 17 of `video_000000000017_keypoints.json`. Files whose names begin with a dot are not OpenPose's: a Mac leaves
-/// `._video_000000000017_keypoints.json` beside each of its own.
-fn frame_number(name: &str) -> Option<u64> {
-    if name.starts_with('.') {
-        return None;
-    }
+/// The frame index in a file's name: 17 for `video_000000000017_keypoints.json`.
+fn frame_index(name: &str) -> Option<u64> {
     let stem = name.strip_suffix(ENDING)?;
     let digits = stem.rfind(|letter: char| !letter.is_ascii_digit()).map_or(stem, |at| {
         let letter = stem[at..].chars().next().map_or(0, char::len_utf8);
@@ -245,21 +240,22 @@ fn frame_number(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// What a frame's JSON was, beside its people.
+/// What is worth knowing about the JSON of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Contents {
-    /// People with a body of COCO's 18 points.
+    /// Number of people with a body of COCO's 18 points.
     pub coco_bodies: usize,
 }
 
-/// Of a frame, what is needed; OpenPose writes more.
+/// The part of a frame's JSON that is needed.
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a list of people")]
 struct JsonFrame {
     people: People,
 }
 
-/// The people of a frame, as many as a frame may have; of more only the number.
+/// The people of a frame, at most as many as a frame may have, and how many there are.
 struct People {
     first: Vec<JsonPerson>,
     count: usize,
@@ -294,7 +290,7 @@ impl<'de> Deserialize<'de> for People {
     }
 }
 
-/// A person, which has to be an object: by itself serde would take a list for one as well.
+/// A person, which has to be an object: serde alone would accept a list as well.
 struct Object(JsonPerson);
 
 impl<'de> Deserialize<'de> for Object {
@@ -315,7 +311,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// x, y and confidence of each point; empty where OpenPose did not look for them.
+/// x, y and confidence of each point; empty if OpenPose did not look for them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct JsonPerson {
@@ -336,8 +332,8 @@ struct JsonPerson {
 }
 
 impl JsonPerson {
-    /// The components in their order: what stands under the key of today, or else under the old one. `None` where
-    /// there is neither key.
+    /// The components in their order: the numbers under the current key, or else under the old one. `None` if there is
+    /// neither key.
     fn parts(&self) -> [Option<&[f64]>; 4] {
         let either = |new: &'_ Numbers, old: &'_ Numbers| -> bool {
             new.0.as_ref().is_some_and(|new| !new.is_empty()) || old.0.is_none()
@@ -363,7 +359,7 @@ impl JsonPerson {
     }
 }
 
-/// The numbers under a key; `None` where the key is not there.
+/// The numbers under a key; `None` if the key is missing.
 #[derive(Default)]
 struct Numbers(Option<Vec<f64>>);
 
@@ -389,7 +385,7 @@ impl<'de> Deserialize<'de> for Numbers {
     }
 }
 
-/// A number, and in an error called that.
+/// A number, which errors call by that name.
 struct Number(f64);
 
 impl<'de> Deserialize<'de> for Number {
@@ -445,7 +441,7 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
-/// The keys of a person that are there, where none of them is known.
+/// The keys of a person who has no known key.
 fn keys(bytes: &[u8], person: usize) -> Vec<String> {
     #[derive(Deserialize)]
     struct Frame {
@@ -473,7 +469,7 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
             .find_map(|rest| words.into_iter().find(|word| rest.starts_with(word.as_bytes())));
         return match found {
             Some(word) => ContentError::NotANumber(word, line, column),
-            None => ContentError::Syntax(error),
+            None => ContentError::Syntax(error.to_string()),
         };
     }
     let words = error.to_string().replace("invalid type: ", "found ");
@@ -481,25 +477,25 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
 }
 
 fn read_file(path: &Path, pose: &mut FramePose) -> Result<Contents, JsonError> {
-    let failed = |source| JsonError::Io { path: path.to_owned(), source };
+    let failed = |error| JsonError::Io { path: path.to_owned(), error };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(JsonError::TooLarge(path.to_owned()));
     }
-    from_json(&bytes, pose).map_err(|source| JsonError::Content { path: path.to_owned(), source })
+    from_json(&bytes, pose).map_err(|error| JsonError::Content { path: path.to_owned(), error })
 }
 
-/// Where each of COCO's 18 points is in BODY_25, by its name.
+/// The index in BODY_25 of the point that has the same name as each of COCO's 18 points.
 const COCO_IN_BODY_25: [usize; 18] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18];
 
-/// Reads a frame from the contents of its file.
+/// Reads a frame from the contents of its file into `pose`, whose memory is reused.
 ///
 /// # Errors
-/// They are not OpenPose's JSON.
+/// The bytes are not OpenPose's JSON.
 pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<Contents, ContentError> {
-    // Editors of Windows put it there.
+    // Editors on Windows begin text files with this mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ContentError::Other(
@@ -553,58 +549,56 @@ pub fn from_json(bytes: &[u8], pose: &mut FramePose) -> Result<Contents, Content
     Ok(contents)
 }
 
-/// Whether people of this skeleton can be written as OpenPose's JSON.
-pub fn is_openpose(skeleton: &Skeleton) -> bool {
+/// Whether people with this skeleton can be written as OpenPose's JSON.
+pub fn is_supported(skeleton: &Skeleton) -> bool {
     let shape = |skeleton: &Skeleton| -> Vec<(String, usize)> {
         skeleton.components.iter().map(|part| (part.name.clone(), part.points.len())).collect()
     };
     shape(skeleton) == shape(openpose_137()) && skeleton.dimensions() == 2
 }
 
-/// The name of a frame's file.
+/// The name of the file for a frame.
 pub fn file_name(video: &str, frame: u64) -> String {
     format!("{video}_{frame:012}{ENDING}")
 }
 
-/// Digits that OpenPose writes of a number.
-pub const DIGITS: u8 = 6;
+/// The number of significant digits that OpenPose writes.
+pub const SIGNIFICANT_DIGITS: u8 = 6;
 
-/// A frame as OpenPose writes it: its keys in its order, [`DIGITS`] significant digits. Rows without any point after
-/// the last person are not people.
+/// A frame as OpenPose writes it: with its keys in its order and [`SIGNIFICANT_DIGITS`]. Empty rows after the last person are
+/// left out.
 ///
 /// # Errors
-/// The frame is of another skeleton than OpenPose's 137 points.
+/// The frame does not have OpenPose's 137 points.
 pub fn to_json(pose: &FramePose) -> Result<String, PoseError> {
-    to_json_with(pose, DIGITS)
+    to_json_with(pose, SIGNIFICANT_DIGITS)
 }
 
-/// The same with another number of digits, at least 1; 9 keep every f32.
+/// Like [`to_json`], with another number of significant digits, at least 1; 9 keep every f32.
 ///
 /// # Errors
-/// The frame is of another skeleton than OpenPose's 137 points.
+/// The frame does not have OpenPose's 137 points.
 pub fn to_json_with(pose: &FramePose, digits: u8) -> Result<String, PoseError> {
     let skeleton = openpose_137();
-    let points = skeleton.points();
-    check_shape(pose, points, skeleton.dimensions())?;
-    let is_there = |person: &[f32]| person.iter().any(|&confidence| confidence != 0.0);
-    let people = pose.confidences().chunks_exact(points).rposition(is_there).map_or(0, |last| last + 1);
+    let frame = pose.view(skeleton)?;
+    let is_there = |person: PersonView<'_>| person.confidences().iter().any(|&confidence| confidence != 0.0);
+    let people = frame.people().rposition(is_there).map_or(0, |last| last + 1);
     let mut text = String::from("{\"version\":1.3,\"people\":[");
-    for person in 0..people {
-        text.push_str(if person > 0 { ",{\"person_id\":[-1]" } else { "{\"person_id\":[-1]" });
-        let mut first = person * points;
-        for component in &skeleton.components {
-            text.push_str(&format!(",\"{}\":[", component.name));
-            for place in first..first + component.points.len() {
-                let at = &pose.coordinates()[2 * place..][..2];
-                for (index, &number) in [at[0], at[1], pose.confidences()[place]].iter().enumerate() {
-                    if place > first || index > 0 {
-                        text.push(',');
-                    }
-                    text.push_str(&significant(number, digits));
+    for person in frame.people().take(people) {
+        text.push_str(if person.row() > 0 { ",{\"person_id\":[-1]" } else { "{\"person_id\":[-1]" });
+        for component in person.components() {
+            text.push_str(&format!(",\"{}\":[", component.name()));
+            for (index, point) in component.points().enumerate() {
+                if index > 0 {
+                    text.push(',');
                 }
+                for &coordinate in point.coordinates() {
+                    text.push_str(&significant(coordinate, digits));
+                    text.push(',');
+                }
+                text.push_str(&significant(point.confidence(), digits));
             }
             text.push(']');
-            first += component.points.len();
         }
         for component in &skeleton.components {
             text.push_str(&format!(",\"{}\":[]", component.name.replace("_2d", "_3d")));
@@ -615,9 +609,8 @@ pub fn to_json_with(pose: &FramePose, digits: u8) -> Result<String, PoseError> {
     Ok(text)
 }
 
-/// The number that is read where `number` was written with so many significant digits: what a `.pose` file holds that
-/// was made of OpenPose's JSON.
-pub fn through_text(number: f32, digits: u8) -> f32 {
+/// The number that is read back after `number` was written with `digits` significant digits, as in OpenPose's JSON.
+pub fn round_to_digits(number: f32, digits: u8) -> f32 {
     // As the reader does: a double first, then single precision.
     significant(number, digits).parse::<f64>().map_or(0.0, |number| number as f32)
 }
@@ -669,7 +662,7 @@ mod tests {
             (1_234_567.0, "1.23457e+06"),
         ];
         for (number, text) in cases {
-            assert_eq!(significant(number, DIGITS), text);
+            assert_eq!(significant(number, SIGNIFICANT_DIGITS), text);
         }
     }
 
@@ -678,18 +671,18 @@ mod tests {
         assert_eq!(significant(640.125, 4), "640.1");
         assert_eq!(significant(640.125, 2), "6.4e+02");
         assert_eq!(significant(0.1, 9), "0.100000001");
-        assert_eq!(through_text(123.456_79, DIGITS), 123.457);
-        assert_eq!(through_text(123.456_79, 9), 123.456_79);
+        assert_eq!(round_to_digits(123.456_79, SIGNIFICANT_DIGITS), 123.457);
+        assert_eq!(round_to_digits(123.456_79, 9), 123.456_79);
     }
 
     #[test]
     fn frames_are_numbered_by_their_names() {
-        assert_eq!(frame_number("a_000000000017_keypoints.json"), Some(17));
-        assert_eq!(frame_number("17_keypoints.json"), Some(17));
-        assert_eq!(frame_number("é3_keypoints.json"), Some(3));
-        assert_eq!(frame_number("a_keypoints.json"), None);
-        assert_eq!(frame_number("a_1.json"), None);
-        assert_eq!(frame_number("a_99999999999999999999999_keypoints.json"), None);
+        assert_eq!(frame_index("a_000000000017_keypoints.json"), Some(17));
+        assert_eq!(frame_index("17_keypoints.json"), Some(17));
+        assert_eq!(frame_index("é3_keypoints.json"), Some(3));
+        assert_eq!(frame_index("a_keypoints.json"), None);
+        assert_eq!(frame_index("a_1.json"), None);
+        assert_eq!(frame_index("a_99999999999999999999999_keypoints.json"), None);
     }
 
     #[test]

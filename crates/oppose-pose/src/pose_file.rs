@@ -8,7 +8,10 @@ use super::bytes::Bytes;
 use super::walk::{Entry, walk};
 use super::{FramePose, Header, PoseError};
 
-/// A `.pose` file: header and the keypoints of all frames.
+/// A `.pose` file in memory: its header and the keypoints of all frames.
+///
+/// Numbers are reached by name through [`frame`](Self::frame) and [`iter`](Self::iter), or all at once through
+/// [`coordinates`](Self::coordinates) and [`confidences`](Self::confidences).
 ///
 /// ```
 /// use oppose_pose::{FramePose, Pose, openpose_137};
@@ -34,20 +37,20 @@ pub struct Pose {
     confidences: Vec<f32>,
 }
 
-/// The longest file that is read into memory, in bytes: 9 hours of ten people with 137 points at 60 frames a second.
+/// The longest file that is read into memory, in bytes: 9 hours of ten people with 137 points at 60 frames per second.
 const MAX_FILE: u64 = 1 << 35;
-/// The most frames that show nobody, 46 hours at 60 a second: they take no bytes, so that a file of a few could ask for
-/// any number.
+/// The largest number of frames without people, 46 hours at 60 per second: such frames take no bytes, so a short file
+/// could claim any number of them.
 const MAX_EMPTY_FRAMES: u64 = 10_000_000;
-/// The most that a header and what follows up to the numbers take; skeletons of thousands of points fit.
+/// The largest size in bytes of everything before the numbers; skeletons of thousands of points fit.
 const MAX_BEGINNING: u64 = 1 << 20;
-/// What they take of the skeletons that the engines speak, and more.
+/// More than that size for the skeletons of the engines.
 const USUAL_BEGINNING: u64 = 1 << 16;
 
-/// The most that the numbers of a file of version 0.0 take once all its frames have as many people as its fullest, in
-/// bytes, where few of its frames have any: 65,535 frames of two people with 137 points have less.
+/// The largest size in memory, in bytes, of the numbers of a file of version 0.0, once every frame has as many rows as the
+/// frame with most people. 65,535 frames of two people with 137 points take less.
 const MAX_FILLED: u64 = 1 << 28;
-/// How many times its own length a file of version 0.0 may come to then.
+/// A file of version 0.0 may exceed that limit up to this multiple of its own length.
 const MAX_FILLED_SHARE: u64 = 32;
 
 /// What comes before the numbers.
@@ -59,7 +62,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// `behind` bytes follow those that are given.
+    /// `behind` is the number of bytes in the file after `bytes`.
     fn read(bytes: &mut Bytes<'_>, behind: u64) -> Result<Self, PoseError> {
         let header = Header::read(bytes)?;
         let points = header.skeleton.points() as u64;
@@ -70,7 +73,7 @@ impl Counts {
         if header.is_v0_0() {
             let fps = f32::from(bytes.u16("the frame rate")?);
             let frames = u64::from(bytes.u16("the number of frames")?);
-            // Each frame has its own.
+            // Each frame has its own number of people.
             return Ok(Self { header, fps, frames, people: 0 });
         }
         let v0_1 = header.is_v0_1();
@@ -90,7 +93,7 @@ impl Counts {
             _ => counted,
         };
         if people == 0 && frames > MAX_EMPTY_FRAMES {
-            let what = "the number of frames that show nobody";
+            let what = "the number of frames without people";
             return Err(PoseError::TooLarge { what, value: frames, limit: MAX_EMPTY_FRAMES });
         }
         Ok(Self { header, fps, frames, people })
@@ -100,15 +103,15 @@ impl Counts {
 impl Pose {
     /// Reads version 0.0, 0.1 or 0.2.
     ///
-    /// Nothing is allocated for numbers that are not there: memory is at most a few times that of `bytes`. Version 0.0
-    /// has only the people of each frame, whose places in the others are filled with zeros: to 256 MiB at most, or 32
-    /// times the file.
+    /// Memory is allocated only for numbers that exist: at most a few times the length of `bytes`. Version 0.0 stores only
+    /// the people of each frame; rows that are missing in other frames are filled with zeros, up to 256 MiB or 32 times the
+    /// length of the file.
     ///
-    /// People of version 0.0 are in the order of the file. (The Python package reads only the first of each frame; the
-    /// first row here is what it reads.)
+    /// The people of version 0.0 are in the order of the file. (The Python package reads only the first person of each
+    /// frame, which is the first row here.)
     ///
     /// # Errors
-    /// The bytes are no `.pose` file, or a damaged one.
+    /// The bytes are not a `.pose` file, or the file is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PoseError> {
         let length = bytes.len() as u64;
         let mut bytes = Bytes::new(bytes);
@@ -119,7 +122,7 @@ impl Pose {
         let points = header.skeleton.points() as u64;
         let dimensions = header.skeleton.dimensions() as u64;
         let rows = frames.saturating_mul(people).saturating_mul(points);
-        // Both at once before the first is read, so that a false count costs nothing.
+        // Checked for both before the first is read, so that a false count costs nothing.
         let needed = rows.saturating_mul((dimensions + 1) * 4);
         if needed > bytes.left() as u64 {
             let (offset, available) = (bytes.offset(), bytes.left());
@@ -130,7 +133,7 @@ impl Pose {
         if bytes.left() > 0 {
             return Err(PoseError::Trailing { bytes: bytes.left() });
         }
-        // They came out of a slice, so they fit; frames of nobody take no bytes and are limited.
+        // The numbers come from a slice, so the counts fit; frames without people take no bytes and are limited.
         Ok(Self { header, fps, frames: frames as usize, people: people as usize, coordinates, confidences })
     }
 
@@ -144,7 +147,7 @@ impl Pose {
     ) -> Result<Self, PoseError> {
         let (points, dimensions) = (header.skeleton.points(), header.skeleton.dimensions());
         let person_bytes = v0_0_person_bytes(&header);
-        // Once to learn how many people there are, and that all is there.
+        // The first pass finds out how many people there are and that the file is complete.
         let body = bytes.clone();
         let mut people = 0;
         for _ in 0..frames {
@@ -184,27 +187,27 @@ impl Pose {
         Ok(Self { header, fps, frames, people, coordinates, confidences })
     }
 
-    /// Whether a file is a complete `.pose` file: its beginning can be read, and all it announces is there. Gives the
-    /// number of frames.
+    /// Checks that a file is a complete `.pose` file: its header can be read, and it is as long as the header announces.
+    /// Returns the number of frames. Reads only the beginning of the file, except in version 0.0.
     ///
     /// # Errors
-    /// It cannot be read, is no `.pose` file, or is not complete.
+    /// The file cannot be read, is not a `.pose` file, or is not complete.
     pub fn check_file(path: &Path) -> Result<u64, PoseError> {
         Self::check(path).map_err(|error| error.in_file(path))
     }
 
     fn check(path: &Path) -> Result<u64, PoseError> {
-        // Nearly always enough, and quick for many thousand files.
+        // Nearly always enough, and quick for many thousands of files.
         match Self::check_beginning(path, USUAL_BEGINNING) {
             Err(PoseError::Truncated { .. }) => Self::check_beginning(path, MAX_BEGINNING),
             outcome => outcome,
         }
     }
 
-    /// Reads the header of a file, and nothing behind it.
+    /// Reads only the header of a file.
     ///
     /// # Errors
-    /// It cannot be read, or is no `.pose` file.
+    /// The file cannot be read, or is not a `.pose` file.
     pub fn read_header(path: &Path) -> Result<Header, PoseError> {
         let (beginning, behind) = beginning(path, MAX_BEGINNING)?;
         Ok(Counts::read(&mut Bytes::new(&beginning), behind)?.header)
@@ -237,29 +240,29 @@ impl Pose {
         }
     }
 
-    /// Reads a file. One that is not as long as its beginning announces is refused before the rest of it is read.
+    /// Reads a file. If it is not as long as its header announces, it is refused before the rest is read.
     ///
     /// # Errors
-    /// It cannot be read, or is not a `.pose` file; the error names it.
+    /// The file cannot be read, or is not a `.pose` file; the error names it.
     pub fn read_file(path: &Path) -> Result<Self, PoseError> {
-        let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
-        // A pipe can be read only once, and ends where its writer says.
+        let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
+        // A pipe can be read only once, and has no length to check.
         if fs::metadata(path).map_err(failed)?.is_file() {
             Self::check_file(path)?;
         }
         Self::read_from(fs::File::open(path).map_err(failed)?, path)
     }
 
-    /// Reads all that comes from `input`, which errors call `name`.
+    /// Reads `input` to its end; errors call it `name`. Blocks as long as `input` does.
     ///
     /// # Errors
     /// It cannot be read, or is not a `.pose` file.
     pub fn read_from(input: impl Read, name: &Path) -> Result<Self, PoseError> {
         let mut bytes = Vec::new();
-        let failed = |source| PoseError::Io { what: "read", path: name.to_owned(), source };
+        let failed = |error| PoseError::Io { what: "read", path: name.to_owned(), error };
         let mut input = input.take(MAX_FILE + 1);
         input.by_ref().take(MAX_BEGINNING).read_to_end(&mut bytes).map_err(failed)?;
-        // A large file that is no `.pose` file, or an endless device, is refused before the rest of it fills the memory.
+        // A large file that is not a `.pose` file, or an endless device, is refused before it fills the memory.
         match Counts::read(&mut Bytes::new(&bytes), MAX_FILE) {
             Ok(_) | Err(PoseError::Truncated { .. }) => {}
             Err(error) => return Err(error.in_file(name)),
@@ -273,7 +276,9 @@ impl Pose {
         Self::from_bytes(&bytes).map_err(|error| error.in_file(name))
     }
 
-    /// Puts frames together; frames with fewer people than others are filled up with zeros.
+    /// Puts frames together. Frames with fewer people than others get rows of zeros.
+    ///
+    /// `width` and `height` are those of the frames in pixels, `fps` is frames per second.
     ///
     /// # Errors
     /// A frame does not fit the skeleton, or a number does not fit the format.
@@ -300,7 +305,7 @@ impl Pose {
         Ok(pose)
     }
 
-    /// The file as bytes, always in version 0.2: what the Python package writes for the same numbers.
+    /// The file as bytes, always in version 0.2: the bytes that the Python package writes for the same numbers.
     ///
     /// # Errors
     /// A number does not fit the format.
@@ -312,11 +317,11 @@ impl Pose {
         Ok(out)
     }
 
-    /// Writes the bytes of [`to_bytes`](Self::to_bytes) without holding them. For a file that appears whole or
-    /// not at all there is [`PoseWriter`](super::PoseWriter).
+    /// Writes the bytes of [`to_bytes`](Self::to_bytes) without holding them in memory. To write a file that appears complete
+    /// or not at all, use [`PoseWriter`](super::PoseWriter).
     ///
     /// # Errors
-    /// A number does not fit the format, or `out` takes no more.
+    /// A number does not fit the format, or writing to `out` fails.
     pub fn write_to(&self, out: impl Write) -> Result<(), PoseError> {
         let head = self.head()?;
         let mut out = BufWriter::new(out);
@@ -326,7 +331,7 @@ impl Pose {
             .map_err(PoseError::Write)
     }
 
-    /// What stands before the numbers.
+    /// What comes before the numbers.
     fn head(&self) -> Result<Vec<u8>, PoseError> {
         let mut head = self.header.to_bytes()?;
         head.extend(body_head(self.fps, self.frames as u64, self.people)?);
@@ -345,7 +350,7 @@ impl Pose {
         self.frames
     }
 
-    /// Number of people in every frame; absent ones are all zeros.
+    /// Number of people, which is the same in every frame: the rows of absent people are all zeros.
     pub fn people(&self) -> usize {
         self.people
     }
@@ -360,7 +365,8 @@ impl Pose {
         &self.confidences
     }
 
-    /// Copies one frame into `frame`; nobody where the file has no such frame.
+    /// Copies one frame into `frame`, whose memory is reused. If the file has no such frame, there is nobody in it.
+    /// [`frame`](Self::frame) gives the same without copying.
     pub fn copy_frame(&self, index: usize, frame: &mut FramePose) {
         let (points, dimensions) = (self.header.skeleton.points(), self.header.skeleton.dimensions());
         if index >= self.frames {
@@ -376,14 +382,14 @@ impl Pose {
 
 const PEOPLE_OF_FRAME: &str = "the number of people of a frame";
 
-/// What a person takes in version 0.0: identity, and the values of every point by its component's own format.
+/// The bytes of a person in version 0.0: the identity, and the values of every point in its component's own format.
 fn v0_0_person_bytes(header: &Header) -> u64 {
     let values = |component: &super::Component| component.format.chars().count() * component.points.len();
     2 + 4 * header.skeleton.components.iter().map(values).sum::<usize>() as u64
 }
 
-/// Whether the frames of a file of version 0.0, the first of which is at byte `offset`, end where the file does. Reads
-/// only the number of people of each. Gives the number of frames.
+/// Checks that the frames of a file of version 0.0, which begin at byte `offset`, end where the file ends. Reads only the
+/// number of people of each frame. Returns the number of frames.
 fn check_v0_0(
     path: &Path,
     offset: usize,
@@ -391,7 +397,7 @@ fn check_v0_0(
     frames: u64,
     length: u64,
 ) -> Result<u64, PoseError> {
-    let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
     let mut file = BufReader::new(fs::File::open(path).map_err(failed)?);
     file.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
     let mut offset = offset as u64;
@@ -412,7 +418,7 @@ fn check_v0_0(
         if length - offset < needed {
             return Err(cut("a frame", offset, needed));
         }
-        // At most the length of a file, which fits.
+        // At most the length of the file, which fits.
         file.seek_relative(needed as i64).map_err(failed)?;
         offset += needed;
     }
@@ -424,7 +430,7 @@ fn check_v0_0(
 
 /// The first bytes of a file, at most `limit`, and how many follow.
 fn beginning(path: &Path, limit: u64) -> Result<(Vec<u8>, u64), PoseError> {
-    let failed = |source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
     let file = fs::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut beginning = Vec::new();
@@ -433,27 +439,28 @@ fn beginning(path: &Path, limit: u64) -> Result<(Vec<u8>, u64), PoseError> {
     Ok((beginning, behind))
 }
 
-/// What was found in a folder and the folders in it.
+/// The `.pose` files of a folder and its subfolders.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct FilesBelow {
     /// `.pose` files, in natural order.
     pub files: Vec<PathBuf>,
-    /// What could not be looked at.
+    /// Folders that could not be read.
     pub problems: Vec<PoseError>,
 }
 
-/// The results in a folder and the folders in it. Hidden files are not among them, nor what is kept beside results:
-/// `NAME.partial.pose` of a video that broke, `NAME.replaced.pose` of one that was made again. Links to folders are
-/// followed, and no folder is looked at twice.
+/// Finds the results in a folder and its subfolders. Leaves out hidden files and what is kept beside results:
+/// `NAME.partial.pose` of a video that broke off, `NAME.replaced.pose` of one that was processed again. Follows links to
+/// folders, and visits no folder twice.
 ///
 /// # Errors
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
 pub fn files_below(folder: &Path) -> Result<FilesBelow, PoseError> {
     let mut below = FilesBelow::default();
-    let failed = |path: &Path, source| PoseError::Io { what: "read", path: path.to_owned(), source };
+    let failed = |path: &Path, error| PoseError::Io { what: "read", path: path.to_owned(), error };
     let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| match entries {
         Ok(entries) => {
-            // To open a link that leads nowhere is an error that says so.
+            // Opening a link that leads nowhere is an error that says so.
             let is_file = |entry: &Entry| entry.metadata.as_ref().map_or(true, fs::Metadata::is_file);
             let results = entries.into_iter().filter(|entry| is_result(&entry.path) && is_file(entry));
             below.files.extend(results.map(|entry| entry.path));
@@ -473,7 +480,7 @@ fn is_result(path: &Path) -> bool {
     name.ends_with(b".pose") && !name.ends_with(b".partial.pose") && !name.ends_with(b".replaced.pose")
 }
 
-/// What stands between the header and the numbers: rate, frames, people.
+/// What comes between the header and the numbers: frame rate, number of frames, number of people.
 pub(super) fn body_head(fps: f32, frames: u64, people: usize) -> Result<[u8; 10], PoseError> {
     let too_large = |what, value, limit| PoseError::TooLarge { what, value, limit };
     let frames =

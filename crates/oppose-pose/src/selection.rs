@@ -1,29 +1,41 @@
-//! Fewer points: what many readers of `.pose` files drop first.
+//! Fewer points: leaving out what many readers of `.pose` files drop first.
 
 use super::{Component, FramePose, Skeleton};
 
 /// Which points of a person are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Points {
     /// All of them.
     #[default]
     All,
-    /// Without Holistic's body in metres: 543 points, or 553 with a refined face. As pose-format's
+    /// All but Holistic's body in metres: 543 points, or 553 with a refined face. The same as pose-format's
     /// `pose.remove_components(["POSE_WORLD_LANDMARKS"])`.
     NoWorld,
-    /// Shoulders, elbows, wrists, hips, the contours of the face and both hands: 178 points. As pose-format's
-    /// `reduce_holistic`, which leaves skeletons of other estimators alone.
+    /// Shoulders, elbows, wrists, hips, the contours of the face and both hands: 178 points. The same as pose-format's
+    /// `reduce_holistic`; the skeletons of other estimators are left unchanged.
     Reduced,
 }
 
-/// Legs cannot be hidden in a skeleton whose points are not known.
+impl Points {
+    /// Its name in lower case: `all`, `no-world` or `reduced`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::NoWorld => "no-world",
+            Self::Reduced => "reduced",
+        }
+    }
+}
+
+/// Legs cannot be hidden in a skeleton whose points are unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "legs can be hidden in MediaPipe Holistic's and OpenPose's points, not in those of the components {0}"
 )]
 pub struct UnknownLegs(String);
 
-/// Takes some of a person's points and hides others. The results are byte for byte those of pose-format's functions.
+/// Keeps some of a person's points and hides others. The results are byte for byte those of pose-format's functions.
 ///
 /// ```
 /// use oppose_pose::{FramePose, Points, Selection, holistic_576};
@@ -40,7 +52,7 @@ pub struct UnknownLegs(String);
 #[derive(Clone, Debug)]
 pub struct Selection {
     skeleton: Skeleton,
-    /// For each point of the result, its number in the source.
+    /// For each point of the result, its index in the source.
     kept: Vec<usize>,
     /// For each point of the result, whether it is set to 0.
     hidden: Vec<bool>,
@@ -49,7 +61,7 @@ pub struct Selection {
 const BODY: &str = "POSE_LANDMARKS";
 const FACE: &str = "FACE_LANDMARKS";
 const WORLD: &str = "POSE_WORLD_LANDMARKS";
-/// By any of these pose-format knows a file of Holistic.
+/// A file with any of these is one of Holistic's for pose-format.
 const HOLISTIC: [&str; 5] = [BODY, FACE, "LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS", WORLD];
 const OPENPOSE_BODY: &str = "pose_keypoints_2d";
 
@@ -62,11 +74,11 @@ const HOLISTIC_LEGS: [&str; 5] = ["KNEE", "ANKLE", "HEEL", "FOOT_INDEX", "HIP"];
 const OPENPOSE_LEGS: [&str; 6] = ["Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel"];
 
 impl Selection {
-    /// What to take of people with this skeleton, and whether to set their legs (and hips) to 0. As pose-format's
-    /// `pose_hide_legs`.
+    /// Chooses `points` of people with the skeleton `source`, and whether to set their legs and hips to 0, as pose-format's
+    /// `pose_hide_legs` does.
     ///
     /// # Errors
-    /// It is not known which points of this skeleton are legs.
+    /// Legs are to be hidden, but it is unknown which points of this skeleton are legs.
     pub fn new(source: &Skeleton, points: Points, hide_legs: bool) -> Result<Self, UnknownLegs> {
         let is_holistic = source.components.iter().any(|component| HOLISTIC.contains(&&*component.name));
         if hide_legs && !is_holistic && !source.components.iter().any(|c| c.name == OPENPOSE_BODY) {
@@ -96,12 +108,12 @@ impl Selection {
         Ok(selection)
     }
 
-    /// What the points of the results are called.
+    /// The skeleton of the results.
     pub fn skeleton(&self) -> &Skeleton {
         &self.skeleton
     }
 
-    /// Makes `to` of the people in `from`.
+    /// Writes the chosen points of the people in `from` to `to`, whose memory is reused.
     pub fn apply(&self, from: &FramePose, to: &mut FramePose) {
         let (points, dimensions) = (from.points(), from.dimensions());
         to.reset(from.people(), self.kept.len(), dimensions);
@@ -119,7 +131,7 @@ impl Selection {
     }
 }
 
-/// A component with only some of its points, and the limbs between them.
+/// The component with some of its points, and the limbs between them.
 fn part(component: &Component, kept: &[usize]) -> Component {
     let new = |old: u16| kept.iter().position(|&i| i == usize::from(old)).map(|i| i as u16);
     Component {
@@ -160,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_points_are_pose_formats() {
+    fn there_are_as_many_points_as_in_pose_format() {
         assert_eq!(points(holistic_576(), Points::All), 576);
         assert_eq!(points(holistic_576(), Points::NoWorld), 543);
         assert_eq!(points(holistic_586(), Points::NoWorld), 553);
@@ -170,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn limbs_join_the_points_that_are_left() {
+    fn limbs_join_the_remaining_points() {
         let reduced = Selection::new(holistic_576(), Points::Reduced, false).unwrap();
         let body = &reduced.skeleton().components[0];
         let names: Vec<&str> = body.points.iter().map(String::as_str).collect();
@@ -194,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn legs_of_strangers_are_not_guessed() {
+    fn legs_of_unknown_skeletons_are_not_guessed() {
         let component = Component { name: "BODY".into(), ..Component::default() };
-        let stranger = Skeleton { components: vec![component] };
-        let error = Selection::new(&stranger, Points::All, true).unwrap_err();
+        let unknown = Skeleton { components: vec![component] };
+        let error = Selection::new(&unknown, Points::All, true).unwrap_err();
         assert!(error.to_string().contains("BODY"), "{error}");
-        assert!(Selection::new(&stranger, Points::Reduced, false).is_ok());
+        assert!(Selection::new(&unknown, Points::Reduced, false).is_ok());
     }
 }

@@ -1,19 +1,19 @@
-//! What the points of a person are called, and which of them are joined by limbs.
+//! The names of a person's points, and the limbs that join them.
 
 use std::sync::LazyLock;
 
-/// One part of a skeleton: the body, the face, a hand.
+/// One component of a skeleton, such as the body, the face or a hand. The fields are those of the `.pose` format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Component {
-    /// Name as it stands in the file, for example `pose_keypoints_2d`.
+    /// Name, as in the file: `pose_keypoints_2d`.
     pub name: String,
-    /// One letter a value of a point, the last of them `C` for confidence: `XYC` or `XYZC`.
+    /// One letter per value of a point, the last of them `C` for confidence: `XYC` or `XYZC`.
     pub format: String,
     /// Names of the points, in the order of the file.
     pub points: Vec<String>,
     /// Pairs of point indices (within this component) that are joined by a line.
     pub limbs: Vec<(u16, u16)>,
-    /// Red, green and blue of each point; fewer colours than points repeat.
+    /// Red, green and blue of each point, 0 to 255. If there are fewer colours than points, they repeat.
     pub colors: Vec<[u16; 3]>,
 }
 
@@ -25,8 +25,8 @@ pub struct Skeleton {
 }
 
 impl Component {
-    /// Whether coordinates are pixels of the frame. Those of Holistic's world landmarks are metres in space and
-    /// have no place on a picture.
+    /// Whether coordinates are pixels of the frame. Those of Holistic's world landmarks are metres in space and have no
+    /// place in a picture.
     pub fn is_in_pixels(&self) -> bool {
         !self.name.contains("WORLD")
     }
@@ -38,20 +38,20 @@ impl Skeleton {
         self.components.iter().map(|component| component.points.len()).sum()
     }
 
-    /// Number of coordinates of a point: 2 for `XYC`, 3 for `XYZC`. The largest of the components.
+    /// Number of coordinates of a point: 2 for `XYC`, 3 for `XYZC`. If components differ, the largest.
     pub fn dimensions(&self) -> usize {
         let letters = self.components.iter().map(|component| component.format.chars().count());
         letters.max().unwrap_or(0).saturating_sub(1)
     }
 }
 
-/// OpenPose's BODY_25, face 70 and hands 21 each: 137 points, `XYC`.
+/// The skeleton of OpenPose: body 25 (BODY_25), face 70 and hands 21 each: 137 points, `XYC`.
 pub fn openpose_137() -> &'static Skeleton {
     static SKELETON: LazyLock<Skeleton> = LazyLock::new(|| parse(include_str!("skeletons/openpose_137.txt")));
     &SKELETON
 }
 
-/// MediaPipe Holistic's body 33, face 468, hands 21 each and body in metres 33: 576 points, `XYZC`.
+/// The skeleton of MediaPipe Holistic: body 33, face 468, hands 21 each and body in metres 33: 576 points, `XYZC`.
 pub fn holistic_576() -> &'static Skeleton {
     static SKELETON: LazyLock<Skeleton> = LazyLock::new(|| parse(include_str!("skeletons/holistic_576.txt")));
     &SKELETON
@@ -75,7 +75,7 @@ pub fn holistic_586() -> &'static Skeleton {
 const IRIS_LIMBS: [(u16, u16); 8] =
     [(475, 476), (477, 474), (469, 470), (472, 469), (471, 472), (474, 475), (476, 477), (470, 471)];
 
-/// Reads a description from this crate's own `skeletons` folder: a key a line, then its values.
+/// Reads a description from this crate's own `skeletons` folder: one key per line, followed by its values.
 fn parse(text: &str) -> Skeleton {
     let mut skeleton = Skeleton::default();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

@@ -1,28 +1,29 @@
-//! Folders with all folders in them.
+//! Folders and their subfolders.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file in a folder, or what is left of one: a link that leads nowhere.
+/// A file in a folder, or a link that leads nowhere.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its path, beginning with that of the folder that was walked through.
+    /// Its path, which begins with that of the folder that was walked through.
     pub path: PathBuf,
-    /// What it is, links followed; an error where it cannot be reached.
+    /// What it is, with links followed; an error if it cannot be reached.
     pub metadata: io::Result<Metadata>,
 }
 
-/// Walks through a folder and all folders in it. `visit` is called for each, with all that is no folder in it, or why it
-/// cannot be read. Hidden files and folders do not count. Links to folders are followed, after all true folders, so that
-/// what both lead to has its true place in the tree; no folder is visited twice, wherever links lead.
+/// Walks through a folder and its subfolders. Calls `visit` for each with its entries that are not folders, or with the
+/// reason why it cannot be read. Hidden files and folders are left out. Links to folders are followed after all real folders,
+/// so that a folder that is reached both ways has its real place in the tree; no folder is visited twice, wherever links
+/// lead.
 ///
 /// # Errors
 /// `folder` itself cannot be read.
 pub fn walk(folder: &Path, visit: &mut dyn FnMut(&Path, io::Result<Vec<Entry>>)) -> io::Result<()> {
-    // `folder` itself counts as seen too: links may lead back to it.
+    // `folder` itself counts as seen: links may lead back to it.
     let mut seen = HashSet::new();
     let (mut folders, mut links) = (vec![folder.to_owned()], Vec::new());
     while let Some(next) = folders.pop().or_else(|| links.pop()) {

@@ -7,23 +7,24 @@ use tempfile::SpooledTempFile;
 
 use super::platform::check_writable;
 use super::pose_file::{body_head, check_shape};
-use super::{FramePose, Header, PoseError, Skeleton};
-use crate::output_file::OutputFile;
+use super::{FramePose, Header, PoseError};
+use crate::output_file::{OutputFile, folder_of};
 
-/// Writes a `.pose` file of any length in flat memory.
+/// Writes a `.pose` file of any length in constant memory.
 ///
-/// The format holds all coordinates before all confidences, and the number of people in front, which is
-/// known only at the end. So frames are spooled, into memory and from a megabyte on into an unnamed file in the
-/// output's folder, and put in order by [`finish`](Self::finish). The output appears complete or not at all;
-/// a writer that is dropped, or a process that is killed, leaves nothing behind.
+/// The format stores all coordinates before all confidences, and in front of both the number of people, which is known only
+/// at the end. Frames are therefore spooled, in memory and beyond one megabyte in an unnamed file in the output's folder, and
+/// put in order by [`finish`](Self::finish). The output appears complete or not at all; a writer that is dropped, or a
+/// process that is killed, leaves nothing behind.
 ///
 /// ```
-/// use oppose_pose::{FramePose, Pose, PoseWriter, openpose_137};
+/// use oppose_pose::{FramePose, Header, Pose, PoseWriter, openpose_137};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("video.pose");
-/// let mut writer = PoseWriter::create(&path, openpose_137(), 640, 480, 30000.0 / 1001.0, false)?;
+/// let header = Header::new(openpose_137(), 640, 480)?;
+/// let mut writer = PoseWriter::create(&path, &header, 30000.0 / 1001.0)?;
 /// writer.write(&FramePose::new(2, 137, 2))?;
 /// writer.write(&FramePose::new(0, 137, 2))?;
 /// writer.finish()?;
@@ -45,47 +46,44 @@ pub struct PoseWriter {
     people: usize,
 }
 
-/// Bytes of frames kept in memory: more than short clips have. To make one more file and remove it takes file systems
-/// longer than a short clip's frames take.
+/// Bytes of frames kept in memory: more than short clips have. File systems take longer to create one more file and remove
+/// it than the frames of a short clip take.
 const SPOOLED_IN_MEMORY: usize = 1 << 20;
 
-impl PoseWriter {
-    /// Begins a file for pictures of this size in pixels. Nothing is at `path` until it is finished.
-    ///
-    /// # Errors
-    /// There is a file at `path` and `overwrite` is false, `path` is a folder or no name that a file can have,
-    /// the folder cannot be written to, or the size does not fit the format.
-    pub fn create(
-        path: &Path,
-        skeleton: &Skeleton,
-        width: u32,
-        height: u32,
-        fps: f32,
-        overwrite: bool,
-    ) -> Result<Self, PoseError> {
-        Self::create_with(path, &Header::new(skeleton, width, height)?, fps, overwrite)
+/// Options of a [`PoseWriter`]: see [`PoseWriter::options`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriterOptions {
+    overwrite: bool,
+}
+
+impl WriterOptions {
+    /// Whether a file that exists is replaced once the new one is complete. Without it, an existing file is an error.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
     }
 
-    /// The same with a header that is there already, of which all is kept but the version.
+    /// Begins a file at `fps` frames per second. It gets everything in `header` but the version, which will be 0.2. Nothing
+    /// appears at `path` until the writer is [finished](PoseWriter::finish).
     ///
     /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_with(path: &Path, header: &Header, fps: f32, overwrite: bool) -> Result<Self, PoseError> {
+    /// A file exists at `path` and is not to be replaced, `path` is a folder or not the name of a file, its folder cannot be
+    /// written to, or the header does not fit the format.
+    pub fn create(self, path: &Path, header: &Header, fps: f32) -> Result<PoseWriter, PoseError> {
+        let Self { overwrite } = self;
         check_free(path, overwrite)?;
         let skeleton = &header.skeleton;
         let header = header.to_bytes()?;
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        // Asked before the work and not after it.
-        check_writable(&folder).map_err(|source| PoseError::Io {
+        let folder = folder_of(path).to_owned();
+        // Checked now, so that nobody learns of it only after the work.
+        check_writable(&folder).map_err(|error| PoseError::Io {
             what: "write into the folder",
             path: folder.clone(),
-            source,
+            error,
         })?;
         let spool = SpooledTempFile::new_in(SPOOLED_IN_MEMORY, &folder);
-        Ok(Self {
+        Ok(PoseWriter {
             path: path.to_owned(),
             folder,
             overwrite,
@@ -98,13 +96,28 @@ impl PoseWriter {
             people: 0,
         })
     }
+}
 
-    /// Gives the file rows for at least so many people, whoever is in the frames.
+impl PoseWriter {
+    /// Begins a file that must not exist yet: [`WriterOptions::create`] with the default options.
+    ///
+    /// # Errors
+    /// Those of [`WriterOptions::create`].
+    pub fn create(path: &Path, header: &Header, fps: f32) -> Result<Self, PoseError> {
+        Self::options().create(path, header, fps)
+    }
+
+    /// Options to create a writer with: `PoseWriter::options().overwrite(true).create(…)`.
+    pub fn options() -> WriterOptions {
+        WriterOptions::default()
+    }
+
+    /// Gives the file at least this many rows for people, however many the frames have.
     pub fn reserve_people(&mut self, people: usize) {
         self.people = self.people.max(people);
     }
 
-    /// Changes the frame rate: what it is may show only when all frames have been seen.
+    /// Changes the frame rate, which may be known only when all frames have been seen.
     pub fn set_frame_rate(&mut self, fps: f32) {
         self.fps = fps;
     }
@@ -117,29 +130,30 @@ impl PoseWriter {
     /// Appends a frame.
     ///
     /// # Errors
-    /// The frame does not fit the skeleton or the format: the file is as if it had not been given. Or the disk
-    /// is full: the frames before are whole, but no further one may be written.
+    /// The frame does not fit the skeleton or the format: it is left out, and the next one may be written. Or the disk is
+    /// full: the frames before it are complete, but no further one may be written.
     pub fn write(&mut self, frame: &FramePose) -> Result<(), PoseError> {
         check_shape(frame, self.points, self.dimensions)?;
         let (frames, people) = (self.frames + 1, self.people.max(frame.people()));
         body_head(self.fps, frames, people)?;
-        self.spool_frame(frame).map_err(|source| self.failed("write", &self.path, source))?;
+        self.spool_frame(frame).map_err(|error| self.failed("write", &self.path, error))?;
         (self.frames, self.people) = (frames, people);
         Ok(())
     }
 
-    /// Completes the file and puts it where it belongs. Its bytes are on the disk before its name is there.
+    /// Completes the file and renames it to its path. Its bytes are on the disk before that. Blocks until then: writing and
+    /// syncing a long file takes seconds.
     ///
     /// # Errors
-    /// The disk is full, or the file has come into being meanwhile and is not to be replaced.
+    /// The disk is full, or a file has been created at the path meanwhile and is not to be replaced.
     pub fn finish(self) -> Result<(), PoseError> {
         let path = self.path.clone();
         let overwrite = self.overwrite;
         self.finish_at(&path, overwrite)
     }
 
-    /// Completes the file under another name in the same folder, replacing what is there: for what was
-    /// saved of a video that breaks.
+    /// Completes the file under another name in the same folder and replaces any file of that name: for the frames of a
+    /// video that breaks off.
     ///
     /// # Errors
     /// The disk is full.
@@ -148,14 +162,14 @@ impl PoseWriter {
     }
 
     fn finish_at(mut self, path: &Path, overwrite: bool) -> Result<(), PoseError> {
-        let file = self.join(path).map_err(|source| self.failed("write", path, source))?;
+        let file = self.join(path).map_err(|error| self.failed("write", path, error))?;
         file.finish(overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => PoseError::Exists(path.to_owned()),
             _ => self.failed("write", path, error),
         })
     }
 
-    /// A frame in the spool: number of people, coordinates, confidences.
+    /// Appends a frame to the spool: number of people, coordinates, confidences.
     fn spool_frame(&mut self, frame: &FramePose) -> io::Result<()> {
         self.spool.write_all(&(frame.people() as u32).to_le_bytes())?;
         for value in frame.coordinates().iter().chain(frame.confidences()) {
@@ -164,7 +178,7 @@ impl PoseWriter {
         Ok(())
     }
 
-    /// Reads the spool twice, for the coordinates and for the confidences, into a file beside the output.
+    /// Copies the spool to a file beside the output in two passes: coordinates, then confidences.
     fn join(&mut self, path: &Path) -> io::Result<OutputFile> {
         let file = OutputFile::create_in(&self.folder, path)?;
         let mut out = BufWriter::with_capacity(1 << 18, file);
@@ -181,8 +195,8 @@ impl PoseWriter {
         Ok(file)
     }
 
-    /// Copies one section of every frame, filled up with zeros to the largest number of people. `before`,
-    /// `section` and `after` are bytes a person.
+    /// Copies one section of every frame, padded with zeros to the largest number of people. `before`, `section` and `after`
+    /// are bytes per person.
     fn copy_section(
         &mut self,
         out: &mut impl Write,
@@ -209,13 +223,13 @@ impl PoseWriter {
         Ok(())
     }
 
-    fn failed(&self, what: &'static str, path: &Path, source: io::Error) -> PoseError {
-        PoseError::Io { what, path: path.to_owned(), source }
+    fn failed(&self, what: &'static str, path: &Path, error: io::Error) -> PoseError {
+        PoseError::Io { what, path: path.to_owned(), error }
     }
 }
 
-/// Whether a file can be put at `path`, asked before the work and not after it. Links are not followed: one
-/// that leads nowhere is in the way too.
+/// Checks before the work that a file can be put at `path`. Links are not followed: one that leads nowhere is in the way
+/// too.
 fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
     if path.file_name().is_none() {
         return Err(PoseError::IsFolder(path.to_owned()));
@@ -223,9 +237,9 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
     match path.symlink_metadata() {
         Ok(found) if found.is_dir() => Err(PoseError::IsFolder(path.to_owned())),
         Ok(_) if !overwrite => Err(PoseError::Exists(path.to_owned())),
-        // That its folder is missing is noticed, and said of the folder, when it is asked for.
+        // A missing folder is reported, with its own name, when the folder is checked.
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(PoseError::Io { what: "write", path: path.to_owned(), source: error })
+            Err(PoseError::Io { what: "write", path: path.to_owned(), error })
         }
         _ => Ok(()),
     }

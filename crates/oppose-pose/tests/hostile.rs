@@ -200,7 +200,7 @@ fn each_damage_has_its_sentence() {
     let mut nobody = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
     let frames = nobody.len() - 6;
     nobody[frames..frames + 4].fill(255);
-    assert!(message(&nobody).contains("frames that show nobody is 4294967295"));
+    assert!(message(&nobody).contains("frames without people is 4294967295"));
 }
 
 #[test]

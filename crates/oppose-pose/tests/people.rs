@@ -46,14 +46,14 @@ fn the_raw_order_is_the_default() {
     let mut arranged = pose.clone();
     raw.apply(&mut arranged);
     assert_eq!(arranged, pose);
-    let mut two = arrangement(Options { max_people: Some(1), ..Options::default() });
+    let mut two = arrangement(Options::default().with_max_people(1));
     two.apply(&mut arranged);
     assert_eq!((arranged.people(), middle(&arranged, 0)), (1, Some((300.0, 200.0))));
 }
 
 #[test]
 fn people_who_cross_stay_in_their_rows_whatever_the_order() {
-    let mut track = arrangement(Options { track: true, ..Options::default() });
+    let mut track = arrangement(Options::default().with_track(true));
     for frame in 0..100 {
         let moved = frame as f32 * 5.0;
         let (a, b) = ((50.0 + moved, 200.0, 100.0), (550.0 - moved, 240.0, 100.0));
@@ -66,7 +66,7 @@ fn people_who_cross_stay_in_their_rows_whatever_the_order() {
 #[test]
 fn a_row_waits_two_seconds_for_its_person() {
     let (left, right, new) = ((100.0, 200.0, 100.0), (500.0, 200.0, 100.0), (300.0, 400.0, 60.0));
-    let mut track = arrangement(Options { track: true, ..Options::default() });
+    let mut track = arrangement(Options::default().with_track(true));
     apply(&mut track, &[left, right]);
     // The left one is hidden; the row stays empty, and is theirs when they come back.
     for _ in 0..40 {
@@ -87,7 +87,7 @@ fn a_row_waits_two_seconds_for_its_person() {
 
 #[test]
 fn no_more_rows_than_asked_for() {
-    let mut track = arrangement(Options { track: true, max_people: Some(2), ..Options::default() });
+    let mut track = arrangement(Options::default().with_track(true).with_max_people(2));
     let places = [(100.0, 100.0, 80.0), (300.0, 100.0, 80.0), (500.0, 100.0, 80.0)];
     let reversed = [places[2], places[1], places[0]];
     apply(&mut track, &places);
@@ -100,13 +100,13 @@ fn no_more_rows_than_asked_for() {
 fn one_person_is_kept() {
     let (small, large) = ((320.0, 240.0, 50.0), (100.0, 200.0, 150.0));
     for (person, kept) in [(Person::Largest, large), (Person::Central, small)] {
-        let mut one = arrangement(Options { person: Some(person), ..Options::default() });
+        let mut one = arrangement(Options::default().with_person(person));
         let pose = apply(&mut one, &[small, large]);
         assert_eq!((pose.people(), middle(&pose, 0)), (1, Some((kept.0, kept.1))));
         assert_eq!(apply(&mut one, &[]).people(), 0);
     }
     // Followed although another is larger for a moment.
-    let mut one = arrangement(Options { track: true, person: Some(Person::Largest), ..Options::default() });
+    let mut one = arrangement(Options::default().with_track(true).with_person(Person::Largest));
     apply(&mut one, &[small, large]);
     let pose = apply(&mut one, &[(320.0, 240.0, 200.0), large]);
     assert_eq!((pose.people(), middle(&pose, 0)), (1, Some((100.0, 200.0))));
@@ -114,7 +114,7 @@ fn one_person_is_kept() {
 
 #[test]
 fn numbers_that_are_none_throw_nobody_off() {
-    let mut track = arrangement(Options { track: true, person: Some(Person::Central), ..Options::default() });
+    let mut track = arrangement(Options::default().with_track(true).with_person(Person::Central));
     let mut pose = people(&[(300.0, 200.0, 100.0)]);
     pose.coordinates_mut()[..6].copy_from_slice(&[f32::NAN, 1.0, f32::INFINITY, -f32::INFINITY, 1e38, 1e38]);
     track.apply(&mut pose);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use oppose_pose::{Component, FramePose, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
+use oppose_pose::{Component, FramePose, Header, Pose, PoseError, PoseWriter, Skeleton, openpose_137};
 
 /// Names of the files in a folder, sorted.
 fn names(folder: &Path) -> Vec<String> {
@@ -16,7 +16,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn create(path: &Path, overwrite: bool) -> Result<PoseWriter, PoseError> {
-    PoseWriter::create(path, openpose_137(), 640, 480, 25.0, overwrite)
+    PoseWriter::options().overwrite(overwrite).create(path, &Header::new(openpose_137(), 640, 480)?, 25.0)
 }
 
 fn person(value: f32) -> FramePose {
@@ -115,7 +115,7 @@ fn a_refused_frame_leaves_the_file_as_it_was() {
     let component =
         Component { name: "dot".into(), format: "XC".into(), points: names, ..Default::default() };
     let skeleton = Skeleton { components: vec![component] };
-    let mut writer = PoseWriter::create(&path, &skeleton, 1, 1, 25.0, false).unwrap();
+    let mut writer = PoseWriter::create(&path, &Header::new(&skeleton, 1, 1).unwrap(), 25.0).unwrap();
     writer.write(&FramePose::new(1, 1, 1)).unwrap();
     let crowd = writer.write(&FramePose::new(65_536, 1, 1)).unwrap_err().to_string();
     assert!(crowd.contains("65536") && crowd.contains("at most 65535"), "{crowd}");
@@ -132,13 +132,12 @@ fn a_refused_frame_leaves_the_file_as_it_was() {
 fn numbers_that_do_not_fit_are_named_with_their_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.pose");
-    let message =
-        |result: Result<PoseWriter, PoseError>| result.expect_err("this must be refused").to_string();
-    let wide = message(PoseWriter::create(&path, openpose_137(), 65_536, 480, 25.0, false));
+    let wide = Header::new(openpose_137(), 65_536, 480).unwrap_err().to_string();
     assert!(wide.contains("width is 65536") && wide.contains("at most 65535"), "{wide}");
     let long = Component { name: "n".repeat(65_536), format: "XYC".into(), ..Default::default() };
     let skeleton = Skeleton { components: vec![long] };
-    let long = message(PoseWriter::create(&path, &skeleton, 640, 480, 25.0, false));
+    let header = Header::new(&skeleton, 640, 480).unwrap();
+    let long = PoseWriter::create(&path, &header, 25.0).unwrap_err().to_string();
     assert!(long.contains("length of a name is 65536"), "{long}");
     assert!(names(folder.path()).is_empty());
 }

@@ -1,16 +1,16 @@
-//! By which matrix luma and chroma become colours.
+//! The matrix that converts luma and chroma to colours.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// By which matrix luma and chroma become blue, green and red.
+/// The matrix that converts luma and chroma to blue, green and red.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colors {
-    /// As the video's own tags say, and BT.601 where there are none: the colours that players show.
+    /// The one that the video's tags name, and BT.601 if there are none: the colours that players show.
     #[default]
     Auto,
-    /// BT.601, whatever the tags say: what OpenCV up to 4 does, and so what most existing pose corpora were made of.
-    /// Tags of the range are not looked at either.
+    /// BT.601, whatever the tags say. OpenCV up to version 4 does this, so most existing pose corpora were made this way.
+    /// Tags of the range are ignored too.
     Bt601,
 }
 

@@ -1,9 +1,9 @@
 //! Opening files for FFmpeg, so that no file can make it open another one.
 //!
-//! FFmpeg takes a text file for a playlist or a script wherever its content looks like one, and then opens whatever it
-//! names, with the rights of whoever runs this program. So FFmpeg never opens anything here: it reads bytes that we
-//! read for it, formats that consist of other files are refused before their header is read, and every further
-//! open is refused below FFmpeg's own.
+//! FFmpeg treats any text file that looks like a playlist or a script as one, and then opens every file that it names
+//! with the rights of the user who runs this program. Therefore FFmpeg opens nothing here: it reads bytes that we read
+//! for it, formats that consist of other files are refused before their header is read, and the callback through which
+//! FFmpeg opens further files refuses.
 //!
 //! ffmpeg-next cannot choose the format in advance or set these callbacks, so libavformat is called directly.
 #![allow(unsafe_code)]
@@ -20,7 +20,7 @@ use ffmpeg_next::{Dictionary, Error, Packet, ffi};
 
 use super::{STDIN, VideoError};
 
-/// FFmpeg's names of the formats that are made of other files, or are programs that it would run.
+/// FFmpeg's names of the formats that consist of other files, or are scripts that it would run.
 const OPEN_OTHERS: [&str; 14] = [
     "applehttp",
     "avisynth",
@@ -47,20 +47,20 @@ const PICTURE_STREAM: &CStr = c"image2pipe";
 /// Protocols that FFmpeg may use: none has this name.
 const NO_PROTOCOL: &str = "none";
 
-/// Longer suffixes tell FFmpeg nothing.
-const LONGEST_SUFFIX: usize = 16;
+/// Length of the longest suffix that is passed to FFmpeg; it knows none that is longer.
+const MAX_SUFFIX: usize = 16;
 
 /// Bytes for FFmpeg to read.
 pub(super) struct Bytes {
     pub(super) io: StreamIo,
-    /// A name for FFmpeg, which knows some formats by their suffix only. It is the name of no file.
+    /// A name for FFmpeg, which recognizes some formats only by their suffix. No file has this name.
     name: CString,
 }
 
 impl Bytes {
     /// The bytes of a file, or of standard input for [`STDIN`].
     pub(super) fn open(path: &Path) -> Result<Self, VideoError> {
-        let failed = |source| VideoError::Read { path: path.to_owned(), source };
+        let failed = |error| VideoError::Read { path: path.to_owned(), error };
         if path == Path::new(STDIN) {
             let input = rustix::io::dup(io::stdin()).map_err(|error| failed(error.into()))?;
             return Self::new(StreamIo::from_read(File::from(input)), None);
@@ -73,28 +73,28 @@ impl Bytes {
             return Err(VideoError::Empty);
         }
         let file = File::open(path).map_err(failed)?;
-        // Named pipes and terminals cannot jump.
+        // Named pipes and terminals cannot seek.
         let io = if metadata.is_file() { StreamIo::from_read_seek(file) } else { StreamIo::from_read(file) };
         Self::new(io, path.extension())
     }
 
-    /// Bytes from elsewhere; `suffix` is that of the name of a file with such bytes.
+    /// Bytes from elsewhere; `suffix` is the one that a file with these bytes would have.
     pub(super) fn new(io: Result<StreamIo, Error>, suffix: Option<&OsStr>) -> Result<Self, VideoError> {
         let is_plain = |suffix: &&str| {
-            suffix.len() <= LONGEST_SUFFIX && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            suffix.len() <= MAX_SUFFIX && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
         let suffix = suffix.and_then(OsStr::to_str).filter(is_plain);
         let name = suffix.map_or_else(|| "video".to_owned(), |suffix| format!("video.{suffix}"));
-        // Letters and digits hold no zero.
+        // Letters and digits contain no zero.
         let name = CString::new(name).unwrap_or_default();
-        Ok(Self { io: io.map_err(VideoError::Unrecognised)?, name })
+        Ok(Self { io: io.map_err(VideoError::unrecognized)?, name })
     }
 }
 
-/// Opens what these bytes hold, and looks for its streams.
+/// Opens the video in these bytes and finds its streams.
 ///
 /// # Errors
-/// The format is not known, or consists of other files.
+/// The format is unknown, or consists of other files.
 pub(super) fn open(bytes: Bytes) -> Result<Input, VideoError> {
     let Bytes { mut io, name } = bytes;
     // SAFETY: `io` and `name` live until the end of this function, `io` longer where the result takes it over. A zeroed
@@ -110,7 +110,7 @@ pub(super) fn open(bytes: Bytes) -> Result<Input, VideoError> {
             0,
         );
         if score < 0 || format.is_null() {
-            return Err(VideoError::Unrecognised(if score < 0 { score.into() } else { Error::InvalidData }));
+            return Err(VideoError::unrecognized(if score < 0 { score.into() } else { Error::InvalidData }));
         }
         match CStr::from_ptr((*format).name).to_string_lossy() {
             numbered if numbered == NUMBERED_PICTURES => ffi::av_find_input_format(PICTURE_STREAM.as_ptr()),
@@ -121,7 +121,7 @@ pub(super) fn open(bytes: Bytes) -> Result<Input, VideoError> {
         }
     };
     if format.is_null() {
-        return Err(VideoError::Unrecognised(Error::InvalidData));
+        return Err(VideoError::unrecognized(Error::InvalidData));
     }
     let mut options = Dictionary::new();
     options.set("protocol_whitelist", NO_PROTOCOL);
@@ -132,27 +132,27 @@ pub(super) fn open(bytes: Bytes) -> Result<Input, VideoError> {
         options.set("format_whitelist", &name_of_format);
         let mut context = ffi::avformat_alloc_context();
         if context.is_null() {
-            return Err(VideoError::Unrecognised(Error::Other { errno: ENOMEM }));
+            return Err(VideoError::unrecognized(Error::Other { errno: ENOMEM }));
         }
         (*context).pb = io.as_mut_ptr();
         (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
         (*context).io_open = Some(refuse);
         let mut options = options.disown();
         let opened = ffi::avformat_open_input(&raw mut context, name.as_ptr(), format, &raw mut options);
-        // What was not understood comes back; it is freed here.
+        // FFmpeg returns the options that it did not understand; they are freed here.
         drop(Dictionary::own(options));
         if opened < 0 {
-            return Err(VideoError::Unrecognised(opened.into()));
+            return Err(VideoError::unrecognized(opened.into()));
         }
         let input = Input::wrap_with_custom_io(context, io);
         match ffi::avformat_find_stream_info(context, ptr::null_mut()) {
-            found if found < 0 => Err(VideoError::Unrecognised(found.into())),
+            found if found < 0 => Err(VideoError::unrecognized(found.into())),
             _ => Ok(input),
         }
     }
 }
 
-/// What FFmpeg calls to open another file.
+/// The callback through which FFmpeg opens other files: it refuses.
 unsafe extern "C" fn refuse(
     _context: *mut ffi::AVFormatContext,
     file: *mut *mut ffi::AVIOContext,
@@ -165,27 +165,27 @@ unsafe extern "C" fn refuse(
     ffi::AVERROR(EINVAL)
 }
 
-/// Whether the clock of this format may jump, because it is made to be cut and joined: MPEG's streams.
+/// Whether timestamps may jump in this format, because it is made to be cut and joined: MPEG's streams.
 pub(super) fn clock_may_jump(input: &Input) -> bool {
     // SAFETY: an open context has a format, which is static.
     unsafe { (*(*input.as_ptr()).iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
 }
 
-/// Why reading failed, where it did. Many demuxers pass that off as the end of the file.
+/// The error with which reading failed, if it did. Many demuxers report it as the end of the file.
 pub(super) fn read_error(input: &Input) -> Option<Error> {
     // SAFETY: an open context that was given its bytes keeps pointing to them.
     let error = unsafe { (*input.as_ptr()).pb.as_ref().map_or(0, |bytes| bytes.error) };
     (error < 0).then(|| Error::from(error)).filter(|error| *error != Error::Eof)
 }
 
-/// Whether a packet is decoded only for those after it: before the beginning of an edit list.
+/// Whether a packet, from before the beginning of an edit list, is decoded only for the sake of those after it.
 pub(super) fn is_discarded(packet: &Packet) -> bool {
     use ffmpeg_next::packet::Ref as _;
     // SAFETY: the packet is alive.
     unsafe { (*packet.as_ptr()).flags & ffi::AV_PKT_FLAG_DISCARD != 0 }
 }
 
-/// How long the last picture of a GIF is shown, in hundredths of a second: known when the others are written.
+/// Sets how long the last picture of a GIF is shown, in hundredths of a second: known once the others are written.
 pub(super) fn set_final_delay(output: &mut Output, ticks: i64) {
     // SAFETY: an open context of a muxer with options of its own has them in `priv_data`; a muxer without is left alone.
     // The name ends in a zero. That FFmpeg does not know the option is no error: the delay is then that of the others.

@@ -1,4 +1,4 @@
-//! Whether a file ends where it says it does.
+//! Checks that a file ends where it announces its end.
 
 use std::path::{Path, PathBuf};
 
@@ -8,38 +8,38 @@ use ffmpeg_next::{Packet, Rational, Stream, ffi};
 use super::FrameRate;
 use super::structure::{self, Length};
 
-/// A gap of so many frames between the end by a stream's index and its last packet is no rounding.
+/// A gap of this many frames between the end announced by a stream's index and its last packet is not due to rounding.
 const MISSING_FRAMES: f64 = 2.5;
 
-/// The same in seconds for the end of a whole file, which nobody writes to the frame.
+/// The same in seconds for the announced end of a whole file, which is never exact to the frame.
 const MISSING_SECONDS: f64 = 0.5;
 
-/// FFmpeg's names (the first of each) of the formats whose header tells the length for certain. Elsewhere it
+/// FFmpeg's names (the first of each) of the formats whose header gives the exact length. In others, it
 /// is an estimate and proves nothing.
 const HEADER_TELLS_LENGTH: [&str; 4] = ["flv", "matroska", "mov", "mxf"];
 
 /// Compares the announced end of a file with the packets that come.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// Where the video should end, in seconds.
+    /// The announced end of the video, in seconds.
     announced: Option<f64>,
-    /// How many seconds of it may be missing.
+    /// How many seconds may be missing.
     tolerance: f64,
-    /// The stream that ends there; where absent, it is the last of all streams that does.
+    /// The stream that ends there; `None` if it is the end of all streams.
     stream: Option<usize>,
     /// Where the packets read so far end, in seconds.
     reached: f64,
-    /// Whether the last packet lacks its end.
+    /// Whether the last packet is incomplete.
     is_partial: bool,
-    /// FFmpeg's name of the format, and the file, which tell more.
+    /// FFmpeg's name of the format; with the file, it tells more.
     format: String,
     file: Option<PathBuf>,
 }
 
 impl Ending {
-    /// What this file announces of this stream.
+    /// What this file announces about this stream.
     ///
-    /// An index places each frame in the file; other headers tell how long all streams together last. AVI
+    /// An index gives the place of each frame in the file; other headers give the length of all streams together. AVI
     /// only counts frames, often wrongly, but says how many bytes the file has.
     pub(super) fn announced(
         input: &Input,
@@ -51,7 +51,7 @@ impl Ending {
         let format = format.name().split(',').next().unwrap_or_default();
         let tick = f64::from(stream.time_base());
         let (announced, tolerance, index) = if format == "avi" && length(format, file) == Length::Cut {
-            // FFmpeg cuts the duration down to what is there, but not the number of frames.
+            // FFmpeg reduces the duration to that of the existing frames, but not the number of frames.
             (seconds(stream.frames(), tick), 0.5 * tick, Some(stream.index()))
         } else if !HEADER_TELLS_LENGTH.contains(&format) {
             (None, 0.0, None)
@@ -65,7 +65,7 @@ impl Ending {
         Self { announced, tolerance, stream: index, reached: 0.0, is_partial: false, format, file }
     }
 
-    /// Takes the next packet into account, whichever stream it is of.
+    /// Takes the next packet into account, whichever stream it belongs to.
     pub(super) fn add(&mut self, packet: &Packet, time_base: Rational) {
         if self.stream.is_some_and(|stream| stream != packet.stream()) {
             return;
@@ -82,21 +82,21 @@ impl Ending {
         self.reached
     }
 
-    /// How many recordings stand one behind the other in the file, where that is known.
+    /// How many recordings the file holds one after another, if that is known.
     pub(super) fn films(&self) -> Option<u64> {
         let file = self.file.as_deref().filter(|_| ["flv", "mov"].contains(&self.format.as_str()))?;
-        structure::look(&self.format, file).ok().map(|found| found.films)
+        structure::inspect(&self.format, file).ok().map(|found| found.films)
     }
 
-    /// Whether the file, read to its end, lacks something that it announces. So many packets of the video were read, of
-    /// those that its index counts (0 without one).
+    /// Whether the file, read to its end, lacks something that it announces. `packets` packets of the video were read;
+    /// `indexed` is how many its index counts, 0 without one.
     pub(super) fn is_cut_off(&self, packets: u64, indexed: u64) -> bool {
         let ends_early = self
             .announced
             .is_some_and(|announced| self.is_partial || announced - self.reached > self.tolerance);
         ends_early
             || match self.format.as_str() {
-                // What is cut off may be the index of what is there.
+                // What is cut off may be only the index of frames that exist.
                 "mov" => {
                     length("mov", self.file.as_deref()) == Length::Cut && (indexed == 0 || packets < indexed)
                 }
@@ -106,12 +106,12 @@ impl Ending {
     }
 }
 
-/// `None` where the file leaves it open.
+/// `None` if the file does not say.
 fn seconds(ticks: i64, tick: f64) -> Option<f64> {
     (ticks > 0).then_some(ticks as f64 * tick)
 }
 
-/// What the parts of the file say. One that cannot be read again says nothing.
+/// What the parts of the file say. If it cannot be read again, nothing is known.
 fn length(format: &str, file: Option<&Path>) -> Length {
-    file.and_then(|file| structure::look(format, file).ok()).map_or(Length::Unknown, |found| found.length)
+    file.and_then(|file| structure::inspect(format, file).ok()).map_or(Length::Unknown, |found| found.length)
 }

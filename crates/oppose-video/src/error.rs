@@ -1,10 +1,22 @@
 //! What can be wrong with a video.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::input::{PICTURE_SUFFIXES, VIDEO_SUFFIXES};
 use super::{MAX_PIXELS, MAX_SIDE, MIN_SIDE};
+
+/// An error of FFmpeg's own. Prints as FFmpeg's message.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FfmpegError(pub(crate) ffmpeg_next::Error);
+
+impl fmt::Debug for FfmpegError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Why a video cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -18,56 +30,56 @@ pub enum VideoError {
     BrokenLink {
         /// The link.
         path: PathBuf,
-        /// What it names.
+        /// Where it leads.
         target: PathBuf,
     },
     /// The system refuses to read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {error}", .path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// The system's error.
+        error: io::Error,
     },
-    /// A file of no bytes.
+    /// The file is empty.
     #[error("the file is empty (0 bytes); copy or download it again")]
     Empty,
-    /// A folder that holds neither videos nor pictures.
+    /// The folder holds neither videos nor pictures.
     #[error(
         "no videos or pictures in the folder {}; looked for {}, {}",
         .0.display(), VIDEO_SUFFIXES.join(" "), PICTURE_SUFFIXES.join(" ")
     )]
     EmptyFolder(PathBuf),
-    /// The file is of no kind FFmpeg knows, or too damaged to tell.
-    #[error("expected a video, but its format is not recognised ({0}); is it a video, and whole?")]
-    Unrecognised(ffmpeg_next::Error),
+    /// FFmpeg does not know this kind of file, or the file is too damaged to tell.
+    #[error("expected a video, but its format is not recognised ({0}); is it a video, and complete?")]
+    Unrecognized(FfmpegError),
     /// A playlist, a script, or another format that consists of further files, which are never opened.
     #[error(
         "expected a video, found a file that only names others (format {0}); give the video itself, or join the parts \
          into one file with ffmpeg"
     )]
     OpensOthers(String),
-    /// An MP4 file is finished by its index, which is not there.
+    /// An MP4 file lacks its index, which is written last.
     #[error(
         "the file is an MP4 without its index (moov): the recording was interrupted, or the copy is cut off; copy it \
          again, or repair it with a tool that rebuilds the index, such as untrunc"
     )]
     NoIndex,
-    /// FFmpeg before 9 reads still WebP only.
+    /// FFmpeg before version 9 reads only still WebP.
     #[error(
         "the file is an animated WebP, which this FFmpeg cannot read; convert it to a video, GIF or PNG pictures \
          with another program, such as ImageMagick"
     )]
     AnimatedWebp,
-    /// The file has no video track of this number.
+    /// The file has no video track with this index.
     #[error("there is no video track {wanted}; the file has {}", list(.tracks))]
     NoSuchTrack {
-        /// The number that was asked for, from 0.
+        /// The index that was asked for, from 0.
         wanted: usize,
-        /// What each track is.
+        /// A description of each track.
         tracks: Vec<String>,
     },
-    /// A file with sound only, or other streams that are no video.
+    /// The file has only sound or other streams that are not video.
     #[error("expected a video stream, found only {0}; give a file with moving pictures")]
     NoVideoStream(String),
     /// This FFmpeg was built without the decoder.
@@ -75,14 +87,14 @@ pub enum VideoError {
     NoDecoder(String),
     /// The decoder does not start.
     #[error("the decoder cannot start: {0}")]
-    Decoder(ffmpeg_next::Error),
-    /// No frame comes out.
+    Decoder(FfmpegError),
+    /// No frame can be decoded.
     #[error("the file has a video stream, but no frame of it can be decoded; it is damaged or cut off")]
     NoFrames,
-    /// Standard input gives no frame: most often a video whose index stands at its end.
+    /// Standard input yields no frame, most often because the video's index is at its end.
     #[error(
-        "no frame comes from standard input: the video is damaged, or its index stands at its end, where a pipe \
-         cannot jump; give the file itself, or rewrite it with `ffmpeg -i IN -c copy -movflags +faststart OUT`"
+        "no frame comes from standard input: the video is damaged, or its index is at its end, which cannot be reached in a \
+         pipe; give the file itself, or rewrite it with `ffmpeg -i IN -c copy -movflags +faststart OUT`"
     )]
     BrokenPipe,
     /// Frames too small to show anybody, or too large for memory or the `.pose` header.
@@ -96,50 +108,50 @@ pub enum VideoError {
         /// Height in pixels.
         height: u32,
     },
-    /// The keypoints of a `.pose` file are pixels of one size of frame.
+    /// The size of the frames changes, but the keypoints of a `.pose` file are pixels of frames of one size.
     #[error(
         "frame {frame} is {}x{} pixels, those before it {}x{}; split the video there, or rescale it to one size",
         .found.0, .found.1, .expected.0, .expected.1
     )]
     SizeChanged {
-        /// Number of the first frame of another size, from 0.
+        /// Index of the first frame of another size, from 0.
         frame: u64,
-        /// Width and height of the frames before.
+        /// Width and height of the frames before it.
         expected: (u32, u32),
         /// Width and height of this frame.
         found: (u32, u32),
     },
-    /// The index promises more than the file holds.
+    /// The file holds less than it announces.
     #[error("the file is cut off{}; copy or download it again", cut(*.frames, *.announced))]
     Truncated {
-        /// Frames decoded.
+        /// Number of frames decoded.
         frames: u64,
-        /// Frames announced; often an estimate, 0 where there is none.
+        /// Number of frames announced; often an estimate, 0 if there is none.
         announced: u64,
     },
-    /// Most of the file's frames are there, but are none.
+    /// Most frames of the file cannot be decoded.
     #[error(
         "only {frames} of {packets} frames can be decoded: the file is damaged, or encrypted, or its index belongs to \
          another file"
     )]
     Undecodable {
-        /// Frames decoded.
+        /// Number of frames decoded.
         frames: u64,
-        /// Frames in the file.
+        /// Number of frames in the file.
         packets: u64,
     },
-    /// Reading stops in the middle.
-    #[error("reading fails after frame {frames}: {source}")]
+    /// Reading fails before the end of the file.
+    #[error("reading fails after frame {frames}: {error}")]
     Broken {
-        /// Frames decoded before.
+        /// Number of frames decoded before.
         frames: u64,
-        /// What FFmpeg says.
-        source: ffmpeg_next::Error,
+        /// FFmpeg's error.
+        error: FfmpegError,
     },
     /// A frame's colours cannot be converted.
     #[error("frame {frame} has the pixel format {format}, which cannot be converted to BGR")]
     PixelFormat {
-        /// Number of the frame, from 0.
+        /// Index of the frame, from 0.
         frame: u64,
         /// FFmpeg's name of the format.
         format: String,
@@ -155,7 +167,19 @@ pub enum VideoError {
 }
 
 impl VideoError {
-    /// What it means that nothing can be opened at `path`.
+    pub(super) fn unrecognized(error: ffmpeg_next::Error) -> Self {
+        Self::Unrecognized(FfmpegError(error))
+    }
+
+    pub(super) fn decoder(error: ffmpeg_next::Error) -> Self {
+        Self::Decoder(FfmpegError(error))
+    }
+
+    pub(super) fn broken(frames: u64, error: ffmpeg_next::Error) -> Self {
+        Self::Broken { frames, error: FfmpegError(error) }
+    }
+
+    /// The error for a path that does not exist.
     pub(super) fn not_found(path: &Path) -> Self {
         match path.read_link() {
             Ok(target) => Self::BrokenLink { path: path.to_owned(), target },
@@ -164,7 +188,7 @@ impl VideoError {
     }
 }
 
-/// How much of a file that is cut off is there. An estimate that it has reached says nothing.
+/// How much of a file that is cut off exists. If it has reached an estimate, that says nothing.
 fn cut(frames: u64, announced: u64) -> String {
     match announced > frames {
         true => format!(": it announces {announced} frames and holds {frames}"),
@@ -177,7 +201,7 @@ fn list(tracks: &[String]) -> String {
     numbered.collect::<Vec<_>>().join(", ")
 }
 
-/// What to do about it. FFmpeg reads AV1 since 4.0.
+/// The missing decoder and what to do about it. FFmpeg has read AV1 since version 4.0.
 fn without_decoder(codec: &str) -> String {
     let since = if codec == "av1" { ", which came with FFmpeg 4.0" } else { "" };
     format!("{codec}{since}; convert the video to H.264, or install a newer or fuller FFmpeg")

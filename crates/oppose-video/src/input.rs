@@ -1,4 +1,4 @@
-//! What an input is: a video, a folder of pictures, or a folder of videos.
+//! Finding out what an input is: a video, a folder of pictures, or a folder of videos.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,20 +9,21 @@ use oppose_pose::walk::{Entry, is_hidden, walk};
 
 use super::VideoError;
 
-/// The input that stands for a video on standard input.
+/// The path that means a video on standard input.
 pub const STDIN: &str = "-";
 
-/// Suffixes of the files in a folder that are taken for videos, without regard to case.
+/// Suffixes of files that count as videos when a folder is searched; case is ignored.
 pub const VIDEO_SUFFIXES: [&str; 17] = [
     "mp4", "m4v", "mov", "avi", "mkv", "webm", "flv", "wmv", "mpg", "mpeg", "vob", "ts", "mts", "m2ts",
     "3gp", "ogv", "mxf",
 ];
 
-/// Suffixes of the files in a folder that are taken for pictures, without regard to case.
+/// Suffixes of files that count as pictures when a folder is searched; case is ignored.
 pub const PICTURE_SUFFIXES: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"];
 
-/// What is found at a path.
+/// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// One video: a file, or standard input. A single picture is a video of one frame.
     Video,
@@ -33,16 +34,16 @@ pub enum Input {
 }
 
 impl Input {
-    /// Looks at a path. A folder that holds videos counts for its videos, else for its pictures, else for the folders
-    /// of pictures in it; hidden files do not count.
+    /// Finds out what a path leads to. A folder that holds videos counts as these videos; otherwise, if it holds pictures, as
+    /// one video; otherwise as the folders of pictures in it. Hidden files are ignored.
     ///
     /// # Errors
-    /// There is nothing, or nothing of use, or it may not be read.
+    /// There is nothing at the path, nothing that can be used, or it cannot be read.
     pub fn classify(path: &Path) -> Result<Self, VideoError> {
         if path == Path::new(STDIN) {
             return Ok(Self::Video);
         }
-        if !path.try_exists().map_err(|source| VideoError::Read { path: path.to_owned(), source })? {
+        if !path.try_exists().map_err(|error| VideoError::Read { path: path.to_owned(), error })? {
             return Err(VideoError::not_found(path));
         }
         if !path.is_dir() {
@@ -55,7 +56,7 @@ impl Input {
         if !files(path, &PICTURE_SUFFIXES)?.is_empty() {
             return Ok(Self::Pictures);
         }
-        let failed = |source| VideoError::Read { path: path.to_owned(), source };
+        let failed = |error| VideoError::Read { path: path.to_owned(), error };
         let mut folders = Vec::new();
         for entry in fs::read_dir(path).map_err(failed)? {
             let folder = entry.map_err(failed)?.path();
@@ -72,28 +73,29 @@ impl Input {
     }
 }
 
-/// What was found in a folder and the folders in it.
+/// The videos of a folder and its subfolders.
 #[derive(Debug, Default)]
-pub struct Below {
-    /// Video files and folders of pictures, in natural order. A link to a video that does not exist is among them: to
-    /// open it is an error that says so.
+#[non_exhaustive]
+pub struct VideosBelow {
+    /// Video files and folders of pictures, in natural order. Includes links that lead nowhere: opening one is an error that
+    /// says so.
     pub videos: Vec<PathBuf>,
-    /// What could not be looked at.
+    /// Folders that could not be read.
     pub problems: Vec<VideoError>,
 }
 
-/// The videos of a folder and of all folders in it: video files, and folders that hold pictures and no video. Hidden
-/// ones do not count. Links to folders are followed, and no folder is looked at twice, wherever links lead.
+/// Finds the videos of a folder and its subfolders: video files, and folders that hold pictures and no videos. Ignores hidden
+/// files and folders. Follows links to folders, and visits no folder twice, wherever links lead.
 ///
 /// # Errors
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
-pub fn videos_below(folder: &Path) -> Result<Below, VideoError> {
-    let mut below = Below::default();
-    let failed = |path: &Path, source| VideoError::Read { path: path.to_owned(), source };
+pub fn videos_below(folder: &Path) -> Result<VideosBelow, VideoError> {
+    let mut below = VideosBelow::default();
+    let failed = |path: &Path, error| VideoError::Read { path: path.to_owned(), error };
     let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| {
         let entries = match entries {
             Ok(entries) => entries,
-            Err(source) => return below.problems.push(failed(folder, source)),
+            Err(error) => return below.problems.push(failed(folder, error)),
         };
         let (mut videos, mut has_pictures) = (Vec::new(), false);
         for Entry { path, metadata, .. } in entries {
@@ -102,8 +104,8 @@ pub fn videos_below(folder: &Path) -> Result<Below, VideoError> {
                 Ok(found) if found.is_file() && is_video => videos.push(path),
                 Ok(found) => has_pictures |= found.is_file() && has_suffix(&path, &PICTURE_SUFFIXES),
                 Err(_) if is_video => videos.push(path),
-                // A file that is no video and cannot be reached does not matter, but a folder would.
-                Err(source) if path.extension().is_none() => below.problems.push(failed(&path, source)),
+                // A file that cannot be reached and is not a video does not matter, but a folder would.
+                Err(error) if path.extension().is_none() => below.problems.push(failed(&path, error)),
                 Err(_) => {}
             }
         }
@@ -112,7 +114,7 @@ pub fn videos_below(folder: &Path) -> Result<Below, VideoError> {
         }
         below.videos.append(&mut videos);
     };
-    walk(folder, &mut visit).map_err(|source| failed(folder, source))?;
+    walk(folder, &mut visit).map_err(|error| failed(folder, error))?;
     if below.videos.is_empty() && below.problems.is_empty() {
         return Err(VideoError::EmptyFolder(folder.to_owned()));
     }
@@ -124,10 +126,10 @@ fn sort_naturally(paths: &mut [PathBuf]) {
     paths.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
 }
 
-/// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`. Links that lead
-/// nowhere are among them: who opens one is told, where a missing frame would not be noticed.
+/// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`. Includes links that lead
+/// nowhere: opening one is an error, whereas a missing frame would go unnoticed.
 pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, VideoError> {
-    let failed = |source| VideoError::Read { path: folder.to_owned(), source };
+    let failed = |error| VideoError::Read { path: folder.to_owned(), error };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -147,7 +149,7 @@ fn is_file_or_broken_link(path: &Path) -> bool {
     fs::metadata(path).map_or_else(|_| path.is_symlink(), |found| found.is_file())
 }
 
-/// What `--render` writes beside a `.pose` file is no new video.
+/// Whether this is an overlay that was written beside a `.pose` file, and so not a new video.
 fn is_overlay(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".pose.mp4"))
 }

@@ -57,12 +57,14 @@ impl Source for Pictures {
     }
 
     fn summary(&self) -> DecodeSummary {
-        DecodeSummary { frames: self.frames, notes: self.notes.clone(), ..DecodeSummary::default() }
+        let mut summary = DecodeSummary::new(self.frames);
+        summary.notes = self.notes.clone();
+        summary
     }
 }
 
-/// That numbers are missing, where pictures that are named alike but for a number are numbered one by one, or by some
-/// other constant step, everywhere else.
+/// Notes that numbers are missing, if the names of all pictures differ only in a number, and these numbers otherwise
+/// increase by one, or by some other constant step.
 fn gaps(paths: &[PathBuf]) -> Option<Note> {
     let numbered: Vec<(&str, u64)> = paths.iter().map(|path| number(path)).collect::<Option<_>>()?;
     if numbered.windows(2).any(|pair| pair[0].0 != pair[1].0) {
@@ -73,7 +75,7 @@ fn gaps(paths: &[PathBuf]) -> Option<Note> {
     let missing = |gap: u64| gap / step - 1;
     let count = steps().map(missing).sum();
     let first = steps().position(|gap| missing(gap) > 0)?;
-    // Where nearly nothing follows on another, the numbers count something else.
+    // If hardly any numbers are consecutive, they count something else.
     let is_numbering = steps().filter(|&gap| gap == step).count() * 2 >= numbered.len() - 1;
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     is_numbering.then(|| Note::MissingPictures {

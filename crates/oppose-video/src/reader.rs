@@ -24,66 +24,66 @@ use super::{
     SourceError, VideoError, VideoInfo, check_size, pages, structure,
 };
 
-/// Unused buffers kept for later frames. More are in use than this only where the consumer holds them.
+/// Number of unused buffers kept for later frames. More are in use only if the consumer holds on to frames.
 const POOLED_FRAMES: usize = 64;
 
-/// Up to here (320x240) one thread decodes thousands of frames a second, and starting more takes longer than a short
-/// clip has to offer.
+/// Up to this size (320x240) one thread decodes thousands of frames per second, and starting more takes longer than
+/// decoding a short clip.
 const SMALL_PIXELS: u64 = 76_800;
 
-/// Pixels that are longer than this are not believed: anamorphic film has up to 2.
-const LONGEST_PIXEL: f64 = 4.0;
+/// A pixel aspect beyond this is not believed: anamorphic film has up to 2.
+const MAX_PIXEL_ASPECT: f64 = 4.0;
 
-/// Packets that are read ahead at most, to tell tracks apart or to learn a rate that no header names.
+/// Largest number of packets that are read ahead to tell tracks apart or to find a frame rate that no header announces.
 const READ_AHEAD_PACKETS: usize = 500;
 
-/// Bytes of them at most.
+/// Largest number of bytes of these packets.
 const READ_AHEAD_BYTES: usize = 64 << 20;
 
-/// So many frames are enough to learn a rate for the beginning.
+/// Number of frames that are enough for a first estimate of the frame rate.
 const RATE_FRAMES: u64 = 30;
 
-/// Intervals of a constant rate that lie between two frames at most, where none is missing.
-const LONGEST_WOBBLE: f64 = 1.75;
+/// Largest gap between two frames, in intervals of a constant rate, if no frame is missing.
+const MAX_WOBBLE: f64 = 1.75;
 
 /// FFmpeg's name for a TIFF picture.
 const TIFF: &str = "tiff_pipe";
 
-/// Formats without a place for a rate: what FFmpeg says there is guessed.
+/// Formats that do not store a frame rate: what FFmpeg reports for them is a guess.
 const HAVE_NO_RATE: [&str; 2] = ["gif", "apng"];
 
-/// A rate that is so many times another contradicts it.
+/// A frame rate that is this many times another contradicts it.
 const CONTRADICTION: f64 = 1.25;
 
-/// Where a smaller share of the packets gives a frame, in percent, the index or the frames are not what they seem. Of
-/// interlaced video the two fields of a frame may come one by one.
-const LEAST_DECODED: u64 = 45;
+/// If a smaller share of the packets than this yields a frame, in percent, the index or the frames are not what they seem.
+/// In interlaced video, the two fields of a frame may come in separate packets.
+const MIN_DECODED: u64 = 45;
 
-/// A frame of a transport stream has at least one packet of it.
+/// Smallest size of a frame in a transport stream, in bytes: one of its packets.
 const TRANSPORT_PACKET: u64 = 188;
 
-/// Frames of other streams of MPEG are not believed to have fewer bytes.
-const LEAST_FRAME: u64 = 32;
+/// Smallest size of a frame in other MPEG streams, in bytes.
+const MIN_FRAME: u64 = 32;
 
-/// A video that FFmpeg reads.
+/// A video read by FFmpeg.
 pub(super) struct Reader {
     input: Input,
     decoder: codec::decoder::Video,
     stream: usize,
     ending: Ending,
     info: VideoInfo,
-    /// The rate the caller names.
+    /// The frame rate set by the caller.
     given_rate: Option<FrameRate>,
-    /// Read while the tracks were looked at.
+    /// Packets that were read ahead.
     read_ahead: VecDeque<Packet>,
-    /// Why reading failed. What the decoder still has comes out first.
+    /// Why reading failed. The frames that the decoder still holds are delivered first.
     failure: Option<ffmpeg::Error>,
     notes: Vec<Note>,
-    /// Packets of the stream that should each give a frame.
+    /// Number of packets of the stream that should each yield a frame.
     packets: u64,
-    /// Packets of the stream.
+    /// Number of packets of the stream.
     all_packets: u64,
-    /// Frames by the index, 0 without one, and how many of them there are a second.
+    /// Number of frames in the index, 0 without one, and the frame rate that follows from it.
     indexed_frames: u64,
     index_rate: f64,
     colors: Colors,
@@ -93,13 +93,13 @@ pub(super) struct Reader {
     orientation: Orientation,
     scaler: Scaler,
     keeps_planes: bool,
-    /// The frame as it is stored, where it has to be turned.
+    /// The frame as it is stored, if it has to be rotated.
     stored: Vec<u8>,
     pool: FramePool,
     decoded: frame::Video,
-    /// Whether `decoded` holds a frame that was not delivered yet.
+    /// Whether `decoded` holds a frame that has not been delivered yet.
     pending: bool,
-    /// Whether the decoder was told that nothing follows.
+    /// Whether the decoder knows that no packet follows.
     draining: bool,
     timing: Timing,
     frames: u64,
@@ -123,7 +123,7 @@ impl Reader {
         }
     }
 
-    /// Reads a video out of `bytes`; where they are those of a file, `file` tells more of its end.
+    /// Reads a video from `bytes`. If they come from a file, `file` tells more about its end.
     fn of_bytes(bytes: Bytes, file: Option<&Path>, options: &Options) -> Result<Self, VideoError> {
         let mut input = container::open(bytes)?;
         let mut ahead = ReadAhead::default();
@@ -134,7 +134,7 @@ impl Reader {
         let is_picture = is_picture(&input);
         let stream = stream(&input, index)?;
         let announced = announced_rates(&stream, HAVE_NO_RATE.contains(&input.format().name()));
-        // Not of a pipe, whose writer may take its time, unless nothing else tells.
+        // A pipe is not read ahead unless there is no other way: its writer may take its time.
         let is_rate_open = announced.average.is_none() || (file.is_some() && !announced.is_indexed);
         if is_rate_open && !is_picture && options.frame_rate.is_none() {
             ahead.read(&mut input, |_, seen| seen.get(&index).is_some_and(|&frames| frames > RATE_FRAMES));
@@ -144,7 +144,7 @@ impl Reader {
         debug!(format = input.format().name(), stream = index, codec = ?parameters.id(), "opened a video");
         let time_base = stream.time_base();
         let may_jump = container::clock_may_jump(&input);
-        // Of the header's average, and that of the first frames, the latter where they contradict each other.
+        // If the header's average and that of the first frames contradict each other, the frames decide.
         let first_frames = ahead.rate(index, time_base);
         let is_contradicted = |average: &FrameRate| {
             let ratio = first_frames.map_or(1.0, |rate| rate.as_f64() / average.as_f64());
@@ -177,11 +177,11 @@ impl Reader {
         let name = parameters.id().name();
         let codec =
             codec::decoder::find(parameters.id()).ok_or_else(|| VideoError::NoDecoder(name.to_owned()))?;
-        // With its limit the decoder refuses a larger size, but does not name it: the header's is looked at before,
-        // through the one view of a context that shows it unopened. Only the first frame knows where the header is
-        // silent.
-        let header = codec::Context::from_parameters(parameters.clone()).map_err(VideoError::Decoder)?;
-        let header = header.encoder().video().map_err(VideoError::Decoder)?;
+        // With the limit below, the decoder refuses larger frames, but does not say how large they are. So the header's size is
+        // checked first, through the only view of a context that shows it before it is opened. If the header has none, the
+        // first frame tells.
+        let header = codec::Context::from_parameters(parameters.clone()).map_err(VideoError::decoder)?;
+        let header = header.encoder().video().map_err(VideoError::decoder)?;
         if (header.width(), header.height()) != (0, 0) {
             check_size(header.width(), header.height())?;
         }
@@ -196,7 +196,8 @@ impl Reader {
             decoder,
             stream: index,
             ending,
-            info: VideoInfo { width: 0, height: 0, frame_rate, announced_frames },
+            // The first frame tells the size.
+            info: VideoInfo::new(0, 0, frame_rate).with_announced_frames(announced_frames),
             given_rate: options.frame_rate,
             read_ahead: ahead.packets,
             failure: ahead.failure,
@@ -225,12 +226,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The first frame settles what headers may leave open: the true size, and an orientation that stands
-    /// only with the frame (EXIF).
+    /// Takes from the first frame what headers may leave open: the true size, and an orientation that is stored only with
+    /// the frame (EXIF).
     fn decode_first(&mut self, options: &Options, matrix: Option<&[u8]>) -> Result<(), VideoError> {
         if !self.decode() {
             return Err(match self.failure.take() {
-                Some(source) => VideoError::Broken { frames: 0, source },
+                Some(error) => VideoError::broken(0, error),
                 None => VideoError::NoFrames,
             });
         }
@@ -247,10 +248,10 @@ impl Reader {
         Ok(())
     }
 
-    /// What pictures say of it is their resolution in print, which is often nonsense.
+    /// In pictures, the aspect is that of their resolution in print, which is often nonsense.
     fn upright_pixel_aspect(&self) -> f64 {
         let stored = f64::from(self.decoded.aspect_ratio());
-        let plausible = 1.0 / LONGEST_PIXEL..=LONGEST_PIXEL;
+        let plausible = 1.0 / MAX_PIXEL_ASPECT..=MAX_PIXEL_ASPECT;
         if self.is_picture || !plausible.contains(&stored) {
             return 1.0;
         }
@@ -260,13 +261,13 @@ impl Reader {
         }
     }
 
-    /// Decodes the next frame into `self.decoded`; `false` after the last. Where reading fails, what the decoder still
-    /// has comes out before.
+    /// Decodes the next frame to `self.decoded`; `false` after the last. If reading fails, the frames that the decoder still
+    /// holds come before the error.
     fn decode(&mut self) -> bool {
         loop {
             match self.decoder.receive_frame(&mut self.decoded) {
                 Ok(()) => {
-                    // The decoder made something up here.
+                    // The decoder has made up part of this frame.
                     self.damaged_packets += u64::from(self.decoded.has_decode_errors());
                     return true;
                 }
@@ -291,7 +292,7 @@ impl Reader {
                 Err(error) => self.failure = Some(error),
             }
             self.draining = true;
-            // The decoder refuses only when it has nothing left, which the next call tells.
+            // This fails only when the decoder has nothing left, which the next call reports.
             let _ = self.decoder.send_eof();
         }
     }
@@ -320,14 +321,14 @@ impl Reader {
         }
     }
 
-    /// Copies the planes of the decoded frame, where they are wanted, upright and of the kind that engines know.
+    /// Copies the planes of the decoded frame if they are wanted, upright, and of the kind that engines support.
     fn in_planes(&self, timestamp: Option<Duration>) -> Option<Frame> {
         if !self.keeps_planes || !self.orientation.is_upright() {
             return None;
         }
         let matrix = scaler::matrix(&self.decoded, self.colors)?;
         let planes = 0..self.decoded.planes();
-        // A picture that is stored from the bottom up has negative strides.
+        // A frame that is stored from the bottom up has negative strides.
         if !planes.clone().all(|plane| i32::try_from(self.decoded.stride(plane)).is_ok()) {
             return None;
         }
@@ -345,7 +346,7 @@ impl Reader {
         })
     }
 
-    /// Converts the decoded frame into one of the pool's.
+    /// Converts the decoded frame to one from the pool.
     fn in_pixels(&mut self, timestamp: Option<Duration>) -> Result<Frame, VideoError> {
         let (width, height) = (self.decoded.width() as usize, self.decoded.height() as usize);
         let mut converted = true;
@@ -365,7 +366,7 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Hands the decoded frame out.
+    /// Delivers the decoded frame.
     fn deliver(&mut self) -> Result<Frame, VideoError> {
         let found = (self.decoded.width(), self.decoded.height());
         if found != self.stored_size {
@@ -381,28 +382,28 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Whether the video was read to its end, after its last frame.
+    /// Checks after the last frame that the video was read to its end.
     fn check_end(&self) -> Result<(), VideoError> {
         let frames = self.frames;
         let is_cut_off = || self.ending.is_cut_off(self.all_packets, self.indexed_frames);
         let announced = self.info.announced_frames.unwrap_or(0);
         let failure = self.failure.or_else(|| container::read_error(&self.input));
         match failure {
-            // Some demuxers read frames behind the end of the file as damaged ones.
+            // Some demuxers return frames beyond the end of the file as damaged ones.
             Some(ffmpeg::Error::InvalidData) | None if is_cut_off() => {
                 return Err(VideoError::Truncated { frames, announced });
             }
-            Some(source) => return Err(VideoError::Broken { frames, source }),
+            Some(error) => return Err(VideoError::broken(frames, error)),
             None => {}
         }
-        if frames.saturating_mul(100) < self.packets.saturating_mul(LEAST_DECODED) {
+        if frames.saturating_mul(100) < self.packets.saturating_mul(MIN_DECODED) {
             return Err(VideoError::Undecodable { frames, packets: self.packets });
         }
         Ok(())
     }
 
-    /// That the index promises more than came, where that is missing in time too: an AVI counts its pauses, and an edit
-    /// list leaves frames out.
+    /// Notes that there were fewer frames than the index announces, if the video is shorter too. (An AVI file counts its
+    /// pauses, and an edit list leaves frames out.)
     fn fewer_frames(&self) -> Option<Note> {
         let (announced, found) = (self.indexed_frames, self.all_packets);
         let is_mp4 = self.input.format().name().starts_with("mov");
@@ -414,13 +415,13 @@ impl Reader {
     }
 }
 
-/// So many frames fewer than an index counts are a matter of how it is counted.
+/// Up to this many frames fewer than in the index are only a different way of counting.
 const FEW_FRAMES: u64 = 5;
 
-/// Or one of so many.
+/// So is one in this many.
 const FEW_OF_FRAMES: u64 = 50;
 
-/// Packets read before the decoder asks for them.
+/// Packets that are read before the decoder needs them.
 #[derive(Default)]
 struct ReadAhead {
     packets: VecDeque<Packet>,
@@ -430,7 +431,7 @@ struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Reads until it is enough, or too much, or the end of the file.
+    /// Reads until it is enough, too much, or the end of the file.
     fn read(&mut self, input: &mut Input, is_enough: impl Fn(&Input, &Seen) -> bool) {
         while !is_enough(input, &self.seen)
             && self.packets.len() < READ_AHEAD_PACKETS
@@ -449,14 +450,14 @@ impl ReadAhead {
         }
     }
 
-    /// Frames a second of a stream, by what was read.
+    /// The frame rate of a stream according to the packets read.
     fn rate(&self, stream: usize, time_base: Rational) -> Option<FrameRate> {
         let packets = self.packets.iter().filter(|packet| packet.stream() == stream);
         let mut times: Vec<i64> = packets.filter_map(|packet| packet.pts().or(packet.dts())).collect();
         times.sort_unstable();
         let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         gaps.sort_unstable();
-        // A clock that jumps says nothing.
+        // Timestamps that jump say nothing.
         let longest = gaps.get(gaps.len() / 2)?.saturating_mul(MANY_USUAL_GAPS);
         gaps.retain(|&gap| gap <= longest);
         let time_base = (time_base.numerator(), time_base.denominator());
@@ -464,13 +465,13 @@ impl ReadAhead {
     }
 }
 
-/// A gap of so many usual ones is none between two frames.
+/// A gap of this many usual ones is not the time between two frames.
 const MANY_USUAL_GAPS: i64 = 10;
 
 /// The next packet of any stream; `None` at the end of the file.
 fn read_packet(input: &mut Input) -> Result<Option<Packet>, ffmpeg::Error> {
     loop {
-        // A new one each time: reading into one that is full would lose what it holds.
+        // A new packet each time: reading into one that is full would leak its contents.
         let mut packet = Packet::empty();
         match packet.read(input) {
             Ok(()) => return Ok(Some(packet)),
@@ -522,43 +523,41 @@ impl Reader {
             (None, None) => (None, RateSource::default()),
         };
         let own_rate = found.map_or(self.info.frame_rate, |(rate, _)| rate);
-        // Frames of a constant rate may wobble, as those of a telecined film; a gap that a frame is missing in is more.
+        // Frames of a constant rate may wobble, as in telecined film, but not as much as a gap in which a frame is missing.
         let is_constant = matches!(found, Some((_, RateSource::Constant)));
-        let is_told = |(_, longest): (Duration, Duration)| {
-            !is_constant || longest.as_secs_f64() * own_rate.as_f64() > LONGEST_WOBBLE
+        let is_variable = |(_, longest): (Duration, Duration)| {
+            !is_constant || longest.as_secs_f64() * own_rate.as_f64() > MAX_WOBBLE
         };
-        let mut notes = self.notes.clone();
-        notes.extend(self.timing.note());
-        notes.extend(self.fewer_frames());
-        DecodeSummary {
-            frames: self.frames,
-            damaged_packets: self.damaged_packets,
-            variable_rate: self.timing.variable(own_rate).filter(|gaps| is_told(*gaps)),
-            frame_rate: rate,
-            rate_source: source,
-            notes,
-        }
+        let mut summary = DecodeSummary::new(self.frames);
+        summary.damaged_packets = self.damaged_packets;
+        summary.variable_rate = self.timing.variable(own_rate).filter(|gaps| is_variable(*gaps));
+        summary.frame_rate = rate;
+        summary.rate_source = source;
+        summary.notes = self.notes.clone();
+        summary.notes.extend(self.timing.note());
+        summary.notes.extend(self.fewer_frames());
+        summary
     }
 }
 
-/// Registers the words of FFmpeg's errors and, before FFmpeg 4, its formats: without, nothing opens.
+/// Registers FFmpeg's error messages and, before FFmpeg 4, its formats, without which nothing can be opened.
 pub(super) fn start_ffmpeg() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // It cannot fail: the registrations return nothing.
+        // This cannot fail: the registrations return nothing.
         let _ = ffmpeg::init();
-        // FFmpeg writes to standard error on its own; what matters comes back as errors.
+        // FFmpeg would write to standard error; what matters is returned as errors.
         ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
     });
 }
 
-/// What is known of a file that cannot be opened, beyond what FFmpeg says.
+/// A more exact error for a file that cannot be opened than FFmpeg's own.
 fn explain(error: VideoError, path: &Path) -> VideoError {
     match error {
-        VideoError::Unrecognised(_) | VideoError::NoVideoStream(_) if structure::lacks_index(path) => {
+        VideoError::Unrecognized(_) | VideoError::NoVideoStream(_) if structure::lacks_index(path) => {
             VideoError::NoIndex
         }
-        VideoError::Unrecognised(_)
+        VideoError::Unrecognized(_)
         | VideoError::NoFrames
         | VideoError::Broken { .. }
         | VideoError::Decoder(_)
@@ -581,20 +580,20 @@ fn open_decoder(
     threads: usize,
     options: Dictionary<'_>,
 ) -> Result<codec::decoder::Video, VideoError> {
-    let mut context = codec::Context::from_parameters(parameters).map_err(VideoError::Decoder)?;
+    let mut context = codec::Context::from_parameters(parameters).map_err(VideoError::decoder)?;
     let threading = threading::Config::kind(threading::Type::Frame);
     context.set_threading(threading::Config { count: threads, ..threading });
-    let opened = context.decoder().open_as_with(codec, options).map_err(VideoError::Decoder)?;
-    opened.video().map_err(VideoError::Decoder)
+    let opened = context.decoder().open_as_with(codec, options).map_err(VideoError::decoder)?;
+    opened.video().map_err(VideoError::decoder)
 }
 
-/// Single pictures come through demuxers of their own.
+/// Whether this is a single picture, which has a demuxer of its own.
 fn is_picture(input: &Input) -> bool {
     let format = input.format();
     format.name().ends_with("_pipe") || format.name() == "image2pipe"
 }
 
-/// What the header says of the rate.
+/// What the header says about the frame rate.
 fn announced_rates(stream: &Stream<'_>, is_guessed: bool) -> Announced {
     let exact = |rate: Rational| {
         FrameRate::new(u32::try_from(rate.numerator()).ok()?, u32::try_from(rate.denominator()).ok()?)
@@ -607,14 +606,14 @@ fn announced_rates(stream: &Stream<'_>, is_guessed: bool) -> Announced {
     Announced { average, base: exact(stream.rate()), is_indexed, is_guessed }
 }
 
-/// FFmpeg keeps averages as fractions of small numbers.
+/// The fraction as a frame rate. FFmpeg stores averages as fractions of small numbers.
 const INDEX_PRECISION: f64 = 1e-3;
 
-/// From the duration of the video track, or else of the whole file, which is in microseconds. A clock that jumps, or
-/// starts anew, makes nonsense of either: then there is no estimate.
+/// An estimate from the duration of the video track, or else of the whole file, which is in microseconds. There is none
+/// if timestamps jump or start again, which makes nonsense of both.
 fn estimated_frames(input: &Input, stream: &Stream<'_>, rate: FrameRate, file: Option<&Path>) -> Option<u64> {
     let own = stream.duration() as f64 * f64::from(stream.time_base());
-    // FFmpeg's word for an unknown start is the least i64. Matroska's tag counts from the beginning of the file.
+    // FFmpeg marks an unknown start with the smallest i64. Matroska's tag counts from the beginning of the file.
     let start =
         if stream.start_time() > 0 { stream.start_time() } else { 0 } as f64 * f64::from(stream.time_base());
     let tagged = || stream.metadata().get("DURATION").and_then(clock_time).map(|end| end - start);
@@ -625,12 +624,12 @@ fn estimated_frames(input: &Input, stream: &Stream<'_>, rate: FrameRate, file: O
         return None;
     }
     let size = file.and_then(|file| file.metadata().ok()).map_or(u64::MAX, |found| found.len());
-    let least = if input.format().name() == "mpegts" { TRANSPORT_PACKET } else { LEAST_FRAME };
+    let least = if input.format().name() == "mpegts" { TRANSPORT_PACKET } else { MIN_FRAME };
     let is_possible = !container::clock_may_jump(input) || frames as u64 <= size / least;
     is_possible.then_some(frames as u64)
 }
 
-/// Seconds of a time as Matroska's tags have it: 00:00:02.023000000.
+/// The seconds of a time in the form of Matroska's tags: 00:00:02.023000000.
 fn clock_time(text: &str) -> Option<f64> {
     let mut parts = text.trim().splitn(3, ':').map(|part| part.parse::<f64>().ok());
     let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
@@ -646,7 +645,7 @@ mod tests {
 
     use super::*;
 
-    /// A file that cannot be read in the last third before its index, as on a disk that is damaged there.
+    /// A file whose last third before the index cannot be read, as on a damaged disk.
     struct Failing {
         file: File,
         damaged: std::ops::Range<u64>,
@@ -674,7 +673,7 @@ mod tests {
     fn a_read_error_drains_the_decoder_and_is_told() {
         start_ffmpeg();
         let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clips");
-        // With B-frames, and with one that waits in each of several threads.
+        // With B-frames, and with a frame waiting in each of several threads.
         for (name, threads) in [
             ("h264_25.mkv", 1),
             ("h264_25.mkv", 4),
@@ -698,8 +697,8 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            let VideoError::Broken { frames: told, source } = error else { panic!("{name}: {error}") };
-            assert_eq!((told, source), (frames, ffmpeg::Error::Other { errno: 5 }), "{name}");
+            let VideoError::Broken { frames: found, error } = error else { panic!("{name}: {error}") };
+            assert_eq!((found, error.0), (frames, ffmpeg::Error::Other { errno: 5 }), "{name}");
             assert!(frames >= reader.packets - 1, "{name}: {frames} of {} packets", reader.packets);
             assert!(frames > 20, "{name}: {frames}");
         }

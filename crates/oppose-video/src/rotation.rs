@@ -1,21 +1,21 @@
-//! Turning frames upright.
+//! Rotating frames upright.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which way frames are turned.
+/// How frames are rotated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rotate {
-    /// As the file's display matrix or EXIF orientation says.
+    /// As the file's display matrix or EXIF orientation says, so that they are upright.
     #[default]
     Auto,
     /// Not at all.
     None,
-    /// A quarter clockwise.
+    /// By 90 degrees clockwise.
     Clockwise90,
-    /// Upside down.
+    /// By 180 degrees.
     Half,
-    /// A quarter counter-clockwise.
+    /// By 270 degrees clockwise.
     Clockwise270,
 }
 
@@ -45,19 +45,19 @@ impl FromStr for Rotate {
     }
 }
 
-/// One of the eight ways a picture can lie: sides swapped or not, then each axis reversed or not.
+/// One of the eight orientations of a picture: axes swapped or not, then each axis reversed or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Orientation {
-    /// Rows become columns.
+    /// Whether rows become columns.
     transpose: bool,
-    /// The upright picture's x axis runs against the stored axis it comes from.
+    /// Whether the upright picture's x axis is the reverse of the stored axis that it comes from.
     flip_x: bool,
     /// The same for its y axis.
     flip_y: bool,
 }
 
 impl Orientation {
-    /// The orientation asked for, or that of the file's display matrix, or that of its EXIF tag.
+    /// The orientation that is asked for, or else that of the file's display matrix, or else that of its EXIF tag.
     pub(super) fn choose(rotate: Rotate, matrix: Option<&[u8]>, tag: Option<&str>) -> Self {
         let (transpose, flip_x, flip_y) = match rotate {
             Rotate::Auto => {
@@ -73,8 +73,8 @@ impl Orientation {
     }
 
     /// From FFmpeg's display matrix: nine native-endian i32; a point (x, y) is shown at
-    /// (a x + c y, b x + d y) for the first two rows (a b _) and (c d _). An angle that is no quarter turn
-    /// is taken to the nearest one.
+    /// (a x + c y, b x + d y) for the first two rows (a b _) and (c d _). Other angles are rounded to the
+    /// nearest quarter turn.
     fn from_matrix(bytes: &[u8]) -> Option<Self> {
         let value = |index: usize| -> Option<i64> {
             let bytes = bytes.get(index * 4..index * 4 + 4)?;
@@ -86,8 +86,8 @@ impl Orientation {
         Some(Self { transpose, flip_x: x < 0, flip_y: y < 0 })
     }
 
-    /// From the number of EXIF's orientation, as FFmpeg before 4 writes it into the metadata of a picture, which it gives
-    /// no display matrix.
+    /// From the number of EXIF's orientation, which FFmpeg before version 4 writes to the metadata of a picture instead of
+    /// giving it a display matrix.
     fn from_exif(tag: &str) -> Option<Self> {
         let (transpose, flip_x, flip_y) = match tag.trim() {
             "1" => (false, false, false),

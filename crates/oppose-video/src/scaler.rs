@@ -1,7 +1,7 @@
-//! FFmpeg's colour conversion, from whatever the decoder gives to packed BGR.
+//! FFmpeg's colour conversion, from the decoder's pixel format to packed BGR.
 //!
-//! ffmpeg-next's own scaler cannot be told the colour matrix of a video, cannot move to another thread, and
-//! cannot write into memory that is not FFmpeg's; so libswscale is called directly, here alone.
+//! ffmpeg-next's own scaler has no setting for the colour matrix of a video, cannot move to another thread, and
+//! cannot write to memory that is not FFmpeg's; so libswscale is called directly, only here.
 #![allow(unsafe_code)]
 
 use std::ptr;
@@ -12,11 +12,11 @@ use ffmpeg_next::frame;
 
 use super::{ColorMatrix, Colors};
 
-/// Pixels that FFmpeg's vector code writes at once, at most: of a row that is no multiple of this it writes the last
-/// block whole.
+/// Largest number of pixels that FFmpeg's vector code writes at once. If the length of a row is not a multiple of it, the
+/// last block is written in full all the same.
 const BLOCK: u32 = 64;
 
-/// What of a frame decides how it is converted.
+/// The properties of a frame that decide how it is converted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     format: Pixel,
@@ -39,7 +39,7 @@ impl Key {
     }
 }
 
-/// The tags that count: OpenCV leaves it to libswscale, which knows the pixel format alone.
+/// The tags that are used. With OpenCV, libswscale knows only the pixel format.
 fn tags(frame: &frame::Video, colors: Colors) -> (ffmpeg_next::color::Space, ffmpeg_next::color::Range) {
     match colors {
         Colors::Auto => (frame.color_space(), frame.color_range()),
@@ -47,12 +47,12 @@ fn tags(frame: &frame::Video, colors: Colors) -> (ffmpeg_next::color::Space, ffm
     }
 }
 
-/// A converter for frames of one kind, made anew when the kind changes.
+/// A converter for frames of one kind, replaced when the kind changes.
 #[derive(Default)]
 pub(super) struct Scaler {
     colors: Colors,
     context: Option<(Key, Context)>,
-    /// Rows with room behind them, where the packed ones have none.
+    /// Rows with room after them, for sizes whose packed rows have none.
     padded: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl Scaler {
         Self { colors, ..Self::default() }
     }
 
-    /// Converts `frame` into `bgr`, which holds width * height * 3 bytes. `false` where FFmpeg cannot
+    /// Converts `frame` to `bgr`, which holds width * height * 3 bytes. Returns `false` if FFmpeg cannot
     /// convert this format.
     pub(super) fn run(&mut self, frame: &frame::Video, bgr: &mut [u8]) -> bool {
         let key = Key::of(frame, self.colors);
@@ -87,13 +87,13 @@ impl Scaler {
     }
 }
 
-/// libswscale's number of a colour space. Unnamed or unusual ones are taken for BT.601.
+/// libswscale's number of a colour space. Unnamed and unusual ones count as BT.601.
 fn space(space: ffmpeg_next::color::Space) -> i32 {
     let space = ffi::AVColorSpace::from(space) as i32;
     if matches!(space, 1..=7 | 9 | 10) { space } else { ffi::SWS_CS_DEFAULT }
 }
 
-/// What the planes of a frame mean; `None` where they are not luma and chroma of 8 bits in 4:2:0.
+/// The colour matrix of a frame's planes; `None` if they are not 8-bit luma and chroma in 4:2:0.
 pub(super) fn matrix(frame: &frame::Video, colors: Colors) -> Option<ColorMatrix> {
     let (color_space, color_range) = tags(frame, colors);
     let is_full_range = match (frame.format(), color_range) {
@@ -118,8 +118,8 @@ impl Context {
     fn new(key: &Key) -> Option<Self> {
         let (width, height) = (i32::try_from(key.width).ok()?, i32::try_from(key.height).ok()?);
         let format = key.format.into();
-        // SAFETY: plain values and null pointers, which mean no filters and no parameters. The flag is what
-        // the ffmpeg program uses, so that the pixels are its own.
+        // SAFETY: plain values and null pointers, which mean no filters and no parameters. The flag is the one that
+        // the ffmpeg program uses, so that the pixels are the same.
         let context = unsafe {
             ffi::sws_getContext(
                 width,
@@ -139,7 +139,7 @@ impl Context {
         Some(context)
     }
 
-    /// Converts by the frame's own matrix and range where it names them, as the ffmpeg program does.
+    /// Sets the frame's own matrix and range if it names them, as the ffmpeg program does.
     fn set_colors(&mut self, key: &Key) {
         let (mut inverse, mut table) = (ptr::null_mut(), ptr::null_mut());
         let (mut source_range, mut range, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
@@ -156,7 +156,7 @@ impl Context {
                 &raw mut contrast,
                 &raw mut saturation,
             );
-            // A source that is RGB already has no such details.
+            // RGB sources have no such details.
             if known < 0 {
                 return;
             }
@@ -179,7 +179,7 @@ impl Context {
         }
     }
 
-    /// Converts into rows of `stride` bytes.
+    /// Converts to rows of `stride` bytes.
     fn run(&mut self, frame: &frame::Video, rows: &mut [u8], stride: usize) -> bool {
         let height = frame.height();
         let Ok(line) = i32::try_from(stride) else { return false };

@@ -1,4 +1,4 @@
-//! How files are put together, where FFmpeg does not tell: whether a file ends where its parts say.
+//! The structure of files, as far as FFmpeg does not report it: whether a file ends where its parts say.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -7,19 +7,19 @@ use std::path::Path;
 /// Whether a file is as long as its parts announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It is, or what is missing holds no frames.
+    /// It is, or the missing part holds no frames.
     Whole,
     /// It ends within a part that holds frames.
     Cut,
-    /// This kind of file does not tell.
+    /// This kind of file does not say.
     Unknown,
 }
 
-/// What the parts of a file say.
+/// What the parts of a file tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub length: Length,
-    /// Recordings that stand one behind the other, each with a header of its own.
+    /// Number of recordings one after another, each with a header of its own.
     pub films: u64,
     /// Whether it is an MP4 file without an index.
     pub lacks_index: bool,
@@ -31,11 +31,11 @@ impl Found {
     }
 }
 
-/// Looks at the parts of a file; `format` is FFmpeg's name (the first of several).
+/// Inspects the parts of a file; `format` is FFmpeg's name (the first of several).
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn look(format: &str, path: &Path) -> io::Result<Found> {
+pub(super) fn inspect(format: &str, path: &Path) -> io::Result<Found> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut parts = Parts { file: BufReader::with_capacity(1 << 16, file), position: 0, size };
@@ -50,7 +50,7 @@ pub(super) fn look(format: &str, path: &Path) -> io::Result<Found> {
 
 /// Whether this is an MP4 or MOV file that lacks its index.
 pub(super) fn lacks_index(path: &Path) -> bool {
-    look("mov", path).is_ok_and(|found| found.lacks_index)
+    inspect("mov", path).is_ok_and(|found| found.lacks_index)
 }
 
 /// Whether this is an animated WebP.
@@ -72,7 +72,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The next bytes; `None` where the file ends before they do.
+    /// The next bytes; `None` if the file ends before they do.
     fn take<const N: usize>(&mut self) -> io::Result<Option<[u8; N]>> {
         let mut bytes = [0; N];
         match self.file.read_exact(&mut bytes) {
@@ -85,7 +85,7 @@ impl Parts {
         }
     }
 
-    /// Leaves so many bytes out; `false` where the file ends before.
+    /// Skips this many bytes; `false` if the file ends before.
     fn skip(&mut self, bytes: u64) -> io::Result<bool> {
         let end = self.position.saturating_add(bytes);
         if end > self.size {
@@ -101,7 +101,7 @@ impl Parts {
     }
 }
 
-/// AVI: RIFF chunks, the later ones for what does not fit into the first.
+/// AVI: RIFF chunks, later ones for what does not fit into the first.
 fn riff(parts: &mut Parts) -> io::Result<Length> {
     let mut length = Length::Unknown;
     while let Some([b'R', b'I', b'F', b'F', size @ ..]) = parts.take::<8>()? {
@@ -149,7 +149,7 @@ fn boxes(parts: &mut Parts) -> io::Result<Found> {
                 None => break Length::Cut,
             },
             size if size >= 8 => u64::from(size) - 8,
-            // Damage: nothing behind it can be told.
+            // Damage: nothing is known about the rest.
             _ => break Length::Unknown,
         };
         if !parts.skip(size)? {
@@ -160,7 +160,7 @@ fn boxes(parts: &mut Parts) -> io::Result<Found> {
     Ok(Found { length, films: indices.max(1), lacks_index: boxes > 0 && indices == 0 })
 }
 
-/// FLV: tags, each with its size, and that size again behind it.
+/// FLV: tags, each with its size before and after it.
 fn flv(parts: &mut Parts) -> io::Result<Found> {
     let mut films = 0;
     let length = loop {
@@ -171,12 +171,12 @@ fn flv(parts: &mut Parts) -> io::Result<Found> {
         let size = match beginning {
             [b'F', b'L', b'V', _] => {
                 films += 1;
-                // Flags, the header's length, and the size of the tag before, which is none.
+                // Flags, the header's length, and the size of the tag before, which does not exist.
                 5 + 4
             }
             [8 | 9 | 18, size @ ..] => {
                 let [a, b, c] = size.map(u64::from);
-                // The rest of the header, and the size behind it, which is not always there at the end.
+                // The rest of the header, the data, and the size after it, which may be missing at the end of the file.
                 let size = 7 + (a << 16 | b << 8 | c);
                 if !parts.skip(size)? {
                     break Length::Cut;
@@ -200,18 +200,18 @@ mod id {
     pub const EBML: u64 = 0x1a45_dfa3;
     pub const SEGMENT: u64 = 0x1853_8067;
     pub const CLUSTER: u64 = 0x1f43_b675;
-    /// What stands in a cluster.
+    /// Elements inside a cluster.
     pub const IN_CLUSTER: [u64; 6] = [0xe7, 0xa3, 0xa0, 0xa7, 0xab, 0xec];
-    /// The list of elements and their places, a place in it, and whose place it is and where.
+    /// The list of elements and their positions; an entry of it; the entry's element and position.
     pub const SEEK_HEAD: u64 = 0x114d_9b74;
     pub const SEEK: u64 = 0x4dbb;
     pub const SEEK_ID: u64 = 0x53ab;
     pub const SEEK_POSITION: u64 = 0x53ac;
 }
 
-/// Matroska and WebM: a segment, which holds clusters of frames. Live recordings know the length of neither; of theirs
-/// the frames themselves are looked at. Where a file is cut off between two elements, its list of elements tells whether
-/// one without frames was to follow.
+/// Matroska and WebM: a segment, which holds clusters of frames. In live recordings the length of both is unknown, so the
+/// frames themselves are inspected. If a file is cut off between two elements, its list of elements tells whether only
+/// elements without frames are missing.
 fn matroska(parts: &mut Parts) -> io::Result<Length> {
     let Some((id::EBML, Some(size))) = element(parts)? else { return Ok(Length::Unknown) };
     if !parts.skip(size)? {
@@ -223,7 +223,7 @@ fn matroska(parts: &mut Parts) -> io::Result<Length> {
     if end.is_some_and(|end| end <= parts.size) {
         return Ok(Length::Whole);
     }
-    // Where elements without frames begin.
+    // The position at which elements without frames begin.
     let mut listed = Vec::new();
     let mut listed_id = 0;
     let mut holds_frames = false;
@@ -239,12 +239,12 @@ fn matroska(parts: &mut Parts) -> io::Result<Length> {
         };
         holds_frames = id == id::CLUSTER || id::IN_CLUSTER.contains(&id);
         match (id, size) {
-            // The parts of these follow, as do those of an element of unknown size.
+            // The parts of these elements follow, like those of an element of unknown size.
             (id::SEEK_HEAD | id::SEEK, _) | (_, None) => continue,
             (id::SEEK_ID, Some(size @ 0..=8)) => listed_id = integer(parts, size)?,
             (id::SEEK_POSITION, Some(size @ 0..=8)) => {
                 let position = integer(parts, size)?;
-                if listed_id != id::CLUSTER && listed.len() < MOST_LISTED {
+                if listed_id != id::CLUSTER && listed.len() < MAX_LISTED {
                     listed.push(start.saturating_add(position));
                 }
             }
@@ -257,10 +257,10 @@ fn matroska(parts: &mut Parts) -> io::Result<Length> {
     }
 }
 
-/// Elements that are listed at most: a file has about five.
-const MOST_LISTED: usize = 1000;
+/// Largest number of listed elements that are read: a file has about five.
+const MAX_LISTED: usize = 1000;
 
-/// An integer of so many bytes; those behind the end of the file count as absent.
+/// An integer of `bytes` bytes; those beyond the end of the file count as absent.
 fn integer(parts: &mut Parts, bytes: u64) -> io::Result<u64> {
     let mut value = 0;
     for _ in 0..bytes {
@@ -270,7 +270,7 @@ fn integer(parts: &mut Parts, bytes: u64) -> io::Result<u64> {
     Ok(value)
 }
 
-/// An element's number and size; its size is absent where it is open. `None` at the end of the file and for damage.
+/// An element's number and size; the size is absent if it is unknown. `None` at the end of the file and for damage.
 fn element(parts: &mut Parts) -> io::Result<Option<(u64, Option<u64>)>> {
     let Some(id) = number(parts, 4)? else { return Ok(None) };
     let Some(size) = number(parts, 8)? else { return Ok(None) };
@@ -286,7 +286,7 @@ struct Number {
     bytes: u32,
 }
 
-/// A number of variable length: as many zeros in front as bytes follow.
+/// A number of variable length: it begins with as many zero bits as bytes follow.
 fn number(parts: &mut Parts, longest: u32) -> io::Result<Option<Number>> {
     let Some([first]) = parts.take::<1>()? else { return Ok(None) };
     let bytes = first.leading_zeros() + 1;

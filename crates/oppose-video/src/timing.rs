@@ -1,4 +1,4 @@
-//! When frames are shown, and how many there are a second.
+//! The timestamps of frames, and the frame rate that follows from them.
 
 use std::time::Duration;
 
@@ -6,53 +6,53 @@ use ffmpeg_next::Rational;
 
 use super::{FrameRate, Note, RateSource};
 
-/// How far frames may be from where a constant rate puts them, as a share of the time between two.
+/// How far frames may be from their place at a constant rate, as a share of the interval between two.
 const TOLERANCE: f64 = 0.1;
 
-/// The same in ticks of the clock: a container that counts in milliseconds rounds.
+/// The same in ticks: a container that counts in milliseconds rounds.
 const ROUNDING_TICKS: f64 = 1.5;
 
-/// An interval of so nearly a whole number of ticks needs no rounding.
+/// An interval that is this close to a whole number of ticks needs no rounding.
 const WHOLE: f64 = 1e-6;
 
-/// A clock with fewer ticks in an interval shows no rate that the header does not name.
-const LEAST_TICKS: f64 = 2.0;
+/// With fewer ticks per interval than this, timestamps cannot show a frame rate that the header does not announce.
+const MIN_TICKS: f64 = 2.0;
 
-/// Rates that are so near to each other, as a share, are the same where the clock is coarse.
+/// Frame rates that differ by a smaller share than this count as equal if ticks are coarse.
 const SAME_RATE: f64 = 2e-4;
 
 /// Frames that wobble by less than this share of an interval, and do not drift, still have a constant rate.
 const WOBBLE: f64 = 0.5;
 
-/// Of a telecined film the frames wobble too, and the last one may be out of step.
+/// The frames of a telecined film wobble too, and the last one may be out of step.
 const TELECINE_DRIFT: f64 = 0.25;
 
-/// How far a gap may be from the usual one, as a share of it, before it is told of as variable.
+/// How far a gap may be from the usual one, as a share of it, before the frame rate is reported as variable.
 const VARIABLE: f64 = 0.05;
 
-/// Intervals that a rate has to fit which the header does not name.
-const LEAST_INTERVALS: u64 = 20;
+/// Number of intervals that must fit a frame rate that the header does not announce.
+const MIN_INTERVALS: u64 = 20;
 
-/// A clock that goes back by more than this has jumped; less is damage. The ffmpeg program's number.
-const LONGEST_STEP_BACK: f64 = 0.1;
+/// Timestamps that go back by more than this have jumped; less is damage. The ffmpeg program's number.
+const MAX_STEP_BACK: f64 = 0.1;
 
-/// A clock that may jump and goes forward by more than this has jumped. The ffmpeg program's number.
-const LONGEST_GAP: f64 = 10.0;
+/// Timestamps that may jump and go forward by more than this have jumped. The ffmpeg program's number.
+const MAX_GAP: f64 = 10.0;
 
-/// No clock at all goes forward by more than this between two frames. The ffmpeg program's number.
-const LONGEST_GAP_ANYWHERE: f64 = 30.0 * 3600.0;
+/// In no file do timestamps go forward by more than this between two frames. The ffmpeg program's number.
+const MAX_GAP_ANYWHERE: f64 = 30.0 * 3600.0;
 
-/// So many times the usual gap is never a jump: a film of a frame a minute.
+/// Up to this many times the usual gap is never a jump: a film may have one frame per minute.
 const USUAL_GAPS: f64 = 10.0;
 
-/// A gap that is longer than [`LONGEST_GAP`], and so many times the usual one, counts in time but not for the rate, in
-/// any file: copies of a stream whose clock jumped have it.
+/// A gap that is longer than [`MAX_GAP`] and this many times the usual one counts as time, but not for the frame rate,
+/// in any file: copies of a stream whose timestamps jumped have such gaps.
 const PAUSE_GAPS: f64 = 100.0;
 
-/// Of so many gaps one may be out of step where data is lost in a stream that is made for it.
+/// One in this many gaps may be out of step in a stream that is made to survive lost data.
 const GAPS_PER_LOSS: u64 = 10;
 
-/// Rates that cameras and films have, for files whose header names none.
+/// The frame rates of cameras and films, for files whose header announces none.
 const STANDARD: [(u32, u32); 16] = [
     (25, 1),
     (30_000, 1001),
@@ -72,36 +72,36 @@ const STANDARD: [(u32, u32); 16] = [
     (120, 1),
 ];
 
-/// What a file says of its frame rate before its frames are read.
+/// What a file says about its frame rate before its frames are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Announced {
     /// The average.
     pub average: Option<FrameRate>,
-    /// The least rate of which all instants seen so far are multiples, by FFmpeg's guess.
+    /// FFmpeg's guess of the lowest frame rate of whose interval all timestamps are multiples.
     pub base: Option<FrameRate>,
     /// Whether `average` was computed from an index of all frames.
     pub is_indexed: bool,
-    /// Whether both are FFmpeg's guesses by the first frames, because the format has no place for a rate.
+    /// Whether both are FFmpeg's guesses from the first frames, because the format does not store a frame rate.
     pub is_guessed: bool,
 }
 
-/// A constant rate that the frames may have.
+/// A constant frame rate that the frames may have.
 #[derive(Debug)]
 struct Candidate {
     rate: FrameRate,
     kind: Kind,
     /// In ticks.
     interval: f64,
-    /// Number and ticks of the frame from which the rate is counted: the first, or the first after a jump.
+    /// Index and ticks of the frame from which the rate is counted: the first, or the first after a jump.
     origin: (u64, i64),
     /// How far frames since then were too early and too late, in ticks.
     early: f64,
     late: f64,
-    /// How far the last one was.
+    /// How far the last one was off.
     last: f64,
-    /// The largest distance between the two in a part before.
+    /// The largest distance between the two before the last jump.
     widest: f64,
-    /// Gaps that no frame is in.
+    /// Number of intervals without a frame.
     losses: u64,
 }
 
@@ -128,7 +128,7 @@ impl Candidate {
         }
     }
 
-    /// Counts anew from this frame.
+    /// Starts counting again from this frame.
     fn restart(&mut self, frame: u64, ticks: i64) {
         self.widest = self.widest.max(self.late - self.early);
         self.origin = (frame, ticks);
@@ -155,12 +155,12 @@ impl Candidate {
         let fits = match self.kind {
             Kind::Announced => spread <= strict || wobbles(strict),
             Kind::Telecine => {
-                has_repeats && intervals >= LEAST_INTERVALS && wobbles(TELECINE_DRIFT * self.interval)
+                has_repeats && intervals >= MIN_INTERVALS && wobbles(TELECINE_DRIFT * self.interval)
             }
-            // Nobody names it: rounding is all that is allowed for.
+            // Nobody announces it, so only rounding is tolerated.
             Kind::Standard => {
-                intervals >= LEAST_INTERVALS
-                    && self.interval >= LEAST_TICKS
+                intervals >= MIN_INTERVALS
+                    && self.interval >= MIN_TICKS
                     && spread <= 1.01 + 0.001 * self.interval
             }
         };
@@ -168,23 +168,23 @@ impl Candidate {
     }
 }
 
-/// Watches the timestamps of a video.
+/// Follows the timestamps of a video.
 #[derive(Debug)]
 pub(super) struct Timing {
     time_base: Rational,
     announced: Announced,
     candidates: Vec<Candidate>,
-    /// Whether the clock may jump and data may be lost.
+    /// Whether timestamps may jump and data may be lost.
     may_jump: bool,
-    /// Number and ticks of the last frame that had any.
+    /// Index and ticks of the last frame that had a timestamp.
     last: Option<(u64, i64)>,
     /// Ticks from the first frame to that one, without jumps.
     elapsed: i64,
-    /// Ticks of the gaps that count, and how many intervals they are.
+    /// Ticks of the gaps that count, and the number of intervals in them.
     span: i64,
     intervals: u64,
     gaps: Option<(i64, i64)>,
-    /// Whether frames are to be shown longer than others by what the stream says of each.
+    /// Whether the stream says that some frames are to be shown longer than others.
     has_repeats: bool,
     jump: Option<(u64, f64)>,
     jumps: u64,
@@ -199,7 +199,7 @@ impl Timing {
             let kind = if announced.is_guessed { Kind::Standard } else { Kind::Announced };
             candidates.extend(announced.average.map(of(kind)));
             candidates.extend(announced.base.map(of(kind)));
-            // A film of 24 frames in 30 or 60, and in 25 or 50.
+            // Film of 24 frames per second in video of 30 or 60, and of 25 or 50.
             for rate in announced.base.into_iter().chain(announced.average) {
                 let slower = [(2, 5), (4, 5), (12, 25), (24, 25)];
                 let slower = slower.into_iter().filter_map(|(above, below)| rate.times(above, below));
@@ -224,7 +224,7 @@ impl Timing {
         }
     }
 
-    /// Takes the timestamp of a frame into account, in order of the frames. Gives the time since the first one.
+    /// Takes the timestamp of the next frame into account. Returns the time since the first one.
     pub(super) fn add(&mut self, frame: u64, ticks: Option<i64>, is_repeated: bool) -> Option<Duration> {
         self.has_repeats |= is_repeated;
         let ticks = ticks?;
@@ -243,7 +243,7 @@ impl Timing {
             self.elapsed = self.elapsed.saturating_add((usual.round() as i64).max(1));
             self.candidates.iter_mut().for_each(|candidate| candidate.restart(frame, ticks));
         } else if gap < 0 {
-            // A step back is damage: it says nothing of the rate.
+            // A step back is damage, which says nothing about the frame rate.
             return self.time(self.elapsed.saturating_add(gap));
         } else {
             self.elapsed = self.elapsed.saturating_add(gap);
@@ -251,7 +251,7 @@ impl Timing {
                 let (shortest, longest) = self.gaps.unwrap_or((gap, gap));
                 self.gaps = Some((shortest.min(gap), longest.max(gap)));
             }
-            if seconds > LONGEST_GAP.max(PAUSE_GAPS * steps as f64 * self.usual_interval()) {
+            if seconds > MAX_GAP.max(PAUSE_GAPS * steps as f64 * self.usual_interval()) {
                 self.candidates.iter_mut().for_each(|candidate| candidate.restart(frame, ticks));
             } else {
                 self.span = self.span.saturating_add(gap);
@@ -266,7 +266,7 @@ impl Timing {
     }
 
     fn time(&self, ticks: i64) -> Option<Duration> {
-        // In whole numbers: a frame of a constant rate comes out where it belongs to the nanosecond.
+        // In whole numbers, so that frames of a constant rate are exact to the nanosecond.
         let nanoseconds = i128::from(ticks) * 1_000_000_000 * i128::from(self.time_base.numerator());
         let denominator = i128::from(self.time_base.denominator().max(1));
         let rounded = (nanoseconds + denominator / 2).div_euclid(denominator);
@@ -275,11 +275,11 @@ impl Timing {
 
     fn is_jump(&self, seconds: f64, steps: u64) -> bool {
         let usual = USUAL_GAPS * steps as f64 * self.usual_interval();
-        let longest = if self.may_jump { LONGEST_GAP } else { LONGEST_GAP_ANYWHERE };
-        seconds < -LONGEST_STEP_BACK || seconds > longest.max(usual)
+        let longest = if self.may_jump { MAX_GAP } else { MAX_GAP_ANYWHERE };
+        seconds < -MAX_STEP_BACK || seconds > longest.max(usual)
     }
 
-    /// Seconds from a frame to the next, as far as is known.
+    /// Seconds from one frame to the next, as far as they are known.
     fn usual_interval(&self) -> f64 {
         if self.intervals > 0 && self.span > 0 {
             return self.span as f64 * f64::from(self.time_base) / self.intervals as f64;
@@ -287,7 +287,7 @@ impl Timing {
         1.0 / self.announced.average.or(self.announced.base).unwrap_or(FrameRate::DEFAULT).as_f64()
     }
 
-    /// The rate of the frames so far, and where it comes from; `None` where they do not tell.
+    /// The frame rate of the frames so far, and where it comes from; `None` if they do not tell.
     pub(super) fn rate(&self) -> Option<(FrameRate, RateSource)> {
         if self.intervals == 0 || self.span <= 0 {
             // A single frame, or a file without timestamps: its header is all there is.
@@ -306,8 +306,8 @@ impl Timing {
         FrameRate::measured(self.intervals, self.span, time_base).map(|rate| (rate, RateSource::Measured))
     }
 
-    /// A rate that a header holds as a decimal fraction, or that FFmpeg made a fraction of small numbers of (FLV, 983/41
-    /// for 23.976), is that of film and television where both fit. A finer clock shows what is meant.
+    /// A frame rate that a header stores as a decimal fraction, or that FFmpeg turned into a fraction of small numbers (in FLV,
+    /// 983/41 for 23.976), becomes that of film and television if both fit. Finer ticks show which is meant.
     fn exact(&self, rate: FrameRate) -> FrameRate {
         let is_same = |exact: &FrameRate| (exact.as_f64() / rate.as_f64() - 1.0).abs() < SAME_RATE;
         let standard = STANDARD.into_iter().filter_map(|(above, below)| FrameRate::new(above, below));
@@ -315,7 +315,7 @@ impl Timing {
         near.filter(|_| self.time_base.denominator() <= 1000).unwrap_or(rate)
     }
 
-    /// Whether the frames can have this rate on the average: the last is then shown for as long as others.
+    /// Whether the frames can have this frame rate on average: the last is then shown for as long as others.
     fn is_average(&self, rate: FrameRate) -> bool {
         let tick = f64::from(self.time_base);
         let last = (self.intervals + 1) as f64 / rate.as_f64() - self.span as f64 * tick;
@@ -324,7 +324,7 @@ impl Timing {
         (bound(shortest, -ROUNDING_TICKS)..=bound(longest, ROUNDING_TICKS)).contains(&last)
     }
 
-    /// Shortest and longest gap, where they differ from those of `rate` by more than rounding explains.
+    /// Shortest and longest gap, if they differ from those of `rate` by more than rounding explains.
     pub(super) fn variable(&self, rate: FrameRate) -> Option<(Duration, Duration)> {
         let (shortest, longest) = self.gaps?;
         let tick = f64::from(self.time_base);
@@ -335,7 +335,7 @@ impl Timing {
         (far(shortest) || far(longest)).then_some(times)
     }
 
-    /// That the clock jumped, where it did.
+    /// Notes that timestamps jumped, if they did.
     pub(super) fn note(&self) -> Option<Note> {
         self.jump.map(|(frame, seconds)| Note::ClockJump { frame, seconds, count: self.jumps })
     }
@@ -386,7 +386,7 @@ mod tests {
             let timing = watched((0..500).map(instants), MILLISECONDS, average(above, below), false);
             assert_eq!(timing.rate(), Some((rate(above, below).unwrap(), RateSource::Constant)));
             if STANDARD.contains(&(above, below)) {
-                // The header does not know it: the frames do.
+                // The header does not announce it, but the frames show it.
                 let timing = watched((0..500).map(instants), MILLISECONDS, Announced::default(), false);
                 assert_eq!(timing.rate(), Some((rate(above, below).unwrap(), RateSource::Constant)));
             }
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_single_frame_that_is_missing_is_noticed() {
-        // AVI's clock counts frames.
+        // The ticks of AVI are frames.
         let kept = (0..100).filter(|frame| *frame != 50);
         let timing = watched(kept, Rational(1, 25), average(25, 1), false);
         assert_eq!(timing.rate(), Some((rate(98 * 25, 99).unwrap(), RateSource::Measured)));
@@ -443,7 +443,7 @@ mod tests {
             assert_eq!(timing.time(timing.elapsed), Some(Duration::from_millis(49 * 40)));
             let Some(Note::ClockJump { frame: 25, count: 1, .. }) = timing.note() else { panic!("{jump}") };
         }
-        // A frame in 200 seconds is no jump.
+        // One frame in 200 seconds is not a jump.
         let times = (0..5).map(|frame| 18_000_000 * frame);
         let timing = watched(times, tick, average(1, 200), true);
         assert_eq!((timing.rate().unwrap().0, timing.note()), (rate(1, 200).unwrap(), None));

@@ -1,4 +1,4 @@
-//! Which of several video tracks is read.
+//! Chooses the video track to read.
 
 use std::collections::HashMap;
 
@@ -8,41 +8,41 @@ use ffmpeg_next::{Stream, codec, media};
 
 use super::{Note, VideoError};
 
-/// A track with so many times the frames of another is the film, and the other a slide show.
+/// A track with this many times the frames of another is the moving one, and the other is a slide show.
 const MANY_TIMES: u64 = 10;
 
-/// Frames of each stream that were seen so far, by its number in the file.
+/// The number of frames of each stream seen so far, by the stream's index in the file.
 pub(super) type Seen = HashMap<usize, u64>;
 
-/// Whether a stream is a video track. Cover art of a sound file is none.
+/// Whether a stream is a video track. The cover art of a sound file is not.
 fn is_track(stream: &Stream<'_>) -> bool {
     stream.parameters().medium() == media::Type::Video
         && !stream.disposition().contains(Disposition::ATTACHED_PIC)
 }
 
-/// Frames of a stream as the file counts them.
+/// The number of frames of a stream according to the file.
 fn counted(stream: &Stream<'_>) -> Option<u64> {
     if let Ok(frames @ 1..) = u64::try_from(stream.frames()) {
         return Some(frames);
     }
-    // What mkvmerge writes.
+    // The tag that mkvmerge writes.
     let metadata = stream.metadata();
     let tag = metadata.get("NUMBER_OF_FRAMES").or_else(|| metadata.get("NUMBER_OF_FRAMES-eng"));
     tag.and_then(|tag| tag.parse().ok()).filter(|&frames| frames > 0)
 }
 
-/// Whether frames have to be looked at to tell the tracks apart.
+/// Whether frames have to be read ahead to tell the tracks apart.
 pub(super) fn need_a_look(input: &Input) -> bool {
     let tracks = || input.streams().filter(is_track);
     tracks().count() > 1 && tracks().any(|stream| counted(&stream).is_none())
 }
 
-/// Whether so much was seen that the tracks can be told apart: of each more than a still picture has.
+/// Whether enough frames were seen to tell the tracks apart: more of each than a still picture has.
 pub(super) fn are_told_apart(input: &Input, seen: &Seen) -> bool {
     input.streams().filter(is_track).all(|stream| seen.get(&stream.index()).is_some_and(|&frames| frames > 1))
 }
 
-/// The number in the file of the stream to read, and what to say of it.
+/// The index in the file of the stream to read, and what to note about it.
 pub(super) fn choose(
     input: &Input,
     seen: &Seen,
@@ -60,7 +60,7 @@ pub(super) fn choose(
         _ => {
             let best = input.streams().best(media::Type::Video).map(|stream| stream.index());
             let best = tracks.iter().position(|stream| Some(stream.index()) == best).unwrap_or(0);
-            // The last of several largest would win: the first of them is meant.
+            // Reversed, because `max_by_key` returns the last of several equals, and the first is meant.
             let longest = (0..tracks.len()).rev().max_by_key(|&track| frames(&tracks[track]));
             let longest = longest.ok_or_else(|| VideoError::NoVideoStream(what_else(input)))?;
             let (of_best, of_longest) = (frames(&tracks[best]), frames(&tracks[longest]));
@@ -89,7 +89,7 @@ fn describe(stream: &Stream<'_>, frames: u64) -> String {
     words
 }
 
-/// What the file holds in place of a video.
+/// What the file holds instead of a video.
 fn what_else(input: &Input) -> String {
     let mut kinds: Vec<String> = input
         .streams()

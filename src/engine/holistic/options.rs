@@ -199,12 +199,7 @@ impl Options {
         ] {
             add(confidence != 0.5, name, confidence.to_string());
         }
-        let points = match self.points {
-            Points::All => "all",
-            Points::NoWorld => "no-world",
-            Points::Reduced => "reduced",
-        };
-        add(self.points != default.points, "points", points.into());
+        add(self.points != default.points, "points", self.points.as_str().into());
         add(self.hide_legs, "hide_legs", "true".into());
         settings
     }

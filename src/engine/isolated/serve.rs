@@ -62,7 +62,7 @@ impl<I: BufRead, O: Write> Server<I, O> {
             },
             Request::StartVideo { width, height, frame_rate, announced_frames } => {
                 let frame_rate = FrameRate::new(frame_rate.0, frame_rate.1).ok_or_else(invalid)?;
-                let info = VideoInfo { width, height, frame_rate, announced_frames };
+                let info = VideoInfo::new(width, height, frame_rate).with_announced_frames(announced_frames);
                 match self.engine.start_video(&info) {
                     Ok(()) => self.reply(&Reply::Started).map(Ok)?,
                     Err(error) if error.kind() == EngineErrorKind::Unsuitable => {

@@ -185,8 +185,7 @@ impl OpenPose {
             device = gpu::device_name(options.gpu);
         }
         let build = shim.openpose();
-        let info =
-            BackendInfo { device, precision: "fp32".into(), model_folder: Some(model_folder.to_owned()) };
+        let info = BackendInfo::new(device, "fp32", model_folder.to_owned());
         Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build, info })
     }
 

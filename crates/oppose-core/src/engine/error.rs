@@ -1,25 +1,23 @@
-//! Why an engine cannot start or go on.
+//! Why an engine cannot start or continue.
 
 use std::error::Error;
 use std::fmt;
 
-/// What follows from an [`EngineError`].
+/// What an [`EngineError`] means for the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineErrorKind {
-    /// This video does not suit the engine, for example because its frames are too small. The engine is as usable as
-    /// before.
+    /// The engine refuses this video, for example because its frames are too small, and stays usable.
     Unsuitable,
-    /// The device, a GPU as a rule, cannot be used, or no longer. The engine gives no more results; another device may
-    /// work.
+    /// The device, usually a GPU, cannot be used or has failed. The engine gives no more results; another device may work.
     Device,
     /// The engine could not be opened, or has failed and gives no more results.
     Failed,
 }
 
-/// Why an engine cannot start, refuses a video or cannot go on.
+/// Why an engine cannot start, refuses a video, or cannot continue.
 ///
-/// Prints as the engine's own error, which [`downcast_ref`](Self::downcast_ref) gives back.
+/// Prints as the engine's own error, which [`downcast_ref`](Self::downcast_ref) returns.
 #[derive(Debug)]
 pub struct EngineError {
     kind: EngineErrorKind,
@@ -32,22 +30,22 @@ impl EngineError {
         Self { kind, error: error.into() }
     }
 
-    /// The video does not suit the engine, which stays usable.
+    /// An error that makes a video unsuitable; the engine stays usable.
     pub fn unsuitable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(EngineErrorKind::Unsuitable, error)
     }
 
-    /// The engine has failed, or cannot be opened.
+    /// An error after which the engine is dead, or because of which it cannot be opened.
     pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(EngineErrorKind::Failed, error)
     }
 
-    /// What follows from it.
+    /// What it means for the engine.
     pub fn kind(&self) -> EngineErrorKind {
         self.kind
     }
 
-    /// The engine's own error, where it is of this type.
+    /// The engine's own error, if it is of this type.
     pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
         self.error.downcast_ref()
     }
@@ -61,7 +59,7 @@ impl fmt::Display for EngineError {
 
 impl Error for EngineError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // This error prints as the engine's own, so the chain goes on behind it.
+        // This error prints as the engine's own error, so the chain continues after that.
         self.error.source()
     }
 }

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 /// Which engine computed a result, on which device, in which precision and with which models and settings.
 ///
-/// Results of different engines must not be mixed in one corpus: [`differences`](Self::differences) says whether two
-/// descriptions belong together.
+/// Results of different engines must not be mixed in one corpus: [`differences`](Self::differences) tells whether they would
+/// be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EngineInfo {
-    /// The engine's name, as on the command line: `holistic`.
+    /// The engine's name: `holistic`.
     pub name: String,
     /// `cpu`, or `cuda:0` followed by the GPU's name.
     pub device: String,
     /// The floating-point format it computes in: `fp16`.
     pub precision: String,
-    /// The hash of each model file, by its name below the models folder: `md5:` or `sha256:`, whichever it was
-    /// published with, followed by lower-case hexadecimal digits.
+    /// The hash of each model file by its path in the models folder: `md5:` or `sha256:`, whichever it was published with,
+    /// followed by lower-case hexadecimal digits.
     pub models: BTreeMap<String, String>,
     /// Settings that change the keypoints and differ from their defaults, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,13 +57,13 @@ impl EngineInfo {
         self
     }
 
-    /// Why results of this engine and of `earlier` must not be mixed, if they must not: the engine, its models or its
-    /// settings differ. The device and the precision do not count: they move keypoints by less than a pixel.
+    /// The reason why results of this engine and of `earlier` must not be mixed: another engine, other models or other
+    /// settings. `None` if they may be mixed. Device and precision are ignored: they move keypoints by less than a pixel.
     pub fn differences(&self, earlier: &Self) -> Option<String> {
         if self.name != earlier.name {
             return Some(format!("the engine was {} and is {} now", earlier.name, self.name));
         }
-        // Which files there are follows from the settings, which are compared below.
+        // Which models are used follows from the settings, which are compared below.
         let mut models = self.models.iter();
         let is_other = |(name, hash): &(&String, &String)| {
             earlier.models.get(*name).is_some_and(|earlier| earlier != *hash)
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_belong_together_if_they_give_the_same_keypoints() {
+    fn engines_may_be_mixed_if_they_give_the_same_keypoints() {
         let models = |hash: &str| BTreeMap::from([("net".to_owned(), hash.to_owned())]);
         let engine = EngineInfo::new("native", "cuda:0 A", "fp16", 137).with_models(models("1"));
         let elsewhere = EngineInfo::new("native", EngineInfo::CPU, "fp32", 137).with_models(models("1"));
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(engine.differences(&retrained).unwrap(), "the model net was another one");
         let larger = engine.clone().with_setting("net_resolution", "-1x736");
         assert_eq!(engine.differences(&larger).unwrap(), "net_resolution was -1x736 and is its default now");
-        // Of an earlier version that recorded no settings, nothing is known of them.
+        // An earlier version did not record settings, so they cannot be compared.
         let unrecorded = EngineInfo { points: 0, ..elsewhere };
         assert_eq!(larger.differences(&unrecorded), None);
     }

@@ -1,22 +1,22 @@
-//! Facts of the body nets: parts, limbs, where their part affinity fields lie, thresholds.
+//! Facts about the body nets: parts, limbs, the planes of their part affinity fields, thresholds.
 
-/// The most parts of a body net.
+/// Largest number of parts of a body net.
 pub const MAX_PARTS: usize = 25;
 
-/// What a body net's planes mean: a plane a part, one for the background, two for each limb.
+/// The meaning of a body net's planes: one per part, one for the background, two per limb.
 #[derive(Debug)]
 pub struct BodyModel {
     /// Number of parts.
     pub parts: usize,
     /// Pairs of parts, in the order in which people are assembled.
     pub limbs: &'static [(usize, usize)],
-    /// Plane of each limb's part affinity field, x; y is the next. Counted from the first such plane.
+    /// Index of the plane with the x direction of each limb's part affinity field, among these planes; y is the next.
     pub affinity: &'static [usize],
-    /// Limbs from shoulder to ear, which repeat what other limbs say.
+    /// Limbs from shoulder to ear, which duplicate the information of other limbs.
     pub ear_limbs: [usize; 2],
-    /// The first of six foot parts, where there are any.
+    /// The first of six foot parts, if there are any.
     pub first_foot_part: Option<usize>,
-    /// Right eye, left eye, right ear, left ear. Nose is 0, neck 1, and arms are alike in all models.
+    /// Right eye, left eye, right ear, left ear. The nose is 0, the neck 1, and arms are the same in all models.
     pub eyes_and_ears: [usize; 4],
 }
 
@@ -90,31 +90,31 @@ pub static COCO: BodyModel = BodyModel {
 };
 
 impl BodyModel {
-    /// The plane of a limb's part affinity field, x; y is the next.
+    /// The plane with the x direction of a limb's part affinity field; y is the next.
     pub fn affinity_plane(&self, limb: usize) -> usize {
         self.parts + 1 + self.affinity[limb]
     }
 }
 
-/// From which values on something counts.
+/// Detection thresholds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
-    /// A peak's value is above it.
+    /// The value of a peak must be above it.
     pub peak: f32,
-    /// A limb's share of samples along the part affinity field that count is above it.
+    /// The share of a limb's samples that agree with the part affinity field must be above it.
     pub limb_share: f32,
-    /// A sample's value is above it.
+    /// The value of a sample that agrees must be above it.
     pub limb_sample: f32,
-    /// A person has so many parts.
+    /// Smallest number of parts of a person.
     pub parts: u32,
-    /// A person's score for each of its parts.
+    /// Smallest score of a person per part.
     pub score: f32,
-    /// Whether feet without a body may be people.
+    /// Whether feet without a body may count as people.
     pub keeps_feet: bool,
 }
 
 impl Thresholds {
-    /// `maximize_positives` finds more, and more that is wrong.
+    /// With `maximize_positives` they are lower: more keypoints, more false positives.
     pub fn new(maximize_positives: bool) -> Self {
         match maximize_positives {
             false => Self {

@@ -5,23 +5,23 @@ use super::heat_maps::{Merged, maximum};
 use super::rectangles::Rectangle;
 use super::warp::Placement;
 
-/// What a rectangle holds.
+/// The part inside a rectangle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A face.
     Face,
-    /// A left hand; the net knows right hands, so it sees it mirrored.
+    /// A left hand, which is mirrored for the net because it was trained on right hands.
     LeftHand,
     /// A right hand.
     RightHand,
 }
 
-/// Where the pixels of a crop of `side` × `side` lie in the frame.
+/// The place in the frame of the pixels of a crop of `side` × `side`.
 pub fn placement(rectangle: Rectangle, part: Part, side: usize) -> Placement {
     let Rectangle { x, y, side: width } = rectangle;
     let scale = match part {
         Part::Face => f64::from(width) / side as f64,
-        // In single precision for hands: it shows in the last bits of the positions.
+        // In single precision for hands, as the last bits of the positions show.
         Part::LeftHand | Part::RightHand => f64::from(width / side as f32),
     };
     let (scale_x, shift_x) = match part {
@@ -31,8 +31,8 @@ pub fn placement(rectangle: Rectangle, part: Part, side: usize) -> Placement {
     Placement { scale_x, shift_x, scale_y: scale, shift_y: f64::from(y) }
 }
 
-/// Writes the points of a face or hand: the largest value of each heat map, where it lies in the frame.
-/// There is one map for each point; what follows, the background, is not looked at. `plane` is memory
+/// Writes the points of a face or hand: the place in the frame of the largest value of each heat map.
+/// There is one map per point; the background, which follows, is ignored. `plane` is working memory.
 /// that is used on the way.
 pub fn keypoints(maps: &mut Merged<'_>, placement: Placement, plane: &mut Vec<f32>, points: &mut [Keypoint]) {
     use super::heat_maps::HeatMaps;
@@ -46,8 +46,8 @@ pub fn keypoints(maps: &mut Merged<'_>, placement: Placement, plane: &mut Vec<f3
     }
 }
 
-/// `hand_scale_number` rectangles around the same middle, from the smallest to the largest, over
-/// `hand_scale_range`. The one whose points have the largest mean score counts, of equals the first.
+/// `hand_scale_number` rectangles around the same centre, from the smallest to the largest, over
+/// `hand_scale_range`. The one whose points have the highest mean score counts, and among equals the first.
 pub fn hand_scales(rectangle: Rectangle, number: u32, range: f32) -> impl Iterator<Item = Rectangle> {
     (0..number).map(move |index| {
         if number == 1 {

@@ -1,25 +1,25 @@
 //! A net's planes enlarged to the size of its input, and merged over several scales.
 //!
-//! Planes are enlarged one by one where all of a plane is needed (parts), and point by point where a few
-//! of its values are (part affinity fields): both give the same bits.
+//! Planes are enlarged as a whole if all of their values are needed (parts), and point by point if only a few are
+//! (part affinity fields). Both give the same bits.
 
 use super::Parity;
 use super::size::{Scale, Size};
 use super::warp::cubic_weights;
 
-/// OpenPose's merging of scales stops here.
+/// Largest number of scales, as in OpenPose.
 pub const MAX_SCALES: usize = 8;
 
-/// Heat maps of the size of the net's input.
+/// Heat maps with the size of the net's input.
 pub trait HeatMaps {
-    /// Width and height of every plane.
+    /// Width and height of each plane.
     fn size(&self) -> Size;
 
-    /// The value of a pixel of a plane.
+    /// The value of one pixel of a plane.
     fn at(&self, channel: usize, x: usize, y: usize) -> f32;
 }
 
-/// What a net made of one input: planes of an eighth of its size.
+/// A net's output for one input: planes of an eighth of its size.
 #[derive(Clone, Copy, Debug)]
 pub struct NetOutput<'a> {
     /// Channels × height × width.
@@ -34,16 +34,16 @@ impl<'a> NetOutput<'a> {
     }
 }
 
-/// The four values a new one is made of, and how.
+/// The four values that a new one is computed from, and how.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
-    /// Their places in the row or column.
+    /// Their indices in the row or column.
     places: [usize; 4],
-    /// CPU build: their weights. CUDA build: the position behind the second of them, first of the four.
+    /// CPU build: their weights. CUDA build: the position relative to the second of them, in the first element.
     weights: [f32; 4],
 }
 
-/// How planes of one size become planes of another; keeps its memory.
+/// Enlarges planes of one size to another; reuses its memory.
 #[derive(Debug)]
 pub struct Resize {
     parity: Parity,
@@ -63,8 +63,8 @@ impl Resize {
         Self { parity, source, target, factor: 0.0, columns: vec![], rows: vec![], widened: vec![] }
     }
 
-    /// Makes ready for planes of these sizes. `factor` is how much larger the target's pixels are than the
-    /// source's; only the CUDA build goes by it, the CPU build goes by the sizes.
+    /// Prepares for planes of these sizes. `factor` is how many times as large the target is as the
+    /// source; only the CUDA build uses it, the CPU build uses the sizes.
     fn prepare(&mut self, source: Size, target: Size, factor: f32) {
         if (source, target, factor) == (self.source, self.target, self.factor) {
             return;
@@ -83,7 +83,7 @@ impl Resize {
         self.widened.resize(target.width * source.height, 0.0);
     }
 
-    /// Enlarges a plane into `out`.
+    /// Enlarges a plane and writes it to `out`.
     fn plane(&mut self, plane: &[f32], out: &mut [f32]) {
         let widened = self.widened.chunks_exact_mut(self.target.width);
         for (source, target) in plane.chunks_exact(self.source.width).zip(widened) {
@@ -124,7 +124,7 @@ impl Tap {
     }
 }
 
-/// CPU build: OpenCV's cubic, half a pixel in, the border repeated.
+/// CPU build: OpenCV's cubic interpolation, with pixel centres at half pixels and the border repeated.
 fn cpu_tap(index: usize, source: usize, target: usize) -> Tap {
     let scale = 1.0 / (target as f64 / source as f64);
     let position = ((index as f64 + 0.5) * scale - 0.5) as f32;
@@ -137,12 +137,12 @@ fn cpu_across(four: [f32; 4], weights: [f32; 4]) -> f32 {
     four[0] * weights[0] + four[1] * weights[1] + four[2] * weights[2] + four[3] * weights[3]
 }
 
-/// From the last to the first: the order of OpenCV's vertical pass.
+/// Summed from the last to the first, as in OpenCV's vertical pass.
 fn cpu_down(four: [f32; 4], weights: [f32; 4]) -> f32 {
     four[3] * weights[3] + four[2] * weights[2] + four[1] * weights[1] + four[0] * weights[0]
 }
 
-/// CUDA build: the place is kept inside before the position behind it is taken, so that in the first half
+/// CUDA build: the index is limited to the plane before the position relative to it is computed, so that in the first half
 /// pixel the position is negative and the cubic extrapolates.
 fn cuda_tap(index: usize, source: usize, factor: f32) -> Tap {
     let position = (index as f32 + 0.5) / factor - 0.5;
@@ -160,11 +160,11 @@ fn cuda_cubic([a, b, c, d]: [f32; 4], x: f32) -> f32 {
     third * x * x * x + second * x * x - 0.5 * (a - c) * x + b
 }
 
-/// The heat maps of one or several scales of a frame.
+/// Merges the heat maps of one or several scales of a frame.
 #[derive(Debug)]
 pub struct Merge {
     resizes: Vec<Resize>,
-    /// A plane of a further scale, before it is added.
+    /// A plane of another scale, before it is added.
     further: Vec<f32>,
 }
 
@@ -174,15 +174,15 @@ impl Merge {
         Self { resizes: (0..MAX_SCALES).map(|_| Resize::new(parity)).collect(), further: vec![] }
     }
 
-    /// The heat maps of what the net made of each scale; they have the size of the first scale's input.
+    /// The heat maps from the net's output for each scale; they have the size of the first scale's input.
     ///
     /// # Panics
-    /// There is no scale, more than [`MAX_SCALES`], or not one output for each.
+    /// There are no scales, more than [`MAX_SCALES`], or another number of outputs.
     pub fn merge<'a>(&'a mut self, outputs: &'a [NetOutput<'a>], scales: &[Scale]) -> Merged<'a> {
         assert!(outputs.len() == scales.len() && (1..=MAX_SCALES).contains(&scales.len()));
         let target = scales[0].size;
         for ((resize, output), scale) in self.resizes.iter_mut().zip(outputs).zip(scales) {
-            // Each scale lies where the frame lies in it, not where its border lies.
+            // Scales are aligned by the frame in them, not by their borders.
             let eight = (target.width / outputs[0].size.width) as f32;
             let factor = eight / (scale.factor as f32 / scales[0].factor as f32);
             resize.prepare(output.size, target, factor);
@@ -192,7 +192,7 @@ impl Merge {
     }
 }
 
-/// Heat maps that are computed when asked for.
+/// Heat maps that are computed on demand.
 #[derive(Debug)]
 pub struct Merged<'a> {
     outputs: &'a [NetOutput<'a>],
@@ -202,10 +202,10 @@ pub struct Merged<'a> {
 }
 
 impl Merged<'_> {
-    /// Writes a whole plane into `out`: height × width values.
+    /// Writes a whole plane to `out`: height × width values.
     ///
     /// # Panics
-    /// `out` has another size, or the net no such channel.
+    /// `out` has another size, or the net has no such channel.
     pub fn plane(&mut self, channel: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.target.pixels(), "a plane of the heat maps' size");
         let count = self.outputs.len();
@@ -248,7 +248,7 @@ fn mean(parity: Parity, count: usize) -> impl Fn(f32) -> f32 {
     }
 }
 
-/// The largest value of a plane and its place; of several equal ones the first, row by row.
+/// The largest value of a plane and its place; among equals the first, row by row.
 pub fn maximum(plane: &[f32], width: usize) -> (usize, usize, f32) {
     let mut best = (0, 0, plane.first().copied().unwrap_or(0.0));
     for (y, row) in plane.chunks_exact(width).enumerate() {

@@ -3,7 +3,7 @@
 use super::Keypoint;
 use super::size::Size;
 
-/// In which unit coordinates are given; OpenPose's `keypoint_scale`.
+/// The unit of coordinates: OpenPose's `keypoint_scale`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeypointScale {
     /// 0: pixels of the frame.
@@ -11,7 +11,7 @@ pub enum KeypointScale {
     Frame,
     /// 1: pixels of the net's input.
     NetInput,
-    /// 2: pixels of the output resolution, which is the frame's where no other is asked for.
+    /// 2: pixels of the output resolution, which is that of the frame by default.
     Output,
     /// 3: 0 to 1 from the first to the last pixel.
     ZeroToOne,
@@ -20,8 +20,7 @@ pub enum KeypointScale {
 }
 
 impl KeypointScale {
-    /// Brings points from frame pixels to this unit. Points that were not found are moved as well, as in
-    /// OpenPose.
+    /// Converts points from frame pixels to this unit. Points that were not found are converted too, as in OpenPose.
     pub fn apply(self, points: &mut [Keypoint], frame: Size, net_to_frame: f32) {
         let along = |side: usize, to: f32| to / (side as f32 - 1.0);
         let (scale_x, scale_y, shift) = match self {

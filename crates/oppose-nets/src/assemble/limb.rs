@@ -1,10 +1,10 @@
-//! How well the part affinity field between two peaks says that they are joined.
+//! Scores limbs: how well the part affinity field between two peaks agrees with a limb.
 
 use super::body::{BodyModel, Thresholds};
 use super::heat_maps::HeatMaps;
 use super::{Keypoint, Parity};
 
-/// Two peaks that may be joined.
+/// Two peaks that a limb may join.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) score: f32,
@@ -14,7 +14,7 @@ pub(super) struct Candidate {
     pub(super) to: u8,
 }
 
-/// What scores are computed from.
+/// The inputs of the scores.
 pub(super) struct Field<'a, M> {
     pub(super) maps: &'a M,
     pub(super) model: &'a BodyModel,
@@ -24,7 +24,7 @@ pub(super) struct Field<'a, M> {
 }
 
 impl<M: HeatMaps> Field<'_, M> {
-    /// All pairs of peaks that may be joined by a limb, first peak by first peak.
+    /// All pairs of peaks that may be joined by a limb, in the order of the first peak.
     pub(super) fn candidates(&self, limb: usize) -> impl Iterator<Item = Candidate> {
         let (from, to) = self.model.limbs[limb];
         let plane = self.model.affinity_plane(limb);
@@ -62,7 +62,7 @@ impl<M: HeatMaps> Field<'_, M> {
                 continue;
             }
             hits -= 1.0;
-            // With so few hits left no further sample changes what comes of the pair.
+            // With so few hits possible, further samples cannot change the result.
             if hits / count <= self.thresholds.limb_share {
                 return self.is_close(length).then_some((f64::from(self.thresholds.peak) + 1e-6) as f32);
             }
@@ -70,7 +70,7 @@ impl<M: HeatMaps> Field<'_, M> {
         Some(sum / hits)
     }
 
-    /// Whether two peaks are so close that the field between them says nothing.
+    /// Whether two peaks are so close that the field between them tells nothing.
     fn is_close(&self, length: f32) -> bool {
         let pixels = self.maps.size().pixels();
         match self.parity {

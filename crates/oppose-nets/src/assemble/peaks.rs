@@ -1,17 +1,17 @@
-//! Peaks of the part planes: where a part may be.
+//! Finds the peaks of part planes: candidates for a part.
 
 use super::size::Size;
 use super::{Keypoint, Parity};
 
-/// The most peaks of a part; further ones, row by row, are dropped.
+/// Largest number of peaks of a part; further ones, row by row, are dropped.
 pub const MAX_PEAKS: usize = 127;
 
 /// Adds the peaks of a plane to `peaks`, row by row: pixels above `threshold` that are larger than their
-/// eight neighbours, at the mean position of the 7 × 7 pixels around. Positions are in heat map pixels,
-/// moved by half a pixel of the frame; `net_to_frame` is the factor between the two.
+/// eight neighbours, at the weighted mean position of the 7 × 7 pixels around them. Positions are in heat map pixels,
+/// shifted by half a pixel of the frame; `net_to_frame` is the factor between the two.
 ///
 /// # Panics
-/// `plane` is not of this size.
+/// `plane` does not have this size.
 pub fn find(
     plane: &[f32],
     size: Size,
@@ -40,7 +40,7 @@ fn is_peak(plane: &[f32], size: Size, x: usize, y: usize, threshold: f32, parity
     let is_inside = |margin: usize| x >= margin && y >= margin && x + margin <= right && y + margin <= bottom;
     let value = plane[y * size.width + x];
     let neighbour = |(dx, dy): (usize, usize)| {
-        // Counted from 1 so that what is left of or above the plane needs no negative number.
+        // Counted from 1, so that pixels left of the plane or above it need no negative indices.
         let (x, y) = ((x + dx).checked_sub(1)?, (y + dy).checked_sub(1)?);
         (x <= right && y <= bottom).then(|| plane[y * size.width + x])
     };
@@ -48,7 +48,7 @@ fn is_peak(plane: &[f32], size: Size, x: usize, y: usize, threshold: f32, parity
     if is_inside(if parity == Parity::Cuda { 1 } else { 2 }) {
         return neighbours.all(|neighbour| value > neighbour);
     }
-    // The CPU build has a ring in which equal neighbours do no harm, and which reaches the border at its
+    // In the CPU build, there is a ring in which equal neighbours are tolerated, which reaches the border at its
     // corners.
     let is_ring = x == 1 || y == 1 || x + 1 == right || y + 1 == bottom;
     parity == Parity::Cpu && is_ring && neighbours.all(|neighbour| value >= neighbour)
@@ -56,7 +56,7 @@ fn is_peak(plane: &[f32], size: Size, x: usize, y: usize, threshold: f32, parity
 
 const NEIGHBOURS: [(usize, usize); 8] = [(0, 0), (1, 0), (2, 0), (0, 1), (2, 1), (0, 2), (1, 2), (2, 2)];
 
-/// The mean position of the pixels around a peak, each weighted by its value; those not above 0 don't count.
+/// The mean position of the pixels around a peak, weighted by their values; values that are not above 0 are ignored.
 fn refine(plane: &[f32], size: Size, x: usize, y: usize, offset: f32) -> Keypoint {
     let (mut sum_x, mut sum_y, mut sum) = (0.0, 0.0, 0.0);
     for row in y.saturating_sub(3)..(y + 4).min(size.height) {

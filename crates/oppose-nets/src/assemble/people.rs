@@ -1,5 +1,5 @@
-//! Peaks become people: limbs between peaks whose part affinity field agrees, limbs that share a peak one
-//! person.
+//! Assembles people from peaks: limbs join peaks if the part affinity field agrees, and limbs that share a peak belong
+//! to one person.
 
 use super::body::{BodyModel, MAX_PARTS, Thresholds};
 use super::heat_maps::HeatMaps;
@@ -7,18 +7,18 @@ use super::limb::{Candidate, Field};
 use super::people_cuda::Entry;
 use super::{Keypoint, Parity};
 
-/// A person in the making.
+/// A person who is being assembled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Person {
-    /// Peak of each part, from 1; 0 where none.
+    /// Peak of each part, from 1; 0 for none.
     pub(super) slots: [u8; MAX_PARTS],
-    /// Parts, as the assembly counts them.
+    /// Number of parts, as the assembly counts them.
     pub(super) parts: u32,
     pub(super) score: f32,
 }
 
 impl Person {
-    /// A person of one limb.
+    /// A person with one limb.
     pub(super) fn of_limb(limb: (usize, usize), candidate: Candidate, score: f32) -> Self {
         let mut person = Self { parts: 2, score, ..Self::default() };
         person.slots[limb.0] = candidate.from;
@@ -27,7 +27,7 @@ impl Person {
     }
 }
 
-/// Assembles people; keeps its memory.
+/// Assembles people; reuses its memory.
 #[derive(Debug, Default)]
 pub struct Assembly {
     pub(super) people: Vec<Person>,
@@ -53,7 +53,7 @@ pub struct ScoredPair {
 pub struct People {
     /// People × parts, in frame pixels.
     pub keypoints: Vec<Keypoint>,
-    /// How sure each person is.
+    /// The score of each person.
     pub scores: Vec<f32>,
 }
 
@@ -87,11 +87,11 @@ impl Assembly {
         self.finish(peaks, model, thresholds, net_to_frame, people);
     }
 
-    /// Finds people as the CUDA build does, where all pairs of peaks that may be joined are known, in any order.
+    /// Finds people as the CUDA build does, from all pairs of peaks that may be joined, in any order.
     ///
     /// # Panics
     /// There are not peaks for each part of the model, more than [`MAX_PEAKS`](super::peaks::MAX_PEAKS) for
-    /// one, or a pair is of limbs or peaks that are not there.
+    /// one, or a pair refers to limbs or peaks that do not exist.
     pub fn assemble_pairs(
         &mut self,
         pairs: impl IntoIterator<Item = ScoredPair>,
@@ -109,7 +109,7 @@ impl Assembly {
         self.finish(peaks, model, thresholds, net_to_frame, people);
     }
 
-    /// Drops who is unlikely and writes the others' keypoints.
+    /// Drops unlikely people and writes the keypoints of the others.
     fn finish(
         &mut self,
         peaks: &[Vec<Keypoint>],
@@ -136,7 +136,7 @@ impl Assembly {
         }
     }
 
-    /// Drops people of few or uncertain parts. Feet do not count as parts, and need a body, unless nobody
+    /// Drops people with few parts or low scores. Feet do not count as parts, and need a body, unless nobody
     /// would be left.
     fn drop_unlikely(&mut self, model: &BodyModel, thresholds: Thresholds) {
         let is_likely = |person: &Person, keeps_feet: bool| {

@@ -19,7 +19,7 @@ impl Assembly {
         }
     }
 
-    /// Every peak of a part whose limb has no other end is a person, unless it belongs to one already.
+    /// Every peak of a part whose limb has no peaks at the other end becomes a person, unless it belongs to one already.
     fn add_single<M>(&mut self, field: &Field<'_, M>, part: usize) {
         for (slot, peak) in (1u8..).zip(&field.peaks[part]) {
             if self.people.iter().all(|person| person.slots[part] != slot) {
@@ -30,8 +30,8 @@ impl Assembly {
         }
     }
 
-    /// Leaves in `candidates` the best for each peak, the best first; at most `most`.
-    fn choose<M: HeatMaps>(&mut self, field: &Field<'_, M>, limb: usize, most: usize) {
+    /// Leaves in `candidates` the best for each peak, in descending order of score; at most `max_candidates`.
+    fn choose<M: HeatMaps>(&mut self, field: &Field<'_, M>, limb: usize, max_candidates: usize) {
         self.candidates.clear();
         self.candidates.extend(field.candidates(limb));
         let key = |candidate: &Candidate| (candidate.from, candidate.to);
@@ -47,7 +47,7 @@ impl Assembly {
             }
             is_free
         });
-        self.candidates.truncate(most);
+        self.candidates.truncate(max_candidates);
     }
 
     fn join<M>(&mut self, field: &Field<'_, M>, limb: usize) {
@@ -68,7 +68,7 @@ impl Assembly {
                     }
                 }
             } else if let Some(person) = self.people.iter_mut().find(|person| person.slots[from] == a) {
-                // What the person had there is overwritten, and counted again.
+                // A part that the person had is overwritten, and counted again, as in OpenPose.
                 person.slots[to] = b;
                 person.parts += 1;
                 person.score += score_b + score;

@@ -1,4 +1,4 @@
-//! The CUDA build's assembly: all limbs at once, the surest first.
+//! The CUDA build's assembly: all limbs at once, in the order of their scores.
 
 use std::cmp::Ordering;
 
@@ -9,10 +9,10 @@ use super::limb::{Candidate, Field};
 use super::peaks::MAX_PEAKS;
 use super::people::{Assembly, Person, ScoredPair};
 
-/// A limb that may be, with what orders it.
+/// A candidate for a limb, with the key by which candidates are sorted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Score of the limb with a tenth of its peaks'.
+    /// The score of the limb plus a tenth of those of its peaks.
     total: f32,
     limb: u8,
     candidate: Candidate,
@@ -54,7 +54,7 @@ impl Assembly {
         }));
         self.entries.sort_unstable_by(|a, b| b.order(a));
 
-        // Whose each peak is; people who became part of another are emptied and dropped at the end.
+        // The person to whom each peak belongs. People who were merged into others are emptied and dropped at the end.
         let mut owners = [[None; MAX_PEAKS + 1]; MAX_PARTS];
         for &Entry { limb, candidate, .. } in &self.entries {
             let limb @ (from, to) = model.limbs[usize::from(limb)];
@@ -97,7 +97,7 @@ impl Assembly {
 }
 
 impl Person {
-    /// Gives the person a part it has not; `false` where it has.
+    /// Adds a part to the person; `false` if the person has it already.
     fn add(&mut self, part: usize, peak: u8, score: f32) -> bool {
         let is_free = self.slots[part] == 0;
         if is_free {
@@ -108,7 +108,7 @@ impl Person {
         is_free
     }
 
-    /// Makes another person's parts this one's, if no part is double; `false` where one is.
+    /// Merges another person into this one; `false` if both have the same part.
     fn take(&mut self, other: &Self, score: f32) -> bool {
         let both = || self.slots.iter().zip(&other.slots);
         if both().any(|(&own, &other)| own > 0 && other > 0) {

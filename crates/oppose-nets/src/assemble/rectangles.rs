@@ -1,9 +1,9 @@
-//! Where a person's face and hands are, by its body.
+//! Finds a person's face and hands from the body.
 
 use super::Keypoint;
 use super::body::BodyModel;
 
-/// A square in the frame, in pixels; all 0 where there is none.
+/// A square in the frame, in pixels; all 0 if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rectangle {
     /// Left edge.
@@ -19,12 +19,12 @@ impl Rectangle {
         Self { x: x - side / 2.0, y: y - side / 2.0, side }
     }
 
-    /// Whether a face of this size is looked for.
+    /// Whether a face of this size is estimated.
     pub fn is_face(&self) -> bool {
         self.side > 40.0
     }
 
-    /// Whether a hand of this size is looked for.
+    /// Whether a hand of this size is estimated.
     pub fn is_hand(&self) -> bool {
         self.side > 1.0 && self.side * self.side > 10.0
     }
@@ -33,7 +33,7 @@ impl Rectangle {
 const NOSE: usize = 0;
 const NECK: usize = 1;
 
-/// The square around a person's face, from the neck, nose, eyes and ears that are seen.
+/// The square around a person's face, computed from neck, nose, eyes and ears as far as they were found.
 ///
 /// # Panics
 /// `person` has fewer points than the model.
@@ -52,7 +52,7 @@ pub fn face(person: &[Keypoint], model: &BodyModel) -> Rectangle {
         count += 1.0;
     };
     if seen(NECK) && seen(NOSE) {
-        // A face from the side shows one eye and its ear, and neither of the other side.
+        // In profile, one eye and ear are visible and the others are not.
         let is_half = seen(left_eye) == seen(left_ear) && seen(right_eye) == seen(right_ear);
         if is_half && seen(left_eye) != seen(right_eye) {
             let (eye, ear) = if seen(left_eye) { (left_eye, left_ear) } else { (right_eye, right_ear) };
@@ -73,8 +73,8 @@ pub fn face(person: &[Keypoint], model: &BodyModel) -> Rectangle {
     Rectangle::around((x / count, y / count), side / count)
 }
 
-/// The squares around a person's left and right hand: where the forearm goes on beyond the wrist, if the
-/// whole arm is seen.
+/// The squares around a person's left and right hand: in the direction of the forearm beyond the wrist, if the
+/// whole arm was found.
 ///
 /// # Panics
 /// `person` has fewer points than a body.

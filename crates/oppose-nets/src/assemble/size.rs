@@ -1,11 +1,11 @@
-//! How large the nets' inputs are for a frame, and the factors between the two.
+//! The sizes of the nets' inputs for a frame, and the factors between the two.
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Size {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
 }
 
@@ -16,7 +16,7 @@ impl Size {
     }
 }
 
-/// The size of the body net's input as asked for; at most one side is left to the frame's shape.
+/// The size of the body net's input; at most one side follows the shape of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetResolution {
     /// A multiple of 16, or `None`.
@@ -41,14 +41,14 @@ pub struct Scale {
     pub size: Size,
 }
 
-/// 16 million pixels: about 5 GB in the net. The shape of a video must not exhaust memory.
+/// Largest net input: 16 million pixels, which need about 5 GB. The shape of a video must not exhaust memory.
 const MAX_NET_PIXELS: u64 = 1 << 24;
 
-/// Why no net input can be made of a frame.
+/// Why a frame cannot become a net input.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SizeError {
-    /// The scale from corner to corner divides by the sides less one.
+    /// The frame is too small: the scale from corner to corner divides by its sides less one.
     #[error("a frame of {width}x{height} pixels is too small: both sides must have 2 at least")]
     Frame {
         /// Width of the frame.
@@ -56,7 +56,7 @@ pub enum SizeError {
         /// Height of the frame.
         height: usize,
     },
-    /// The net halves its input three times and more.
+    /// A side of the resolution is not a multiple of 16: the net halves its input several times.
     #[error(
         "net resolution {resolution}: a side must be -1 or a multiple of 16, and only one may be -1 (as in -1x368)"
     )]
@@ -64,7 +64,7 @@ pub enum SizeError {
         /// The resolution in OpenPose's spelling.
         resolution: String,
     },
-    /// The frame is too long for the side that was given, or the net input too large for any memory.
+    /// The frame is too elongated for the given side, or the net input would be too large.
     #[error(
         "net resolution {resolution} makes a net input of {width}x{height} of a frame of {}x{}: it must have \
          16 pixels a side at least and 16 million in all; set both sides of net_resolution",
@@ -80,7 +80,7 @@ pub enum SizeError {
         /// Height of the net input.
         height: u64,
     },
-    /// A scale makes nothing the net can see.
+    /// A scale is too small for the net.
     #[error(
         "scale {factor} of a net input of {width}x{height} leaves a side below 16: lower scale_number or scale_gap"
     )]
@@ -101,15 +101,15 @@ impl std::fmt::Display for NetResolution {
     }
 }
 
-/// The size of the body net's input for a frame: the side that is not given follows the frame's shape.
+/// The size of the body net's input for a frame. A side that is not given follows the frame's shape.
 ///
 /// # Errors
-/// The resolution is none, the frame is too small, or too long for it.
+/// The resolution is invalid, or the frame is too small or too elongated for it.
 pub fn net_size(resolution: NetResolution, frame: Size) -> Result<Size, SizeError> {
     if frame.width < 2 || frame.height < 2 {
         return Err(SizeError::Frame { width: frame.width, height: frame.height });
     }
-    // Rounded in single precision, as OpenPose does: it decides which multiple of 16 is taken.
+    // Rounded in single precision, as in OpenPose: it decides which multiple of 16 is taken.
     let other_side = |side: u32, along: usize, across: usize| {
         let product = (u64::from(side) * along as u64) as f32;
         16 * ((product / across as f32 / 16.0 + 0.5) as u64)
@@ -154,8 +154,8 @@ pub fn scales(
     Ok(())
 }
 
-/// The factor from heat map pixels to frame pixels. Nearly, but not quite, one through the first scale's
-/// factor: it goes by the size of the scaled frame in whole pixels.
+/// The factor from heat map pixels to frame pixels. Nearly, but not quite, the inverse of the first scale's
+/// factor: it is computed from the size of the scaled frame in whole pixels.
 pub fn net_to_frame(frame: Size, net: Size) -> f32 {
     let factor = fit(frame, net);
     let side = |side: usize| (factor * side as f64 + 0.5) as usize;

@@ -1,29 +1,29 @@
-//! The frame, or a piece of it, as a net's input.
+//! Turns a frame, or a crop of it, into a net's input.
 //!
-//! OpenCV's affine warp of 8-bit pictures is followed to the last bit: positions in 1/32 of a pixel,
+//! The result is that of OpenCV's affine warp of 8-bit pictures to the last bit: positions in 1/32 of a pixel,
 //! weights in 1/32768, black outside. OpenPose only ever scales, shifts and mirrors, so a column of the
-//! source belongs to a column of the target, and a row to a row.
+//! source corresponds to a column of the target, and a row to a row.
 
 use std::sync::LazyLock;
 
 use super::size::{Scale, Size};
 use oppose_core::Frame;
 
-/// Where a pixel of the target lies in the source: `scale * pixel + shift` in each direction.
+/// The place of a target pixel in the source: `scale * pixel + shift` in each direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
-    /// Source pixels to a target pixel; negative where mirrored.
+    /// Source pixels per target pixel; negative to mirror.
     pub scale_x: f64,
     /// Source position of the target's left edge.
     pub shift_x: f64,
-    /// Source pixels to a target pixel.
+    /// Source pixels per target pixel.
     pub scale_y: f64,
     /// Source position of the target's upper edge.
     pub shift_y: f64,
 }
 
 impl Placement {
-    /// Where the body net's input lies in the frame: upper left corner on upper left corner.
+    /// The place of the body net's input in the frame, with the upper left corners aligned.
     pub fn of_net_input(scale: Scale) -> (Self, Interpolation) {
         let factor = scale.factor;
         // The inverse as OpenCV computes it: not always 1 / factor to the last bit.
@@ -38,7 +38,7 @@ impl Placement {
     }
 }
 
-/// How values between pixels are found.
+/// How values between pixels are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
     /// From 2 × 2 pixels.
@@ -47,25 +47,25 @@ pub enum Interpolation {
     Bicubic,
 }
 
-/// A position in the source: a whole pixel and 1/32 of it.
+/// A position in the source: a whole pixel and a number of 1/32 of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     pixel: isize,
     fraction: usize,
 }
 
-/// Makes net inputs; keeps its memory.
+/// Makes net inputs; reuses its memory.
 #[derive(Debug, Default)]
 pub struct Warp {
     columns: Vec<Position>,
 }
 
 impl Warp {
-    /// The body net's input: the frame at a scale, its upper left corner in place, black to the right and
+    /// The body net's input: the frame at a scale, in the upper left corner, with black to the right and
     /// below. `planes` are those of [`planes`](Self::planes).
     ///
     /// # Panics
-    /// `planes` is not of the scale's size.
+    /// `planes` does not have the scale's size.
     pub fn net_input(&mut self, frame: &Frame, scale: Scale, planes: &mut [f32]) {
         let (placement, interpolation) = Placement::of_net_input(scale);
         self.planes(frame, placement, interpolation, scale.size, planes);
@@ -75,7 +75,7 @@ impl Warp {
     /// planes, `byte / 256 - 0.5`.
     ///
     /// # Panics
-    /// `planes` has not 3 × height × width values.
+    /// `planes` does not have 3 × height × width values.
     pub fn planes(
         &mut self,
         frame: &Frame,
@@ -124,7 +124,7 @@ fn column(x: usize, placement: Placement) -> Position {
     position((placement.shift_x * 1024.0).round_ties_even() as i64, along)
 }
 
-/// Unlike a column's, a row's position is rounded once.
+/// Unlike the position of a column, that of a row is rounded once.
 fn row(y: usize, placement: Placement) -> Position {
     position(((placement.scale_y * y as f64 + placement.shift_y) * 1024.0).round_ties_even() as i64, 0)
 }
@@ -136,14 +136,14 @@ fn position(start: i64, along: i64) -> Position {
     Position { pixel: pixel as isize, fraction: (position & 31) as usize }
 }
 
-/// A row of the frame, three bytes a pixel; empty outside.
+/// A row of the frame, three bytes per pixel; empty outside the frame.
 fn source_row(frame: &Frame, row: isize) -> &[[u8; 3]] {
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let (pixels, _) = frame.pixels().as_chunks();
     usize::try_from(row).ok().filter(|&row| row < height).map_or(&[], |row| &pixels[row * width..][..width])
 }
 
-/// A pixel of a row; black outside.
+/// A pixel of a row; black outside the frame.
 fn source_pixel(row: &[[u8; 3]], column: isize) -> [i32; 3] {
     let pixel = usize::try_from(column).ok().and_then(|column| row.get(column));
     pixel.copied().unwrap_or_default().map(i32::from)
@@ -181,7 +181,7 @@ pub static BICUBIC: LazyLock<Vec<[i16; 16]>> = LazyLock::new(|| {
     (0..32 * 32).map(both).collect()
 });
 
-/// Weights of the four pixels around a position `x` behind the second of them, for OpenCV's cubic (its
+/// Weights of the four pixels around a position at distance `x` from the second of them, for OpenCV's cubic (its
 /// parameter is -0.75), in its order of operations.
 pub(super) fn cubic_weights(x: f32) -> [f32; 4] {
     const A: f32 = -0.75;
@@ -195,7 +195,7 @@ fn bicubic_weights(rows: [f32; 4], columns: [f32; 4]) -> [i16; 16] {
     let mut weights: [i16; 16] =
         std::array::from_fn(|tap| (rows[tap / 4] * columns[tap % 4] * 32768.0).round_ties_even() as i16);
     let excess = weights.iter().map(|&weight| i32::from(weight)).sum::<i32>() - 32768;
-    // OpenCV makes the sum right at one of the four weights behind the middle, not at the largest of all.
+    // OpenCV corrects the sum at one of the four weights after the middle, not at the largest of all.
     let (mut smallest, mut largest) = (10, 10);
     for tap in [10, 11, 14, 15] {
         if weights[tap] < weights[smallest] {

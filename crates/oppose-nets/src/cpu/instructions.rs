@@ -1,4 +1,4 @@
-//! Which instructions the processor has, and the one way to code that uses them.
+//! Finds out which instructions the CPU has, and is the only way to code that uses them.
 
 use super::vector::{Portable, Vector};
 #[cfg(target_arch = "x86_64")]
@@ -11,15 +11,15 @@ pub enum Instructions {
     Avx512,
     /// Eight values at once with fused multiplication and addition, 16 registers.
     Avx2,
-    /// What the compiler makes of arrays: any processor.
+    /// What the compiler makes of plain arrays: any CPU.
     Portable,
 }
 
 impl Instructions {
-    /// From the fastest to the one that is always there.
+    /// From the fastest to the one that every CPU has.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// Whether this processor has them.
+    /// Whether this CPU has them.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -32,18 +32,18 @@ impl Instructions {
         }
     }
 
-    /// The fastest that this processor has.
+    /// The fastest that this CPU has.
     pub fn best() -> Self {
         Self::ALL.into_iter().find(|found| found.is_available()).unwrap_or(Self::Portable)
     }
 }
 
-/// Instructions that this processor has been found to have.
+/// Proof that this CPU has certain instructions.
 #[derive(Clone, Copy, Debug)]
 pub struct Available(Instructions);
 
 impl Available {
-    /// Nothing where the processor does not have them.
+    /// `None` if the CPU does not have them.
     pub fn check(instructions: Instructions) -> Option<Self> {
         instructions.is_available().then_some(Self(instructions))
     }
@@ -54,9 +54,9 @@ impl Available {
     }
 }
 
-/// Work that is compiled once for each set of instructions. `run` must be inlined, as all that it calls.
+/// Work that is compiled once per set of instructions. `run` and everything that it calls must be inlined.
 pub trait Work {
-    /// Does it with these vectors.
+    /// Does the work with these vectors.
     fn run<V: Vector>(self);
 }
 

@@ -1,19 +1,19 @@
-//! How tensors lie in memory: for each image, for each row, for each sixteen channels, the row's pixels.
+//! The layout of tensors in memory: images, rows, blocks of sixteen channels, and the row's pixels.
 //!
 //! Rows are outermost, so that threads write disjoint slices. Channels beyond the last are zero.
 
 use super::vector::{Lanes, WIDTH};
 
-/// Up to sixteen channels that a layer reads. A concatenation is no more than a list of these.
+/// Up to sixteen channels that a layer reads. A concatenation is simply a list of these.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Index of the buffer.
     pub slot: usize,
-    /// Which sixteen of the tensor's channels.
+    /// Index of the block of sixteen channels in the tensor.
     pub block: usize,
-    /// Of how many times sixteen.
+    /// Number of these blocks in the tensor.
     pub blocks: usize,
-    /// How many of the sixteen there are.
+    /// How many of the sixteen are used.
     pub channels: usize,
 }
 
@@ -36,7 +36,7 @@ impl Planes {
         ((image * self.height + y) * source.blocks + source.block) * self.width
     }
 
-    /// Copies planes (image × channel × row × column) into a buffer.
+    /// Copies planes (image × channel × row × column) to a buffer.
     pub fn read_planes(self, planes: &[f32], channels: usize, out: &mut [Lanes]) {
         let blocks = channels.div_ceil(WIDTH);
         let pixels = self.width * self.height;
@@ -52,7 +52,7 @@ impl Planes {
         }
     }
 
-    /// Copies channels from buffers into planes (image × channel × row × column).
+    /// Copies channels from buffers to planes (image × channel × row × column).
     pub fn write_planes(self, slots: &[Vec<Lanes>], sources: &[Source], planes: &mut [f32]) {
         let pixels = self.width * self.height;
         let channels: usize = sources.iter().map(|source| source.channels).sum();

@@ -1,21 +1,21 @@
-//! Runs the nets on a CPU in single precision, exactly: nothing is rounded to fewer bits.
+//! Runs the nets on a CPU in single precision; nothing is rounded to fewer bits.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `processor` | the threads, shared by the nets |
-//! | `instructions` | AVX-512, AVX2 or none, found out when the program runs |
+//! | `instructions` | AVX-512, AVX2 or none, detected when the program runs |
 //! | `nets` | OpenPose's three nets as one back end |
 //! | `plan` | which layer reads what from where; tensors that share memory |
-//! | `layout` | how tensors lie in memory |
+//! | `layout` | the layout of tensors in memory |
 //! | `winograd`, `transform` | convolutions of 3 × 3 and more |
 //! | `pointwise`, `pooling` | the other layers |
 //! | `product` | the matrix product in all convolutions |
 //! | `vector`, `x86` | sixteen channels at once |
 //!
-//! All code is written once, over a vector of sixteen channels, and compiled for each set of instructions.
-//! The results do not depend on the number of threads, nor on what else is in a batch.
+//! All code is written once, over a vector of sixteen channels, and compiled per set of instructions.
+//! The results do not depend on the number of threads, nor on the other images in a batch.
 
-mod finish;
+mod epilogue;
 mod instructions;
 mod layout;
 mod nets;
@@ -30,11 +30,13 @@ mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use std::mem;
 use std::sync::Arc;
+use std::{io, mem};
 
 pub use instructions::Instructions;
 pub use nets::{Cpu, MAX_FRAMES};
+// With `Net`, for tests and benchmarks that run single nets.
+#[doc(hidden)]
 pub use processor::Processor;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -49,25 +51,25 @@ use winograd::{Scratch, Winograd};
 /// Tiles that are transformed together: the weights are read once for all of them, but they should stay
 /// in the cache.
 const TILES: usize = 160;
-/// Rows of 1 × 1 convolutions and of pooling that a thread takes at once.
+/// Number of rows of 1 × 1 convolutions and of pooling that a thread takes at once.
 const ROWS: usize = 2;
 
 /// Why a net cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuError {
-    /// Instructions were asked for that are not there.
+    /// The processor does not have the instructions that were asked for.
     #[error("this processor has no {0:?} instructions; its best are {best:?}", best = Instructions::best())]
     Instructions(Instructions),
-    /// The operating system gives no threads.
-    #[error("cannot start {threads} threads: {source}; ask for fewer")]
+    /// The operating system cannot start threads.
+    #[error("cannot start {threads} threads: {error}; ask for fewer")]
     Threads {
-        /// How many were asked for; 0 is one on each core.
+        /// How many were asked for; 0 is one per core.
         threads: usize,
-        /// What the system says.
-        source: rayon::ThreadPoolBuildError,
+        /// Why not.
+        error: io::Error,
     },
-    /// The input's size is no multiple of the net's stride.
+    /// The input's size is not a multiple of the net's stride.
     #[error("net input of {width}x{height} pixels; width and height must be multiples of {multiple}, not 0")]
     Size {
         /// Width that was asked for.
@@ -77,7 +79,7 @@ pub enum CpuError {
         /// The net's largest stride.
         multiple: usize,
     },
-    /// The input has not as many values as it should.
+    /// The input has the wrong number of values.
     #[error("net input of {found} values; batch, channels and size make {expected}")]
     Input {
         /// Number of values.
@@ -87,16 +89,17 @@ pub enum CpuError {
     },
 }
 
-/// A net, ready to run. Runs do not allocate once a size has been run.
+/// A net, ready to run. Runs do not allocate memory once a size has been run.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Net {
     processor: Arc<Processor>,
     layers: Arc<Layers>,
-    /// Memory of the tensors.
+    /// The memory of the tensors.
     slots: Vec<Vec<Lanes>>,
 }
 
-/// What a net consists of, its weights among it.
+/// The parts of a net that do not change, its weights among them.
 #[derive(Debug)]
 struct Layers {
     steps: Vec<Step>,
@@ -113,9 +116,9 @@ struct Layers {
 struct Step {
     operation: Kernel,
     slot: usize,
-    /// Input pixels to a pixel of what it reads.
+    /// Net stride of the tensors that it reads.
     stride: usize,
-    /// Blocks of its result.
+    /// Number of blocks of its result.
     blocks: usize,
 }
 
@@ -127,7 +130,7 @@ enum Kernel {
 }
 
 impl Net {
-    /// Prepares a net: the weights are transformed, four times as large, and the graph's own are dropped
+    /// Prepares a net: the weights are transformed, which makes them four times as large, and the graph's own are dropped
     /// layer by layer.
     pub fn new(mut graph: Graph, processor: Arc<Processor>) -> Self {
         let plan = plan::plan(&graph);
@@ -166,8 +169,8 @@ impl Net {
         Self { processor, slots: vec![Vec::new(); layers.slots], layers: Arc::new(layers) }
     }
 
-    /// The same net once more, to be run at the same time: it has the weights and the threads in common with this one,
-    /// and tensors of its own.
+    /// Another instance of the net, which can be run at the same time: it shares weights and threads with this one,
+    /// and has tensors of its own.
     pub fn another(&self) -> Self {
         let (processor, layers) = (Arc::clone(&self.processor), Arc::clone(&self.layers));
         Self { processor, slots: vec![Vec::new(); layers.slots], layers }
@@ -178,18 +181,18 @@ impl Net {
         self.layers.output_channels
     }
 
-    /// Input pixels to a pixel of the result, in each direction.
+    /// Net stride of the result, in each direction.
     pub fn output_stride(&self) -> usize {
         self.layers.output_stride
     }
 
     /// Runs the net on a batch of images of one size.
     ///
-    /// `inputs` are image × channel × row × column; `outputs` become so, with the net's channels and the
+    /// `inputs` are image × channel × row × column; `outputs` get the same layout, with the net's channels and the
     /// size divided by its stride.
     ///
     /// # Errors
-    /// The size is no multiple of the net's stride, or `inputs` has another number of values.
+    /// The size is not a multiple of the net's stride, or `inputs` has the wrong number of values.
     pub fn run(
         &mut self,
         inputs: &[f32],
@@ -212,7 +215,7 @@ impl Net {
         let pixels = batch * width * height;
         grow(&mut slots[0], pixels * layers.input_channels.div_ceil(vector::WIDTH));
         planes.read_planes(inputs, layers.input_channels, &mut slots[0]);
-        // Not on one of the threads: while it waited for the others it would begin with what another net has for it.
+        // Not on one of the threads: while waiting for the others, it would start work of another net.
         for step in &layers.steps {
             let mut out = mem::take(&mut slots[step.slot]);
             step.run(processor, slots, batch, planes.at(step.stride), &mut out);
@@ -245,7 +248,7 @@ impl Step {
             Kernel::Winograd(winograd) => {
                 let tiles = (planes.width.div_ceil(SIDE), planes.height.div_ceil(SIDE));
                 let mut items = (tiles.0 * tiles.1).div_ceil(TILES);
-                // Enough for all threads, and the same number for each.
+                // Enough for all threads, and equally many for each.
                 while items < tiles.1 && !(items * batch).is_multiple_of(threads) {
                     items += 1;
                 }

@@ -11,16 +11,16 @@ use crate::model;
 use crate::{Backend, BackendError, BackendInfo, NativeError};
 use oppose_core::EngineInfo;
 
-/// Crops given at once: the faces or hands of several people share the weights while those are in the cache.
+/// Number of crops processed at once: several faces or hands share the weights while these are in the cache.
 const BATCH: usize = 4;
-/// The most frames that are worked on at once.
+/// Largest number of frames that are processed at once.
 pub const MAX_FRAMES: usize = 16;
 
-/// The nets for body, face and hands, on one set of threads.
+/// The nets for body, face and hands, sharing one set of threads.
 #[derive(Debug)]
 pub struct Cpu {
     processor: Arc<Processor>,
-    /// Whether a frame is being worked on.
+    /// Whether a frame is being processed.
     is_busy: bool,
     body: Net,
     face: Net,
@@ -29,7 +29,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Reads the nets from OpenPose's model folder. `threads` is one for each core where absent.
+    /// Reads the nets from OpenPose's models folder. By default, `threads` is one per core.
     ///
     /// # Errors
     /// A file is missing or damaged, or the threads cannot be started.
@@ -52,12 +52,12 @@ impl Cpu {
 }
 
 impl Cpu {
-    /// So many back ends that are used at the same time, for a frame each, and share weights and threads: this one, and
-    /// others like it. What they find is the same as by one alone.
+    /// Back ends that can be used at the same time, for one frame each, and share weights and threads: this one, and
+    /// others like it. They find the same as one alone.
     ///
-    /// An image splits into some ten parts, and every layer ends with a wait for the slowest of them. Where there is a frame
-    /// for each thread, each does one alone. Each needs memory for its tensors, so that there are at most [`MAX_FRAMES`];
-    /// more threads than that share each frame.
+    /// An image is split into about ten parts, and every layer ends with waiting for the slowest of them. With one frame
+    /// per thread, each thread processes a frame alone. Each needs memory for its tensors, so there are at most [`MAX_FRAMES`];
+    /// if there are more threads, they share frames.
     pub fn for_all_threads(self) -> Vec<Self> {
         let count = self.processor.threads().clamp(1, MAX_FRAMES);
         let others: Vec<Self> = (1..count).map(|_| self.another()).collect();
@@ -99,7 +99,7 @@ impl Backend for Cpu {
 
     fn info(&self) -> BackendInfo {
         let model_folder = Some(self.model_folder.clone());
-        BackendInfo { device: EngineInfo::CPU.into(), precision: "fp32".into(), model_folder }
+        BackendInfo::new(EngineInfo::CPU, "fp32", model_folder)
     }
 
     fn set_busy(&mut self, is_busy: bool) {

@@ -1,28 +1,28 @@
-//! From a graph to steps: who reads what from where, and which tensors can share memory.
+//! From a graph to steps: which step reads what from where, and which tensors can share memory.
 
 use super::super::model::{Graph, Operation};
 use super::layout::Source;
 use super::vector::WIDTH;
 
-/// A layer that does work: concatenations are only lists of sources.
+/// A layer that computes something; concatenations are only lists of sources.
 pub struct Planned {
     /// Index of the layer.
     pub layer: usize,
     pub sources: Vec<Source>,
     /// Where its result goes.
     pub slot: usize,
-    /// Input pixels to a pixel of its sources.
+    /// Net stride of its sources.
     pub stride: usize,
     /// Blocks of its result.
     pub blocks: usize,
-    /// Whether the maximum of each 2 × 2 results is all that is kept.
+    /// Whether only the maximum of each 2 × 2 results is kept.
     pub pools: bool,
 }
 
 /// All steps, in order.
 pub struct Plan {
     pub steps: Vec<Planned>,
-    /// What the result consists of.
+    /// The sources that form the result.
     pub output: Vec<Source>,
     /// Number of buffers.
     pub slots: usize,
@@ -31,7 +31,7 @@ pub struct Plan {
 /// Tensor 0, the input, is in slot 0 until its last reader is done.
 pub fn plan(graph: &Graph) -> Plan {
     let merged = pooled_by_convolution(graph);
-    // For each tensor the (tensor, block, channels) it consists of; those that exist hold themselves.
+    // For each tensor, the (tensor, block, channels) that it consists of; tensors in memory consist of themselves.
     let mut parts: Vec<Vec<Part>> = vec![Vec::new(); graph.tensors.len()];
     parts[0] = own_parts(graph, 0);
     let mut steps = Vec::new();
@@ -46,7 +46,7 @@ pub fn plan(graph: &Graph) -> Plan {
         let pooling = merged[index];
         let made = pooling.map_or(layer.output, |pooling| graph.layers[pooling].output);
         parts[made] = match layer.operation {
-            // Pooling keeps its input's blocks, filled or not.
+            // Pooling keeps its input's blocks, whether all their channels are used or not.
             Operation::MaxPooling => (0..)
                 .zip(&parts[layer.inputs[0]])
                 .map(|(block, part)| Part { tensor: made, block, channels: part.channels })
@@ -84,7 +84,7 @@ fn own_parts(graph: &Graph, tensor: usize) -> Vec<Part> {
         .collect()
 }
 
-/// For each convolution the pooling layer that alone reads it, if there is one.
+/// For each convolution, the pooling layer that is the only one to read it, if there is one.
 fn pooled_by_convolution(graph: &Graph) -> Vec<Option<usize>> {
     let alone = |layer: &super::super::model::Layer| {
         let Operation::Convolution(convolution) = &layer.operation else { return None };
@@ -97,7 +97,7 @@ fn pooled_by_convolution(graph: &Graph) -> Vec<Option<usize>> {
     graph.layers.iter().map(alone).collect()
 }
 
-/// Gives each tensor a slot: the free one whose size fits best, or a new one.
+/// Assigns a slot to each tensor: the free one whose size fits best, or a new one.
 fn assign(graph: &Graph, steps: &[Step], parts: &[Vec<Part>]) -> Plan {
     let mut last_use = vec![0; graph.tensors.len()];
     for (index, step) in steps.iter().enumerate() {

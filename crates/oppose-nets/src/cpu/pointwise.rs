@@ -1,20 +1,20 @@
-//! Convolutions of 1 × 1: a matrix product over the channels of each pixel, straight from the tensors.
+//! Convolutions with 1 × 1 kernels: a matrix product over the channels of each pixel, straight from the tensors.
 
 use super::super::model::Convolution;
-use super::finish::Finish;
+use super::epilogue::Epilogue;
 use super::layout::{Planes, Source};
-use super::product::{Ahead, Term, product};
+use super::product::{Prefetch, Term, product};
 use super::vector::{Lanes, Vector, WIDTH};
 
 /// A convolution with a kernel of 1 × 1.
 #[derive(Debug)]
 pub struct Pointwise {
     sources: Vec<Source>,
-    /// Output blocks done together.
+    /// Number of output blocks that are computed together.
     group: usize,
     /// Groups × input channels × blocks of the group.
     weights: Vec<Lanes>,
-    finish: Finish,
+    epilogue: Epilogue,
 }
 
 /// Some rows of an image.
@@ -31,25 +31,25 @@ pub struct Item<'a> {
 
 impl Pointwise {
     pub fn new(convolution: &Convolution, sources: Vec<Source>, group: usize) -> Self {
-        let finish = Finish::new(convolution);
+        let epilogue = Epilogue::new(convolution);
         let channels: usize = sources.iter().map(|source| source.channels).sum();
-        let mut weights = vec![Lanes::default(); channels * finish.blocks()];
+        let mut weights = vec![Lanes::default(); channels * epilogue.blocks()];
         for (output, filter) in convolution.weights.chunks_exact(channels).enumerate() {
             let (block, lane) = (output / WIDTH, output % WIDTH);
             let first = block / group * group;
-            let in_group = group.min(finish.blocks() - first);
+            let in_group = group.min(epilogue.blocks() - first);
             for (channel, &weight) in filter.iter().enumerate() {
                 weights[channels * first + channel * in_group + block - first].0[lane] = weight;
             }
         }
-        Self { sources, group, weights, finish }
+        Self { sources, group, weights, epilogue }
     }
 
-    /// Does some rows.
+    /// Computes some rows.
     #[inline(always)]
     pub fn run<V: Vector>(&self, item: Item<'_>) {
         let Item { slots, image, planes, first_row, out, terms } = item;
-        let (width, blocks) = (planes.width, self.finish.blocks());
+        let (width, blocks) = (planes.width, self.epilogue.blocks());
         let channels = self.weights.len() / blocks;
         for (row, out) in out.chunks_exact_mut(blocks * width).enumerate() {
             terms.clear();
@@ -61,13 +61,13 @@ impl Pointwise {
             for first in (0..blocks).step_by(self.group) {
                 let in_group = self.group.min(blocks - first);
                 let weights = &self.weights[channels * first..];
-                let (out, ahead) = (&mut out[first * width..], &mut Ahead::default());
-                product::<V>(slots, 0, terms, weights, in_group, width, out, width, ahead);
+                let (out, prefetch) = (&mut out[first * width..], &mut Prefetch::default());
+                product::<V>(slots, 0, terms, weights, in_group, width, out, width, prefetch);
             }
             for (block, out) in out.chunks_exact_mut(width).enumerate() {
-                let finish = self.finish.block::<V>(block);
+                let epilogue = self.epilogue.block::<V>(block);
                 for pixel in out {
-                    finish.apply(V::load(pixel)).store(pixel);
+                    epilogue.apply(V::load(pixel)).store(pixel);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The largest of each 2 × 2 pixels, where the layer before could not do it by itself.
+//! The maximum of each 2 × 2 pixels, where the layer before could not compute it itself.
 
 use super::layout::{Planes, Source};
 use super::vector::{Lanes, Vector};
@@ -7,14 +7,14 @@ use super::vector::{Lanes, Vector};
 pub struct Item<'a> {
     pub slots: &'a [Vec<Lanes>],
     pub image: usize,
-    /// Size of what is read.
+    /// Size of the input.
     pub planes: Planes,
     /// First row of the result.
     pub first_row: usize,
     pub out: &'a mut [Lanes],
 }
 
-/// Does some rows.
+/// Computes some rows.
 #[inline(always)]
 pub fn run<V: Vector>(sources: &[Source], item: Item<'_>) {
     let Item { slots, image, planes, first_row, out } = item;

@@ -1,5 +1,6 @@
-//! The threads that the nets share, and the memory in which they work.
+//! The threads that the nets share, and their working memory.
 
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,22 +8,22 @@ use super::CpuError;
 use super::instructions::{Available, Instructions};
 use super::winograd::Scratch;
 
-/// Threads and instructions with which nets are run. Several nets can share one, and be run at the same time from
-/// threads of their callers': where one net has no more work for a thread, it goes on with another's. Where there are as
-/// many callers with a frame each as there are threads, each does its frame alone: nobody waits for anybody.
+/// Threads and instructions that run nets. Several nets can share them and be run at the same time from their
+/// callers' threads: a thread for which one net has no more work continues with another. If there are as
+/// many callers with a frame each as threads, each processes its frame alone, without waiting for others.
 #[derive(Debug)]
 pub struct Processor {
     pool: rayon::ThreadPool,
     scratch: Vec<Mutex<Scratch>>,
-    /// Of callers that work alone, when they do not.
+    /// Working memory of callers that work alone, while it is not in use.
     spares: Mutex<Vec<Scratch>>,
-    /// Frames that are worked on.
+    /// Number of frames being processed.
     frames: AtomicUsize,
     available: Available,
 }
 
 impl Processor {
-    /// So many threads, 0 for one on each core, with the fastest instructions there are.
+    /// This many threads, or one per core if 0, with the fastest instructions of the CPU.
     ///
     /// # Errors
     /// The threads cannot be started.
@@ -30,17 +31,17 @@ impl Processor {
         Self::with_instructions(threads, Instructions::best())
     }
 
-    /// With chosen instructions: for tests and comparisons.
+    /// Threads with the given instructions, for tests and comparisons.
     ///
     /// # Errors
-    /// The processor has not these instructions, or the threads cannot be started.
+    /// The CPU does not have these instructions, or the threads cannot be started.
     pub fn with_instructions(threads: usize, instructions: Instructions) -> Result<Self, CpuError> {
         let available = Available::check(instructions).ok_or(CpuError::Instructions(instructions))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("net-{index}"))
             .build()
-            .map_err(|source| CpuError::Threads { threads, source })?;
+            .map_err(|error| CpuError::Threads { threads, error: io::Error::other(error) })?;
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
         Ok(Self { pool, scratch, spares: Mutex::default(), frames: AtomicUsize::new(0), available })
     }
@@ -50,7 +51,7 @@ impl Processor {
         self.scratch.len()
     }
 
-    /// What it computes with.
+    /// The instructions in use.
     pub fn instructions(&self) -> Instructions {
         self.available.get()
     }
@@ -59,31 +60,31 @@ impl Processor {
         self.available
     }
 
-    /// Output blocks that the products do together.
+    /// Number of output blocks that the products compute together.
     pub(super) fn group(&self) -> usize {
         if self.instructions() == Instructions::Avx512 { 2 } else { 1 }
     }
 
-    /// Runs something that splits itself over the threads.
+    /// Runs work that distributes itself over the threads.
     pub(super) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
     }
 
-    /// Says that a frame is begun, or done.
+    /// Notes that a frame has begun or ended.
     pub(super) fn count_frame(&self, is_begun: bool) {
-        // Only how work is shared out hangs on it, never what comes out.
+        // This decides only how work is distributed, never the results.
         match is_begun {
             true => self.frames.fetch_add(1, Ordering::Relaxed),
             false => self.frames.fetch_sub(1, Ordering::Relaxed),
         };
     }
 
-    /// On how many threads the items of a caller should be done at the moment: all, or its own.
+    /// Where the items of a caller should be processed at the moment: on all threads, or on the caller's own.
     pub(super) fn threads_at_once(&self) -> usize {
         if self.frames.load(Ordering::Relaxed) >= self.threads() { 1 } else { self.threads() }
     }
 
-    /// Does all items on the caller's thread.
+    /// Processes all items on the caller's thread.
     pub(super) fn for_each_here<T>(
         &self,
         items: impl Iterator<Item = T>,
@@ -97,9 +98,9 @@ impl Processor {
         spares().push(scratch);
     }
 
-    /// Does all items on all threads; each thread takes the next when it has done one. Before that, every
-    /// thread prepares its memory, whether or not there will be an item left for it: so that the first run
-    /// shows how much is needed, and no later one asks for more because the items fall to other threads.
+    /// Processes all items on all threads; each thread takes the next item when it has finished one. Before that, every
+    /// thread prepares its memory, whether or not there will be an item for it, so that the first run
+    /// allocates all that is needed, and no later one allocates more because other threads get the items.
     pub(super) fn for_each<T: Send>(
         &self,
         items: impl Iterator<Item = T> + Send,
@@ -108,7 +109,7 @@ impl Processor {
     ) {
         let items = Mutex::new(items);
         self.pool.broadcast(|context| {
-            // A thread that panicked left nothing half done that the next use would read.
+            // A thread that panicked has left nothing behind that the next use would read.
             let mut scratch = self.scratch[context.index()].lock().unwrap_or_else(|lock| lock.into_inner());
             prepare(&mut scratch);
             loop {

@@ -1,39 +1,39 @@
-//! The matrix product in which nearly all time is spent.
+//! The matrix product, which takes nearly all of the time.
 
 use super::instructions::Work;
 use super::vector::{Lanes, Vector, WIDTH};
 
-/// Up to sixteen input channels: where they lie, of the first tile.
+/// Up to sixteen input channels: their place in the first tile.
 #[derive(Clone, Copy, Debug)]
 pub struct Term {
     /// Index of the buffer.
     pub source: usize,
     /// Index in the buffer.
     pub offset: usize,
-    /// How many of the sixteen there are.
+    /// How many of the sixteen are used.
     pub channels: usize,
 }
 
-/// What the next product reads. It is fetched into the cache meanwhile: weights are read once for many tiles, and the
-/// processor does not foresee where the next ones lie.
+/// What the next product reads. It is prefetched meanwhile: weights are read once for many tiles, and the
+/// CPU cannot predict where the next ones are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ahead<'a> {
-    /// Weights that are still to be fetched.
+pub struct Prefetch<'a> {
+    /// Weights that are still to be prefetched.
     pub weights: &'a [Lanes],
-    /// How many of them with each term.
+    /// How many of them are prefetched with each term.
     pub each: usize,
-    /// How far behind the tiles the next ones lie; 0 where they are the same.
+    /// The distance from the tiles to the next ones; 0 if they are the same.
     pub tiles: usize,
 }
 
-/// For each tile (a pixel, or a place of the transform domain), the sums over all terms' channels:
+/// For each tile (a pixel, or a place in the transform domain), computes the sums over the channels of all terms:
 /// `out[block * out_stride + tile] = Σ input[tile][channel] * weights[channel][block]`.
 ///
-/// Tiles of a term lie one behind the other, `base` behind the term's offset. The weights of a channel
-/// are `blocks` lanes, at most `V::BLOCKS`. The order of the sums does not depend on the tile. `ahead` loses what was
-/// fetched.
+/// The tiles of a term are consecutive, starting `base` after the term's offset. The weights of a channel
+/// are `blocks` lanes, at most `V::BLOCKS`. The order of the sums does not depend on the tile. What was
+/// prefetched is removed from `prefetch`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // All are needed, and a structure would be taken apart here.
+#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured at once.
 pub fn product<V: Vector>(
     sources: &[Vec<Lanes>],
     base: usize,
@@ -43,7 +43,7 @@ pub fn product<V: Vector>(
     tiles: usize,
     out: &mut [Lanes],
     out_stride: usize,
-    ahead: &mut Ahead<'_>,
+    prefetch: &mut Prefetch<'_>,
 ) {
     let mut done = 0;
     while done < tiles {
@@ -51,11 +51,11 @@ pub fn product<V: Vector>(
         macro_rules! take {
             ($($count:literal)+) => {
                 $(if V::TILES >= $count && left >= $count {
-                    let (base, out, ahead) = (base + done, &mut out[done..], &mut *ahead);
+                    let (base, out, prefetch) = (base + done, &mut out[done..], &mut *prefetch);
                     if V::BLOCKS == 2 && blocks == 2 {
-                        V::apart(Sums::<$count, 2> { sources, base, terms, weights, out, out_stride, ahead });
+                        V::outlined(Sums::<$count, 2> { sources, base, terms, weights, out, out_stride, prefetch });
                     } else {
-                        V::apart(Sums::<$count, 1> { sources, base, terms, weights, out, out_stride, ahead });
+                        V::outlined(Sums::<$count, 1> { sources, base, terms, weights, out, out_stride, prefetch });
                     }
                     done += $count;
                 } else)+ {
@@ -75,32 +75,32 @@ struct Sums<'a, 'b, const T: usize, const B: usize> {
     weights: &'a [Lanes],
     out: &'a mut [Lanes],
     out_stride: usize,
-    ahead: &'a mut Ahead<'b>,
+    prefetch: &'a mut Prefetch<'b>,
 }
 
 impl<const T: usize, const B: usize> Work for Sums<'_, '_, T, B> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // Iterators would hinder the unrolling.
     fn run<V: Vector>(self) {
-        let Self { sources, base, terms, mut weights, out, out_stride, ahead } = self;
+        let Self { sources, base, terms, mut weights, out, out_stride, prefetch } = self;
         let mut sums = [[V::splat(0.0); B]; T];
         for term in terms {
             let first = base + term.offset;
-            ahead.fetch::<V, T>(&sources[term.source], first);
+            prefetch.fetch::<V, T>(&sources[term.source], first);
             let tiles: &[Lanes; T] =
                 sources[term.source][first..].first_chunk().expect("as many tiles as are asked for");
             let (of_term, rest) = weights.split_at(term.channels * B);
             weights = rest;
             let of_term = of_term.as_chunks::<B>().0;
             if let Some(of_term) = of_term.first_chunk::<WIDTH>() {
-                // Four channels at once: the loop's own work is a fifth of the time otherwise.
+                // Four channels at once: otherwise the loop itself takes a fifth of the time.
                 for four in 0..WIDTH / 4 {
                     for channel in 4 * four..4 * four + 4 {
                         add::<V, T, B>(&mut sums, tiles, channel, &of_term[channel]);
                     }
                 }
             } else {
-                // The bound spares the check of each channel.
+                // The bound makes checks of each channel unnecessary.
                 for (channel, weights) in of_term.iter().enumerate().take(WIDTH) {
                     add::<V, T, B>(&mut sums, tiles, channel, weights);
                 }
@@ -114,7 +114,7 @@ impl<const T: usize, const B: usize> Work for Sums<'_, '_, T, B> {
     }
 }
 
-/// Adds the products of an input channel.
+/// Adds the products of one input channel.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // As above.
 fn add<V: Vector, const T: usize, const B: usize>(
@@ -135,8 +135,8 @@ fn add<V: Vector, const T: usize, const B: usize>(
     }
 }
 
-impl Ahead<'_> {
-    /// Fetches a term's share: weights, and `T` tiles behind those of the term.
+impl Prefetch<'_> {
+    /// Prefetches a term's share: weights, and `T` tiles after those of the term.
     #[inline(always)]
     fn fetch<V: Vector, const T: usize>(&mut self, source: &[Lanes], first: usize) {
         let (weights, rest) = self.weights.split_at(self.each.min(self.weights.len()));

@@ -1,17 +1,17 @@
 //! The transforms of Winograd's algorithm, for 4 results and 3 taps (6 places) or 4 taps (7 places) in each
 //! direction.
 
-use super::finish::FinishBlock;
+use super::epilogue::EpilogueBlock;
 use super::layout::{Planes, Source};
 use super::vector::{Lanes, Vector, WIDTH};
 
 /// Height and width of a tile of results.
 pub const SIDE: usize = 4;
 
-/// The processor foresees no more than a few of the places' lines; those of so many tiles on are fetched beforehand.
+/// The CPU predicts only a few of the places' cache lines; those of the tile this far ahead are prefetched.
 const TILES_AHEAD: usize = 4;
 
-/// Interpolation points at 0, ±near, ±far, at `single` where there are 7 places, and at infinity.
+/// Interpolation points at 0, ±near, ±far, with 7 places also at `single`, and at infinity.
 struct Points {
     near: f32,
     far: f32,
@@ -33,12 +33,12 @@ pub struct Patch<'a> {
     pub planes: Planes,
     pub image: usize,
     pub source: &'a Source,
-    /// Its upper left pixel; what lies outside the image is zero.
+    /// Its upper left pixel; pixels outside the image are zero.
     pub top: isize,
     pub left: isize,
 }
 
-/// What is between the two directions of a transform, made once for many tiles.
+/// The intermediate values between the two directions of a transform, allocated once for many tiles.
 pub struct Room<V, const P: usize>([[V; P]; P]);
 
 impl<V: Vector, const P: usize> Room<V, P> {
@@ -99,7 +99,7 @@ pub fn forward<V: Vector, const P: usize>(
     }
 }
 
-/// One direction of the input's transform: at each point the product of all other points' factors.
+/// One direction of the input's transform: for each point, the product of the factors of all other points.
 #[inline(always)]
 fn forward_line<V: Vector, const P: usize>(x: [V; P]) -> [V; P] {
     if P == 6 {
@@ -144,7 +144,7 @@ fn all_points<V: Vector, const P: usize>(x: &[V; P], i: usize) -> V {
     x[i].mul_add(V::splat(near2 * far2), x[i + 2].mul_add(V::splat(-near2 - far2), x[i + 4]))
 }
 
-/// Where results go.
+/// The destination of results.
 pub struct Target {
     pub width: usize,
     /// Rows before pooling.
@@ -160,15 +160,15 @@ pub struct Place {
     pub left: usize,
 }
 
-/// Transforms sums back, the values of place `i` from `sums[i * stride]`, and writes what they become.
+/// Transforms sums back, with the values of place `i` at `sums[i * stride]`, and writes the results of the epilogue.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
-#[allow(clippy::too_many_arguments)] // All are needed, and a structure would be taken apart here.
+#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured at once.
 pub fn backward<V: Vector, const P: usize>(
     sums: &[Lanes],
     stride: usize,
     Room(rows): &mut Room<V, P>,
-    finish: FinishBlock<V>,
+    epilogue: EpilogueBlock<V>,
     target: &Target,
     place: Place,
     out: &mut [Lanes],
@@ -194,7 +194,7 @@ pub fn backward<V: Vector, const P: usize>(
         let width = width / 2;
         for y in 0..(SIDE / 2).min(height / 2 - top / 2) {
             let row = &mut out[((top / 2 + y) * blocks + block) * width..][..width];
-            let (upper, lower) = (results(&rows[2 * y], finish), results(&rows[2 * y + 1], finish));
+            let (upper, lower) = (results(&rows[2 * y], epilogue), results(&rows[2 * y + 1], epilogue));
             for (x, pixel) in row[left / 2..].iter_mut().take(SIDE / 2).enumerate() {
                 upper[2 * x].max(upper[2 * x + 1]).max(lower[2 * x].max(lower[2 * x + 1])).store(pixel);
             }
@@ -202,7 +202,7 @@ pub fn backward<V: Vector, const P: usize>(
     } else {
         for y in 0..SIDE.min(height - top) {
             let row = &mut out[((top + y) * blocks + block) * width..][..width];
-            for (value, pixel) in results(&rows[y], finish).iter().zip(&mut row[left..]) {
+            for (value, pixel) in results(&rows[y], epilogue).iter().zip(&mut row[left..]) {
                 value.store(pixel);
             }
         }
@@ -211,15 +211,15 @@ pub fn backward<V: Vector, const P: usize>(
 
 /// A row of the tile.
 #[inline(always)]
-fn results<V: Vector, const P: usize>(row: &[V; P], finish: FinishBlock<V>) -> [V; SIDE] {
+fn results<V: Vector, const P: usize>(row: &[V; P], epilogue: EpilogueBlock<V>) -> [V; SIDE] {
     let mut results = backward_line(*row);
     for value in &mut results {
-        *value = finish.apply(*value);
+        *value = epilogue.apply(*value);
     }
     results
 }
 
-/// One direction of the way back: result `i` is the sum over the points of value × point to the power `i`.
+/// One direction of the inverse: result `i` is the sum over the points of value × point to the power `i`.
 #[inline(always)]
 fn backward_line<V: Vector, const P: usize>(m: [V; P]) -> [V; SIDE] {
     let Points { near, far, single } = points(P);

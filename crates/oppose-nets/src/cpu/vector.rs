@@ -1,11 +1,11 @@
-//! Sixteen channels of a pixel at once, on whatever instructions there are.
+//! Computes with sixteen channels of a pixel at once, with any set of instructions.
 
 use super::instructions::Work;
 
-/// Channels that lie side by side in memory.
+/// Number of channels that are adjacent in memory.
 pub const WIDTH: usize = 16;
 
-/// Sixteen neighbouring channels of one pixel: a cache line, and a register where AVX-512 is there.
+/// Sixteen adjacent channels of one pixel: a cache line, and with AVX-512 a register.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Lanes(pub [f32; WIDTH]);
@@ -13,18 +13,18 @@ pub struct Lanes(pub [f32; WIDTH]);
 /// Arithmetic on sixteen values. All methods of an implementation must be inlined into a function for
 /// which its instructions are enabled: [`super::instructions::dispatch`] calls none other.
 pub trait Vector: Copy {
-    /// Pixels whose sums fit the registers, beside ...
+    /// Number of pixels whose sums fit into the registers, together with ...
     const TILES: usize;
-    /// ... so many times sixteen output channels.
+    /// ... this many blocks of sixteen output channels.
     const BLOCKS: usize;
 
-    /// Does the work in a function of its own, whose registers the compiler gives out by themselves.
-    fn apart(work: impl Work);
+    /// Does the work in a separate, never-inlined function, so that it gets its own register allocation.
+    fn outlined(work: impl Work);
     fn load(from: &Lanes) -> Self;
     fn store(self, to: &mut Lanes);
-    /// Brings a line into the cache, if the processor can do that on the way.
+    /// Prefetches a cache line, if the CPU can do so.
     fn fetch(line: &Lanes);
-    /// Sixteen times the same.
+    /// Sixteen times the same value.
     fn splat(value: f32) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -35,7 +35,7 @@ pub trait Vector: Copy {
     fn max(self, other: Self) -> Self;
 }
 
-/// Plain arrays: right everywhere, and fast where the compiler knows vector instructions.
+/// Plain arrays: correct everywhere, and fast if the compiler uses vector instructions.
 #[derive(Clone, Copy)]
 pub struct Portable([f32; WIDTH]);
 
@@ -51,7 +51,7 @@ impl Vector for Portable {
     const BLOCKS: usize = 1;
 
     #[inline(never)]
-    fn apart(work: impl Work) {
+    fn outlined(work: impl Work) {
         work.run::<Self>();
     }
 
@@ -88,7 +88,7 @@ impl Vector for Portable {
         self.zip(other, |a, b| a * b)
     }
 
-    // Rounds twice: `f32::mul_add` calls a function where there is no such instruction.
+    // Rounds twice, because `f32::mul_add` calls a function if there is no such instruction.
     #[inline(always)]
     fn mul_add(self, factor: Self, addend: Self) -> Self {
         self.mul(factor).add(addend)

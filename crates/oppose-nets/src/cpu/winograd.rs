@@ -1,36 +1,36 @@
 //! Convolutions by Winograd's minimal filtering: tiles of 4 × 4 results from 36 or 49 products each, where
-//! the plain way takes 144 (3 × 3) or 784 (7 × 7).
+//! the direct way takes 144 (3 × 3) or 784 (7 × 7).
 //!
 //! Tiles of the input are transformed; in the transform domain every place is a matrix product over the
-//! channels; the sums are transformed back. A kernel of 3 × 3 is done at 6 × 6 places. A larger one is cut
-//! into segments of 4 × 4 taps, done at 7 × 7 places: a segment's tiles are those of its neighbour, four
-//! pixels on, so that all segments share one transformed input and add up before the way back.
+//! channels; the sums are transformed back. A kernel of 3 × 3 takes 6 × 6 places. A larger one is cut
+//! into segments of 4 × 4 taps, which take 7 × 7 places: a segment's tiles are those of its neighbour, four
+//! pixels on, so that all segments share one transformed input and are added up before the inverse transform.
 //!
 //! Formulas: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), after Toom and
 //! Cook. The interpolation points ±3/4 and ±3/2 for 3 × 3 lose half as much precision as the usual ±1, ±2.
 
 use super::super::model::Convolution;
-use super::finish::Finish;
+use super::epilogue::Epilogue;
 use super::instructions::{Available, Work, dispatch};
 use super::layout::{Planes, Source};
-use super::product::{Ahead, Term, product};
+use super::product::{Prefetch, Term, product};
 use super::transform::{self, SIDE};
 use super::vector::{Lanes, Vector, WIDTH};
 
-/// Where a thread works; kept between the layers.
+/// The working memory of a thread, kept between layers.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// One buffer: places × input blocks × tiles.
     transformed: [Vec<Lanes>; 1],
     /// Places × output blocks × tiles.
     sums: Vec<Lanes>,
-    /// What the products of a place add up: for all segments, without the last of each column, of each
+    /// The terms of the products of a place: for all segments, without the last of each column, of each
     /// row, of both.
     terms: [Vec<Term>; 4],
 }
 
 impl Scratch {
-    /// Room for terms, of another use.
+    /// Room for terms, for another use.
     pub fn terms(&mut self) -> &mut Vec<Term> {
         &mut self.terms[0]
     }
@@ -41,20 +41,20 @@ impl Scratch {
 pub struct Winograd {
     /// 6 or 7, in each direction.
     places: usize,
-    /// Segments of the kernel, in each direction.
+    /// Number of segments of the kernel, in each direction.
     segments: usize,
     /// Whether the last segment lacks its last tap, so that its last place is zero.
     is_short: bool,
     /// Pixels of padding.
     half: usize,
     sources: Vec<Source>,
-    /// Output blocks done together.
+    /// Number of output blocks that are computed together.
     group: usize,
     /// For each place the first of its rows of weights; one row is an input channel of a segment.
     rows: Vec<usize>,
     /// Groups × places × rows × blocks of the group.
     weights: Vec<Lanes>,
-    finish: Finish,
+    epilogue: Epilogue,
     pools: bool,
 }
 
@@ -62,12 +62,12 @@ pub struct Winograd {
 struct Layout {
     /// Tiles of a row.
     columns: usize,
-    /// Transformed patches, of which there are more than tiles where a kernel has segments.
+    /// Transformed patches; if a kernel has segments, there are more of them than tiles.
     grid_columns: usize,
     grid_rows: usize,
     grid: usize,
     tiles: usize,
-    /// From a place to the next, before and after the products.
+    /// The distance from one place to the next, before and after the products.
     place_in: usize,
     place_out: usize,
 }
@@ -83,7 +83,7 @@ pub struct Item<'a> {
     /// First row of tiles, and how many an item has (the last may have fewer).
     pub first_row: usize,
     pub rows: usize,
-    /// The item's rows of the result, from row `first_row * 4`, or half that where it is pooled.
+    /// The item's rows of the result, from row `first_row * 4`, or half that if it is pooled.
     pub out: &'a mut [Lanes],
     pub scratch: &'a mut Scratch,
 }
@@ -101,7 +101,7 @@ impl Winograd {
         let kernel = convolution.kernel;
         let (taps, segments) = if kernel == 3 { (3, 1) } else { (4, kernel.div_ceil(4)) };
         let places = SIDE + taps - 1;
-        let finish = Finish::new(convolution);
+        let epilogue = Epilogue::new(convolution);
         let mut this = Self {
             places,
             segments,
@@ -111,7 +111,7 @@ impl Winograd {
             group,
             rows: vec![0],
             weights: Vec::new(),
-            finish,
+            epilogue,
             pools,
         };
         let channels: usize = this.sources.iter().map(|source| source.channels).sum();
@@ -120,7 +120,7 @@ impl Winograd {
             this.rows.push(this.rows[place] + down * right * channels);
         }
         let rows = this.rows[places * places];
-        this.weights = vec![Lanes::default(); rows * this.finish.blocks()];
+        this.weights = vec![Lanes::default(); rows * this.epilogue.blocks()];
         let tasks = this.weights.chunks_mut(rows * group).enumerate().map(|(index, weights)| WeightGroup {
             convolution,
             available,
@@ -142,12 +142,12 @@ impl Winograd {
         segments_at(place, self.places, self.segments, self.is_short)
     }
 
-    /// Whether the maximum of each 2 × 2 results is all that is kept.
+    /// Whether only the maximum of each 2 × 2 results is kept.
     pub fn pools(&self) -> bool {
         self.pools
     }
 
-    /// Makes room for items of so many rows of tiles.
+    /// Makes room for items with this many rows of tiles.
     pub fn prepare(&self, scratch: &mut Scratch, planes: Planes, rows: usize) {
         let layout = self.layout(planes, rows.min(planes.height.div_ceil(SIDE)));
         let places = self.places * self.places;
@@ -157,25 +157,25 @@ impl Winograd {
         scratch.terms.iter_mut().for_each(|terms| terms.reserve(most.saturating_sub(terms.len())));
     }
 
-    /// Where things lie in the scratch memory of an item of so many rows of tiles.
+    /// The layout of the scratch memory of an item with this many rows of tiles.
     fn layout(&self, planes: Planes, rows: usize) -> Layout {
         let columns = planes.width.div_ceil(SIDE);
         let (grid_columns, grid_rows) = (columns + self.segments - 1, rows + self.segments - 1);
         let (grid, tiles) = (grid_columns * grid_rows, columns * rows);
         // An odd stride spreads the places over the cache's sets.
-        let (place_in, place_out) = ((self.sources.len() * grid) | 1, (self.finish.blocks() * tiles) | 1);
+        let (place_in, place_out) = ((self.sources.len() * grid) | 1, (self.epilogue.blocks() * tiles) | 1);
         Layout { columns, grid_columns, grid_rows, grid, tiles, place_in, place_out }
     }
 
-    /// The weights of a place for the output blocks done together from `group` on.
+    /// The weights of a place for the output blocks that are computed together, from `group` on.
     #[inline(always)]
     fn weights_of<const P: usize>(&self, place: usize, group: usize) -> &[Lanes] {
-        let in_group = self.group.min(self.finish.blocks() - group);
+        let in_group = self.group.min(self.epilogue.blocks() - group);
         let first = self.rows[P * P] * group + self.rows[place] * in_group;
         &self.weights[first..][..(self.rows[place + 1] - self.rows[place]) * in_group]
     }
 
-    /// Does some rows of tiles, in memory that was prepared.
+    /// Computes some rows of tiles, in prepared memory.
     #[inline(always)]
     pub fn run<V: Vector>(&self, item: Item<'_>) {
         if self.places == 6 { self.run_places::<V, 6>(item) } else { self.run_places::<V, 7>(item) }
@@ -187,7 +187,7 @@ impl Winograd {
         let rows = rows.min(planes.height.div_ceil(SIDE) - first_row);
         let Layout { columns, grid_columns, grid_rows, grid, tiles, place_in, place_out } =
             self.layout(planes, rows);
-        let blocks = self.finish.blocks();
+        let blocks = self.epilogue.blocks();
 
         let mut room = transform::Room::new();
         for grid_row in 0..grid_rows {
@@ -219,7 +219,7 @@ impl Winograd {
                 }));
             }
         }
-        // Without segments all rows of tiles lie one behind the other.
+        // Without segments, all rows of tiles are consecutive.
         let (runs, run) = if self.segments == 1 { (1, tiles) } else { (rows, columns) };
         for place in 0..P * P {
             let (down, right) = self.segments_at(place);
@@ -231,7 +231,7 @@ impl Winograd {
                 let next = if is_last { (place + 1, 0) } else { (place, group + in_group) };
                 let next = if next.0 < P * P { self.weights_of::<P>(next.0, next.1) } else { &[] };
                 let shares = terms.len() * runs * run.div_ceil(V::TILES);
-                let mut ahead = Ahead {
+                let mut prefetch = Prefetch {
                     weights: next,
                     each: next.len().div_ceil(shares),
                     tiles: if is_last { place_in } else { 0 },
@@ -240,7 +240,7 @@ impl Winograd {
                     let base = place * place_in + row * grid_columns;
                     let out = &mut scratch.sums[place * place_out + group * tiles + row * run..];
                     let from = &scratch.transformed;
-                    product::<V>(from, base, terms, weights, in_group, run, out, tiles, &mut ahead);
+                    product::<V>(from, base, terms, weights, in_group, run, out, tiles, &mut prefetch);
                 }
             }
         }
@@ -253,11 +253,11 @@ impl Winograd {
         };
         for row in 0..rows {
             for block in 0..blocks {
-                let finish = self.finish.block::<V>(block);
+                let epilogue = self.epilogue.block::<V>(block);
                 for column in 0..columns {
                     let from = &scratch.sums[block * tiles + row * columns + column..];
                     let place = transform::Place { block, top: row * SIDE, left: column * SIDE };
-                    transform::backward::<V, P>(from, place_out, &mut room, finish, &target, place, out);
+                    transform::backward::<V, P>(from, place_out, &mut room, epilogue, &target, place, out);
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! AVX-512 and AVX2.
-// Intrinsics may only run where the processor has them, which the compiler cannot know.
+// Intrinsics may only run on CPUs that have them, which the compiler cannot know.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -23,7 +23,7 @@ pub fn run_avx2(available: Available, work: impl Work) {
 }
 
 #[target_feature(enable = "avx512f,avx2,fma")]
-#[inline(never)] // `Vector::apart` wants a function of its own.
+#[inline(never)] // As `Vector::outlined` requires.
 fn avx512(work: impl Work) {
     work.run::<Avx512>();
 }
@@ -42,14 +42,14 @@ struct Avx512(__m512);
 #[derive(Clone, Copy)]
 struct Avx2(__m256, __m256);
 
-/// Brings a line into the cache.
+/// Prefetches a cache line.
 #[inline(always)]
 fn fetch(line: &Lanes) {
     // SAFETY: every x86-64 processor has the instruction, and it does nothing but fetch.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast()) }
 }
 
-/// Implements methods of two vectors by an intrinsic for each of their registers.
+/// Implements methods of two vectors by one intrinsic per register.
 macro_rules! by_intrinsics {
     ($($name:ident = $intrinsic:ident of $($register:tt),+;)+) => {
         $(
@@ -68,7 +68,7 @@ impl Vector for Avx512 {
     const BLOCKS: usize = 2;
 
     #[inline(always)]
-    fn apart(work: impl Work) {
+    fn outlined(work: impl Work) {
         // SAFETY: vectors are used only in `Work` run by `run_avx512` above.
         unsafe { avx512(work) }
     }
@@ -117,7 +117,7 @@ impl Vector for Avx2 {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    fn apart(work: impl Work) {
+    fn outlined(work: impl Work) {
         // SAFETY: vectors are used only in `Work` run by `run_avx2` above.
         unsafe { avx2(work) }
     }

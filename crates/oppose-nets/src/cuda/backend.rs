@@ -1,9 +1,9 @@
-//! OpenPose's three nets on a GPU as a back end: inputs and results are in the processor's memory.
+//! OpenPose's three nets on a GPU as a back end, with inputs and results in host memory.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::driver::{Context, Memory, Pinned, Stream};
+use super::driver::{Context, DeviceBuffer, Pinned, Stream};
 use super::measure::Job;
 use super::net::Net;
 use super::weights::{VECTOR_BYTES, split};
@@ -11,26 +11,26 @@ use super::{CudaError, CudaOptions, Precision, info, open};
 use crate::assemble::size::Size;
 use crate::{Backend, BackendError, BackendInfo, model};
 
-/// The nets for body, face and hands. For those who need the heat maps; what needs people only runs on the GPU
-/// from end to end in [`Cuda`](super::Cuda).
+/// The nets for body, face and hands as a back end whose heat maps come to the host. To get only people,
+/// [`Cuda`](super::Cuda) is faster: it does everything on the GPU.
 #[derive(Debug)]
 pub struct CudaNets {
     nets: [Net; 3],
     stream: Stream,
     precision: Precision,
     batch: usize,
-    /// Grown on demand: what goes to the GPU, as bytes; what comes back, there and here.
+    /// Buffers that grow on demand: inputs as bytes, and outputs on the device and on the host.
     input: Pinned<u8>,
-    result: Memory,
+    result: DeviceBuffer,
     output: Pinned<f32>,
     info: BackendInfo,
 }
 
 impl CudaNets {
-    /// Reads the nets from OpenPose's model folder.
+    /// Reads the nets from OpenPose's models folder.
     ///
     /// # Errors
-    /// There is no GPU that could be used, a file is missing or damaged, or there is too little memory.
+    /// There is no usable GPU, a file is missing or damaged, or there is too little memory.
     pub fn read(model_folder: &Path, options: CudaOptions) -> Result<Self, CudaError> {
         let gpu = open(options)?;
         let read = |net: model::Net| Net::new(&gpu, &net.read(model_folder)?, options.batch);
@@ -41,7 +41,7 @@ impl CudaNets {
             precision: options.precision,
             batch: options.batch,
             input: Pinned::new(&gpu.context, 0)?,
-            result: Memory::new(&gpu.context, 0)?,
+            result: DeviceBuffer::new(&gpu.context, 0)?,
             output: Pinned::new(&gpu.context, 0)?,
             info: info(model_folder, options),
         })
@@ -59,8 +59,8 @@ impl CudaNets {
         &mut self.nets[index(net)]
     }
 
-    /// Fills a net's input with noise; gives memory for its result.
-    pub(super) fn make_noise(&mut self, job: Job) -> Result<Memory, CudaError> {
+    /// Fills a net's input with noise; returns memory for its result.
+    pub(super) fn make_noise(&mut self, job: Job) -> Result<DeviceBuffer, CudaError> {
         let net = &mut self.nets[index(job.net)];
         net.prepare(job.size)?;
         let images = net.images().min(job.images);
@@ -69,7 +69,7 @@ impl CudaNets {
             (0..images * 3 * job.size.pixels()).map(|place| (place * 7919 % 251) as f32 / 256.0 - 0.5);
         let inputs: Vec<f32> = noise.collect();
         self.run_batch(index(job.net), &inputs, job.size, &mut Vec::new())?;
-        Memory::new(&self.context(), values * size_of::<f32>())
+        DeviceBuffer::new(&self.context(), values * size_of::<f32>())
     }
 
     fn run_batch(
@@ -91,9 +91,9 @@ impl CudaNets {
         }
         if self.output.len() < values {
             self.output = Pinned::new(context, values)?;
-            self.result = Memory::new(context, values * size_of::<f32>())?;
+            self.result = DeviceBuffer::new(context, values * size_of::<f32>())?;
         }
-        // Planes become pixels of a vector for each part.
+        // From planes to pixels of one vector per part.
         let places = self.input.write()?.chunks_exact_mut(size.pixels() * vector);
         for (planes, pixels) in inputs.chunks_exact(3 * size.pixels()).zip(places) {
             for (index, pixel) in pixels.chunks_exact_mut(vector).enumerate() {
@@ -119,7 +119,7 @@ impl CudaNets {
             }
         }
         self.stream.upload(&mut self.input, bytes, net.input())?;
-        // What a layer leaves out shall be seen.
+        // Poison the output, so that values that no layer writes are noticed.
         self.stream.fill(&self.result, 0xff, values * size_of::<f32>())?;
         net.run(&self.stream, images, size, &self.result)?;
         self.stream.download(&self.result, 0, values, &mut self.output)?;

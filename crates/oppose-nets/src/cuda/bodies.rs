@@ -1,9 +1,9 @@
-//! From frames to the peaks of their body parts, and the pairs of peaks that limbs may join.
+//! From frames to the peaks of their body parts, and to the pairs of peaks that limbs may join.
 
 use std::sync::Arc;
 
 use super::CudaError;
-use super::driver::{Event, Memory, Pinned, Stream};
+use super::driver::{DeviceBuffer, Event, Pinned, Stream};
 use super::kernels::{
     Candidate, Colors, FindPeaks, Limb, Output, Outputs, PEAK_THREADS, Peak, Picture, ScoreLimbs, THREADS,
     Warp,
@@ -21,36 +21,36 @@ use crate::points::BODY_POINTS;
 use crate::{NativeError, Options};
 use oppose_core::{ColorMatrix, Frame};
 
-/// Pairs that are fetched in any case; more are fetched when they are there.
+/// Number of pairs that are always copied to the host; more are copied if there are more.
 const USUAL_PAIRS: usize = 4096;
-/// Blocks of a limb's pairs.
+/// Number of blocks per limb.
 const LIMB_BLOCKS: usize = 4;
 
-/// Words of a peak.
+/// Number of words of a peak.
 const PEAK_WORDS: usize = size_of::<Peak>() / size_of::<u32>();
 
-/// Words for what is found in so many frames: number of candidates, numbers of peaks, peaks.
+/// Number of words for the results of `frames` frames: number of candidates, numbers of peaks, peaks.
 fn found_words(frames: usize) -> usize {
     1 + frames * BODY_POINTS * (1 + PEAK_WORDS * MAX_PEAKS)
 }
 
-/// The body net and what is before and behind it.
+/// The body net and the stages before and after it.
 #[derive(Debug)]
 pub struct Bodies {
     gpu: Arc<Gpu>,
     net: Net,
     stream: Stream,
     copies: Stream,
-    limbs: Memory,
-    bicubic: Memory,
-    /// What the net made of each scale; grown on demand.
-    outputs: Vec<Memory>,
-    /// Luma and chroma of the frames that were uploaded last; grown on demand.
-    planes: Memory,
+    limbs: DeviceBuffer,
+    bicubic: DeviceBuffer,
+    /// The net's output for each scale; grows on demand.
+    outputs: Vec<DeviceBuffer>,
+    /// Luma and chroma of the frames that were uploaded last; grows on demand.
+    planes: DeviceBuffer,
     thresholds: Thresholds,
 }
 
-/// What frames of a batch have in common: their size, and what their planes mean where they come in planes.
+/// What the frames of a batch have in common: their size, and their colour matrix if they come in planes.
 pub type Kind = (u32, u32, Option<ColorMatrix>);
 
 /// Of a frame.
@@ -58,25 +58,25 @@ pub fn kind(frame: &Frame) -> Kind {
     (frame.width(), frame.height(), frame.planes().map(|planes| planes.matrix))
 }
 
-/// The frames of a batch, and what is found in them.
+/// The frames of a batch, and the results.
 #[derive(Debug)]
 pub struct BodyBatch {
     frames: Pinned<u8>,
-    frames_there: Memory,
+    device_frames: DeviceBuffer,
     pictures: Pinned<Picture>,
-    pictures_there: Memory,
+    device_pictures: DeviceBuffer,
     /// Number of candidates, numbers of peaks, peaks.
-    found_there: Memory,
+    device_found: DeviceBuffer,
     found: Pinned<u32>,
-    candidates_there: Memory,
+    device_candidates: DeviceBuffer,
     candidates: Pinned<Candidate>,
-    /// The pictures have arrived on the GPU.
+    /// Reached when the frames have been copied to the GPU.
     uploaded: Event,
-    /// What is found has come back.
+    /// Reached when the results have been copied to the host.
     done: Event,
-    /// Of all frames in it.
+    /// The kind of all frames in it.
     pub size: Size,
-    /// How many frames there are.
+    /// Number of frames.
     pub count: usize,
     scales: Vec<Scale>,
     /// From heat map pixels to frame pixels.
@@ -84,7 +84,7 @@ pub struct BodyBatch {
 }
 
 impl Bodies {
-    /// Brings the body net to the GPU, for so many frames at once.
+    /// Copies the body net to the GPU, for up to `frames` frames at once.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -100,10 +100,10 @@ impl Bodies {
             net: Net::new(gpu, graph, batch)?,
             stream: Stream::new(&gpu.context)?,
             copies: Stream::new(&gpu.context)?,
-            limbs: Memory::with(&gpu.context, &limbs)?,
-            bicubic: Memory::with(&gpu.context, BICUBIC.as_flattened())?,
+            limbs: DeviceBuffer::with(&gpu.context, &limbs)?,
+            bicubic: DeviceBuffer::with(&gpu.context, BICUBIC.as_flattened())?,
             outputs: Vec::new(),
-            planes: Memory::new(&gpu.context, 0)?,
+            planes: DeviceBuffer::new(&gpu.context, 0)?,
             thresholds: Thresholds::new(options.maximize_positives),
         })
     }
@@ -119,12 +119,12 @@ impl Bodies {
         let found = found_words(frames);
         Ok(BodyBatch {
             frames: Pinned::new(context, 0)?,
-            frames_there: Memory::new(context, 0)?,
+            device_frames: DeviceBuffer::new(context, 0)?,
             pictures: Pinned::new(context, MAX_SCALES * frames)?,
-            pictures_there: Memory::new(context, MAX_SCALES * frames * size_of::<Picture>())?,
-            found_there: Memory::new(context, found * size_of::<u32>())?,
+            device_pictures: DeviceBuffer::new(context, MAX_SCALES * frames * size_of::<Picture>())?,
+            device_found: DeviceBuffer::new(context, found * size_of::<u32>())?,
             found: Pinned::new(context, found)?,
-            candidates_there: Memory::new(context, candidates * size_of::<Candidate>())?,
+            device_candidates: DeviceBuffer::new(context, candidates * size_of::<Candidate>())?,
             candidates: Pinned::new(context, USUAL_PAIRS)?,
             uploaded: Event::new(context)?,
             done: Event::new(context)?,
@@ -135,21 +135,21 @@ impl Bodies {
         })
     }
 
-    /// How much memory the net needs for inputs of which size.
+    /// How much memory the net needs, depending on the size of inputs.
     pub fn footprint(&self) -> Footprint {
         self.net.footprint()
     }
 
-    /// Bytes that depend on the size of frames and are in use at the moment, without the frames themselves.
+    /// Bytes in use at the moment that depend on the size of frames, without the frames themselves.
     pub fn held_bytes(&self) -> u64 {
         let outputs: u64 = self.outputs.iter().map(|output| output.bytes() as u64).sum();
         self.net.held_bytes() + outputs + self.planes.bytes() as u64
     }
 
-    /// Starts work on frames of one size. [`wait`](BodyBatch::wait) waits for its end.
+    /// Starts work on frames of one size; [`wait`](BodyBatch::wait) blocks until it is done.
     ///
     /// # Errors
-    /// The frames are too small or large for the net, there is too little memory, or the driver refuses.
+    /// The frames are too small or too large for the net, there is too little memory, or the driver refuses.
     ///
     /// # Panics
     /// There are no frames, more than fit into a batch, or they differ in [kind](Kind).
@@ -174,7 +174,7 @@ impl Bodies {
         let room = self.net.images() * batch.size.pixels() * 3;
         if batch.frames.len() < room {
             batch.frames = Pinned::new(&self.gpu.context, 0)?;
-            batch.frames_there = Memory::new(&self.gpu.context, room)?;
+            batch.device_frames = DeviceBuffer::new(&self.gpu.context, room)?;
             batch.frames = Pinned::new(&self.gpu.context, room)?;
         }
         for (index, scale) in batch.scales.iter().enumerate() {
@@ -186,7 +186,7 @@ impl Bodies {
         }
         let pictures = batch.scales.len() * batch.count;
         self.upload(batch, frames)?;
-        self.copies.upload(&mut batch.pictures, pictures, &batch.pictures_there)?;
+        self.copies.upload(&mut batch.pictures, pictures, &batch.device_pictures)?;
         batch.uploaded.record(&self.copies)?;
 
         let largest = self.net.images() * self.net.planes() * net.pixels() / 64 * size_of::<f32>();
@@ -195,7 +195,7 @@ impl Bodies {
         {
             self.outputs.clear();
             for _ in &batch.scales {
-                self.outputs.push(Memory::new(&self.gpu.context, largest)?);
+                self.outputs.push(DeviceBuffer::new(&self.gpu.context, largest)?);
             }
         }
         self.stream.wait(&batch.uploaded)?;
@@ -204,7 +204,7 @@ impl Bodies {
             let (_, interpolation) = Placement::of_net_input(*scale);
             let bicubic = if interpolation == Interpolation::Bicubic { self.bicubic.address() } else { 0 };
             let first = index * batch.count * size_of::<Picture>();
-            let pictures = batch.pictures_there.address() + first as u64;
+            let pictures = batch.device_pictures.address() + first as u64;
             warp(&self.gpu, &self.stream, pictures, bicubic, &self.net, scale.size, batch.count)?;
             self.net.run(&self.stream, batch.count, scale.size, &self.outputs[index])?;
         }
@@ -212,7 +212,7 @@ impl Bodies {
         batch.done.record(&self.stream)
     }
 
-    /// Brings frames to the GPU, and makes pixels of them there where they come in planes.
+    /// Copies frames to the GPU, and converts them to pixels there if they come in planes.
     #[expect(unsafe_code, reason = "launches a kernel")]
     fn upload(&mut self, batch: &mut BodyBatch, frames: &[Frame]) -> Result<(), CudaError> {
         let Some(first) = frames.first() else { return Ok(()) };
@@ -221,25 +221,25 @@ impl Bodies {
             place.copy_from_slice(frame.bytes());
         }
         let Some(matrix) = first.planes().map(|planes| planes.matrix) else {
-            return self.copies.upload(&mut batch.frames, batch.count * bytes, &batch.frames_there);
+            return self.copies.upload(&mut batch.frames, batch.count * bytes, &batch.device_frames);
         };
         let room = self.net.images() * bytes;
         if self.planes.bytes() < room {
-            self.planes = Memory::new(&self.gpu.context, room)?;
+            self.planes = DeviceBuffer::new(&self.gpu.context, room)?;
         }
         self.copies.upload(&mut batch.frames, batch.count * bytes, &self.planes)?;
         let ColorMatrix { black, luma, blue_u, green_u, green_v, red_v } = matrix;
         let Size { width, height } = batch.size;
         let work = Colors {
             planes: self.planes.address(),
-            pixels: batch.frames_there.address(),
+            pixels: batch.device_frames.address(),
             width: width as i32,
             height: height as i32,
             matrix: [black, luma, blue_u, green_u, green_v, red_v],
             unused: 0,
         };
         let blocks = (width.div_ceil(2) * (height / 2)).div_ceil(THREADS);
-        // SAFETY: both hold so many frames of this size.
+        // SAFETY: both hold that many frames of this size.
         unsafe {
             self.gpu.kernels.convert_colors.launch(&self.copies, [blocks, batch.count, 1], THREADS, &work)
         }
@@ -258,7 +258,7 @@ impl Bodies {
         for ((to, scale), output) in maps.scales.iter_mut().zip(&batch.scales).zip(&self.outputs) {
             *to = output_of(output, scale.size, batch.scales[0].factor, scale.factor);
         }
-        let counts = batch.found_there.address() + size_of::<u32>() as u64;
+        let counts = batch.device_found.address() + size_of::<u32>() as u64;
         let peaks = counts + (batch.count * BODY_POINTS * size_of::<u32>()) as u64;
         let find = FindPeaks {
             maps,
@@ -272,15 +272,15 @@ impl Bodies {
             limbs: self.limbs.address(),
             peaks,
             counts,
-            candidates: batch.candidates_there.address(),
-            candidate_count: batch.found_there.address(),
+            candidates: batch.device_candidates.address(),
+            candidate_count: batch.device_found.address(),
             parts: BODY_POINTS as i32,
             least_sample: self.thresholds.limb_sample,
             least_share: self.thresholds.limb_share,
             close_score: (f64::from(self.thresholds.peak) + 1e-6) as f32,
         };
-        self.stream.fill(&batch.found_there, 0, size_of::<u32>())?;
-        // SAFETY: the addresses are those of memory for so many frames, and of outputs of these sizes.
+        self.stream.fill(&batch.device_found, 0, size_of::<u32>())?;
+        // SAFETY: the addresses are those of memory for that many frames, and of outputs of these sizes.
         unsafe {
             self.gpu.kernels.find_peaks.launch(
                 &self.stream,
@@ -292,13 +292,13 @@ impl Bodies {
             self.gpu.kernels.score_limbs.launch(&self.stream, grid, THREADS, &score)?;
         }
         let found = found_words(batch.count);
-        self.stream.download(&batch.found_there, 0, found, &mut batch.found)?;
-        self.stream.download(&batch.candidates_there, 0, USUAL_PAIRS, &mut batch.candidates)
+        self.stream.download(&batch.device_found, 0, found, &mut batch.found)?;
+        self.stream.download(&batch.device_candidates, 0, USUAL_PAIRS, &mut batch.candidates)
     }
 }
 
 impl BodyBatch {
-    /// Waits until the peaks and pairs are here.
+    /// Blocks until peaks and pairs are on the host.
     ///
     /// # Errors
     /// Something on the GPU went wrong.
@@ -309,7 +309,7 @@ impl BodyBatch {
             if candidates > self.candidates.len() {
                 self.candidates = Pinned::new(&bodies.gpu.context, candidates.next_power_of_two())?;
             }
-            bodies.copies.download(&self.candidates_there, 0, candidates, &mut self.candidates)?;
+            bodies.copies.download(&self.device_candidates, 0, candidates, &mut self.candidates)?;
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ impl BodyBatch {
         Ok(())
     }
 
-    /// The pairs of a frame's peaks that may be joined, in any order.
+    /// The pairs of a frame's peaks that limbs may join, in any order.
     ///
     /// # Errors
     /// Something on the GPU went wrong.
@@ -353,7 +353,7 @@ impl BodyBatch {
     pub fn picture(&self, frame: usize, placement: Placement) -> Picture {
         let Placement { scale_x, shift_x, scale_y, shift_y } = placement;
         Picture {
-            frame: self.frames_there.address() + (frame * self.size.pixels() * 3) as u64,
+            frame: self.device_frames.address() + (frame * self.size.pixels() * 3) as u64,
             frame_width: self.size.width as i32,
             frame_height: self.size.height as i32,
             scale_x,
@@ -364,19 +364,19 @@ impl BodyBatch {
     }
 }
 
-/// What a net made of an input, as one of the scales of a heat map.
-pub fn output_of(memory: &Memory, input: Size, first_factor: f64, factor: f64) -> Output {
+/// The net's output for an input, as one of the scales of a heat map.
+pub fn output_of(memory: &DeviceBuffer, input: Size, first_factor: f64, factor: f64) -> Output {
     Output {
         values: memory.address(),
         width: (input.width / 8) as i32,
         height: (input.height / 8) as i32,
-        // Each scale lies where the frame lies in it, not where its border lies.
+        // Scales are aligned by the frame in them, not by their borders.
         factor: 8.0 / (factor as f32 / first_factor as f32),
         unused: 0,
     }
 }
 
-/// Makes a net's input of so many pictures, whose descriptions lie at `pictures`.
+/// Makes a net's input from the pictures whose descriptions are at `pictures`.
 ///
 /// # Errors
 /// The driver refuses.
@@ -392,7 +392,7 @@ pub fn warp(
 ) -> Result<(), CudaError> {
     let (width, height) = (size.width as i32, size.height as i32);
     let work = Warp { pictures, bicubic, to: net.input().address(), width, height };
-    // SAFETY: the net's input has been prepared for this size and so many pictures; the caller's descriptions
+    // SAFETY: the net's input has been prepared for this size and number of pictures; the caller's descriptions
     // are of frames in memory of their size.
     unsafe { gpu.kernels.warp.launch(stream, [size.pixels().div_ceil(THREADS), count, 1], THREADS, &work) }
 }

@@ -1,4 +1,4 @@
-//! Compiled kernels in files: those that came with the program, and those that were compiled on this machine before.
+//! Compiled kernels in files: those that came with the program, and those that were compiled on this machine earlier.
 
 use std::env;
 use std::fs;
@@ -10,13 +10,13 @@ use tracing::{debug, warn};
 
 use super::CudaError;
 
-/// Names a folder of kernels that were compiled ahead.
+/// The environment variable that names a folder of kernels that were compiled in advance.
 pub const VARIABLE: &str = "OPPOSE_KERNELS";
-/// What a file begins with. The SHA-256 of what follows it comes next.
+/// The first bytes of a file. Then come the SHA-256 of the rest, and the rest.
 const MAGIC: &[u8] = b"oppose kernel 1\n";
 const HASH_BYTES: usize = 32;
 
-/// Where kernels may be that came with the program: in what `OPPOSE_KERNELS` names, and beside the program.
+/// Folders that may hold kernels that came with the program: the one that `OPPOSE_KERNELS` names, and one beside the program.
 fn shipped_folders() -> Vec<PathBuf> {
     let named = env::var_os(VARIABLE).map(PathBuf::from);
     let program = env::current_exe().and_then(fs::canonicalize).ok();
@@ -33,7 +33,7 @@ fn cache_folder() -> Option<PathBuf> {
     cache.or_else(home).map(|folder| folder.join("oppose"))
 }
 
-/// A name for the code that is made of these texts.
+/// A name for the code that is compiled from these texts.
 pub fn name(texts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for text in texts {
@@ -47,7 +47,7 @@ fn file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.gpu"))
 }
 
-/// The code in a file, if it is whole.
+/// The code in a file, if it is complete.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = fs::read(path).ok()?;
     let hash = bytes.strip_prefix(MAGIC)?.get(..HASH_BYTES)?;
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Writes code into a folder. The file appears whole or not at all.
+/// Writes code to a file in a folder, which appears complete or not at all.
 ///
 /// # Errors
 /// It cannot be written.
@@ -74,17 +74,17 @@ pub fn write(folder: &Path, name: &str, code: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether code of one of these names came with the program.
+/// Whether code with one of these names came with the program.
 pub fn is_shipped(names: &[String]) -> bool {
     shipped_folders().iter().any(|folder| names.iter().any(|name| read(&file(folder, name)).is_some()))
 }
 
-/// Loads code of one of these names, the first that is found: what came with the program, then what was compiled
-/// before. Where there is none, or `load` refuses it, it is compiled and kept under the first name. A damaged file
-/// costs the time to compile, and is replaced; so does a folder that cannot be written to.
+/// Loads the code with one of these names that is found first: code that came with the program, then code that was
+/// compiled earlier. If there is none, or `load` refuses it, compiles it and stores it under the first name. A damaged file
+/// is replaced; a folder that cannot be written to only costs the time to compile each time.
 ///
 /// # Errors
-/// Those of `compile`, and those of `load` for what was just compiled.
+/// Those of `compile`, and those of `load` for newly compiled code.
 pub fn load<T>(
     names: &[String],
     compile: impl FnOnce() -> Result<Vec<u8>, CudaError>,
@@ -116,7 +116,7 @@ fn load_from<T>(
         }
     }
     debug!(name = names.first(), "compiling a kernel");
-    // Without a compiler, what the driver said of the code that is there says more.
+    // Without a compiler, the driver's error about the existing code says more.
     let code = compile().map_err(|error| refused.unwrap_or(error))?;
     let loaded = load(&code)?;
     if let (Some(folder), Some(name)) = (cache, names.first()) {
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(compiled(shipped, cache, b""), (b"of an earlier revision".to_vec(), false));
         write(shipped, "best", b"its own").unwrap();
         assert_eq!(compiled(shipped, cache, b""), (b"its own".to_vec(), false));
-        // What the driver does not take is no reason to give up.
+        // If the driver refuses this code, other code may do.
         assert_eq!(compiled(shipped, cache, b"its own").0, b"of an earlier revision");
     }
 
@@ -179,7 +179,7 @@ mod tests {
             assert_eq!(compiled(shipped.path(), cache.path(), b""), (b"compiled".to_vec(), true));
             assert_eq!(compiled(shipped.path(), cache.path(), b""), (b"compiled".to_vec(), false));
         }
-        // Whole, but not for this driver.
+        // Complete, but not for this driver.
         write(cache.path(), "best", b"refused").unwrap();
         assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), true));
         assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), false));

@@ -1,10 +1,10 @@
-//! From the faces or hands of a batch of frames to their points.
+//! From the faces or hands in a batch of frames to their points.
 
 use std::sync::Arc;
 
 use super::CudaError;
 use super::bodies::{BodyBatch, output_of, warp};
-use super::driver::{Event, Memory, Pinned, Stream};
+use super::driver::{DeviceBuffer, Event, Pinned, Stream};
 use super::kernels::{FindLargest, Largest, Outputs, Picture, THREADS};
 use super::net::{Gpu, Net};
 use crate::assemble::Keypoint;
@@ -12,31 +12,31 @@ use crate::assemble::size::Size;
 use crate::model::Graph;
 use crate::points::Crop;
 
-/// The face or hand net, and what is before and behind it.
+/// The face or hand net, and the stages before and after it.
 #[derive(Debug)]
 pub struct Crops {
     gpu: Arc<Gpu>,
     net: Net,
     stream: Stream,
     size: Size,
-    /// Points of a face or hand.
+    /// Number of points of a face or hand.
     points: usize,
-    output: Memory,
+    output: DeviceBuffer,
 }
 
-/// The faces or hands of a batch; its memory grows with their number.
+/// The faces or hands in a batch; its memory grows with their number.
 #[derive(Debug)]
 pub struct CropBatch {
     pictures: Pinned<Picture>,
-    pictures_there: Memory,
+    device_pictures: DeviceBuffer,
     largest: Pinned<Largest>,
-    largest_there: Memory,
+    device_largest: DeviceBuffer,
     done: Event,
     count: usize,
 }
 
 impl Crops {
-    /// Brings a net to the GPU, for so many crops of `side` × `side` pixels at once.
+    /// Copies a net to the GPU, for a number of crops of `side` × `side` pixels at once.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -50,7 +50,8 @@ impl Crops {
         let size = Size { width: side, height: side };
         let mut net = Net::new(gpu, graph, batch)?;
         net.prepare(size)?;
-        let output = Memory::new(&gpu.context, batch * net.planes() * size.pixels() / 64 * size_of::<f32>())?;
+        let output =
+            DeviceBuffer::new(&gpu.context, batch * net.planes() * size.pixels() / 64 * size_of::<f32>())?;
         Ok(Self { gpu: Arc::clone(gpu), net, stream: Stream::new(&gpu.context)?, size, points, output })
     }
 
@@ -62,9 +63,9 @@ impl Crops {
         let context = &self.gpu.context;
         Ok(CropBatch {
             pictures: Pinned::new(context, 0)?,
-            pictures_there: Memory::new(context, 0)?,
+            device_pictures: DeviceBuffer::new(context, 0)?,
             largest: Pinned::new(context, 0)?,
-            largest_there: Memory::new(context, 0)?,
+            device_largest: DeviceBuffer::new(context, 0)?,
             done: Event::new(context)?,
             count: 0,
         })
@@ -85,24 +86,24 @@ impl Crops {
             let count = batch.count.next_power_of_two();
             let context = &self.gpu.context;
             batch.pictures = Pinned::new(context, count)?;
-            batch.pictures_there = Memory::new(context, count * size_of::<Picture>())?;
+            batch.device_pictures = DeviceBuffer::new(context, count * size_of::<Picture>())?;
             batch.largest = Pinned::new(context, count * self.points)?;
-            batch.largest_there = Memory::new(context, count * self.points * size_of::<Largest>())?;
+            batch.device_largest = DeviceBuffer::new(context, count * self.points * size_of::<Largest>())?;
         }
         for (picture, (frame, crop)) in batch.pictures.write()?.iter_mut().zip(crops) {
             *picture = frames.picture(frame, crop.placement);
         }
-        self.stream.upload(&mut batch.pictures, batch.count, &batch.pictures_there)?;
+        self.stream.upload(&mut batch.pictures, batch.count, &batch.device_pictures)?;
         for first in (0..batch.count).step_by(self.net.images()) {
             self.launch(batch, first, self.net.images().min(batch.count - first))?;
         }
-        self.stream.download(&batch.largest_there, 0, batch.count * self.points, &mut batch.largest)?;
+        self.stream.download(&batch.device_largest, 0, batch.count * self.points, &mut batch.largest)?;
         batch.done.record(&self.stream)
     }
 
     #[expect(unsafe_code, reason = "launches a kernel")]
     fn launch(&mut self, batch: &CropBatch, first: usize, count: usize) -> Result<(), CudaError> {
-        let pictures = batch.pictures_there.address() + (first * size_of::<Picture>()) as u64;
+        let pictures = batch.device_pictures.address() + (first * size_of::<Picture>()) as u64;
         warp(&self.gpu, &self.stream, pictures, 0, &self.net, self.size, count)?;
         self.net.run(&self.stream, count, self.size, &self.output)?;
         let mut maps = Outputs {
@@ -113,13 +114,13 @@ impl Crops {
             ..Outputs::default()
         };
         maps.scales[0] = output_of(&self.output, self.size, 1.0, 1.0);
-        let largest = batch.largest_there.address() + (first * self.points * size_of::<Largest>()) as u64;
+        let largest = batch.device_largest.address() + (first * self.points * size_of::<Largest>()) as u64;
         let work = FindLargest { maps, largest, used_channels: self.points as i32, unused: 0 };
-        // SAFETY: the addresses are those of memory for so many crops, and of the net's output.
+        // SAFETY: the addresses are those of memory for that many crops, and of the net's output.
         unsafe { self.gpu.kernels.find_largest.launch(&self.stream, [self.points, count, 1], THREADS, &work) }
     }
 
-    /// The points of a crop; waits for them.
+    /// The points of a crop. Blocks until they are known.
     ///
     /// # Errors
     /// Something on the GPU went wrong.
@@ -143,7 +144,7 @@ impl Crops {
 }
 
 impl CropBatch {
-    /// Waits until the points are here.
+    /// Blocks until the points are on the host.
     ///
     /// # Errors
     /// Something on the GPU went wrong.

@@ -1,7 +1,7 @@
 //! The engine: batches of frames in flight on the GPU.
 //!
-//! A thread of its own feeds the GPU. While the bodies of one batch are looked for, so are the faces and hands of
-//! the batch before, whose bodies have been assembled in between: the GPU always has work.
+//! A separate thread feeds the GPU. While it finds the bodies of one batch, it also finds the faces and hands of
+//! the batch before, whose bodies have been assembled in between, so the GPU always has work.
 
 use std::fmt;
 use std::mem;
@@ -19,9 +19,9 @@ use super::net::Footprint;
 use super::{CudaError, CudaOptions, info, open};
 use crate::assemble::Keypoint;
 use crate::assemble::body::{BODY_25, Thresholds};
+use crate::assemble::limit_people;
 use crate::assemble::people::{Assembly, People};
 use crate::assemble::size::{Size, net_size};
-use crate::assemble::top;
 use crate::model::Net;
 use crate::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
 use crate::{BackendInfo, NativeError, Options};
@@ -29,13 +29,13 @@ use oppose_core::{Engine, EngineError, EngineInfo};
 use oppose_core::{Frame, VideoInfo};
 use oppose_pose::{FramePose, Skeleton, openpose_137};
 
-/// The most frames of a batch.
+/// Largest number of frames in a batch.
 pub const MAX_BATCH: usize = 128;
-/// Batches that are worked on: bodies of one, faces and hands of the one before, and one whose results are
-/// taken.
+/// Number of batches in progress: bodies of one, faces and hands of the one before, and one whose results are
+/// being popped.
 const BATCHES: usize = 3;
 
-/// OpenPose's nets and all that is around them, on a GPU; follows the results of OpenPose's build for GPUs.
+/// The engine `native` on a GPU: OpenPose's nets and everything around them. Its results are those of OpenPose's GPU build.
 pub struct Cuda {
     options: Options,
     capacity: usize,
@@ -45,7 +45,7 @@ pub struct Cuda {
     spares: Sender<FramePose>,
     thread: Option<JoinHandle<()>>,
     memory: FrameMemory,
-    /// Whether the frames in flight are processed without waiting for a batch to fill.
+    /// Whether the frames in flight have been flushed, and so do not wait for a batch to fill.
     is_flushed: bool,
     backend: BackendInfo,
 }
@@ -61,18 +61,18 @@ enum Message {
     Flush,
 }
 
-/// How much of the GPU's memory frames of a size need.
+/// How much GPU memory frames of a size need.
 struct FrameMemory {
     context: Arc<Context>,
     footprint: Footprint,
     batch: usize,
-    /// What frames have now.
+    /// Bytes that frames use now.
     held: Arc<AtomicU64>,
 }
 
 impl FrameMemory {
     fn bytes(&self, frame: Size, net: Size, options: &Options, batch: usize) -> u64 {
-        // Once more in planes, of which a pixel has 1.5 bytes.
+        // They may also be there in planes, with 1.5 bytes per pixel.
         let frames = (BATCHES * batch * frame.pixels() * 3 + batch * frame.pixels() * 3 / 2) as u64;
         let outputs = self.footprint.output_bytes(net, batch) * u64::from(options.scale_number);
         frames + outputs + self.footprint.working_bytes(net, batch)
@@ -91,10 +91,10 @@ impl FrameMemory {
 }
 
 impl Cuda {
-    /// Reads the nets from OpenPose's model folder and brings them to the GPU.
+    /// Reads the nets from OpenPose's models folder and copies them to the GPU. Takes seconds, longer if kernels are compiled.
     ///
     /// # Errors
-    /// An option cannot be used, there is no GPU that could be used, a file is missing or damaged, or there is too
+    /// An option cannot be used, there is no usable GPU, a file is missing or damaged, or there is too
     /// little memory.
     pub fn read(model_folder: &Path, cuda: CudaOptions, options: Options) -> Result<Self, NativeError> {
         options.check()?;
@@ -162,11 +162,11 @@ impl Cuda {
         })
     }
 
-    /// Bytes of the GPU's memory that frames of this size need, beside the nets themselves and what
-    /// faces and hands need, which [`read`](Self::read) has asked for already.
+    /// Bytes of GPU memory that frames of this size need, in addition to the nets themselves and to what
+    /// faces and hands need, which [`read`](Self::read) has allocated already.
     ///
     /// # Errors
-    /// The net does not take frames of this size.
+    /// The net does not accept frames of this size.
     pub fn frame_memory(&self, width: u32, height: u32) -> Result<u64, NativeError> {
         let frame = Size { width: width as usize, height: height as usize };
         let net = net_size(self.options.net_resolution, frame)?;
@@ -178,7 +178,7 @@ impl Cuda {
         if sent {
             return Ok(());
         }
-        // The thread says why it ended before it does.
+        // The thread reports why it ends before it ends.
         let reason = self.results.try_iter().find_map(Result::err);
         Err(reason.unwrap_or_else(|| CudaError::Ended.into()))
     }
@@ -231,7 +231,7 @@ impl Engine for Cuda {
         let result = match self.results.try_recv() {
             Ok(result) => result,
             Err(_) => {
-                // With as many in flight as there may be, a batch is full. With fewer, the thread waits for more.
+                // If the capacity is in flight, a batch is full. If fewer are, the thread is waiting for more.
                 if !self.is_flushed && self.in_flight < self.capacity {
                     self.flush()?;
                 }
@@ -239,7 +239,7 @@ impl Engine for Cuda {
             }
         }?;
         self.in_flight -= 1;
-        // Its memory is used again. That nobody needs it is no error.
+        // Its memory is reused, unless the thread has ended.
         let _ = self.spares.try_send(mem::replace(pose, result));
         Ok(true)
     }
@@ -249,18 +249,18 @@ impl Drop for Cuda {
     fn drop(&mut self) {
         self.messages = None;
         if let Some(thread) = self.thread.take() {
-            // It ends after the batches that the GPU is working on. A panic there has been seen as an error.
+            // It ends after the batches that the GPU is working on. If it panicked, the engine has returned an error.
             let _ = thread.join();
         }
     }
 }
 
-/// A batch on its way.
+/// A batch in progress.
 struct Slot {
     bodies: BodyBatch,
     faces: CropBatch,
     hands: CropBatch,
-    /// A frame each.
+    /// One element per frame.
     points: Vec<Points>,
 }
 
@@ -276,7 +276,7 @@ impl Slot {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Worker {
     batch: usize,
     options: Options,
@@ -290,7 +290,7 @@ struct Worker {
     outbox: Sender<Result<FramePose, NativeError>>,
     spare: Receiver<FramePose>,
     held: Arc<AtomicU64>,
-    /// A frame of another kind, which begins a batch.
+    /// A frame of another kind, which begins the next batch.
     next: Option<Frame>,
     peaks: Vec<Vec<Keypoint>>,
     assembly: Assembly,
@@ -299,21 +299,21 @@ struct Worker {
     found: Vec<Keypoint>,
 }
 
-/// What follows the frames of a batch.
+/// What follows after the frames of a batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// More frames.
     More,
     /// Nothing for now.
     Pause,
-    /// Nothing any more.
+    /// Nothing: the engine was dropped.
     End,
 }
 
 impl Worker {
     fn run(mut self) {
         if let Err(error) = self.work() {
-            // Whoever waits for a result reads it; nobody waits after the engine was dropped.
+            // The caller that waits for a result receives it; after the engine was dropped, nobody does.
             let _ = self.outbox.send(Err(error));
         }
     }
@@ -341,7 +341,7 @@ impl Worker {
         }
     }
 
-    /// Waits for frames of one kind.
+    /// Blocks until there are frames of one kind.
     fn gather(&mut self, frames: &mut Vec<Frame>) -> Then {
         frames.extend(self.next.take());
         while frames.len() < self.batch {
@@ -361,12 +361,12 @@ impl Worker {
         Then::More
     }
 
-    /// From the bodies of a batch to its faces and hands; the batch before is finished meanwhile.
+    /// Goes from the bodies of a batch to its faces and hands; meanwhile finishes the batch before.
     fn advance(&mut self, slot: Option<Slot>) -> Result<(), NativeError> {
         let Some(mut slot) = slot else { return Ok(()) };
         slot.bodies.wait(&self.bodies)?;
         let thresholds = Thresholds::new(self.options.maximize_positives);
-        let most = usize::try_from(self.options.number_people_max).unwrap_or(0);
+        let max_people = usize::try_from(self.options.number_people_max).unwrap_or(0);
         for (frame, points) in slot.points[..slot.bodies.count].iter_mut().enumerate() {
             slot.bodies.peaks(frame, &mut self.peaks)?;
             self.assembly.assemble_pairs(
@@ -377,7 +377,7 @@ impl Worker {
                 slot.bodies.net_to_frame,
                 &mut self.people,
             );
-            top::keep(&mut self.people, BODY_POINTS, most, &mut self.ranks);
+            limit_people::limit_people(&mut self.people, BODY_POINTS, max_people, &mut self.ranks);
             points.start(&self.people.keypoints, &self.options);
         }
         let points = &slot.points[..slot.bodies.count];
@@ -388,7 +388,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits for the faces and hands of the batch that is there, and hands its people out.
+    /// Blocks until the faces and hands of the current batch are known, and sends its people.
     fn finish(&mut self) -> Result<(), NativeError> {
         let Some(mut slot) = self.in_crops.take() else { return Ok(()) };
         slot.faces.wait()?;
@@ -399,7 +399,7 @@ impl Worker {
             put(points, |points| &mut points.hands, &self.hands, &slot.hands, &mut hand, &mut self.found)?;
             let mut pose = self.spare.try_recv().unwrap_or_default();
             points.write(&self.options, slot.bodies.size, slot.bodies.net_to_frame, &mut pose);
-            // Nobody wants it where the engine was dropped; the end is seen when the next frames are gathered.
+            // If the engine was dropped, nobody receives it; this is noticed when the next frames are gathered.
             let _ = self.outbox.send(Ok(pose));
         }
         self.free.push(slot);
@@ -407,7 +407,7 @@ impl Worker {
     }
 }
 
-/// Takes the points of a frame's faces or hands in; `index` counts the crops of the batch.
+/// Adds the points of a frame's faces or hands; `index` counts the crops of the batch.
 fn put(
     points: &mut Points,
     part: fn(&mut Points) -> &mut Vec<Crop>,

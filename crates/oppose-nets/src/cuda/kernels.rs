@@ -1,7 +1,7 @@
-//! The code that runs on the GPU, and the parameters it takes.
+//! The code that runs on the GPU, and its parameters.
 //!
-//! Numbers that both sides have to agree on are given to the compiler as macros; the layouts of the parameters are
-//! asserted in the code that is compiled. Neither side can be changed alone.
+//! Numbers that both sides have to agree on are passed to the compiler as macros; the layouts of the parameters are
+//! asserted in the compiled code. Neither side can be changed alone.
 
 // Kernels are looked up by name, as functions that take one of the parameters below.
 #![allow(unsafe_code)]
@@ -31,13 +31,13 @@ const HEADERS: [(&str, &str); 5] = [
     ("source.cuh", include_str!("kernels/source.cuh")),
 ];
 
-/// A struct that the kernels have too.
+/// A struct that the kernels declare too.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
-    /// Its name there.
+    /// Its name in the kernels.
     name: &'static str,
     bytes: usize,
-    /// Names and places of its fields.
+    /// Names and offsets of its fields.
     fields: &'static [(&'static str, usize)],
 }
 
@@ -58,7 +58,7 @@ macro_rules! layout {
     };
 }
 
-/// What becomes of a convolution's sums: `Layer` in layer.cuh, which explains the fields.
+/// The epilogue of a convolution: `Layer` in layer.cuh, which explains the fields.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Layer {
@@ -226,7 +226,7 @@ pub struct FindLargest {
     pub unused: i32,
 }
 
-/// A picture to be cut out of a frame: `Picture` in warp.cu.
+/// A crop of a frame: `Picture` in warp.cu.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Picture {
@@ -265,7 +265,7 @@ pub struct Peak {
     pub score: f32,
 }
 
-/// Two parts that a limb joins, and its plane: `Limb` in limbs.cu.
+/// Two parts that a limb joins, and the plane of its part affinity field: `Limb` in limbs.cu.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Limb {
@@ -312,21 +312,21 @@ impl TensorMap {
     const LAYOUT: Layout = Layout { name: "TensorMap", bytes: size_of::<TensorMap>(), fields: &[] };
 }
 
-/// How a convolution is cut into blocks, and blocks into warps.
+/// How a convolution is divided into blocks, and blocks into warps.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     pixels: usize,
     channels: usize,
-    /// Of a warp; 0 where the kernel shares them out by itself.
+    /// Size of a warp's part; 0 if the kernel divides blocks by itself.
     warp_pixels: usize,
     warp_channels: usize,
-    /// Steps whose operands are in shared memory at once.
+    /// Number of steps whose operands are in shared memory at once.
     stages: usize,
-    /// Blocks that a multiprocessor shall run at once.
+    /// Number of blocks that a multiprocessor should run at once.
     blocks: usize,
 }
 
-/// The ways of cutting a convolution, of which each suits some layers and batches.
+/// The ways to divide a convolution, each of which suits some layers and batches.
 #[derive(Clone, Copy, Debug)]
 struct Shapes {
     wide: Shape,
@@ -339,7 +339,7 @@ const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usi
     Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
 }
 
-/// Measured on an H100 to be the fastest.
+/// The fastest as measured on an H100.
 fn shapes(path: KernelPath, precision: Precision) -> Shapes {
     let is_split = precision == Precision::Fp16x3;
     match path {
@@ -390,14 +390,14 @@ impl Shape {
         }
     }
 
-    /// Bytes of shared memory of a block.
+    /// Bytes of shared memory per block.
     fn shared_bytes(self, path: KernelPath, precision: Precision) -> usize {
         let rows = precision.parts() * (self.pixels + self.channels);
         match path {
-            // Rows of 128 bytes of channels, two barriers of 8 bytes a stage, and room to align.
+            // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, and room for alignment.
             KernelPath::Hopper => self.stages * (rows * 128 + 16) + 1024,
             KernelPath::Ampere => self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES,
-            // Rows of 64 bytes, filled up to 80; later sixteen pixels of each warp in single precision.
+            // Rows of 64 bytes, padded to 80; later, sixteen pixels per warp in single precision.
             KernelPath::Portable => {
                 let warps = self.threads(path, precision) / 32;
                 (self.stages * rows * 80).max(warps * 16 * (self.warp_channels + 4) * size_of::<f32>())
@@ -405,23 +405,24 @@ impl Shape {
         }
     }
 
-    /// As the arguments of the macro that makes a kernel of it.
+    /// The arguments of the macro that instantiates a kernel for it.
     fn macro_value(self) -> String {
         let Self { pixels, channels, warp_pixels, warp_channels, stages, blocks } = self;
         format!("{pixels},{channels},{warp_pixels},{warp_channels},{stages},{blocks}")
     }
 }
 
-/// Vectors of a pixel's channels that are loaded together, where the kernel loads them itself. What is split takes twice
+/// Number of vectors of a pixel's channels that are loaded together, if the kernel loads them itself. Split values take twice
 /// the memory and registers.
 fn step_vectors(path: KernelPath, precision: Precision) -> usize {
     if path == KernelPath::Ampere && precision != Precision::Fp16x3 { 8 } else { 4 }
 }
 
-/// Which instructions convolutions are made of.
+/// The instructions that convolutions use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KernelPath {
-    /// Those that every GPU since Volta has.
+    /// Those of every GPU since Volta.
     Portable,
     /// Asynchronous copies and products of smaller matrices, since Ampere.
     Ampere,
@@ -432,7 +433,7 @@ pub enum KernelPath {
 impl KernelPath {
     const ALL: [Self; 3] = [Self::Portable, Self::Ampere, Self::Hopper];
 
-    /// Whether a GPU runs such code.
+    /// Whether a GPU with this compute capability runs such code.
     pub fn runs_on(self, gpu: ComputeCapability) -> bool {
         match self {
             Self::Portable => gpu >= OLDEST_GPU,
@@ -469,27 +470,27 @@ impl FromStr for KernelPath {
     }
 }
 
-/// A way of cutting a convolution into blocks.
+/// A way to divide a convolution into blocks.
 #[derive(Debug)]
 pub struct Tile<P> {
     /// The code for it.
     pub kernel: Kernel<P>,
-    /// Output channels of a block.
+    /// Output channels per block.
     pub channels: usize,
-    /// Pixels of a block.
+    /// Pixels per block.
     pub pixels: usize,
-    /// Threads of a block.
+    /// Threads per block.
     pub threads: usize,
 }
 
-/// Ways of cutting it, of which each suits some layers and batches.
+/// The ways to divide it, each of which suits some layers and batches.
 #[derive(Debug)]
 pub struct Tiles<P> {
     /// For many pixels.
     pub wide: Tile<P>,
     /// For fewer pixels, or few input channels.
     pub narrow: Tile<P>,
-    /// For so few pixels that there would be fewer blocks than multiprocessors.
+    /// For so few pixels that otherwise there would be fewer blocks than multiprocessors.
     pub small: Tile<P>,
     /// For at most [`FEW_CHANNELS`] output channels.
     pub thin: Tile<P>,
@@ -517,18 +518,18 @@ pub const POOLING_LOADS: (usize, usize) = (10, 34);
 pub const FEW_CHANNELS: usize = 64;
 /// Width and height of a tile of [`FirstConvolution`].
 pub const FIRST_TILE: (usize, usize) = (64, 32);
-/// Inputs of an output of [`FirstConvolution`], filled up.
+/// Number of inputs per output of [`FirstConvolution`], padded.
 pub const FIRST_INPUTS: usize = 32;
-/// Pixels and output channels of a block of the convolution in single precision.
+/// Pixels and output channels per block of the convolution in single precision.
 pub const SINGLE_TILE: (usize, usize) = (128, 64);
-/// Threads of a block that looks for peaks.
+/// Threads per block that finds peaks.
 pub const PEAK_THREADS: usize = 512;
-/// Threads of a block that convolves and pools.
+/// Threads per block that convolves and pools.
 pub const POOLING_THREADS: usize = 288;
-/// Threads of all blocks of which nothing else is said.
+/// Threads per block for all other kernels.
 pub const THREADS: usize = 256;
 
-/// A producer and eight warps that multiply; in two parts the producer is four warps, whose registers the others take.
+/// A producer and eight warps that multiply; with two parts, the producer is four warps, whose registers the others use.
 fn hopper_threads(precision: Precision) -> usize {
     if precision == Precision::Fp16x3 { 384 } else { 288 }
 }
@@ -538,30 +539,30 @@ fn hopper_threads(precision: Precision) -> usize {
 pub struct Kernels {
     /// See [`Convolve`].
     pub convolve: Convolve,
-    /// From the picture to [`FEW_CHANNELS`] channels, in half precision.
+    /// From the frame to [`FEW_CHANNELS`] channels, in half precision.
     pub first: Option<Kernel<FirstConvolution>>,
     /// Halves the size.
     pub pool: Kernel<Pooling>,
-    /// Makes pixels of luma and chroma.
+    /// Converts luma and chroma to pixels.
     pub convert_colors: Kernel<Colors>,
     /// Makes net inputs.
     pub warp: Kernel<Warp>,
-    /// Finds where body parts may be.
+    /// Finds candidates for body parts.
     pub find_peaks: Kernel<FindPeaks>,
-    /// Finds which peaks may be joined.
+    /// Finds the pairs of peaks that limbs may join.
     pub score_limbs: Kernel<ScoreLimbs>,
     /// Finds points of faces and hands.
     pub find_largest: Kernel<FindLargest>,
 }
 
-/// The first GPUs whose tensor cores know TF32, with asynchronous copies, and with the product that
-/// [`FirstConvolution`] is made of.
+/// The first GPUs whose tensor cores support TF32, with asynchronous copies, and with the product that
+/// [`FirstConvolution`] uses.
 const AMPERE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
-/// The oldest GPUs that are used, Volta: the first with tensor cores.
+/// The oldest supported GPUs, Volta: the first with tensor cores.
 pub const OLDEST_GPU: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
 const HOPPER: ComputeCapability = ComputeCapability { major: 9, minor: 0 };
 
-/// The kinds of GPUs that kernels are compiled ahead for, from V100 to RTX 50.
+/// The compute capabilities for which kernels are compiled in advance, from V100 to RTX 50.
 pub const AHEAD: [ComputeCapability; 8] = [
     OLDEST_GPU,
     ComputeCapability { major: 7, minor: 5 },
@@ -577,13 +578,13 @@ pub const AHEAD: [ComputeCapability; 8] = [
 struct Code {
     name: &'static str,
     source: &'static str,
-    /// Its structs that are known here too.
+    /// Those of its structs that are declared here too.
     layouts: &'static [Layout],
-    /// Threads of its blocks, where all have the same number.
+    /// Threads per block, if all have the same number.
     threads: Option<usize>,
-    /// As the processor computes it, to the last bit.
+    /// Whether it computes as the CPU does, to the last bit.
     is_exact: bool,
-    /// With instructions that this kind of GPU alone has.
+    /// Whether it uses instructions that only this kind of GPU has.
     is_specific: bool,
     /// Whether it depends on the precision of the nets.
     has_precision: bool,
@@ -683,7 +684,7 @@ impl Code {
         code!("largest.cu", FindLargest, Outputs, Output, Largest).exact().without_precision()
     }
 
-    /// Everything that is used together.
+    /// All files that are used together.
     fn all(path: KernelPath, precision: Precision) -> Vec<Self> {
         let mut all = vec![
             Self::convolution(path, precision),
@@ -699,7 +700,7 @@ impl Code {
         all
     }
 
-    /// The source, with what the compiler shall check of it. NVRTC has no `offsetof`.
+    /// The source, with assertions for the compiler to check. NVRTC has no `offsetof`.
     fn text(&self) -> String {
         let mut text = self.source.to_owned();
         text.push('\n');
@@ -757,7 +758,7 @@ impl Code {
         options
     }
 
-    /// Under which name its machine code for a GPU is kept.
+    /// The name under which its machine code for a GPU is stored.
     fn key(&self, text: &str, options: &[String], gpu: ComputeCapability) -> String {
         let gpu = gpu.to_string();
         let mut texts = vec![gpu.as_str(), if self.is_specific { "specific" } else { "" }, self.name, text];
@@ -766,7 +767,7 @@ impl Code {
         cache::name(&texts)
     }
 
-    /// Names of machine code that runs on a GPU: its own, and that for earlier revisions of its architecture.
+    /// The names of machine code that runs on a GPU: its own, and those for earlier revisions of its architecture.
     fn keys(&self, precision: Precision, gpu: ComputeCapability) -> Vec<String> {
         let (text, options) = (self.text(), self.options(precision));
         let oldest = if self.is_specific { gpu.minor } else { 0 };
@@ -792,8 +793,8 @@ fn is_single(path: KernelPath, precision: Precision) -> bool {
 }
 
 impl Kernels {
-    /// Takes them from those that were compiled ahead or before, or compiles them. `path` is the best for the GPU
-    /// where absent.
+    /// Loads kernels that were compiled in advance or earlier, or compiles them. By default, `path` is the fastest for the
+    /// GPU.
     ///
     /// # Errors
     /// The GPU does not have that precision or those instructions, or the compiler is missing.
@@ -879,7 +880,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn pooling_convolution(&self, code: &Code) -> Result<Kernel<PoolingConvolution>, CudaError> {
-        // Weights, two buffers in steps of 1024 bytes, pooled pixels of two groups of warps, barriers, room to align.
+        // Weights, two buffers in steps of 1024 bytes, pooled pixels of two groups of warps, barriers, room for alignment.
         let (width, height) = POOLING_LOADS;
         let buffer = (width * height * 128).next_multiple_of(1024);
         let shared_bytes =
@@ -895,11 +896,11 @@ impl Loader<'_> {
     }
 }
 
-/// Compiles everything for a kind of GPU, in all precisions, and writes it into `folder`, from which programs take it
-/// without a compiler. Needs no GPU. Gives the number of files.
+/// Compiles all kernels for a kind of GPU, in all precisions, and writes them to `folder`, from which programs load them
+/// without a compiler. Needs no GPU. Returns the number of files. Takes minutes.
 ///
 /// # Errors
-/// The compiler is missing or does not know the GPU, or a file cannot be written.
+/// The compiler is missing or does not support the GPU, or a file cannot be written.
 pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, CudaError> {
     let compiler = Nvrtc::find_for(gpu)?;
     let mut keys = Vec::new();
@@ -924,7 +925,7 @@ pub fn came_with_program(gpu: ComputeCapability, precision: Precision) -> bool {
 }
 
 impl Precision {
-    /// What tensors consist of.
+    /// The type of a tensor's elements.
     pub fn element(self) -> Element {
         match self {
             Self::Fp16 | Self::Fp16x3 => Element::Half,
@@ -932,7 +933,7 @@ impl Precision {
         }
     }
 
-    /// Of how many elements a value consists.
+    /// How many elements form a value.
     pub fn parts(self) -> usize {
         if self == Self::Fp16x3 { 2 } else { 1 }
     }
@@ -972,7 +973,7 @@ mod tests {
         );
     }
 
-    /// A multiprocessor's shared memory, of which each block takes one kilobyte more than it asks for.
+    /// A multiprocessor's shared memory; each block takes one kilobyte more than it requests.
     #[test]
     fn blocks_fit_into_every_card() {
         let limits = [
@@ -999,7 +1000,7 @@ mod tests {
         let keys = code.keys(Precision::Fp16, gpu(8, 7));
         assert_eq!(keys.last(), code.keys(Precision::Fp16, gpu(8, 0)).first());
         assert_eq!(keys.len(), 8);
-        // What only one kind of GPU runs is not taken for another.
+        // Code that only one kind of GPU runs is not used for another.
         assert_eq!(
             Code::convolution(KernelPath::Hopper, Precision::Fp16).keys(Precision::Fp16, gpu(9, 0)).len(),
             1
@@ -1009,7 +1010,7 @@ mod tests {
         assert_eq!(Code::limbs().keys(half, gpu(8, 0)), Code::limbs().keys(split, gpu(8, 0)));
     }
 
-    /// Where a compiler is, it agrees about every layout and constant.
+    /// If there is a compiler, it agrees about every layout and constant.
     #[test]
     fn everything_compiles_ahead() {
         let Ok(compiler) = Nvrtc::find() else {

@@ -1,24 +1,24 @@
-//! How long the nets take on the GPU, without what is around them; for benchmarks.
+//! Measures how long the nets alone take on the GPU, for benchmarks.
 
 use super::CudaError;
 use super::backend::CudaNets;
-use super::driver::{Event, Memory, Stream};
+use super::driver::{DeviceBuffer, Event, Stream};
 use crate::assemble::size::Size;
 use crate::model::Net;
 
-/// So many inputs of a size for a net.
+/// Inputs of one size for a net.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     /// The net.
     pub net: Net,
-    /// Of each input.
+    /// Size of each input.
     pub size: Size,
-    /// How many inputs; where they are more than a batch, batch by batch.
+    /// Number of inputs; if they are more than a batch, they are processed batch by batch.
     pub images: usize,
 }
 
 impl CudaNets {
-    /// Milliseconds from the start of all jobs to their end, each on a stream of its own, one after the other
+    /// Milliseconds from the start of all jobs to their end, each on a stream of its own, repeated
     /// `rounds` times. The inputs are noise.
     ///
     /// # Errors
@@ -48,8 +48,8 @@ impl CudaNets {
         end.milliseconds_since(&start)
     }
 
-    /// For each layer that does work its name, the multiplications and additions of a convolution, and
-    /// milliseconds: the least of `rounds` runs.
+    /// For each layer that computes something, its name, the multiplications and additions of a convolution, and
+    /// milliseconds: the minimum of `rounds` runs.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -76,7 +76,7 @@ impl CudaNets {
         Ok(layers.drain(..).zip(least).map(|((name, work), time)| (name, work * images, time)).collect())
     }
 
-    fn run_job(&mut self, job: Job, stream: &Stream, outputs: &Memory) -> Result<(), CudaError> {
+    fn run_job(&mut self, job: Job, stream: &Stream, outputs: &DeviceBuffer) -> Result<(), CudaError> {
         let net = self.net_mut(job.net);
         for first in (0..job.images).step_by(net.images()) {
             net.run(stream, net.images().min(job.images - first), job.size, outputs)?;

@@ -1,21 +1,21 @@
-//! Runs the nets, and all that is around them, on an NVIDIA GPU.
+//! Runs the nets, and everything around them, on an NVIDIA GPU.
 //!
-//! One build serves every GPU since compute capability 7.0: NVIDIA's driver is looked up when the program runs, and the
-//! kernels for the GPU that is there come with the program, or are compiled for it, once, by NVRTC.
+//! One build works with every GPU since compute capability 7.0: NVIDIA's driver is looked up when the program runs, and the
+//! kernels for the GPU come with the program, or are compiled for it once by NVRTC.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `driver` | CUDA's driver: memory, streams, events, code; NVRTC, the compiler |
-//! | `kernels` | the code, a file a kernel, and its parameters |
-//! | `cache` | code that came with the program, or was compiled before |
+//! | `kernels` | the code, one file per kernel, and its parameters |
+//! | `cache` | code that came with the program, or was compiled earlier |
 //! | `plan` | which layer reads what from where; tensors that share memory |
-//! | `net`, `weights` | a net: its weights, its memory, its launches, recorded |
+//! | `net`, `weights` | a net: its weights, its memory, its recorded launches |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
-//! | `bodies`, `crops` | what is around the nets: frames in, peaks and scores out |
+//! | `bodies`, `crops` | the stages around the nets: frames in, peaks and scores out |
 //! | `engine` | batches of frames in flight |
 //! | `measure` | how long nets take |
 
-// Launching kernels is unsafe; nothing above this module sees a pointer of the GPU's.
+// Launching kernels is unsafe; no code outside this module sees a device pointer.
 
 mod backend;
 mod bodies;
@@ -36,9 +36,14 @@ use std::sync::Arc;
 
 pub use backend::CudaNets;
 pub use cache::VARIABLE as KERNELS_VARIABLE;
-pub use driver::{Nvrtc, NvrtcError, allocations};
+// Counts allocations; for tests.
+#[doc(hidden)]
+pub use driver::allocations;
+pub use driver::{Nvrtc, NvrtcError};
 pub use engine::{Cuda, MAX_BATCH};
 pub use kernels::{AHEAD, KernelPath, OLDEST_GPU, came_with_program, compile_ahead};
+// What a benchmark measures.
+#[doc(hidden)]
 pub use measure::Job;
 
 use self::driver::Context;
@@ -50,16 +55,17 @@ use oppose_core::EngineErrorKind;
 
 use crate::gpu::{self, ComputeCapability, GpuError};
 
-/// In which numbers the nets are computed.
+/// The floating-point format in which the nets are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
-    /// Single precision, as OpenPose computes them.
+    /// Single precision, as in OpenPose.
     Fp32,
-    /// Each value as two of half precision, which together have 22 bits of mantissa; three products for each of single
-    /// precision, whose sums are added up in single precision. As near to OpenPose as single precision is.
+    /// Each value as two of half precision, which together have 22 bits of mantissa; three products for each one of single
+    /// precision, added up in single precision. As close to OpenPose as single precision is.
     #[default]
     Fp16x3,
-    /// Single precision in memory, of which the tensor cores use 10 bits of mantissa.
+    /// Single precision in memory; the tensor cores use 10 bits of the mantissa.
     Tf32,
     /// Half precision in memory; sums in single precision.
     Fp16,
@@ -93,21 +99,50 @@ impl FromStr for Precision {
     }
 }
 
-/// What concerns the GPU.
+/// Options of the engine on a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CudaOptions {
-    /// Number of the GPU among those the driver shows.
+    /// Index of the GPU among those that the driver shows.
     pub gpu: usize,
-    /// In which numbers the nets are computed.
+    /// The floating-point format in which the nets are computed.
     pub precision: Precision,
-    /// Frames that the body net sees at once, and faces and hands that theirs do: 1 to [`MAX_BATCH`].
+    /// Number of frames that the body net processes at once, and of faces and hands that their nets do: 1 to [`MAX_BATCH`].
     pub batch: usize,
-    /// Which instructions convolutions are made of; the best for the GPU where absent.
+    /// The instructions that convolutions use. By default the fastest of the GPU.
     pub kernels: Option<KernelPath>,
 }
 
 impl CudaOptions {
-    /// Whether they can be used.
+    /// The same options with `gpu`.
+    #[must_use]
+    pub fn with_gpu(mut self, gpu: usize) -> Self {
+        self.gpu = gpu;
+        self
+    }
+
+    /// The same options with `precision`.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// The same options with `batch`.
+    #[must_use]
+    pub fn with_batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// The same options with `kernels`.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: impl Into<Option<KernelPath>>) -> Self {
+        self.kernels = kernels.into();
+        self
+    }
+
+    /// Checks that the options can be used.
     fn check(self) -> Result<(), OptionError> {
         match (1..=MAX_BATCH).contains(&self.batch) {
             true => Ok(()),
@@ -124,17 +159,15 @@ impl Default for CudaOptions {
     }
 }
 
-/// Why the GPU cannot be used, or no longer.
+/// Why a GPU cannot be used, or has failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CudaError {
-    /// There is no GPU that could be used.
+    /// There is no usable GPU.
     #[error(transparent)]
     Gpu(#[from] GpuError),
-    /// There are fewer GPUs.
-    #[error(
-        "GPU {asked} does not exist: there are {found}, numbered from 0 (`oppose-native doctor` lists them)"
-    )]
+    /// There is no GPU with this index.
+    #[error("GPU {asked} does not exist: there are {found}, numbered from 0")]
     Number {
         /// The GPU that was asked for.
         asked: usize,
@@ -143,23 +176,23 @@ pub enum CudaError {
     },
     /// The GPU cannot compute in this precision.
     #[error(
-        "{precision} needs a GPU of compute capability {needed} or later, this one has {found}: use --precision fp16, \
-         fp16x3 or fp32, or --device cpu"
+        "{precision} needs a GPU of compute capability {needed} or later, this one has {found}: choose fp16, fp16x3 \
+         or fp32, or the CPU"
     )]
     Precision {
-        /// What was asked for.
+        /// The one that was asked for.
         precision: Precision,
-        /// What it needs.
+        /// The compute capability that it needs.
         needed: ComputeCapability,
-        /// What the GPU has.
+        /// The compute capability of the GPU.
         found: ComputeCapability,
     },
     /// The GPU does not have the instructions that were asked for.
     #[error("{path} kernels do not run on a GPU of compute capability {found}")]
     KernelPath {
-        /// What was asked for.
+        /// The one that was asked for.
         path: KernelPath,
-        /// What the GPU has.
+        /// The compute capability of the GPU.
         found: ComputeCapability,
     },
     /// Kernels that were compiled ahead cannot be written.
@@ -176,8 +209,8 @@ pub enum CudaError {
     /// A net cannot be read.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The net is made of something that is not run on a GPU.
-    #[error("the net is not one of OpenPose's: {layer} {what}; use --device cpu")]
+    /// The net contains a layer that cannot run on a GPU.
+    #[error("the net is not one of OpenPose's: {layer} {what}; run it on the CPU")]
     Net {
         /// The layer or tensor.
         layer: String,
@@ -189,33 +222,33 @@ pub enum CudaError {
     Option(#[from] OptionError),
     /// The GPU's memory is too small.
     #[error(
-        "the GPU's memory is too small: {} MB more are needed, {} MB are free; use a smaller --batch or net \
-         resolution, or end what else runs on it (`nvidia-smi` shows it)",
+        "the GPU's memory is too small: {} MB more are needed, {} MB are free; choose a smaller batch or net \
+         resolution, or end other programs that use it (`nvidia-smi` lists them)",
         wanted >> 20, free >> 20
     )]
     OutOfMemory {
-        /// Bytes.
+        /// Bytes that are needed in addition.
         wanted: u64,
-        /// Bytes.
+        /// Bytes that are free.
         free: u64,
     },
     /// Frames of this size do not fit into the GPU's memory.
     #[error(
-        "the GPU's memory is too small: frames of {width}x{height} need {} MB at --batch {batch}, {} MB are free; {}",
+        "the GPU's memory is too small: frames of {width}x{height} need {} MB in batches of {batch}, {} MB are free; {}",
         needed >> 20, free >> 20, advice(*fits)
     )]
     Batch {
-        /// Of the frames, in pixels.
+        /// Width of the frames in pixels.
         width: u32,
-        /// Of the frames, in pixels.
+        /// Height of the frames in pixels.
         height: u32,
-        /// Frames at once.
+        /// Number of frames in a batch.
         batch: usize,
-        /// Bytes.
+        /// Bytes that the frames need.
         needed: u64,
-        /// Bytes.
+        /// Bytes that are free.
         free: u64,
-        /// The largest batch that would fit; 0 where none does.
+        /// The largest batch that would fit; 0 if none does.
         fits: usize,
     },
     /// The driver refuses, or something on the GPU went wrong.
@@ -226,16 +259,16 @@ pub enum CudaError {
         /// CUDA's name of the error.
         code: String,
     },
-    /// The thread that works with the GPU is gone.
+    /// The thread that feeds the GPU has ended.
     #[error("the thread that works with the GPU has ended")]
     Ended,
-    /// The thread that works with the GPU cannot be started.
+    /// The thread that feeds the GPU cannot be started.
     #[error("cannot start the thread that works with the GPU: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
 }
 
 impl CudaError {
-    /// What follows from it for an engine.
+    /// What it means for an engine.
     pub(crate) fn kind(&self) -> EngineErrorKind {
         match self {
             Self::Batch { .. } => EngineErrorKind::Unsuitable,
@@ -247,12 +280,12 @@ impl CudaError {
 
 fn advice(fits: usize) -> String {
     match fits {
-        0 => "use a smaller net resolution, or --device cpu".into(),
-        fits => format!("--batch {fits} would fit"),
+        0 => "choose a smaller net resolution, or the CPU".into(),
+        fits => format!("batches of {fits} would fit"),
     }
 }
 
-/// Looks for the GPU and compiles for it.
+/// Finds the GPU and loads or compiles the kernels for it.
 fn open(options: CudaOptions) -> Result<Arc<Gpu>, CudaError> {
     options.check()?;
     let driver = gpu::detect()?;
@@ -263,11 +296,7 @@ fn open(options: CudaOptions) -> Result<Arc<Gpu>, CudaError> {
     Ok(Arc::new(Gpu { context, kernels, precision: options.precision }))
 }
 
-/// What computes, for the provenance of results.
+/// The provenance of results.
 fn info(model_folder: &Path, options: CudaOptions) -> BackendInfo {
-    BackendInfo {
-        device: gpu::device_name(options.gpu),
-        precision: options.precision.to_string(),
-        model_folder: Some(model_folder.to_owned()),
-    }
+    BackendInfo::new(gpu::device_name(options.gpu), options.precision.to_string(), model_folder.to_owned())
 }

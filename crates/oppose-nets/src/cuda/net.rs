@@ -5,15 +5,15 @@ mod calls;
 use std::sync::Arc;
 
 use self::calls::Call;
-use super::driver::{self, Context, Memory, Stream};
+use super::driver::{self, Context, DeviceBuffer, Stream};
 use super::kernels::{Convolve, FEW_CHANNELS, Kernels};
 use super::plan::{Plan, Step, plan};
-use super::weights::{Weights, filled};
+use super::weights::{Weights, padded_channels};
 use super::{CudaError, Precision};
 use crate::assemble::size::Size;
 use crate::model::{Graph, Operation};
 
-/// Recordings that are kept: one for each number of images in a batch, of a few sizes.
+/// Number of recordings that are kept: one per number of images in a batch, for a few sizes.
 const RECORDINGS: usize = 64;
 
 /// The kernels and the GPU they were compiled for.
@@ -21,13 +21,13 @@ const RECORDINGS: usize = 64;
 pub struct Gpu {
     /// The GPU.
     pub context: Arc<Context>,
-    /// What runs on it.
+    /// The kernels.
     pub kernels: Kernels,
-    /// In which numbers.
+    /// The precision.
     pub precision: Precision,
 }
 
-/// A net whose weights are on the GPU. Its memory is for a number of images; once warm, it asks for none.
+/// A net whose weights are on the GPU. It has memory for a number of images; after the first runs it allocates no more.
 #[derive(Debug)]
 pub struct Net {
     gpu: Arc<Gpu>,
@@ -35,16 +35,16 @@ pub struct Net {
     layers: Vec<Option<Weights>>,
     /// Of the layers.
     names: Vec<String>,
-    /// The most images at once.
+    /// Largest number of images at once.
     images: usize,
-    slots: Vec<Memory>,
-    /// What is to be launched for inputs of each size that was seen since the memory was last enlarged.
+    slots: Vec<DeviceBuffer>,
+    /// The launches for inputs of each size that was seen since the memory was last enlarged.
     prepared: Vec<(Size, Vec<Call>)>,
-    /// Runs that came before; the latest is the last.
+    /// Recordings of earlier runs; the latest is the last.
     recordings: Vec<(Run, driver::Graph)>,
 }
 
-/// What makes a run another than the ones before.
+/// What distinguishes one recording from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     images: usize,
@@ -54,10 +54,10 @@ struct Run {
 }
 
 impl Net {
-    /// Brings a net to the GPU, for up to so many `images` at once.
+    /// Copies a net to the GPU, for up to `images` images at once.
     ///
     /// # Errors
-    /// The net has layers that are not run on a GPU, or there is too little memory.
+    /// The net has layers that cannot run on a GPU, or there is too little memory.
     pub fn new(gpu: &Arc<Gpu>, graph: &Graph, images: usize) -> Result<Self, CudaError> {
         let pools = matches!(gpu.kernels.convolve, Convolve::Hopper { pooling: Some(_), .. });
         let plan = plan(graph, |convolution, channels| {
@@ -90,12 +90,12 @@ impl Net {
         self.plan.planes
     }
 
-    /// The most images at once.
+    /// Largest number of images at once.
     pub fn images(&self) -> usize {
         self.images
     }
 
-    /// Names of the layers that do work, and the multiplications and additions of the convolutions among them for
+    /// Names of the layers that compute something, and the multiplications and additions of the convolutions among them for
     /// one input of this size.
     pub fn layers(&self, size: Size) -> Vec<(String, u64)> {
         let layer = |step: &Step| {
@@ -110,18 +110,18 @@ impl Net {
         self.plan.steps.iter().map(layer).collect()
     }
 
-    /// How much memory it needs for inputs of which size.
+    /// How much memory it needs, depending on the size of inputs.
     pub fn footprint(&self) -> Footprint {
         let precision = self.gpu.precision;
         Footprint { slots: self.plan.slots.clone(), planes: self.plan.planes, precision }
     }
 
-    /// Bytes that inputs have on the GPU at the moment.
+    /// Bytes of GPU memory that inputs use at the moment.
     pub fn held_bytes(&self) -> u64 {
         self.slots.iter().map(|slot| slot.bytes() as u64).sum()
     }
 
-    /// Makes ready for inputs of this size. The memory of the input is [`input`](Self::input).
+    /// Prepares for inputs of this size. The memory of the input is [`input`](Self::input).
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -133,13 +133,13 @@ impl Net {
         let has_room = self.slots.len() == sizes.len()
             && self.slots.iter().zip(&sizes).all(|(slot, bytes)| slot.bytes() >= *bytes);
         if !has_room {
-            // What was prepared points into the old memory, which is freed before the new is asked for.
-            // Freeing waits until nothing runs any more.
+            // Prepared launches point into the old memory, which is freed before new memory is allocated.
+            // Freeing blocks until nothing is running any more.
             self.prepared.clear();
             self.slots.clear();
             self.recordings.clear();
             for bytes in sizes {
-                self.slots.push(Memory::new(&self.gpu.context, bytes)?);
+                self.slots.push(DeviceBuffer::new(&self.gpu.context, bytes)?);
             }
         }
         let calls = self.plan.steps.iter().map(|step| self.call(step, size)).collect::<Result<_, _>>()?;
@@ -147,18 +147,18 @@ impl Net {
         Ok(())
     }
 
-    /// Where the input belongs: images × height × width × one vector of 16 bytes for each part of a value, of which
+    /// The memory of the input: images × height × width × one vector of 16 bytes per part of a value, of which
     /// the first three elements are blue, green and red, and the others 0.
     ///
     /// # Panics
     /// Nothing has been [prepared](Self::prepare).
-    pub fn input(&self) -> &Memory {
+    pub fn input(&self) -> &DeviceBuffer {
         &self.slots[0]
     }
 
-    /// Runs the net, later, on the first `images` of the [`input`](Self::input); `size` has been
+    /// Enqueues a run of the net on the first `images` of the [`input`](Self::input); `size` has been
     /// [prepared](Self::prepare). `outputs` gets images × planes × height / 8 × width / 8 values in single
-    /// precision. From the second time on, that is one call of the driver.
+    /// precision. From the second run on, this is one call of the driver.
     ///
     /// # Errors
     /// The driver refuses.
@@ -171,7 +171,7 @@ impl Net {
         stream: &Stream,
         images: usize,
         size: Size,
-        outputs: &Memory,
+        outputs: &DeviceBuffer,
     ) -> Result<(), CudaError> {
         if !self.gpu.context.has_graphs {
             return self.run_step_by_step(stream, images, size, outputs, |_| Ok(()));
@@ -195,7 +195,7 @@ impl Net {
         Ok(())
     }
 
-    /// As [`run`](Self::run), with a call after each layer that does work.
+    /// Like [`run`](Self::run), with a call of `after` after each layer that computes something.
     ///
     /// # Errors
     /// As [`run`](Self::run), or those of `after`.
@@ -208,7 +208,7 @@ impl Net {
         stream: &Stream,
         images: usize,
         size: Size,
-        outputs: &Memory,
+        outputs: &DeviceBuffer,
         mut after: impl FnMut(usize) -> Result<(), CudaError>,
     ) -> Result<(), CudaError> {
         self.check(images, size, outputs);
@@ -222,13 +222,13 @@ impl Net {
         Ok(())
     }
 
-    fn check(&self, images: usize, size: Size, outputs: &Memory) {
+    fn check(&self, images: usize, size: Size, outputs: &DeviceBuffer) {
         let result = images * self.plan.planes * size.pixels() / 64 * size_of::<f32>();
         assert!(images <= self.images && result <= outputs.bytes(), "images and results within their memory");
     }
 }
 
-/// How much of the GPU's memory a net needs, beside its weights.
+/// How much GPU memory a net needs in addition to its weights.
 #[derive(Clone, Debug)]
 pub struct Footprint {
     slots: Vec<Vec<(usize, usize)>>,
@@ -242,17 +242,17 @@ impl Footprint {
         let bytes = |&(channels, stride): &(usize, usize)| {
             let pixels = (size.width / stride) * (size.height / stride);
             let element = self.precision.element();
-            images * pixels * filled(channels, element) * element.bytes() * self.precision.parts()
+            images * pixels * padded_channels(channels, element) * element.bytes() * self.precision.parts()
         };
         self.slots.iter().map(|held| held.iter().map(bytes).max().unwrap_or(0)).collect()
     }
 
-    /// Bytes for what lies between the layers, for so many inputs of this size.
+    /// Bytes of the tensors between the layers, for a number of inputs of this size.
     pub fn working_bytes(&self, size: Size, images: usize) -> u64 {
         self.slot_bytes(size, images).into_iter().map(|bytes| bytes as u64).sum()
     }
 
-    /// Bytes of the result for so many inputs of this size.
+    /// Bytes of the result, for a number of inputs of this size.
     pub fn output_bytes(&self, size: Size, images: usize) -> u64 {
         (images * self.planes * size.pixels() / 64 * size_of::<f32>()) as u64
     }

@@ -1,56 +1,56 @@
-//! From a graph to steps: who reads what from where, and which tensors share memory.
+//! From a graph to steps: which step reads what from where, and which tensors share memory.
 
 use super::CudaError;
 use crate::model::{Convolution, Graph, Layer, Operation};
 
-/// The most inputs of a concatenation.
+/// Largest number of inputs of a concatenation.
 pub const MAX_SOURCES: usize = 4;
 
 /// A tensor in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which buffer it lies in.
+    /// Index of the buffer that holds it.
     pub slot: usize,
-    /// Its channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Input pixels to a pixel of it, in each direction.
+    /// Net stride, in each direction.
     pub stride: usize,
 }
 
-/// A layer that does work: concatenations are only lists of sources.
+/// A layer that computes something; concatenations are only lists of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Index of the layer.
     pub layer: usize,
-    /// What it reads, as if it were one tensor.
+    /// The tensors that it reads, as if they were one.
     pub sources: Vec<Place>,
-    /// What it writes for other layers.
+    /// The tensor that it writes for other layers.
     pub target: Option<Place>,
-    /// Where its channels begin among the net's results, if they are some.
+    /// The index of its first channel among the net's results, if it is among them.
     pub first_plane: Option<usize>,
-    /// Whether the maximum of each 2 × 2 results is all that is kept of a convolution.
+    /// Whether only the maximum of each 2 × 2 results of a convolution is kept.
     pub pools: bool,
 }
 
 /// All steps, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What is done.
+    /// The steps.
     pub steps: Vec<Step>,
-    /// For each buffer the most channels it holds, a stride at a time: channels and stride.
+    /// For each buffer and stride, the largest number of channels that it holds: channels and stride.
     pub slots: Vec<Vec<(usize, usize)>>,
     /// Number of planes of the result.
     pub planes: usize,
 }
 
-/// Tensor 0, the input, is in slot 0. `can_pool` says of which convolutions, by their number of input channels,
-/// the pooling behind them is done in one go.
+/// Tensor 0, the input, is in slot 0. `can_pool` tells for which convolutions, given their number of input channels,
+/// the pooling after them is done in the same step.
 ///
 /// # Errors
 /// The net has layers that are not run on a GPU.
 pub fn plan(graph: &Graph, can_pool: impl Fn(&Convolution, usize) -> bool) -> Result<Plan, CudaError> {
     let unsupported = |layer: &str, what: &'static str| CudaError::Net { layer: layer.into(), what };
-    // For each tensor those it consists of; all but concatenations hold themselves.
+    // For each tensor, those that it consists of; all but concatenations consist of themselves.
     let mut parts: Vec<Vec<usize>> = (0..graph.tensors.len()).map(|tensor| vec![tensor]).collect();
     for layer in &graph.layers {
         let read: Vec<usize> = layer.inputs.iter().flat_map(|&input| parts[input].clone()).collect();
@@ -207,7 +207,7 @@ mod tests {
         assert_nothing_is_lost(&plan);
     }
 
-    /// Nobody writes over what a later step still reads, nor over what it reads itself.
+    /// No step overwrites what a later step still reads, or what it reads itself.
     fn assert_nothing_is_lost(plan: &Plan) {
         let mut held = vec![None; plan.slots.len()];
         held[0] = Some(Place { slot: 0, channels: 3, stride: 1 });

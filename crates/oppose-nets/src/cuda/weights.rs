@@ -1,25 +1,25 @@
-//! A convolution's values on the GPU, in the order in which they are used.
+//! The weights of a convolution on the GPU, in the order in which they are used.
 
 use half::f16;
 
-use super::driver::{Element, Memory, SWIZZLE_BYTES};
+use super::driver::{DeviceBuffer, Element, SWIZZLE_BYTES};
 use super::kernels::{Convolve, FEW_CHANNELS, FIRST_INPUTS, SINGLE_TILE};
 use super::net::Gpu;
 use super::plan::Place;
 use super::{CudaError, Precision};
 use crate::model::{Activation, Convolution};
 
-/// Vectors of 16 bytes are what the kernels read and write: a pixel's channels are filled up to whole ones.
+/// The kernels read and write vectors of 16 bytes; the channels of a pixel are padded to whole vectors.
 pub const VECTOR_BYTES: usize = 16;
 
-/// A convolution's values.
+/// The weights of a convolution.
 #[derive(Debug)]
 pub struct Weights {
-    pub packed: Memory,
-    pub bias: Memory,
-    pub slope: Memory,
+    pub packed: DeviceBuffer,
+    pub bias: DeviceBuffer,
+    pub slope: DeviceBuffer,
     pub kernel: usize,
-    /// Rows of a chunk, and of each part of it: output channels, filled up to whole tiles.
+    /// Number of rows of a chunk, and of each part of it: output channels, padded to whole tiles.
     pub rows: usize,
     pub chunks: usize,
     pub channels_out: usize,
@@ -27,18 +27,18 @@ pub struct Weights {
     pub is_first: bool,
 }
 
-/// Channels filled up to whole vectors.
-pub fn filled(channels: usize, element: Element) -> usize {
+/// The number of channels, rounded up to whole vectors.
+pub fn padded_channels(channels: usize, element: Element) -> usize {
     channels.next_multiple_of(VECTOR_BYTES / element.bytes())
 }
 
-/// Channels that are worked on at once.
+/// Number of channels that are processed at once.
 pub fn chunk(element: Element) -> usize {
     SWIZZLE_BYTES / element.bytes()
 }
 
 impl Weights {
-    /// Brings them to the GPU.
+    /// Copies them to the GPU.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -64,13 +64,13 @@ impl Weights {
         let packed = match gpu.precision {
             Precision::Fp16 => {
                 let half = |&value: &f32| split(value).0.to_bits();
-                Memory::with(context, &packed.iter().map(half).collect::<Vec<u16>>())?
+                DeviceBuffer::with(context, &packed.iter().map(half).collect::<Vec<u16>>())?
             }
-            Precision::Fp16x3 => Memory::with(context, &split_blocks(&packed, block))?,
+            Precision::Fp16x3 => DeviceBuffer::with(context, &split_blocks(&packed, block))?,
             Precision::Tf32 => {
-                Memory::with(context, &packed.iter().map(|&value| tf32(value)).collect::<Vec<_>>())?
+                DeviceBuffer::with(context, &packed.iter().map(|&value| tf32(value)).collect::<Vec<_>>())?
             }
-            Precision::Fp32 => Memory::with(context, &packed)?,
+            Precision::Fp32 => DeviceBuffer::with(context, &packed)?,
         };
         let mut bias = convolution.bias.clone();
         bias.resize(rows, 0.0);
@@ -82,8 +82,8 @@ impl Weights {
         slope.resize(rows, 0.0);
         Ok(Self {
             packed,
-            bias: Memory::with(context, &bias)?,
-            slope: Memory::with(context, &slope)?,
+            bias: DeviceBuffer::with(context, &bias)?,
+            slope: DeviceBuffer::with(context, &slope)?,
             kernel: convolution.kernel,
             rows,
             chunks,
@@ -93,13 +93,13 @@ impl Weights {
     }
 }
 
-/// Whether a convolution is one for [`FirstConvolution`].
+/// Whether [`FirstConvolution`] can compute a convolution.
 fn is_first(convolution: &Convolution, sources: &[Place]) -> bool {
     let is_picture = matches!(sources, [source] if source.slot == 0 && source.channels == 3);
     is_picture && convolution.kernel == 3 && convolution.bias.len() == FEW_CHANNELS
 }
 
-/// Output channels × [`FIRST_INPUTS`]: kernel positions × 3 channels, filled up with zeros.
+/// Output channels × [`FIRST_INPUTS`]: kernel positions × 3 channels, padded with zeros.
 fn pack_first(convolution: &Convolution) -> Vec<f32> {
     let mut packed = vec![0.0; FEW_CHANNELS * FIRST_INPUTS];
     for (row, weights) in packed.chunks_exact_mut(FIRST_INPUTS).zip(convolution.weights.chunks_exact(27)) {
@@ -111,7 +111,7 @@ fn pack_first(convolution: &Convolution) -> Vec<f32> {
 }
 
 /// Weights in the order in which they are used: sources × kernel positions × chunks × rows × channels of a
-/// chunk, filled up with zeros.
+/// chunk, padded with zeros.
 fn pack(convolution: &Convolution, sources: &[Place], rows: usize, chunk: usize) -> Vec<f32> {
     let taps = convolution.kernel * convolution.kernel;
     let channels_in: usize = sources.iter().map(|source| source.channels).sum();
@@ -140,18 +140,18 @@ fn pack(convolution: &Convolution, sources: &[Place], rows: usize, chunk: usize)
 
 /// The largest finite value of half precision.
 const LARGEST_HALF: f32 = 65504.0;
-/// Lower parts are kept this many times as large, so that they have as many bits as the upper parts: `LOW_SCALE` in
+/// Lower parts are stored multiplied by this, so that they have as many bits as the upper parts: `LOW_SCALE` in
 /// element.cuh.
 const LOW_SCALE: f32 = 2048.0;
 
-/// The nearest value of half precision, and what it leaves, scaled. What is too large becomes the largest value.
+/// The nearest value of half precision, and the scaled remainder. Values that are too large become the largest one.
 pub fn split(value: f32) -> (f16, f16) {
     let value = value.clamp(-LARGEST_HALF, LARGEST_HALF);
     let high = f16::from_f32(value);
     (high, f16::from_f32((value - high.to_f32()) * LOW_SCALE))
 }
 
-/// The upper parts of each block of values, and then its lower parts.
+/// The upper parts of each block of values, followed by its lower parts.
 fn split_blocks(values: &[f32], block: usize) -> Vec<u16> {
     let mut split_values = Vec::with_capacity(2 * values.len());
     for block in values.chunks(block.max(1)) {
@@ -161,7 +161,7 @@ fn split_blocks(values: &[f32], block: usize) -> Vec<u16> {
     split_values
 }
 
-/// The nearest value of ten bits of mantissa, of two the one farther from 0: what the GPU's own conversion gives.
+/// The nearest value with ten bits of mantissa, of two the one farther from 0, as in the GPU's own conversion.
 fn tf32(value: f32) -> f32 {
     f32::from_bits((value.to_bits() + 0x1000) & !0x1fff)
 }

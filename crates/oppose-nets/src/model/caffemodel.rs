@@ -31,13 +31,13 @@ struct TrainedLayer<'a> {
 pub(super) struct Blob<'a> {
     shape: [u64; 4],
     axes: usize,
-    /// Number of values there are, whatever the shape says.
+    /// Number of values in the file, whatever the shape says.
     values: usize,
     message: Fields<'a>,
 }
 
 impl<'a> Caffemodel<'a> {
-    /// Looks through the bytes of a caffemodel; no values are copied.
+    /// Scans the bytes of a caffemodel without copying values.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, CaffemodelError> {
         let mut layers = Vec::new();
         for field in Fields::new(bytes) {
@@ -63,7 +63,7 @@ impl<'a> Caffemodel<'a> {
         Ok(Self { layers })
     }
 
-    /// The blobs of the layer of this name. Where a name stands twice the later holds, as in Caffe.
+    /// The blobs of the layer with this name. If a name occurs twice, the later one counts, as in Caffe.
     pub(super) fn blobs(&self, layer: &str) -> &[Blob<'a>] {
         let layer = self.layers.iter().rev().find(|candidate| candidate.name == layer);
         layer.map_or(&[], |layer| &layer.blobs)
@@ -143,7 +143,7 @@ impl<'a> Blob<'a> {
         Ok(())
     }
 
-    /// Whether the blob has this shape and as many values. Axes of 1 in front do not count: the older
+    /// Whether the blob has this shape and the right number of values. Leading axes of 1 are ignored: the older
     /// form writes a bias of 64 values as 1x1x1x64.
     pub(super) fn is(&self, expected: &[usize]) -> bool {
         fn inner<T: Copy + PartialEq + From<u8>>(shape: &[T]) -> &[T] {
@@ -157,7 +157,7 @@ impl<'a> Blob<'a> {
             && found.iter().zip(expected).all(|(&found, &expected)| found == expected as u64)
     }
 
-    /// Copies the values out of the file.
+    /// Copies the values from the file.
     pub(super) fn to_vec(&self) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.values);
         for (number, value) in self.message.clone().flatten() {

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ModelError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// The system's error.
+        error: io::Error,
     },
     /// A file is larger than any net.
     #[error("{} has {found} bytes, a net has at most {limit}: is it the right file?", path.display())]
@@ -22,34 +22,34 @@ pub enum ModelError {
         path: PathBuf,
         /// Its size in bytes.
         found: u64,
-        /// The most bytes that are read.
+        /// Largest number of bytes that is read.
         limit: u64,
     },
-    /// The prototxt is no text that describes a net.
-    #[error("{}: {source}", path.display())]
+    /// The prototxt is not a text that describes a net.
+    #[error("{}: {error}", path.display())]
     Prototxt {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: PrototxtError,
+        error: PrototxtError,
     },
-    /// The caffemodel is no file of trained layers.
-    #[error("{}: {source}; is the download complete?", path.display())]
+    /// The caffemodel is not a file of trained layers.
+    #[error("{}: {error}; is the download complete?", path.display())]
     Caffemodel {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: CaffemodelError,
+        error: CaffemodelError,
     },
-    /// Prototxt and caffemodel do not make a net that can be run.
-    #[error("{} with {}: {source}", prototxt.display(), caffemodel.display())]
+    /// Prototxt and caffemodel do not form a net that can be run.
+    #[error("{} with {}: {error}", prototxt.display(), caffemodel.display())]
     Graph {
         /// The description of the net.
         prototxt: PathBuf,
         /// The weights of the net.
         caffemodel: PathBuf,
         /// Which layer and why.
-        source: Box<GraphError>,
+        error: Box<GraphError>,
     },
 }
 
@@ -58,16 +58,16 @@ pub enum ModelError {
 #[non_exhaustive]
 pub enum PrototxtError {
     /// Not text at all.
-    #[error("no UTF-8 text: a prototxt is expected, is this a caffemodel?")]
+    #[error("not UTF-8 text, although a prototxt was expected; is this a caffemodel?")]
     NotText,
     /// The text is not in protobuf's text format.
     #[error("line {line}: expected {expected}, found {found:?}")]
     Syntax {
         /// Line, from 1.
         line: usize,
-        /// What may stand here.
+        /// What is allowed here.
         expected: &'static str,
-        /// What stands here.
+        /// What was found.
         found: String,
     },
     /// More of something than any net has.
@@ -106,7 +106,7 @@ pub enum CaffemodelError {
     },
 }
 
-/// What keeps a prototxt and a caffemodel from being a net that can be run.
+/// Why a prototxt and a caffemodel do not form a net that can be run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
@@ -116,7 +116,7 @@ pub enum GraphError {
     /// The tensor with the result is missing.
     #[error("no layer makes the tensor \"net_output\"")]
     NoOutput,
-    /// The net's result has not the channels its use asks for.
+    /// The net's result does not have the channels that its use requires.
     #[error("\"net_output\" has {channels} channels at stride {stride}, expected {expected} at stride 8")]
     Output {
         /// Channels found.
@@ -145,10 +145,10 @@ pub enum GraphError {
         what: &'static str,
         /// Its value.
         found: String,
-        /// The values that can be run.
+        /// The values that are supported.
         expected: &'static str,
     },
-    /// A layer reads what no layer before it has made.
+    /// A layer reads a tensor that no layer before it makes.
     #[error("layer {layer:?}: its input {tensor:?} is made by no layer before it")]
     UnknownTensor {
         /// Name of the layer.
@@ -164,16 +164,16 @@ pub enum GraphError {
         /// Weights, bias or slopes.
         blob: &'static str,
     },
-    /// The weights of a layer have another shape than the prototxt asks for.
+    /// The weights of a layer have another shape than the prototxt requires.
     #[error("layer {layer:?}: its {blob} are {found} in the caffemodel, expected {expected}")]
     MisshapenBlob {
         /// Name of the layer.
         layer: String,
         /// Weights, bias or slopes.
         blob: &'static str,
-        /// Shape in the caffemodel and, where it differs, the number of values there.
+        /// Shape in the caffemodel and, if it differs, the number of values.
         found: String,
-        /// Shape by the prototxt.
+        /// Shape according to the prototxt.
         expected: String,
     },
 }

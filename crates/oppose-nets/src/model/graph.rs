@@ -1,28 +1,28 @@
-//! A net as a back end runs it.
+//! A net in the form in which back ends run it.
 
-/// A convolutional net, validated: every layer reads what an earlier one has made, and has all its
+/// A convolutional net, validated: every layer reads what an earlier one makes, and has all its
 /// weights.
 ///
-/// Its size is free: tensors have channels and a stride, the number of input pixels to one of theirs.
+/// Its size is free: tensors have channels and a net stride, the number of input pixels per pixel of theirs.
 /// Activations belong to the convolution before them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
-    /// What flows between the layers. The first is the net's input.
+    /// The tensors between the layers. The first is the net's input.
     pub tensors: Vec<Tensor>,
-    /// The layers in the order in which they can run; each makes a tensor of its own.
+    /// The layers in an order in which they can run; each makes one tensor.
     pub layers: Vec<Layer>,
     /// Index of the tensor with the result.
     pub output: usize,
 }
 
-/// A stack of planes that a layer makes and others read: channels × (height / stride) × (width / stride).
+/// Planes that a layer makes and others read: channels × (height / stride) × (width / stride).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Name in the prototxt. Not unique: an activation's output bears the name of its input.
+    /// Name in the prototxt. Not unique: an activation's output has the name of its input.
     pub name: String,
     /// Number of planes.
     pub channels: usize,
-    /// Input pixels to a pixel of this tensor, in each direction.
+    /// Net stride: input pixels per pixel of this tensor, in each direction.
     pub stride: usize,
 }
 
@@ -39,14 +39,14 @@ pub struct Layer {
     pub operation: Operation,
 }
 
-/// What a layer does.
+/// What a layer does. A back end has to know every operation, so a new one is a breaking change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// Weighted sums of each pixel's neighbourhood in all input channels.
     Convolution(Convolution),
-    /// The largest of each 2 × 2 pixels, at half the size.
+    /// The maximum of each 2 × 2 pixels, at half the size.
     MaxPooling,
-    /// All channels of the inputs, one input after the other.
+    /// The channels of all inputs, one input after another.
     Concatenation,
 }
 
@@ -57,16 +57,16 @@ pub struct Convolution {
     pub kernel: usize,
     /// Output channels × input channels × kernel rows × kernel columns.
     pub weights: Vec<f32>,
-    /// What is added to each output channel.
+    /// The bias of each output channel.
     pub bias: Vec<f32>,
-    /// What becomes of the sums.
+    /// The activation applied to the sums.
     pub activation: Activation,
 }
 
-/// What becomes of a convolution's sums.
+/// The activation of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Activation {
-    /// Nothing.
+    /// None: sums are kept.
     None,
     /// Negative values become 0.
     Relu,
@@ -85,7 +85,7 @@ impl Graph {
         self.tensors.get(self.output).map_or(0, |output| output.channels)
     }
 
-    /// Multiplications and additions for an input of this size, in convolutions.
+    /// Number of multiplications and additions in convolutions for an input of this size.
     pub fn operations(&self, width: usize, height: usize) -> u64 {
         let of = |layer: &Layer| match &layer.operation {
             Operation::Convolution(convolution) => {

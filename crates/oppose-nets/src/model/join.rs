@@ -1,4 +1,4 @@
-//! Joins a net's description and its trained values into a [`Graph`].
+//! Combines a net's description and its trained values to a [`Graph`].
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use super::prototxt::{Extent, LayerText, NetText, Shape};
 
 /// The result's name in all of OpenPose's nets.
 const OUTPUT: &str = "net_output";
-/// OpenPose's nets have 8; more would not fit a net input that is a multiple of 16.
+/// Largest net stride. OpenPose's nets have 8; a net input is only a multiple of 16.
 const MAX_STRIDE: usize = 16;
-/// OpenPose's nets have at most 528. Keeps sums of channels from overflowing.
+/// Largest number of channels, so that sums cannot overflow. OpenPose's nets have at most 528.
 const MAX_CHANNELS: usize = 1 << 16;
 
-/// Joins what the prototxt and the caffemodel say.
+/// Combines a prototxt and a caffemodel.
 pub(super) fn join(net: &NetText<'_>, model: &Caffemodel<'_>) -> Result<Graph, GraphError> {
     let mut joint =
         Joint { model, graph: Graph { tensors: vec![], layers: vec![], output: 0 }, names: HashMap::new() };
@@ -29,10 +29,10 @@ pub(super) fn join(net: &NetText<'_>, model: &Caffemodel<'_>) -> Result<Graph, G
     Ok(joint.graph)
 }
 
-/// What a name stands for at this point of the net.
+/// What a name refers to at this point of the net.
 struct Named {
     tensor: usize,
-    /// Whether a layer has read it: then no activation can change it any more.
+    /// Whether a layer has read it, so that no activation may change it any more.
     is_read: bool,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Joint<'a> {
         let name = layer.inputs.first().copied().unwrap_or("");
         let named = self.names.get(name).ok_or_else(|| unknown_tensor(layer, name))?;
         let tensor = named.tensor;
-        // Only the last layer that made this tensor can be changed, and only while nobody has read it.
+        // Only the last layer that made this tensor can be changed, and only before another layer reads it.
         let maker = self.graph.layers.iter().position(|maker| maker.output == tensor);
         let is_unread = is_in_place && !named.is_read;
         let sums = maker.and_then(|maker| match &self.graph.layers[maker].operation {

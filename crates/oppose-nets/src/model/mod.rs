@@ -1,5 +1,5 @@
-//! OpenPose's nets as they lie on disk: a prototxt that describes the layers, a caffemodel with the
-//! trained values. Both are read without Caffe and without protoc, and become a [`Graph`].
+//! OpenPose's nets as they are stored on disk: a prototxt that describes the layers, a caffemodel with the
+//! trained values. Both are read without Caffe or protoc, and become a [`Graph`].
 
 mod caffemodel;
 mod error;
@@ -19,27 +19,27 @@ pub use error::{CaffemodelError, GraphError, ModelError, PrototxtError};
 pub use graph::{Activation, Convolution, Graph, Layer, Operation, Tensor};
 pub use net::Net;
 
-/// OpenPose's prototxts have at most 55 kB.
+/// Largest size of a prototxt; OpenPose's have at most 55 kB.
 const MAX_PROTOTXT_BYTES: u64 = 1 << 20;
-/// OpenPose's caffemodels have at most 209 MB.
+/// Largest size of a caffemodel; OpenPose's have at most 209 MB.
 const MAX_CAFFEMODEL_BYTES: u64 = 1 << 30;
 
 impl Graph {
     /// Reads a net from its two files.
     ///
     /// # Errors
-    /// A file is missing, too large, damaged, or the two do not make a net; the error names the file
+    /// A file is missing, too large or damaged, or the two do not form a net; the error names the file
     /// and, where there is one, the layer.
     pub fn read(prototxt: &Path, caffemodel: &Path) -> Result<Self, ModelError> {
         let text = read_file(prototxt, MAX_PROTOTXT_BYTES)?;
         let values = read_file(caffemodel, MAX_CAFFEMODEL_BYTES)?;
         Self::from_bytes(&text, &values).map_err(|error| match error {
-            BytesError::Prototxt(source) => ModelError::Prototxt { path: prototxt.into(), source },
-            BytesError::Caffemodel(source) => ModelError::Caffemodel { path: caffemodel.into(), source },
-            BytesError::Graph(source) => ModelError::Graph {
+            BytesError::Prototxt(error) => ModelError::Prototxt { path: prototxt.into(), error },
+            BytesError::Caffemodel(error) => ModelError::Caffemodel { path: caffemodel.into(), error },
+            BytesError::Graph(error) => ModelError::Graph {
                 prototxt: prototxt.into(),
                 caffemodel: caffemodel.into(),
-                source: source.into(),
+                error: error.into(),
             },
         })
     }
@@ -47,7 +47,7 @@ impl Graph {
     /// Reads a net from the contents of its two files.
     ///
     /// # Errors
-    /// One of them is damaged, or the two do not make a net.
+    /// One of them is damaged, or the two do not form a net.
     pub fn from_bytes(prototxt: &[u8], caffemodel: &[u8]) -> Result<Self, BytesError> {
         let text = std::str::from_utf8(prototxt).map_err(|_| PrototxtError::NotText)?;
         let net = prototxt::parse(text)?;
@@ -56,7 +56,7 @@ impl Graph {
     }
 }
 
-/// Why the contents of two files are no net; [`ModelError`] without the files' names.
+/// Why the contents of two files are not a net: [`ModelError`] without the names of the files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BytesError {
@@ -66,7 +66,7 @@ pub enum BytesError {
     /// The caffemodel is damaged.
     #[error("caffemodel: {0}")]
     Caffemodel(#[from] CaffemodelError),
-    /// The two do not fit each other, or make a net that cannot be run.
+    /// The two do not fit each other, or form a net that cannot be run.
     #[error(transparent)]
     Graph(#[from] GraphError),
 }
@@ -74,14 +74,14 @@ pub enum BytesError {
 /// The whole file, if it is not larger than `limit`. A map would save the copy of the values, but files
 /// that others can change while they are mapped cannot be read safely.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
-    let failed = |source| ModelError::Io { path: path.into(), source };
+    let failed = |error| ModelError::Io { path: path.into(), error };
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
     if found > limit {
         return Err(ModelError::TooLarge { path: path.into(), found, limit });
     }
     let mut bytes = Vec::with_capacity(found as usize);
-    // A file that grows, or one without a length, is read no further than the limit either.
+    // A file that grows, or one without a length, is not read beyond the limit either.
     file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Which nets there are and where their files lie.
+//! The nets and the paths of their files.
 
 use std::path::Path;
 
@@ -6,10 +6,11 @@ use super::{Graph, GraphError, ModelError};
 
 /// A net of OpenPose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Net {
-    /// The body with feet: 25 parts, background, 52 part affinity planes.
+    /// The body with feet: 25 parts, background, 52 planes of part affinity fields.
     Body25,
-    /// The body without feet: 18 parts, background, 38 part affinity planes.
+    /// The body without feet: 18 parts, background, 38 planes of part affinity fields.
     Coco,
     /// The face: 70 points, background.
     Face,
@@ -21,7 +22,7 @@ impl Net {
     /// The nets of a person with face and hands, which the engines load.
     pub const OF_A_PERSON: [Self; 3] = [Self::Body25, Self::Face, Self::Hand];
 
-    /// Where the net's description lies in the model folder.
+    /// The path of the net's description in the models folder.
     pub fn prototxt(self) -> &'static str {
         match self {
             Self::Body25 => "pose/body_25/pose_deploy.prototxt",
@@ -31,7 +32,7 @@ impl Net {
         }
     }
 
-    /// Where the net's trained values lie in the model folder.
+    /// The path of the net's trained values in the models folder.
     pub fn caffemodel(self) -> &'static str {
         match self {
             Self::Body25 => "pose/body_25/pose_iter_584000.caffemodel",
@@ -51,7 +52,7 @@ impl Net {
         }
     }
 
-    /// Reads the net from OpenPose's model folder.
+    /// Reads the net from OpenPose's models folder.
     ///
     /// # Errors
     /// A file is missing or damaged, or holds another net than it should.
@@ -59,16 +60,16 @@ impl Net {
         self.read_files(&model_folder.join(self.prototxt()), &model_folder.join(self.caffemodel()))
     }
 
-    /// Reads the net from two files that may lie anywhere.
+    /// Reads the net from two files, wherever they are.
     ///
     /// # Errors
     /// A file is missing or damaged, or holds another net than it should.
     pub fn read_files(self, prototxt: &Path, caffemodel: &Path) -> Result<Graph, ModelError> {
         let graph = Graph::read(prototxt, caffemodel)?;
-        let failed = |source: GraphError| ModelError::Graph {
+        let failed = |error: GraphError| ModelError::Graph {
             prototxt: prototxt.into(),
             caffemodel: caffemodel.into(),
-            source: source.into(),
+            error: error.into(),
         };
         let output = &graph.tensors[graph.output];
         let (channels, stride, expected) = (output.channels, output.stride, self.output_channels());

@@ -1,4 +1,4 @@
-//! What a prototxt says of a net: its input and its layers, in order, with their settings.
+//! The contents of a prototxt: a net's input and its layers, in order, with their settings.
 //!
 //! Both generations of Caffe's description are read: `layer` with a quoted type, and the older `layers`
 //! with a word in capitals.
@@ -14,7 +14,7 @@ const MAX_TENSORS_OF_A_LAYER: usize = 64;
 /// The description of a net.
 #[derive(Debug, Default)]
 pub(super) struct NetText<'a> {
-    /// Name of the input, where it is not declared by an `Input` layer.
+    /// Name of the input, if it is not declared by an `Input` layer.
     pub(super) input: Option<&'a str>,
     /// Its shape.
     pub(super) input_shape: Shape,
@@ -44,7 +44,7 @@ pub(super) struct Shape {
     pub(super) count: usize,
 }
 
-/// A setting with a value for each axis, given once for both or one by one; 0 where not given.
+/// A setting with a value per axis, given once for both or one by one; 0 if it is not given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) height: u32,
@@ -84,7 +84,7 @@ impl Shape {
 }
 
 impl Extent {
-    /// A value of the repeated field: the first holds for both axes, a second for the width.
+    /// A value of the repeated field: the first is for both axes, a second one for the width.
     fn push(&mut self, value: u32) {
         if self.count == 0 {
             self.height = value;
@@ -217,7 +217,7 @@ fn shape(text: &mut Text<'_>, shape: &mut Shape) -> Result<(), PrototxtError> {
     })
 }
 
-/// Every word of the message that was opened last.
+/// All words of the message that was opened last.
 fn each<'a>(
     text: &mut Text<'a>,
     mut use_word: impl FnMut(&Text<'a>, &'a str, &'a str) -> Result<(), PrototxtError>,

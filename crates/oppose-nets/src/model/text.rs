@@ -1,8 +1,8 @@
-//! Protobuf's text format, read field by field: nothing is kept, nothing is allocated.
+//! Reads protobuf's text format field by field, without storing or allocating anything.
 
 use super::error::PrototxtError;
 
-/// What stands behind a field's name.
+/// What follows a field's name.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
     /// A number, a word of an enumeration, `true` or `false`.
@@ -33,7 +33,7 @@ impl<'a> Text<'a> {
         self.line
     }
 
-    /// The next field of the message that is open, or `None` where it ends.
+    /// The next field of the open message, or `None` at its end.
     pub(super) fn field(&mut self) -> Result<Option<(&'a str, Value<'a>)>, PrototxtError> {
         self.skip_blank();
         if let Some(name) = self.list {
@@ -68,7 +68,7 @@ impl<'a> Text<'a> {
         self.value(name).map(Some)
     }
 
-    /// Passes over the message that was opened last.
+    /// Skips the message that was opened last.
     pub(super) fn skip_message(&mut self) -> Result<(), PrototxtError> {
         let outside = self.depth.saturating_sub(1);
         while self.depth > outside {
@@ -119,7 +119,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Passes over white space, comments and the separators that may follow a value.
+    /// Skips white space, comments and the separators that may follow a value.
     fn skip_blank(&mut self) {
         loop {
             let rest =

@@ -1,5 +1,5 @@
-//! Protobuf's binary format, read field by field over the bytes of a file: nothing is copied, and no
-//! length is believed before it fits into what is left.
+//! Reads protobuf's binary format field by field from the bytes of a file: nothing is copied, and no
+//! length is trusted before it fits into the remaining bytes.
 
 use super::error::CaffemodelError;
 
@@ -30,7 +30,7 @@ impl<'a> Fields<'a> {
         Self { bytes, offset: 0 }
     }
 
-    /// What is left, as bytes.
+    /// The remaining bytes.
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
         self.offset
     }
 
-    /// What is left, as text.
+    /// The remaining bytes as text.
     pub(super) fn text(&self) -> Result<&'a str, CaffemodelError> {
         std::str::from_utf8(self.bytes).map_err(|_| self.malformed("text"))
     }

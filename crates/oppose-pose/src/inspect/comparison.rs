@@ -1,4 +1,4 @@
-//! How far two `.pose` files of one video are apart.
+//! How far two `.pose` files of the same video are apart.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -6,25 +6,24 @@ use serde::Serialize;
 
 use super::motion::{moved, ranges_in_pixels, shoulder_width, shoulders};
 use super::shares::{median, quantile, share};
-use crate::people::distance::{Points, Sighting, distance, same_people};
-use crate::{Component, FramePose, Pose, Skeleton};
+use crate::people::distance::{Detection, Locations, distance, same_people};
+use crate::{Component, Pose, Skeleton};
 
-/// Seconds by which one file may begin later than the other.
-const LONGEST_OFFSET: f32 = 2.0;
+/// The longest offset that is looked for, in seconds.
+const MAX_OFFSET: f32 = 2.0;
 
-/// People, counted once a frame, that the offset is searched on, about: a few frames of a crowd tell as much as many of
-/// one person.
-const OFFSET_SIGHTINGS: usize = 500;
+/// About how many detections are used to find the offset: a few frames of a crowd tell as much as many frames of one person.
+const OFFSET_DETECTIONS: usize = 500;
 
-/// An offset is believed when it brings the bodies nearer than this share of their distance without it: one frame of
-/// somebody at rest is like the next.
+/// An offset is accepted only if it reduces the distance of the bodies to less than this share of the distance without it:
+/// the frames of a person at rest are all alike.
 const CLEARLY_NEARER: f32 = 0.9;
 
 /// Why two files cannot be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
-    /// They have no point in common.
+    /// The files have no point in common.
     #[error(
         "the first file has the components {first}, the second {second}: no point has the same name in a component of \
          the same name, and only files of the same points can be compared"
@@ -35,7 +34,7 @@ pub enum CompareError {
         /// Components and points of the second.
         second: String,
     },
-    /// They were made for pictures of different sizes.
+    /// The files are for frames of different sizes.
     #[error(
         "the first file is for frames of {}x{} pixels, the second for {}x{}: they are not of the same video",
         .first.0, .first.1, .second.0, .second.1
@@ -48,56 +47,59 @@ pub enum CompareError {
     },
 }
 
-/// Two files side by side.
+/// What [`compare`] measures of two files.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Comparison {
-    /// Frames of each file.
+    /// Number of frames of each file.
     pub frames: [usize; 2],
     /// Frames per second of each file.
     pub fps: [f32; 2],
-    /// Frames by which the second file is late: its frame i + offset shows what frame i of the first does.
+    /// The number of frames by which the second file is late: its frame i + offset shows the same as frame i of the first.
     pub offset: i64,
-    /// Frames that both have, with the offset.
+    /// Number of frames that both files have, given the offset.
     pub compared_frames: usize,
-    /// People that are in both, over all frames.
+    /// Number of people that are in both files, over all frames.
     pub people_in_both: usize,
-    /// People that only one of the files has, over all frames.
+    /// Number of people that are in only one of the files, over all frames.
     pub people_in_one: [usize; 2],
-    /// The parts of the skeleton that are in pixels and in both files.
+    /// The components that are in pixels and in both files.
     pub components: Vec<ComponentComparison>,
-    /// What is in pixels and in one of the files only, and so was not compared.
-    pub not_shared: [Vec<PartCount>; 2],
+    /// The points in pixels that only one of the files has, and that were therefore not compared.
+    pub not_shared: [Vec<ComponentCount>; 2],
     #[serde(skip)]
     distances: Vec<Vec<f32>>,
 }
 
-/// A component and how many points of it are meant.
+/// Some points of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PartCount {
-    /// Its name.
+#[non_exhaustive]
+pub struct ComponentCount {
+    /// The component's name.
     pub name: String,
     /// Number of points.
     pub points: usize,
 }
 
-/// A component of two files.
+/// What [`compare`] measures of one component.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ComponentComparison {
     /// Its name.
     pub name: String,
-    /// Points found in both.
+    /// Number of points that were found in both files.
     pub in_both: usize,
-    /// Points that only one of the files has.
+    /// Number of points that were found in only one of the files.
     pub in_one: [usize; 2],
-    /// Pixels that 50, 90, 99 and 100 of 100 points in both are apart at most; `None` where there are none.
+    /// 50th, 90th, 99th and 100th percentile of the distance in pixels of points found in both; `None` if there are none.
     pub pixels: Option<[f32; 4]>,
-    /// The same in widths of the shoulders; `None` without shoulders.
+    /// The same in shoulder widths; `None` without shoulders.
     pub shoulders: Option<[f32; 4]>,
 }
 
 impl Comparison {
-    /// Share of the points, 0 to 1, that are in both files and at most so many pixels apart; points that only one has
-    /// count as too far. 1 where neither has any.
+    /// Share of the points, 0 to 1, that were found in both files and are at most `pixels` pixels apart. Points that only
+    /// one file has count as too far. 1 if neither file has any.
     pub fn within(&self, pixels: f32) -> f64 {
         let near = self.distances.iter().flatten().filter(|&&distance| distance <= pixels).count();
         let all = self.components.iter().map(|part| part.in_both + part.in_one[0] + part.in_one[1]).sum();
@@ -105,12 +107,12 @@ impl Comparison {
     }
 }
 
-/// Compares two files. People of a frame are paired nearest first; who is farther than half their own size from
-/// everybody is in one file only. Of different skeletons the points are compared that have the same name in a component
-/// of the same name.
+/// Compares two files. The people of a frame are paired, the nearest first; a person who is farther than half their own size
+/// from everybody counts as being in only one file. If the skeletons differ, points are compared that have the same name in
+/// a component of the same name.
 ///
 /// # Errors
-/// They have no point in common, or different sizes.
+/// The files have no point in common, or are for frames of different sizes.
 pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> {
     let shared = comparable(first, second)?;
     let files =
@@ -148,12 +150,12 @@ pub fn compare(first: &Pose, second: &Pose) -> Result<Comparison, CompareError> 
     })
 }
 
-/// How far two files are apart in each frame of the first: the mean distance in pixels of the points that both have, over
-/// the people who are in both; `None` where nobody is. Frame i of the first is compared with frame i + `offset` of the
-/// second, as [`Comparison::offset`] says.
+/// How far two files are apart in each frame of the first: the mean distance in pixels of the points found in both, over all
+/// people who are in both; `None` if nobody is. Frame i of the first is compared with frame i + `offset` of the second:
+/// [`Comparison::offset`] is a good choice.
 ///
 /// # Errors
-/// They have no point in common, or different sizes.
+/// The files have no point in common, or are for frames of different sizes.
 pub fn distance_over_time(
     first: &Pose,
     second: &Pose,
@@ -198,18 +200,18 @@ fn comparable(first: &Pose, second: &Pose) -> Result<Shared, CompareError> {
     Ok(shared)
 }
 
-/// What two skeletons have in common, of what is in pixels.
+/// The points in pixels that two skeletons have in common.
 struct Shared {
     /// The shared points, in the order of the first.
     skeleton: Skeleton,
-    /// For each file, where they are among a person's points in pixels.
+    /// For each file, the indices of these points among a person's points in pixels.
     points: [Vec<usize>; 2],
-    /// What is in one of them only.
-    others: [Vec<PartCount>; 2],
+    /// The points that are in only one of the skeletons.
+    others: [Vec<ComponentCount>; 2],
 }
 
 impl Shared {
-    /// Names that occur more than once are paired in their order.
+    /// Points with the same name are paired in their order.
     fn of(first: &Skeleton, second: &Skeleton) -> Self {
         let mut theirs: HashMap<(&str, &str), VecDeque<usize>> = HashMap::new();
         for (place, name) in points_in_pixels(second).enumerate() {
@@ -231,7 +233,7 @@ impl Shared {
             }
             if points.len() < component.points.len() {
                 let points = component.points.len() - points.len();
-                shared.others[0].push(PartCount { name: component.name.clone(), points });
+                shared.others[0].push(ComponentCount { name: component.name.clone(), points });
             }
             if !points.is_empty() {
                 shared.skeleton.components.push(Component {
@@ -247,20 +249,20 @@ impl Shared {
         {
             match shared.others[1].last_mut() {
                 Some(part) if part.name == name => part.points += 1,
-                _ => shared.others[1].push(PartCount { name: name.to_owned(), points: 1 }),
+                _ => shared.others[1].push(ComponentCount { name: name.to_owned(), points: 1 }),
             }
         }
         shared
     }
 }
 
-/// Component and name of each point in pixels, in the order of the file.
+/// The component and name of each point in pixels, in the order of the file.
 fn points_in_pixels(skeleton: &Skeleton) -> impl Iterator<Item = (&str, &str)> {
     let components = skeleton.components.iter().filter(|component| component.is_in_pixels());
     components.flat_map(|part| part.points.iter().map(|point| (part.name.as_str(), point.as_str())))
 }
 
-/// What 50, 90, 99 and 100 of 100 stay below.
+/// The 50th, 90th, 99th and 100th percentile.
 fn spread(distances: &mut [f32]) -> Option<[f32; 4]> {
     let mut at = |share| quantile(distances, share);
     Some([at(0.5)?, at(0.9)?, at(0.99)?, at(1.0)?])
@@ -274,11 +276,9 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// The people of a frame of whom a point to be compared was found, with these points only.
-    fn people(&self, frame: usize) -> Vec<Sighting> {
-        let mut people = FramePose::default();
-        self.pose.copy_frame(frame, &mut people);
-        let mut people = Sighting::all(&people, &self.pose.header.skeleton);
+    /// The people of a frame with at least one of the points to be compared, and only with these points.
+    fn people(&self, frame: usize) -> Vec<Detection> {
+        let mut people = Detection::all(self.pose.frame(frame));
         for person in &mut people {
             person.points = self.points.iter().map(|&point| person.points[point]).collect();
         }
@@ -287,7 +287,7 @@ impl File<'_> {
     }
 }
 
-/// Pairs of frames that show the same instant.
+/// Pairs of frames that show the same moment.
 fn shared_frames(first: &Pose, second: &Pose, offset: i64) -> impl Iterator<Item = (usize, usize)> {
     let frames = second.frames();
     (0..first.frames()).filter_map(move |frame| {
@@ -321,7 +321,7 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, first: &[Sighting], second: &[Sighting]) {
+    fn add(&mut self, first: &[Detection], second: &[Detection]) {
         let pairs = same_people(first, second);
         let (mut alone, mut other_alone) = (vec![true; first.len()], vec![true; second.len()]);
         for (a, b) in pairs {
@@ -348,25 +348,25 @@ impl Tally {
     }
 }
 
-/// By how many frames the second file is late: looked for on the bodies alone, which every frame has.
+/// The number of frames by which the second file is late. Only bodies are compared, because every person has one.
 fn offset(files: &[File<'_>; 2], shared: &Skeleton) -> i64 {
     let [first, second] = files.each_ref().map(|file| file.pose);
     let body = ranges_in_pixels(shared).into_iter().flatten().next().unwrap_or(0..0);
-    let bodies = |file: &File<'_>| -> Vec<Vec<Points>> {
-        let of = |person: Sighting| person.points[body.clone()].to_vec();
+    let bodies = |file: &File<'_>| -> Vec<Vec<Locations>> {
+        let of = |person: Detection| person.points[body.clone()].to_vec();
         (0..file.pose.frames()).map(|frame| file.people(frame).into_iter().map(of).collect()).collect()
     };
     let [ours, theirs] = files.each_ref().map(bodies);
-    let most = (first.fps.clamp(1.0, 120.0) * LONGEST_OFFSET).ceil() as i64;
-    let apart = |offset: i64| -> Option<f32> {
+    let max_offset = (first.fps.clamp(1.0, 120.0) * MAX_OFFSET).ceil() as i64;
+    let mean_distance = |offset: i64| -> Option<f32> {
         let frames: Vec<_> = shared_frames(first, second, offset).collect();
-        // Half of what there is must remain, or little would be compared well.
+        // At least half of the frames must remain, or a few that happen to fit would decide.
         if frames.len() * 2 < first.frames().min(second.frames()) {
             return None;
         }
-        let sightings: usize = frames.iter().map(|&(frame, _)| ours[frame].len()).sum();
-        let step = (sightings / OFFSET_SIGHTINGS).max(1);
-        let nearest = |people: &[Points], person: &Points| {
+        let detections: usize = frames.iter().map(|&(frame, _)| ours[frame].len()).sum();
+        let step = (detections / OFFSET_DETECTIONS).max(1);
+        let nearest = |people: &[Locations], person: &Locations| {
             people.iter().filter_map(|other| distance(person, other)).min_by(f32::total_cmp)
         };
         let mut each: Vec<f32> = frames
@@ -375,23 +375,23 @@ fn offset(files: &[File<'_>; 2], shared: &Skeleton) -> i64 {
             .flat_map(|&(a, b)| ours[a].iter().map(move |person| (person, b)))
             .filter_map(|(person, b)| nearest(&theirs[b], person))
             .collect();
-        // The mean of most: a few who are in one file only must not decide.
+        // Without the farthest tenth: people who are in only one file must not decide.
         each.sort_by(f32::total_cmp);
         each.truncate(each.len().div_ceil(10) * 9);
         (!each.is_empty()).then(|| each.iter().sum::<f32>() / each.len() as f32)
     };
-    let Some(still) = apart(0) else { return 0 };
-    let offsets = (-most..=most).filter_map(|offset| Some((offset, apart(offset)?)));
+    let Some(without) = mean_distance(0) else { return 0 };
+    let offsets = (-max_offset..=max_offset).filter_map(|offset| Some((offset, mean_distance(offset)?)));
     let best = offsets.min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.abs().cmp(&b.0.abs())));
-    best.filter(|&(_, apart)| apart < CLEARLY_NEARER * still).map_or(0, |(offset, _)| offset)
+    best.filter(|&(_, distance)| distance < CLEARLY_NEARER * without).map_or(0, |(offset, _)| offset)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openpose_137;
+    use crate::{FramePose, openpose_137};
 
-    /// Somebody who moves on a curve, `frames` long from frame `start` of it.
+    /// A person who moves along a curve: `frames` frames, from frame `start` of the curve.
     fn clip(start: usize, frames: usize, error: f32) -> Pose {
         let frames: Vec<FramePose> = (start..start + frames)
             .map(|frame| {
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_0_apart() {
+    fn equal_files_are_0_apart() {
         let comparison = compare(&clip(0, 40, 0.0), &clip(0, 40, 0.0)).unwrap();
         assert_eq!((comparison.offset, comparison.compared_frames), (0, 40));
         assert_eq!(comparison.components[0].pixels, Some([0.0; 4]));
@@ -435,7 +435,7 @@ mod tests {
         assert!(curve[7..].iter().flatten().filter(|&&apart| (apart - 0.5).abs() < 1e-3).count() == 53);
     }
 
-    /// A file with only some of another's points, and perhaps others.
+    /// A file with some of another file's points, and perhaps others.
     fn with_points(pose: &Pose, keep: impl Fn(&str, usize) -> bool, more: &[&str]) -> Pose {
         let mut skeleton = Skeleton::default();
         let mut places = Vec::new();
@@ -477,9 +477,9 @@ mod tests {
     }
 
     #[test]
-    fn of_different_skeletons_the_shared_points_are_compared() {
+    fn shared_points_of_different_skeletons_are_compared() {
         let whole = clip(0, 40, 0.0);
-        // Without the face and the legs, and with something of its own.
+        // Without face and legs, and with a component of its own.
         let other = with_points(
             &whole,
             |name, index| name != "face_keypoints_2d" && !(name == "pose_keypoints_2d" && index > 8),
@@ -491,21 +491,21 @@ mod tests {
         let in_both: Vec<usize> = comparison.components.iter().map(|part| part.in_both).collect();
         assert_eq!(in_both, [40 * 9, 40 * 21, 40 * 21]);
         assert!(comparison.components.iter().all(|part| part.in_one == [0, 0]));
-        let part = |name: &str, points| PartCount { name: name.into(), points };
+        let part = |name: &str, points| ComponentCount { name: name.into(), points };
         let missing = vec![part("pose_keypoints_2d", 16), part("face_keypoints_2d", 70)];
         assert_eq!(comparison.not_shared, [missing.clone(), vec![part("extra", 2)]]);
         assert_eq!((comparison.within(0.0), comparison.people_in_one), (1.0, [0, 0]));
         // The other way round it is the same.
         let back = compare(&other, &whole).unwrap();
         assert_eq!((back.not_shared[1].clone(), back.within(0.0)), (missing, 1.0));
-        // The offset is found with what is shared.
+        // The offset is found from the shared points.
         let late =
             compare(&clip(0, 60, 0.0), &with_points(&clip(7, 60, 0.0), |name, _| name.contains("hand"), &[]));
         assert_eq!(late.unwrap().offset, -7);
     }
 
     #[test]
-    fn points_are_paired_by_name_and_not_by_place() {
+    fn points_are_paired_by_name_and_not_by_index() {
         let whole = clip(0, 5, 0.0);
         let mut turned = with_points(&whole, |name, index| name == "pose_keypoints_2d" && index < 3, &[]);
         turned.header.skeleton.components[0].points.reverse();
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_has_is_counted() {
+    fn points_of_only_one_file_are_counted() {
         let mut frame = FramePose::default();
         clip(0, 1, 0.0).copy_frame(0, &mut frame);
         let whole = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[frame.clone()]).unwrap();

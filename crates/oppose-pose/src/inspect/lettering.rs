@@ -1,4 +1,4 @@
-//! Text on a picture, in DejaVu Sans, whose letters are in this crate: a picture looks the same on every machine.
+//! Text in pictures, set in DejaVu Sans. The font is in this crate, so that pictures look the same on every machine.
 
 use tiny_skia::{FillRule, Paint, PathBuilder, Pixmap, Transform};
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
@@ -6,23 +6,23 @@ use ttf_parser::{Face, GlyphId, OutlineBuilder};
 /// Latin, Greek and Cyrillic; see the licence beside it.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 
-/// The letters, to be drawn.
+/// Draws text.
 pub(super) struct Lettering(Option<Face<'static>>);
 
 impl Lettering {
-    /// Without a font nothing is written; this one is known to be whole.
+    /// Without a font nothing is drawn, but this one is known to be complete.
     pub(super) fn new() -> Self {
         Self(Face::parse(FONT, 0).ok())
     }
 
-    /// The width of a text of this size in pixels.
+    /// The width of a text in pixels, at this size in pixels.
     pub(super) fn width(&self, text: &str, size: f32) -> f32 {
         let Some(face) = &self.0 else { return 0.0 };
         let units: u32 = text.chars().map(|letter| advance(face, glyph(face, letter))).sum();
         units as f32 * size / f32::from(face.units_per_em())
     }
 
-    /// Writes a text whose baseline begins at this place.
+    /// Draws a text whose baseline begins at this place.
     pub(super) fn write(
         &self,
         picture: &mut Pixmap,
@@ -45,7 +45,7 @@ impl Lettering {
     }
 }
 
-/// Of letters that the font does not have, the empty box.
+/// The glyph of a letter; the empty box if the font does not have it.
 fn glyph(face: &Face<'_>, letter: char) -> GlyphId {
     face.glyph_index(letter).unwrap_or_default()
 }
@@ -54,7 +54,7 @@ fn advance(face: &Face<'_>, glyph: GlyphId) -> u32 {
     face.glyph_hor_advance(glyph).unwrap_or_default().into()
 }
 
-/// Outlines of letters as one path: fonts count upwards, pictures downwards.
+/// Collects the outlines of letters as one path. In fonts y goes up, in pictures down.
 struct Outline {
     path: PathBuilder,
     x: f32,

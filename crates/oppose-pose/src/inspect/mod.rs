@@ -1,7 +1,8 @@
-//! How good a `.pose` file is, without its video: what was found, how sure the estimator was, how steady it is.
+//! The quality of a `.pose` file, judged without its video: what was found, with which confidence, and how steadily.
 //!
-//! [`inspect`] measures one file, [`compare`] two of the same video, [`Timeline`] draws one over time; [`normalized`] says
-//! whether coordinates are pixels at all.
+//! [`inspect`] measures one file, [`compare`] compares two files of the same video, and with the feature `timeline`,
+//! `Timeline` draws one over time. [`normalized`] tells whether coordinates are pixels at all. Everything here computes in
+//! memory, on the calling thread.
 
 mod comparison;
 #[cfg(feature = "timeline")]
@@ -15,68 +16,72 @@ mod units;
 
 use serde::Serialize;
 
-pub use comparison::{CompareError, Comparison, ComponentComparison, PartCount, compare, distance_over_time};
+pub use comparison::{
+    CompareError, Comparison, ComponentComparison, ComponentCount, compare, distance_over_time,
+};
 pub use presence::{Span, presence_over_time};
 #[cfg(feature = "timeline")]
 pub use timeline::{Timeline, TimelineError};
 pub use units::{Normalized, normalized};
 
-use crate::people::distance::Sighting;
-use crate::{FramePose, Pose, Skeleton};
+use crate::people::distance::Detection;
+use crate::{FrameView, Pose};
 use motion::Motion;
 use shares::{median, quantile, share};
 
-/// What is in a `.pose` file.
+/// What [`inspect`] measures of a `.pose` file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// Version of the format.
     pub version: f32,
-    /// Width of the picture in pixels.
+    /// Width of the frames in pixels.
     pub width: u16,
-    /// Height of the picture in pixels.
+    /// Height of the frames in pixels.
     pub height: u16,
-    /// Frames per second, as the file has it.
+    /// Frames per second, as stored in the file.
     pub fps: f32,
-    /// The exact fraction behind it where a video can have that rate, else the number once more.
+    /// The exact fraction behind `fps`, as text, or `fps` itself if no video can have such a rate.
     pub frame_rate: String,
-    /// Frames.
+    /// Number of frames.
     pub frames: usize,
-    /// Length in seconds; `None` where the frame rate is none that a video can have.
+    /// Length in seconds; `None` if no video can have such a frame rate.
     pub seconds: Option<f64>,
-    /// Rows for people; the most that any frame has.
+    /// Number of rows, which is the largest number of people in any frame.
     pub people: usize,
-    /// Share of the frames in which somebody is seen, 0 to 1.
+    /// Share of the frames in which somebody was found, 0 to 1.
     pub frames_with_people: f64,
-    /// The parts of the skeleton in the order of the file.
+    /// The components of the skeleton in the order of the file.
     pub components: Vec<ComponentInspection>,
     /// Frames into which at least one component jumped: see [`ComponentInspection::jumps`].
     pub jumps: usize,
-    /// Frames in which somebody stands in another row than in the frame before.
+    /// Frames in which somebody is in another row than in the frame before.
     pub swaps: usize,
-    /// What is wrong with the file as one number, to sort by: the shares of frames without body, without face, without
-    /// the hand that is seen less, with a jump and with a swap, added up. 0 is best.
+    /// All faults of the file as one number to sort by; 0 is best. The sum of the shares of frames without body, without
+    /// face, without the hand that was found less often, with a jump, and with a swap.
     pub faults: f64,
 }
 
-/// A component of a `.pose` file.
+/// What [`inspect`] measures of one component.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ComponentInspection {
     /// Its name in the file.
     pub name: String,
-    /// Points it has.
+    /// Number of points.
     pub points: usize,
     /// Share of the frames in which at least one of its points was found, 0 to 1.
     pub present: f64,
-    /// Confidences that 10, 50 and 90 of 100 found points stay below; `None` where none was found.
+    /// 10th, 50th and 90th percentile of the confidences of the points that were found; `None` if none was.
     pub confidence: Option<[f32; 3]>,
-    /// How much its points tremble: the median over points and frames of their acceleration |x₋ − 2x + x₊|, in
-    /// pixels a frame². Acceleration measures jitter since Kanazawa et al., "Learning 3D Human Dynamics from Video"
-    /// (2019). `None` where no point was found three frames running, and for components in other units than pixels.
+    /// The jitter: the median over points and frames of their acceleration |x₋ − 2x + x₊|, in pixels per frame².
+    /// Acceleration has measured jitter since Kanazawa et al., "Learning 3D Human Dynamics from Video" (2019). `None` if no
+    /// point was found in three consecutive frames, and for components that are not in pixels.
     pub jitter_pixels: Option<f32>,
-    /// The same in widths of the shoulders; `None` where there are no shoulders.
+    /// The same in shoulder widths; `None` without shoulders.
     pub jitter_shoulders: Option<f32>,
-    /// Frames into which it jumped: its points moved, in the median, faster than 12.5 widths of the shoulders a
-    /// second, about 4.5 metres, and at least by a quarter of them.
+    /// Frames into which it jumped: its points moved, in the median, faster than 12.5 shoulder widths per second (about
+    /// 4.5 metres), and by at least a quarter of a shoulder width.
     pub jumps: usize,
 }
 
@@ -99,16 +104,14 @@ pub fn inspect(pose: &Pose) -> Inspection {
     let mut found: Vec<Found> = skeleton.components.iter().map(|_| Found::default()).collect();
     let mut motion = Motion::new(skeleton, pose.fps);
     let mut frames_with_people = 0;
-    let mut frame = FramePose::default();
-    for index in 0..pose.frames() {
-        pose.copy_frame(index, &mut frame);
-        for (component, confidences) in found.iter_mut().zip(of_components(&frame, skeleton)) {
+    for frame in pose.iter() {
+        for (index, component) in found.iter_mut().enumerate() {
             let before = component.confidences.len();
-            component.confidences.extend(confidences.filter(|&confidence| confidence > 0.0));
+            component.confidences.extend(confidences_found(frame, index));
             component.frames += usize::from(component.confidences.len() > before);
         }
-        frames_with_people += usize::from(frame.confidences().iter().any(|&confidence| confidence > 0.0));
-        motion.add(Sighting::all(&frame, skeleton));
+        frames_with_people += usize::from(frame.people().any(|person| person.is_found()));
+        motion.add(Detection::all(frame));
     }
     let frames = pose.frames();
     let moved = motion.finish();
@@ -149,30 +152,19 @@ struct Found {
     frames: usize,
 }
 
-/// The confidences of everybody's points, component by component.
-fn of_components<'a>(
-    frame: &'a FramePose,
-    skeleton: &'a Skeleton,
-) -> impl Iterator<Item = impl Iterator<Item = f32> + 'a> + 'a {
-    let points = frame.points().max(1);
-    skeleton.components.iter().scan(0, move |first, component| {
-        let range = *first..*first + component.points.len();
-        *first = range.end;
-        Some(
-            frame
-                .confidences()
-                .chunks_exact(points)
-                .flat_map(move |person| person[range.clone()].iter().copied()),
-        )
-    })
+/// The confidences of the points of all people in the component with this index, without points that were not found.
+fn confidences_found(frame: FrameView<'_>, component: usize) -> impl Iterator<Item = f32> {
+    let components = frame.people().filter_map(move |person| person.components().nth(component));
+    let confidences = components.flat_map(|component| component.confidences());
+    confidences.copied().filter(|&confidence| confidence > 0.0)
 }
 
-/// What 10, 50 and 90 of 100 stay below.
+/// The 10th, 50th and 90th percentile.
 fn spread(confidences: &mut [f32]) -> Option<[f32; 3]> {
     Some([quantile(confidences, 0.1)?, median(confidences)?, quantile(confidences, 0.9)?])
 }
 
-/// See [`Inspection::faults`]. A skeleton without face or hands is not blamed for it.
+/// See [`Inspection::faults`]. Faces or hands that the skeleton does not have are not missing.
 fn faults(components: &[ComponentInspection], swaps: f64, jumps: f64) -> f64 {
     let missing = |part: Part| {
         let those = components.iter().filter(|component| Part::of(&component.name) == Some(part));
@@ -181,8 +173,9 @@ fn faults(components: &[ComponentInspection], swaps: f64, jumps: f64) -> f64 {
     missing(Part::Body) + missing(Part::Face) + missing(Part::Hand) + swaps + jumps
 }
 
-/// What a component is of.
+/// The region that a component describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The whole body.
     Body,
@@ -193,7 +186,16 @@ pub enum Part {
 }
 
 impl Part {
-    /// By the name in the file; `None` for what is none of these, such as Holistic's body in metres.
+    /// Its name in lower case: `body`, `face` or `hand`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Face => "face",
+            Self::Hand => "hand",
+        }
+    }
+
+    /// The part of the component with this name; `None` for everything else, such as Holistic's body in metres.
     pub fn of(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         let has = |word| name.contains(word);
@@ -210,7 +212,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{holistic_576, openpose_137};
+    use crate::{Skeleton, holistic_576, openpose_137};
 
     #[test]
     fn parts_are_known_by_name() {

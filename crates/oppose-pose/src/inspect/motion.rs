@@ -1,16 +1,16 @@
-//! How people move from frame to frame: jitter, jumps, and changes of rows.
+//! How people move from frame to frame: jitter, jumps, and swaps of rows.
 
 use std::ops::Range;
 
 use super::shares::median;
 use crate::Skeleton;
-use crate::people::distance::{Points, Sighting, same_people};
+use crate::people::distance::{Detection, Locations, same_people};
 
-/// Widths of the shoulders a second that nothing of a person moves faster than: about 4.5 metres a second.
-const FASTEST: f32 = 12.5;
+/// The largest speed of any part of a person in shoulder widths per second: about 4.5 metres per second.
+const MAX_SPEED: f32 = 12.5;
 
-/// Widths of the shoulders by which something must have moved, however fast that was.
-const SHORTEST_JUMP: f32 = 0.25;
+/// The shortest movement that counts as a jump, however fast it was, in shoulder widths.
+const MIN_JUMP: f32 = 0.25;
 
 /// Looks at the people of one frame after another.
 pub(super) struct Motion {
@@ -18,10 +18,10 @@ pub(super) struct Motion {
     shoulders: Option<(usize, usize)>,
     fps: f32,
     /// The people of the frame before, each with the points of the same person in the frame before that.
-    before: Vec<(Sighting, Option<Points>)>,
+    before: Vec<(Detection, Option<Locations>)>,
     widths: Vec<f32>,
     accelerations: Vec<Vec<f32>>,
-    /// For each component the distances it moved, and the frames they are of.
+    /// For each component, the distances it moved and in which frames.
     moves: Vec<Vec<(usize, f32)>>,
     swaps: usize,
     frame: usize,
@@ -58,10 +58,10 @@ impl Motion {
     }
 
     /// The people of the next frame.
-    pub(super) fn add(&mut self, people: Vec<Sighting>) {
-        let known: Vec<Sighting> = self.before.iter().map(|(sighting, _)| sighting.clone()).collect();
+    pub(super) fn add(&mut self, people: Vec<Detection>) {
+        let known: Vec<Detection> = self.before.iter().map(|(detection, _)| detection.clone()).collect();
         let mut swapped = false;
-        let mut earlier: Vec<Option<Points>> = people.iter().map(|_| None).collect();
+        let mut earlier: Vec<Option<Locations>> = people.iter().map(|_| None).collect();
         for (before, now) in same_people(&known, &people) {
             let (before, first) = &self.before[before];
             let person = &people[now];
@@ -90,11 +90,11 @@ impl Motion {
     pub(super) fn finish(mut self) -> Moved {
         let shoulders = median(&mut self.widths).filter(|&width| width > 0.0);
         let too_far = shoulders.map_or(f32::INFINITY, |width| {
-            width * if self.fps > 0.0 { (FASTEST / self.fps).max(SHORTEST_JUMP) } else { FASTEST }
+            width * if self.fps > 0.0 { (MAX_SPEED / self.fps).max(MIN_JUMP) } else { MAX_SPEED }
         });
         let mut jumped = vec![false; self.frame];
         let each = self.accelerations.iter_mut().zip(&self.moves).map(|(accelerations, moves)| {
-            // Two people may jump in one frame.
+            // Two people may jump into the same frame.
             let mut frames: Vec<usize> =
                 moves.iter().filter(|(_, moved)| *moved > too_far).map(|(frame, _)| *frame).collect();
             frames.dedup();
@@ -129,13 +129,13 @@ pub(super) fn shoulders(skeleton: &Skeleton) -> Option<(usize, usize)> {
     Some((of('l')?, of('r')?))
 }
 
-/// Pixels from one shoulder to the other.
-pub(super) fn shoulder_width(points: &Points, shoulders: Option<(usize, usize)>) -> Option<f32> {
+/// The distance between the shoulders in pixels.
+pub(super) fn shoulder_width(points: &Locations, shoulders: Option<(usize, usize)>) -> Option<f32> {
     let (left, right) = shoulders?;
     moved(points[left], points[right])
 }
 
-/// Pixels from one place to another.
+/// The distance between two locations in pixels.
 pub(super) fn moved(from: Option<[f32; 2]>, to: Option<[f32; 2]>) -> Option<f32> {
     let (from, to) = (from?, to?);
     Some((to[0] - from[0]).hypot(to[1] - from[1]))
@@ -164,7 +164,7 @@ mod tests {
 
     fn of(frames: &[FramePose]) -> Moved {
         let mut motion = Motion::new(openpose_137(), 25.0);
-        frames.iter().for_each(|frame| motion.add(Sighting::all(frame, openpose_137())));
+        frames.iter().for_each(|frame| motion.add(Detection::all(frame.view(openpose_137()).unwrap())));
         motion.finish()
     }
 
@@ -181,26 +181,26 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_move_is_no_jitter_and_a_tremble_is() {
+    fn steady_movement_is_no_jitter_and_trembling_is() {
         let steady = of(&[at(&[0.0]), at(&[1.0]), at(&[2.0]), at(&[3.0])]);
         assert_eq!(steady.components[0].jitter, Some(0.0));
         let trembling = of(&[at(&[0.0]), at(&[1.0]), at(&[0.0]), at(&[1.0])]);
         assert_eq!(trembling.components[3].jitter, Some(2.0));
         assert_eq!((trembling.frames_with_jump, trembling.swaps), (0, 0));
-        // The middle of three sightings is missing: nothing is known of an acceleration.
+        // The second of three detections is missing: the acceleration is unknown.
         assert_eq!(of(&[at(&[0.0]), at(&[]), at(&[1.0])]).components[0].jitter, None);
     }
 
     #[test]
     fn a_jump_is_farther_than_anybody_moves() {
-        // 12.5 widths a second at 25 frames a second are half a width a frame: 15 pixels of 30.
+        // 12.5 widths per second at 25 frames per second are half a width per frame: 15 pixels if a width is 30.
         let moved = of(&[at(&[0.0]), at(&[14.0]), at(&[30.0])]);
         assert_eq!(moved.components.iter().map(|part| part.jumps).collect::<Vec<_>>(), [1, 1, 1, 1]);
         assert_eq!(moved.frames_with_jump, 1);
     }
 
     #[test]
-    fn two_who_change_rows_are_noticed() {
+    fn two_people_who_swap_rows_are_noticed() {
         let moved = of(&[at(&[0.0, 500.0]), at(&[501.0, 1.0]), at(&[501.0, 1.0])]);
         assert_eq!((moved.swaps, moved.frames_with_jump), (1, 0));
     }

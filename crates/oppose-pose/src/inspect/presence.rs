@@ -1,33 +1,34 @@
-//! Where each component was seen over time, and with which confidence.
+//! When each component was found, and with which confidence.
 
-use super::of_components;
-use crate::{FramePose, Pose};
+use super::confidences_found;
+use crate::Pose;
 
 /// Consecutive frames of a file, summed up for one component.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Span {
-    /// Frames in it.
+    /// Number of frames.
     pub frames: usize,
-    /// Frames in which a point of the component was found.
+    /// Number of frames in which a point of the component was found.
     pub seen: usize,
     confidence: f32,
     points: usize,
 }
 
 impl Span {
-    /// Share of the frames in which the component was seen, 0 to 1.
+    /// Share of the frames in which the component was found, 0 to 1.
     pub fn present(&self) -> f32 {
         self.seen as f32 / self.frames.max(1) as f32
     }
 
-    /// Mean confidence of the points that were found, 0 to 1; `None` where none was.
+    /// Mean confidence of the points that were found, 0 to 1; `None` if none was.
     pub fn confidence(&self) -> Option<f32> {
         (self.points > 0).then(|| self.confidence / self.points as f32)
     }
 }
 
-/// The spans of each component, in the order of the skeleton: at most `most` of equal length, one per frame in files
-/// that have fewer frames. Empty for files without frames.
+/// The spans of each component, in the order of the skeleton: at most `max_spans` of equal length; one per frame if the file
+/// has fewer frames. Empty for files without frames.
 ///
 /// ```
 /// use oppose_pose::inspect::presence_over_time;
@@ -44,18 +45,18 @@ impl Span {
 /// # Ok(())
 /// # }
 /// ```
-pub fn presence_over_time(pose: &Pose, most: usize) -> Vec<Vec<Span>> {
-    let skeleton = &pose.header.skeleton;
-    let count = most.min(pose.frames());
-    let mut spans = vec![vec![Span::default(); count]; skeleton.components.len()];
-    let mut frame = FramePose::default();
-    for index in 0..if count == 0 { 0 } else { pose.frames() } {
-        pose.copy_frame(index, &mut frame);
+pub fn presence_over_time(pose: &Pose, max_spans: usize) -> Vec<Vec<Span>> {
+    let count = max_spans.min(pose.frames());
+    let mut spans = vec![vec![Span::default(); count]; pose.header.skeleton.components.len()];
+    if count == 0 {
+        return spans;
+    }
+    for (index, frame) in pose.iter().enumerate() {
         let place = index * count / pose.frames();
-        for (spans, confidences) in spans.iter_mut().zip(of_components(&frame, skeleton)) {
+        for (component, spans) in spans.iter_mut().enumerate() {
             let span = &mut spans[place];
             let before = span.points;
-            for confidence in confidences.filter(|&confidence| confidence > 0.0) {
+            for confidence in confidences_found(frame, component) {
                 span.confidence += confidence.min(1.0);
                 span.points += 1;
             }

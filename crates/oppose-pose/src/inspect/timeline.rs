@@ -1,9 +1,9 @@
-//! A `.pose` file over time, as a picture: a strip a component, with its confidence and where it was seen.
+//! A picture of a `.pose` file over time: one strip per component, with its confidence and when it was found.
 //!
 //! This file draws it, not a plotting library. `plotters` 0.3, the only one that makes both SVG and PNG without C, was
-//! tried: it rounds everything to whole pixels, so that a slow change of confidence becomes a few steps and the letters
-//! of a PNG stand unevenly, and its SVG cannot follow the reader's dark setting. What such a library would save is the
-//! axes, about twenty lines below.
+//! tried: it rounds everything to whole pixels, so that a slow change of confidence becomes a few steps and the letters of a
+//! PNG are uneven, and its SVG cannot follow the reader's dark mode. What such a library would save is the axes, about
+//! twenty lines below.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,14 +21,14 @@ const RIGHT: f32 = 20.0;
 const TITLE: f32 = 36.0;
 const STRIP: f32 = 60.0;
 const GAP: f32 = 34.0;
-/// Columns of a strip: more frames share them.
+/// Columns of a strip. If there are more frames, they share columns.
 const COLUMNS: usize = (WIDTH - LEFT - RIGHT) as usize;
 const TITLE_SIZE: f32 = 15.0;
 const TEXT_SIZE: f32 = 12.0;
 const LABEL_SIZE: f32 = 10.5;
 
-/// What something is drawn with: a class in SVG, whose colours follow the reader's light or dark setting, a colour in
-/// PNG. People who confuse red and green tell these blues apart by their lightness.
+/// What a shape is drawn with: in SVG a class, whose colours follow the reader's light or dark setting; in PNG a colour.
+/// People who confuse red and green can tell these blues apart by their lightness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ink {
     Page,
@@ -85,23 +85,23 @@ impl Ink {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimelineError {
-    /// The name says neither SVG nor PNG.
+    /// The name ends in neither `.svg` nor `.png`.
     #[error("{}: expected a name that ends in .svg or .png", .0.display())]
     Suffix(PathBuf),
     /// The picture cannot be encoded.
     #[error("cannot encode the picture: {0}")]
     Encode(String),
     /// The system refuses.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}: {error}", .path.display())]
     Write {
-        /// Where to.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// The system's error.
+        error: io::Error,
     },
 }
 
-/// The picture: light blue where a component was seen, a line for the mean confidence of its points, seconds below.
+/// The picture: light blue where a component was found, a line for the mean confidence of its points, seconds below.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     shapes: Vec<Shape>,
@@ -115,7 +115,7 @@ enum Shape {
         ink: Ink,
     },
     Line(Vec<[f32; 2]>),
-    /// `at` is where the baseline begins, or where it ends.
+    /// The baseline begins, or if `is_end`, ends at `at`.
     Text {
         at: [f32; 2],
         is_end: bool,
@@ -135,7 +135,7 @@ impl Shape {
     }
 }
 
-/// A text without what no XML may hold, and without what would reverse the text behind it.
+/// The text without characters that XML does not allow, and without those that would reverse the text after them.
 fn shown(text: &str) -> String {
     let is_mark = |letter| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_shown = |letter: &char| {
@@ -145,7 +145,7 @@ fn shown(text: &str) -> String {
 }
 
 impl Timeline {
-    /// Of a file.
+    /// Draws a file. The title is printed above the strips.
     pub fn new(pose: &Pose, title: &str) -> Self {
         let skeleton = &pose.header.skeleton;
         let strips = presence_over_time(pose, COLUMNS);
@@ -184,10 +184,10 @@ impl Timeline {
         Self { shapes, height: bottom + 48.0 }
     }
 
-    /// Writes the picture; the suffix says as what, `.svg` or `.png`.
+    /// Writes the picture as SVG or PNG, as the suffix `.svg` or `.png` says. Replaces a file that exists.
     ///
     /// # Errors
-    /// The suffix is another, or the file cannot be written.
+    /// The path has another suffix, or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TimelineError> {
         let suffix = path.extension().unwrap_or_default().to_ascii_lowercase();
         let picture = match suffix.to_str() {
@@ -196,7 +196,7 @@ impl Timeline {
             _ => return Err(TimelineError::Suffix(path.to_owned())),
         };
         write_file(path, &picture, true)
-            .map_err(|source| TimelineError::Write { path: path.to_owned(), source })
+            .map_err(|error| TimelineError::Write { path: path.to_owned(), error })
     }
 
     /// The picture as SVG, with text as text. Its colours follow the reader's light or dark setting.
@@ -248,7 +248,7 @@ impl Timeline {
     /// The picture as PNG.
     ///
     /// # Errors
-    /// It is too large: a file of thousands of components.
+    /// The picture is too large, because the file has thousands of components.
     pub fn to_png(&self) -> Result<Vec<u8>, TimelineError> {
         let failed = |error: &str| TimelineError::Encode(error.to_owned());
         let size = (WIDTH as u32, self.height as u32);
@@ -279,18 +279,18 @@ impl Timeline {
     }
 }
 
-/// Light blue by how often the component was seen; the line breaks where it was not.
+/// Draws one strip: light blue for how often the component was found, and a line that breaks where it was not.
 fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
     let (mut lines, mut line) = (Vec::new(), Vec::new());
     for (index, span) in strip.iter().enumerate() {
         let x = LEFT + index as f32 * step;
         let seen = span.present();
         if let Some(confidence) = span.confidence() {
-            // Whole pixels: two halves of one would show as a seam.
+            // Rounded to whole pixels: two boxes that share a pixel would show a seam.
             let (left, right) = (x.round(), (x + step).round());
             let at = [left, top + STRIP * (1.0 - seen), right - left, STRIP * seen];
             shapes.push(Shape::Box { at, ink: Ink::Seen });
-            // From the beginning of the column to its end, so that one alone between gaps is drawn too.
+            // From the beginning of the column to its end, so that a single column between gaps is drawn too.
             let y = top + STRIP * (1.0 - confidence);
             line.extend([[x, y], [x + step, y]]);
         } else if !line.is_empty() {
@@ -298,7 +298,7 @@ fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
         }
     }
     lines.push(line);
-    // The axis lies on the boxes, and the lines lie on the axis.
+    // Drawn in this order: the boxes, the axis over them, the lines over both.
     for (share, label) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1")] {
         let y = top + STRIP * (1.0 - share);
         shapes.push(Shape::Box { at: [LEFT - 4.0, y - 0.5, COLUMNS as f32 + 4.0, 1.0], ink: Ink::Grid });
@@ -307,7 +307,7 @@ fn draw_strip(shapes: &mut Vec<Shape>, strip: &[Span], top: f32, step: f32) {
     shapes.extend(lines.into_iter().filter(|line| !line.is_empty()).map(Shape::Line));
 }
 
-/// So that about ten labels are below the strips.
+/// An interval that gives about ten labels.
 fn seconds_between_labels(seconds: f32) -> f32 {
     let steps = [0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0];
     steps.into_iter().find(|step| seconds / step <= 12.0).unwrap_or(seconds / 10.0)

@@ -2,35 +2,35 @@
 
 use std::fmt;
 
-use crate::people::distance::Sighting;
-use crate::{FramePose, Pose};
+use crate::Pose;
+use crate::people::distance::Detection;
 
-/// Shortest side of a frame in pixels: nobody can be found in less.
+/// Shortest side of a frame in pixels: nobody can be found in a smaller one.
 const MIN_SIDE: u32 = 16;
 
-/// Farther from 0 than normalized coordinates are, in which the shoulders are 1 apart or the frame is.
+/// A distance from 0 that normalized coordinates do not reach: in them, the shoulders are 1 apart or the frame is 1 wide.
 const NORMALIZED_REACH: f32 = 16.0;
 
-/// Frames of at most so many pixels a side may have people that small in them.
+/// In frames with sides of at most this many pixels, people may be that small.
 const SMALL_FRAME: u32 = 64;
 
-/// Share of the points within [`NORMALIZED_REACH`] from which on they count as normalized.
-const MOST: f64 = 0.95;
+/// Coordinates count as normalized if at least this share of the points is within [`NORMALIZED_REACH`].
+const NORMALIZED_SHARE: f64 = 0.95;
 
-/// Share of the points left of the frame or above it from which on they count as moved: somebody who is partly outside
-/// has fewer, and points that are guessed below the frame, as MediaPipe's feet, do not count.
-const MANY: f64 = 0.4;
+/// Coordinates count as moved if at least this share of the points is left of the frame or above it. A person who is partly
+/// outside has fewer such points; points that are guessed below the frame, such as MediaPipe's feet, are not counted.
+const OUTSIDE_SHARE: f64 = 0.4;
 
 /// Why a file's coordinates are not pixels of its frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Normalized {
-    /// Nearly all are close to 0, as where the shoulders are 1 apart, or the frame is 1 wide.
+    /// Nearly all are close to 0, as if the shoulders were 1 apart or the frame 1 wide.
     Scaled {
-        /// The coordinate farthest from 0 of 95 in 100 points is at most this far.
+        /// 95 % of the points are at most this far from 0.
         reach: f32,
     },
-    /// Many are negative, as where 0 is between the shoulders.
+    /// Many are negative, as if 0 were between the shoulders.
     Centred {
         /// Share of the points left of the frame or above it, 0 to 1.
         outside: f64,
@@ -52,7 +52,8 @@ impl fmt::Display for Normalized {
     }
 }
 
-/// Whether the coordinates of a file are something else than pixels of its frames, as after pose-format's `normalize`.
+/// Whether the coordinates of a file are something other than pixels of its frames, as after pose-format's `normalize`;
+/// `None` if they are pixels.
 ///
 /// ```
 /// use oppose_pose::inspect::{Normalized, normalized};
@@ -68,25 +69,21 @@ impl fmt::Display for Normalized {
 /// # }
 /// ```
 pub fn normalized(pose: &Pose) -> Option<Normalized> {
-    let skeleton = &pose.header.skeleton;
     let (mut reaches, mut outside) = (Vec::new(), 0_usize);
-    let mut frame = FramePose::default();
-    for index in 0..pose.frames() {
-        pose.copy_frame(index, &mut frame);
-        for [x, y] in Sighting::all(&frame, skeleton).iter().flat_map(|person| person.points.iter().flatten())
-        {
+    for person in pose.iter().flat_map(Detection::all) {
+        for [x, y] in person.points.into_iter().flatten() {
             reaches.push(x.abs().max(y.abs()));
-            outside += usize::from(*x < 0.0 || *y < 0.0);
+            outside += usize::from(x < 0.0 || y < 0.0);
         }
     }
     let outside = super::shares::share(outside, reaches.len());
-    let reach = super::shares::quantile(&mut reaches, MOST)?;
+    let reach = super::shares::quantile(&mut reaches, NORMALIZED_SHARE)?;
     let side = u32::from(pose.header.width.max(pose.header.height));
     match () {
         () if reach <= NORMALIZED_REACH && !(MIN_SIDE..=SMALL_FRAME).contains(&side) => {
             Some(Normalized::Scaled { reach })
         }
-        () if outside >= MANY => Some(Normalized::Centred { outside }),
+        () if outside >= OUTSIDE_SHARE => Some(Normalized::Centred { outside }),
         () => None,
     }
 }
@@ -94,7 +91,7 @@ pub fn normalized(pose: &Pose) -> Option<Normalized> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openpose_137;
+    use crate::{FramePose, openpose_137};
 
     /// A person whose points go from `first` to `last`, on the diagonal.
     fn person(side: u32, first: f32, last: f32) -> Pose {
@@ -109,7 +106,7 @@ mod tests {
     #[test]
     fn normalized_files_are_told_from_others() {
         assert_eq!(normalized(&person(640, 100.0, 300.0)), None);
-        // Small frames hold small people; somebody may stand half outside on the left, or mostly below.
+        // Small frames contain small people; a person may be half outside on the left, or mostly below the frame.
         assert_eq!(normalized(&person(32, 2.0, 15.0)), None);
         assert_eq!(normalized(&person(640, -50.0, 150.0)), None);
         assert_eq!(normalized(&person(640, 300.0, 1200.0)), None);

@@ -1,48 +1,48 @@
-//! Where a person is, and how far two of them are apart.
+//! Where a person is in a frame, and how far two people are apart.
 
-use crate::{FramePose, Skeleton};
+use crate::{FrameView, PersonView};
 
-/// Fewest points that two sightings must share to be compared.
-const FEWEST_SHARED: usize = 3;
+/// The smallest number of points that two detections must share to be compared point by point.
+const MIN_SHARED: usize = 3;
 
-/// How far a person's points may move on average between two sightings, as a share of the person's size (the
-/// diagonal around all points): farther is somebody else.
+/// The largest mean distance that a person's points may move between two detections, as a share of the person's size (the
+/// diagonal around all points). A detection farther away is another person.
 const REACH: f32 = 0.5;
 
-/// Where each point is in pixels, `None` where it was not found.
-pub(crate) type Points = Vec<Option<[f32; 2]>>;
+/// The location of each point in pixels, `None` if it was not found.
+pub(crate) type Locations = Vec<Option<[f32; 2]>>;
 
-/// A person at an instant.
+/// A person found in one frame.
 #[derive(Clone, Debug)]
-pub(crate) struct Sighting {
-    /// Where the person stands in the file.
+pub(crate) struct Detection {
+    /// The person's row in the file.
     pub(crate) row: usize,
-    /// Those of the components in pixels, in the order of the file.
-    pub(crate) points: Points,
+    /// The points of all components in pixels, in the order of the file.
+    pub(crate) points: Locations,
     /// The diagonal around all points, in pixels.
     pub(crate) size: f32,
 }
 
-impl Sighting {
-    /// Everybody of whom a point was found.
-    pub(crate) fn all(pose: &FramePose, skeleton: &Skeleton) -> Vec<Self> {
-        let seen = |row| {
-            let size = Extent::of(pose, skeleton, row)?.diagonal();
-            Some(Self { row, points: points(pose, skeleton, row).collect(), size })
+impl Detection {
+    /// Everybody with at least one point that was found.
+    pub(crate) fn all(frame: FrameView<'_>) -> Vec<Self> {
+        let detection = |person: PersonView<'_>| {
+            let size = Extent::of(person)?.diagonal();
+            Some(Self { row: person.row(), points: locations(person).collect(), size })
         };
-        (0..pose.people()).filter_map(seen).collect()
+        frame.people().filter_map(detection).collect()
     }
 }
 
-/// Indices of sightings that are of one person, each at most once: the nearest first.
-pub(crate) fn same_people(before: &[Sighting], now: &[Sighting]) -> Vec<(usize, usize)> {
+/// Pairs of indices of detections that show the same person, each index at most once. The nearest are paired first.
+pub(crate) fn same_people(before: &[Detection], now: &[Detection]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (known, before) in before.iter().enumerate() {
         for (seen, now) in now.iter().enumerate() {
-            let Some(apart) = distance(&before.points, &now.points) else { continue };
-            let apart = apart / before.size.max(now.size).max(1.0);
-            if apart < REACH {
-                pairs.push((apart, known, seen));
+            let Some(distance) = distance(&before.points, &now.points) else { continue };
+            let distance = distance / before.size.max(now.size).max(1.0);
+            if distance < REACH {
+                pairs.push((distance, known, seen));
             }
         }
     }
@@ -66,9 +66,9 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Around the points that were found; `None` where there are none.
-    pub(super) fn of(pose: &FramePose, skeleton: &Skeleton, row: usize) -> Option<Self> {
-        points(pose, skeleton, row).flatten().fold(None, |extent: Option<Self>, [x, y]| {
+    /// Around the points that were found; `None` if there are none.
+    pub(super) fn of(person: PersonView<'_>) -> Option<Self> {
+        locations(person).flatten().fold(None, |extent: Option<Self>, [x, y]| {
             let Self { left, top, right, bottom } =
                 extent.unwrap_or(Self { left: x, top: y, right: x, bottom: y });
             Some(Self { left: left.min(x), top: top.min(y), right: right.max(x), bottom: bottom.max(y) })
@@ -79,7 +79,7 @@ impl Extent {
         (self.right - self.left) * (self.bottom - self.top)
     }
 
-    pub(super) fn middle(self) -> (f32, f32) {
+    pub(super) fn center(self) -> (f32, f32) {
         (self.left.midpoint(self.right), self.top.midpoint(self.bottom))
     }
 
@@ -88,27 +88,17 @@ impl Extent {
     }
 }
 
-/// The points of a person in pixels of the frame, `None` for each that was not found. Components in other units
+/// The location of each of a person's points in pixels of the frame, `None` if it was not found. Components in other units
 /// are left out.
-fn points<'a>(
-    pose: &'a FramePose,
-    skeleton: &'a Skeleton,
-    row: usize,
-) -> impl Iterator<Item = Option<[f32; 2]>> + 'a {
-    let in_pixels = skeleton
-        .components
-        .iter()
-        .flat_map(|component| std::iter::repeat_n(component.is_in_pixels(), component.points.len()));
-    let first = row * pose.points();
-    in_pixels.enumerate().filter(|&(_, in_pixels)| in_pixels).map(move |(point, _)| {
-        let index = first + point;
-        let confidence = *pose.confidences().get(index)?;
-        let [x, y] = *pose.coordinates().get(index * pose.dimensions()..)?.first_chunk()?;
-        (confidence > 0.0 && x.is_finite() && y.is_finite()).then_some([x, y])
+fn locations(person: PersonView<'_>) -> impl Iterator<Item = Option<[f32; 2]>> {
+    let components = person.components().filter(|component| component.description().is_in_pixels());
+    components.flat_map(|component| component.points()).map(|point| {
+        let [x, y] = *point.coordinates().first_chunk()?;
+        (point.is_found() && x.is_finite() && y.is_finite()).then_some([x, y])
     })
 }
 
-/// Mean distance in pixels of the points that both have; the distance of the middles where these are too few.
+/// Mean distance in pixels of the points that both have; if these are too few, the distance of the centres.
 pub(crate) fn distance(a: &[Option<[f32; 2]>], b: &[Option<[f32; 2]>]) -> Option<f32> {
     let (mut sum, mut shared) = (0.0, 0);
     for (a, b) in a.iter().zip(b) {
@@ -117,14 +107,14 @@ pub(crate) fn distance(a: &[Option<[f32; 2]>], b: &[Option<[f32; 2]>]) -> Option
             shared += 1;
         }
     }
-    if shared >= FEWEST_SHARED {
+    if shared >= MIN_SHARED {
         return Some(sum / shared as f32);
     }
-    let (a, b) = (centre(a)?, centre(b)?);
+    let (a, b) = (center(a)?, center(b)?);
     Some((a[0] - b[0]).hypot(a[1] - b[1]))
 }
 
-fn centre(points: &[Option<[f32; 2]>]) -> Option<[f32; 2]> {
+fn center(points: &[Option<[f32; 2]>]) -> Option<[f32; 2]> {
     let found = points.iter().flatten().count() as f32;
     let [x, y] = points.iter().flatten().fold([0.0, 0.0], |[x, y], point| [x + point[0], y + point[1]]);
     (found > 0.0).then_some([x / found, y / found])

@@ -1,25 +1,25 @@
-//! Who is kept, and in which row: a step between an engine's people and the file.
+//! Which people are kept, and in which row: a step between an engine and the file.
 //!
-//! Engines give the people of each frame in an order of their own, which may change from frame to frame: that raw
-//! order is the default. Everything here looks at the frames one after another and keeps no more than the people last
-//! seen, so that a video of any length takes the same memory.
+//! Engines return the people of each frame in an order of their own, which may change from frame to frame. By default this
+//! order is kept. Everything here looks at one frame after another and remembers only the people last seen, so that it takes
+//! the same memory for a video of any length.
 
 pub(crate) mod distance;
 mod track;
 
 use std::str::FromStr;
 
-pub use track::Tracker;
-
-use crate::{FramePose, FrameRate, Skeleton};
+use crate::{FramePose, FrameRate, FrameView, Skeleton};
 use distance::Extent;
+use track::Tracker;
 
-/// Which one person is kept of a frame.
+/// The one person of a frame that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Person {
-    /// Whose points take up the largest rectangle.
+    /// The person whose points take up the largest rectangle.
     Largest,
-    /// Whose points' rectangle has its middle nearest to that of the frame.
+    /// The person whose rectangle has its centre nearest to the centre of the frame.
     Central,
 }
 
@@ -35,15 +35,39 @@ impl FromStr for Person {
     }
 }
 
-/// What is asked of the people of a video.
+/// Which people of a video are kept, and in which order. By default all, in the engine's order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
-    /// Each person stays in one row through the video.
+    /// Keep each person in one row throughout the video.
     pub track: bool,
-    /// Keep one person only. With `track` the one chosen first is followed until lost.
+    /// Keep only one person. With `track`, the person chosen first is followed until lost.
     pub person: Option<Person>,
-    /// Keep at most this many people a frame: the first of the engine's order, or with `track` those who came first.
+    /// Keep at most this many people per frame: the first in the engine's order, or with `track` those who came first.
     pub max_people: Option<usize>,
+}
+
+impl Options {
+    /// The same options with `track`.
+    #[must_use]
+    pub fn with_track(mut self, track: bool) -> Self {
+        self.track = track;
+        self
+    }
+
+    /// The same options with `person`.
+    #[must_use]
+    pub fn with_person(mut self, person: impl Into<Option<Person>>) -> Self {
+        self.person = person.into();
+        self
+    }
+
+    /// The same options with `max_people`.
+    #[must_use]
+    pub fn with_max_people(mut self, max_people: impl Into<Option<usize>>) -> Self {
+        self.max_people = max_people.into();
+        self
+    }
 }
 
 /// Arranges the people of one video, frame by frame.
@@ -56,7 +80,7 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// For a video whose frames have this size, width and height in pixels.
+    /// For a video with this frame rate, whose frames have `size`: width and height in pixels.
     pub fn new(options: Options, skeleton: &Skeleton, size: (u32, u32), frame_rate: FrameRate) -> Self {
         let rows = match options.person {
             Some(_) => Some(1),
@@ -66,15 +90,15 @@ impl Arrangement {
         Self { options, skeleton: skeleton.clone(), size, tracker }
     }
 
-    /// Keeps who is to be kept and puts everybody in their row. Must see every frame of the video, in order.
+    /// Drops people who are not to be kept and puts the others into their rows. Must be given every frame of the video, in
+    /// order. A frame of another skeleton is left unchanged.
     pub fn apply(&mut self, pose: &mut FramePose) {
+        let Ok(frame) = pose.view(&self.skeleton) else { return };
+        let chosen = self.options.person.and_then(|person| choose(person, frame, self.size));
         match (&mut self.tracker, self.options.person) {
-            (Some(tracker), person) => {
-                // The one chosen comes first: where one row is free, that is who takes it.
-                let chosen = person.and_then(|person| choose(person, pose, &self.skeleton, self.size));
-                tracker.arrange(pose, chosen);
-            }
-            (None, Some(person)) => match choose(person, pose, &self.skeleton, self.size) {
+            // The chosen person comes first, and so takes the row if only one is free.
+            (Some(tracker), _) => tracker.arrange(pose, chosen),
+            (None, Some(_)) => match chosen {
                 Some(chosen) => keep(pose, chosen),
                 None => pose.truncate(0),
             },
@@ -83,17 +107,17 @@ impl Arrangement {
     }
 }
 
-/// The row of the person asked for; `None` where nobody is seen.
-fn choose(person: Person, pose: &FramePose, skeleton: &Skeleton, size: (u32, u32)) -> Option<usize> {
-    let seen = (0..pose.people()).filter_map(|row| Some((row, Extent::of(pose, skeleton, row)?)));
+/// The row of the person to be kept; `None` if nobody was found.
+fn choose(person: Person, frame: FrameView<'_>, size: (u32, u32)) -> Option<usize> {
+    let extents = frame.people().filter_map(|person| Some((person.row(), Extent::of(person)?)));
     let score = |extent: Extent| match person {
         Person::Largest => -extent.area(),
         Person::Central => {
-            let (x, y) = extent.middle();
+            let (x, y) = extent.center();
             (x - size.0 as f32 / 2.0).hypot(y - size.1 as f32 / 2.0)
         }
     };
-    seen.map(|(row, extent)| (row, score(extent))).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row)
+    extents.map(|(row, extent)| (row, score(extent))).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row)
 }
 
 /// Keeps one row.

@@ -1,23 +1,22 @@
-//! Each person in one row through a video.
+//! Keeps each person in one row throughout a video.
 
-use super::distance::{Points, Sighting, same_people};
+use super::distance::{Detection, Locations, same_people};
 use crate::{FramePose, FrameRate, Skeleton};
 
-/// Seconds after which somebody not seen is gone, and the row free for somebody new.
+/// Seconds out of view after which a person is gone and their row free.
 const PATIENCE: f64 = 2.0;
 
-/// Follows people by where their points were when last seen, moved on by how they moved.
+/// Keeps each person in one row, by matching the people of each frame with the places where those seen before are expected.
 ///
-/// The nearest pairs of a person known and a person seen are matched first. Who matches nobody takes the lowest row
-/// that is free; the row of somebody gone for two seconds is. People are told apart by their places alone: who leaves
-/// and comes back later than that is a new person.
+/// A person is expected where they were last seen, moved on at the speed they had. The nearest pairs are matched first. A
+/// person who matches nobody takes the lowest free row; a row is free once its person has been out of view for two seconds.
+/// Matching is by position only: a person who returns later than that is a new person.
 #[derive(Debug)]
-pub struct Tracker {
+pub(super) struct Tracker {
     skeleton: Skeleton,
     /// Frames after which a row is free.
     patience: u64,
-    /// Largest number of rows.
-    most: usize,
+    max_people: usize,
     rows: Vec<Option<Known>>,
     frame: u64,
     arranged: FramePose,
@@ -26,16 +25,16 @@ pub struct Tracker {
 /// A person who was seen before.
 #[derive(Debug)]
 struct Known {
-    points: Points,
-    /// Pixels a frame.
+    points: Locations,
+    /// Pixels per frame.
     velocity: [f32; 2],
     size: f32,
     last_seen: u64,
 }
 
 impl Known {
-    /// The points where they are expected in `frame`. Nobody is expected farther than half a second carries.
-    fn expected(&self, frame: u64, patience: u64) -> Points {
+    /// Where the points are expected in `frame`: moved on for at most half a second.
+    fn expected(&self, frame: u64, patience: u64) -> Locations {
         let frames = (frame - self.last_seen).min(patience.div_ceil(4)) as f32;
         let moved = |[x, y]: [f32; 2]| [x + self.velocity[0] * frames, y + self.velocity[1] * frames];
         self.points.iter().map(|point| point.map(moved)).collect()
@@ -43,22 +42,23 @@ impl Known {
 }
 
 impl Tracker {
-    /// For a video of this rate, with at most `most` people in it at a time.
-    pub fn new(skeleton: &Skeleton, frame_rate: FrameRate, most: Option<usize>) -> Self {
+    /// For a video with this frame rate; people beyond `max_people` at a time are dropped.
+    pub(super) fn new(skeleton: &Skeleton, frame_rate: FrameRate, max_people: Option<usize>) -> Self {
         Self {
             skeleton: skeleton.clone(),
             patience: (frame_rate.as_f64() * PATIENCE).ceil().max(1.0) as u64,
-            most: most.unwrap_or(usize::from(u16::MAX)),
+            max_people: max_people.unwrap_or(usize::from(u16::MAX)),
             rows: Vec::new(),
             frame: 0,
             arranged: FramePose::default(),
         }
     }
 
-    /// Puts the people of the next frame into their rows; rows between them are all zeros. Of those who are new, the
-    /// one in row `first` is put into a row first, and nobody else if there is one.
-    pub fn arrange(&mut self, pose: &mut FramePose, first: Option<usize>) {
-        let seen = Sighting::all(pose, &self.skeleton);
+    /// Puts the people of the next frame into their rows; rows between them are all zeros. If `only_new` is given, the person
+    /// in that row is the only new one who gets a row. A frame of another skeleton is left unchanged.
+    pub(super) fn arrange(&mut self, pose: &mut FramePose, only_new: Option<usize>) {
+        let Ok(view) = pose.view(&self.skeleton) else { return };
+        let seen = Detection::all(view);
         let frame = self.frame;
         self.frame += 1;
         for row in &mut self.rows {
@@ -70,12 +70,12 @@ impl Tracker {
             row_of[index] = Some(row);
         }
         for index in 0..seen.len() {
-            let may_enter = first.is_none_or(|first| seen[index].row == first);
+            let may_enter = only_new.is_none_or(|row| seen[index].row == row);
             if row_of[index].is_none() && may_enter {
                 row_of[index] = self.free_row();
-                // Taken at once: the next one must not get the same.
+                // Occupied at once, so that the next person does not get the same row.
                 if let Some(row) = row_of[index] {
-                    self.rows[row] = Some(sighting(None, &seen[index], frame));
+                    self.rows[row] = Some(updated(None, &seen[index], frame));
                 }
             }
         }
@@ -91,37 +91,38 @@ impl Tracker {
             let target = &mut self.arranged.confidences_mut()[row * width..][..width];
             target.copy_from_slice(&pose.confidences()[from * width..][..width]);
             let known = self.rows[row].take();
-            self.rows[row] = Some(sighting(known.as_ref(), &person, frame));
+            self.rows[row] = Some(updated(known.as_ref(), &person, frame));
         }
         std::mem::swap(pose, &mut self.arranged);
     }
 
-    /// Rows and indices of people seen that belong together, each at most once.
-    fn matches(&self, seen: &[Sighting], frame: u64) -> Vec<(usize, usize)> {
+    /// Rows and indices of detections that belong together, each at most once.
+    fn matches(&self, seen: &[Detection], frame: u64) -> Vec<(usize, usize)> {
         let expected = |(row, known): (usize, &Option<Known>)| {
             let known = known.as_ref()?;
-            Some(Sighting { row, points: known.expected(frame, self.patience), size: known.size })
+            Some(Detection { row, points: known.expected(frame, self.patience), size: known.size })
         };
-        let expected: Vec<Sighting> = self.rows.iter().enumerate().filter_map(expected).collect();
+        let expected: Vec<Detection> = self.rows.iter().enumerate().filter_map(expected).collect();
         let pairs = same_people(&expected, seen);
         pairs.into_iter().map(|(known, index)| (expected[known].row, index)).collect()
     }
 
-    /// The lowest row that nobody has; `None` where there are as many people as may be.
+    /// The lowest free row; `None` if there are as many people as allowed.
     fn free_row(&mut self) -> Option<usize> {
         if let Some(row) = self.rows.iter().position(Option::is_none) {
             return Some(row);
         }
-        (self.rows.len() < self.most).then(|| {
+        (self.rows.len() < self.max_people).then(|| {
             self.rows.push(None);
             self.rows.len() - 1
         })
     }
 }
 
-/// What is known of a person after this sighting. Points that were not found now are where they were, moved along.
-fn sighting(before: Option<&Known>, seen: &Sighting, frame: u64) -> Known {
-    let Sighting { points, size, .. } = seen;
+/// What is known of a person after this detection. Points that were not found are where they were before, moved along with
+/// the others.
+fn updated(before: Option<&Known>, seen: &Detection, frame: u64) -> Known {
+    let Detection { points, size, .. } = seen;
     let fresh = Known { points: points.clone(), velocity: [0.0; 2], size: *size, last_seen: frame };
     let Some(before) = before.filter(|before| before.last_seen < frame) else { return fresh };
     let shared = before.points.iter().zip(points).filter_map(|(a, b)| Some((a.as_ref()?, b.as_ref()?)));
@@ -130,7 +131,7 @@ fn sighting(before: Option<&Known>, seen: &Sighting, frame: u64) -> Known {
     });
     let frames = (frame - before.last_seen) as f32;
     let moved = sum.map(|sum| sum / count.max(1.0));
-    // Half the old and half the new: one bad frame throws nobody off.
+    // The mean of the old and the new velocity, so that one bad frame does little harm.
     let velocity = std::array::from_fn(|axis| (before.velocity[axis] + moved[axis] / frames) / 2.0);
     let points = points
         .iter()

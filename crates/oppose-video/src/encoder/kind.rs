@@ -9,8 +9,8 @@ use ffmpeg_next::{Dictionary, Rational, color};
 
 use crate::FrameRate;
 
-/// A kind of file: its suffix, FFmpeg's name of the container, encoders in order of preference, their pixels,
-/// the sound it holds, and what other sound becomes.
+/// A kind of file: its suffix, FFmpeg's name of the container, the encoders in order of preference and their pixel format,
+/// the sound that it can hold, and the encoder for other sound.
 pub(super) struct Kind {
     pub suffix: &'static str,
     pub container: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct Kind {
     pub audio_encoder: Option<AudioEncoder>,
 }
 
-/// An encoder of sound: FFmpeg's name, and the samples it takes.
+/// An encoder of sound: FFmpeg's name of it, and the sample format that it takes.
 pub(super) struct AudioEncoder {
     pub name: &'static str,
     pub samples: Sample,
@@ -93,13 +93,13 @@ const KINDS: [Kind; 5] = [
     },
 ];
 
-/// The kind that a name asks for.
+/// The kind that the suffix of a path names.
 pub(super) fn kind(path: &Path) -> Option<&'static Kind> {
     let suffix = path.extension()?.to_str()?;
     KINDS.iter().find(|kind| kind.suffix.eq_ignore_ascii_case(suffix))
 }
 
-/// `None` where FFmpeg has none of the encoders.
+/// `None` if FFmpeg has none of the encoders.
 pub(super) fn open_encoder(
     kind: &Kind,
     width: u32,
@@ -123,12 +123,12 @@ pub(super) fn open_encoder(
         video.set_time_base(time_base);
         video.set_frame_rate(Some(rational(rate)));
         if kind.pixels == Pixel::YUV420P {
-            // What libswscale makes of RGB where nothing else is said; named, so that players undo the same.
+            // libswscale's default conversion from RGB; tagged, so that players apply its inverse.
             video.set_colorspace(color::Space::SMPTE170M);
             video.set_color_range(color::Range::MPEG);
         }
         let settings: &[(&str, &str)] = match name {
-            // FFmpeg 3 ends a track of MP4 where its last frame in order of decoding does, and hides those that are
+            // FFmpeg 3 ends an MP4 track with the last frame in decoding order, and hides those that are
             // shown later.
             "libx264" if format_version() < 58 => &[("preset", "veryfast"), ("crf", "20"), ("bf", "0")],
             "libx264" => &[("preset", "veryfast"), ("crf", "20")],
@@ -149,7 +149,7 @@ fn format_version() -> u32 {
 }
 
 pub(super) fn rational(rate: FrameRate) -> Rational {
-    // Both come from i32 of FFmpeg or are a few thousands; larger ones would be no frame rate.
+    // Both come from FFmpeg's i32 or are a few thousand; no frame rate has larger ones.
     let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     Rational(side(rate.numerator()), side(rate.denominator()))
 }

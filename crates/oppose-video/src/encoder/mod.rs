@@ -1,4 +1,4 @@
-//! Pictures become a video file: H.264 in mp4, mov or mkv, VP9 in webm, or GIF.
+//! Encoding pictures to a video file: H.264 in mp4, mov or mkv, VP9 in webm, or GIF.
 
 mod audio;
 mod error;
@@ -19,43 +19,65 @@ pub use error::EncodeError;
 use kind::{kind, open_encoder, rational};
 
 use super::reader::start_ffmpeg;
-use super::{FrameRate, container};
+use super::{FfmpegError, FrameRate, container};
 use oppose_pose::output_file::OutputFile;
 
-/// Finest unit of time of the files written, at least: an instant is met to a few millionths of a second.
+/// The files written have at least this many ticks per second, so that a timestamp is off by a few microseconds at most.
 const TICKS_PER_SECOND: i64 = 90_000;
 
-/// Largest number of ticks a second that every container counts in.
-const MOST_TICKS_PER_SECOND: i64 = 1 << 24;
+/// Largest number of ticks per second that every container supports.
+const MAX_TICKS_PER_SECOND: i64 = 1 << 24;
 
-/// The clock of a GIF counts so often a second.
+/// Ticks per second of a GIF.
 const GIF_TICKS_PER_SECOND: i32 = 100;
 
-/// Viewers show a picture of a GIF that is to be shown for less than this for ten instead.
-const LEAST_GIF_TICKS: i64 = 2;
+/// The shortest time that a picture of a GIF can be shown, in ticks: viewers show it for ten ticks if it is shorter.
+const MIN_GIF_TICKS: i64 = 2;
 
-/// The longest that a picture of a GIF is shown; longer ones are repeated.
-const MOST_GIF_TICKS: i64 = 60_000;
+/// The longest time that a picture of a GIF can be shown, in ticks; after that it is repeated.
+const MAX_GIF_TICKS: i64 = 60_000;
 
-/// What is written.
+/// Size, frame rate and sound of a video that is written.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct EncoderOptions {
     /// Width of the pictures in pixels.
     pub width: u32,
     /// Height of the pictures in pixels.
     pub height: u32,
-    /// Frames per second; of a variable rate the average.
+    /// The frame rate; if it varies, the average.
     pub frame_rate: FrameRate,
-    /// A file whose sound is taken over: as it is where the container can hold it, else as AAC or Opus.
+    /// A file whose sound is copied, unchanged if the container can hold it, otherwise as AAC or Opus.
     pub audio: Option<PathBuf>,
     /// Replace a file that exists.
     pub overwrite: bool,
 }
 
-/// Writes one video, picture by picture, in flat memory. The file appears complete or not at all.
+impl EncoderOptions {
+    /// A video without sound, which replaces no file, with pictures of this size in pixels.
+    pub fn new(width: u32, height: u32, frame_rate: FrameRate) -> Self {
+        Self { width, height, frame_rate, audio: None, overwrite: false }
+    }
+
+    /// The same options with `audio`.
+    #[must_use]
+    pub fn with_audio(mut self, audio: impl Into<Option<PathBuf>>) -> Self {
+        self.audio = audio.into();
+        self
+    }
+
+    /// The same options with `overwrite`.
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+}
+
+/// Writes one video, picture by picture, in constant memory. The file appears complete or not at all.
 ///
-/// Sides that the encoder cannot halve are filled up by repeating the last column or row: H.264 for everybody's
-/// player keeps one colour for each 2x2 pixels.
+/// Odd sides are padded by repeating the last column or row: the H.264 that every player supports stores one colour per 2x2
+/// pixels.
 pub struct Encoder {
     path: PathBuf,
     overwrite: bool,
@@ -65,7 +87,7 @@ pub struct Encoder {
     scaler: scaling::Context,
     audio: Option<Audio>,
     left_out: Option<String>,
-    /// The picture as it is given, filled up to even sides.
+    /// The picture as it is given, padded to even sides.
     picture: frame::Video,
     converted: frame::Video,
     size: (usize, usize),
@@ -73,32 +95,32 @@ pub struct Encoder {
     ticks_per_frame: i64,
     last_tick: Option<i64>,
     is_gif: bool,
-    /// The tick of the picture of a GIF that is not written yet.
+    /// The tick of the picture of a GIF that has not been written yet.
     waiting: Option<i64>,
     seconds_per_frame: f64,
-    /// When the picture ends that was given last, in seconds.
+    /// The end of the last picture given, in seconds.
     end: f64,
 }
 
 impl Encoder {
-    /// Whether the name ends as that of a video this module can write.
+    /// Whether the suffix is that of a kind of video that can be written.
     pub fn can_write(path: &Path) -> bool {
         kind(path).is_some()
     }
 
-    /// Begins the file; its suffix says of what kind it is.
+    /// Begins a file of the kind that its suffix says.
     ///
     /// # Errors
-    /// The suffix is none of those known, there is a file already, or FFmpeg or the system refuses.
+    /// The suffix is unknown, the file exists and is not to be replaced, or FFmpeg or the system refuses.
     pub fn create(path: &Path, options: &EncoderOptions) -> Result<Self, EncodeError> {
         start_ffmpeg();
         let kind = kind(path).ok_or_else(|| EncodeError::Suffix(path.to_owned()))?;
         if !options.overwrite && path.symlink_metadata().is_ok() {
             return Err(EncodeError::Exists(path.to_owned()));
         }
-        let ffmpeg = |source| EncodeError::Ffmpeg { path: path.to_owned(), source };
+        let ffmpeg = |error| EncodeError::Ffmpeg { path: path.to_owned(), error: FfmpegError(error) };
         let file =
-            OutputFile::create(path).map_err(|source| EncodeError::Io { path: path.to_owned(), source })?;
+            OutputFile::create(path).map_err(|error| EncodeError::Io { path: path.to_owned(), error })?;
         let url = file.temporary_path().to_str().filter(|text| !text.contains('\0'));
         let url = format!("file:{}", url.ok_or_else(|| EncodeError::PathNotUtf8(path.to_owned()))?);
         let mut container = format::output_as(&url, kind.container).map_err(ffmpeg)?;
@@ -157,17 +179,17 @@ impl Encoder {
         })
     }
 
-    /// Why the sound is not in the file, where some was given that can neither be held nor turned into what can.
+    /// Why the sound is not in the file, if it was asked for but can neither be copied nor converted.
     pub fn audio_left_out(&self) -> Option<&str> {
         self.left_out.as_deref()
     }
 
-    /// Appends a picture: red, green, blue, anything; row by row from the top left. `time` counts from the first
-    /// picture; without one it follows the last by the frame rate. Of what comes faster than viewers of GIF show it, some
-    /// pictures are left out.
+    /// Appends a picture: four bytes per pixel (red, green, blue and one that is ignored), row by row from the top left.
+    /// `time` counts from the first picture; without it, the picture follows the last one by the frame rate. In a GIF,
+    /// pictures that come faster than viewers show them are left out.
     ///
     /// # Errors
-    /// The picture is of another size, or FFmpeg refuses.
+    /// The picture has another size, or FFmpeg refuses.
     pub fn write(&mut self, rgba: &[u8], time: Option<Duration>) -> Result<(), EncodeError> {
         let (width, height) = self.size;
         let expected = width * height * 4;
@@ -177,21 +199,21 @@ impl Encoder {
         let seconds = time.map_or(self.end, |time| time.as_secs_f64());
         self.end = self.end.max(seconds + self.seconds_per_frame);
         if self.is_gif {
-            return self.write_gif(rgba, seconds).map_err(|source| self.failed(source));
+            return self.write_gif(rgba, seconds).map_err(|error| self.failed(error));
         }
         self.fill(rgba);
         let next = self.last_tick.map_or(0, |tick| tick + self.ticks_per_frame);
         let tick = time.map_or(next, |time| (time.as_secs_f64() / f64::from(self.time_base)).round() as i64);
-        // Instants that stand still or go back are damage of the source; the file's only go forward.
+        // Timestamps that repeat or go back are damage in the source; those in the file must increase.
         let tick = self.last_tick.map_or(tick, |last| tick.max(last + 1));
         self.last_tick = Some(tick);
-        self.encode(tick).map_err(|source| self.failed(source))
+        self.encode(tick).map_err(|error| self.failed(error))
     }
 
-    /// A picture is written when it is known how long it is shown: the last one may be too short for viewers.
+    /// Writes a picture only when the next one tells how long it is shown: it may be too short for viewers.
     fn write_gif(&mut self, rgba: &[u8], seconds: f64) -> Result<(), ffmpeg_next::Error> {
         let tick = (seconds / f64::from(self.time_base)).round() as i64;
-        if self.waiting.is_some_and(|waiting| tick < waiting.saturating_add(LEAST_GIF_TICKS)) {
+        if self.waiting.is_some_and(|waiting| tick < waiting.saturating_add(MIN_GIF_TICKS)) {
             return Ok(());
         }
         self.write_waiting(tick)?;
@@ -200,46 +222,46 @@ impl Encoder {
         Ok(())
     }
 
-    /// Writes the picture that waits, as often as it is needed to be shown until `end`.
+    /// Writes the waiting picture as often as needed for it to be shown until `end`.
     fn write_waiting(&mut self, end: i64) -> Result<(), ffmpeg_next::Error> {
         let Some(mut tick) = self.waiting.take() else { return Ok(()) };
         loop {
             self.last_tick = Some(tick);
             self.encode(tick)?;
-            if end - tick <= MOST_GIF_TICKS {
+            if end - tick <= MAX_GIF_TICKS {
                 return Ok(());
             }
-            tick += MOST_GIF_TICKS / 2;
+            tick += MAX_GIF_TICKS / 2;
         }
     }
 
     fn end_gif(&mut self) -> Result<(), ffmpeg_next::Error> {
         let end = (self.end / f64::from(self.time_base)).round() as i64;
-        let is_too_short = self.waiting.is_some_and(|waiting| end - waiting < LEAST_GIF_TICKS);
+        let is_too_short = self.waiting.is_some_and(|waiting| end - waiting < MIN_GIF_TICKS);
         if !is_too_short || self.last_tick.is_none() {
             self.write_waiting(end)?;
         }
         let last = self.last_tick.map_or(0, |last| end - last);
-        container::set_final_delay(&mut self.container, last.max(LEAST_GIF_TICKS));
+        container::set_final_delay(&mut self.container, last.max(MIN_GIF_TICKS));
         Ok(())
     }
 
-    /// Completes the file and puts it where it belongs.
+    /// Completes the file and renames it to its path.
     ///
     /// # Errors
-    /// The disk is full, or the file has come into being meanwhile and is not to be replaced.
+    /// The disk is full, or a file has been created at the path meanwhile and is not to be replaced.
     pub fn finish(mut self) -> Result<(), EncodeError> {
-        self.end().map_err(|source| self.failed(source))?;
+        self.end().map_err(|error| self.failed(error))?;
         let Self { path, file, overwrite, container, .. } = self;
         // Closes the file.
         drop(container);
         file.finish(overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => EncodeError::Exists(path.clone()),
-            _ => EncodeError::Io { path: path.clone(), source: error },
+            _ => EncodeError::Io { path: path.clone(), error },
         })
     }
 
-    /// Copies a picture into FFmpeg's memory, the last column and row repeated where a side is odd.
+    /// Copies a picture to FFmpeg's memory, with the last column or row repeated if a side is odd.
     fn fill(&mut self, rgba: &[u8]) {
         let (width, height) = self.size;
         let (stride, rows) = (self.picture.stride(0), self.picture.height() as usize);
@@ -254,7 +276,7 @@ impl Encoder {
     }
 
     fn encode(&mut self, tick: i64) -> Result<(), ffmpeg_next::Error> {
-        // A new frame each time: the encoder keeps what it was given.
+        // A new frame each time, because the encoder keeps the one it was given.
         self.converted =
             frame::Video::new(self.converted.format(), self.picture.width(), self.picture.height());
         self.scaler.run(&self.picture, &mut self.converted)?;
@@ -263,7 +285,7 @@ impl Encoder {
         self.drain()
     }
 
-    /// Writes what the encoder has ready.
+    /// Writes the packets that the encoder has ready.
     fn drain(&mut self) -> Result<(), ffmpeg_next::Error> {
         loop {
             let mut packet = Packet::empty();
@@ -298,25 +320,25 @@ impl Encoder {
         self.container.write_trailer()
     }
 
-    fn failed(&self, source: ffmpeg_next::Error) -> EncodeError {
-        EncodeError::Ffmpeg { path: self.path.clone(), source }
+    fn failed(&self, error: ffmpeg_next::Error) -> EncodeError {
+        EncodeError::Ffmpeg { path: self.path.clone(), error: FfmpegError(error) }
     }
 }
 
-/// The unit of time and how many of it a frame takes: a frame's length is a whole number of ticks.
+/// The length of a tick and the number of ticks per frame, which is a whole number.
 fn time_base(rate: FrameRate) -> (Rational, i64) {
     let (numerator, denominator) = (i64::from(rate.numerator()), i64::from(rate.denominator()));
-    if numerator > MOST_TICKS_PER_SECOND {
+    if numerator > MAX_TICKS_PER_SECOND {
         return (Rational(1, TICKS_PER_SECOND as i32), (TICKS_PER_SECOND * denominator / numerator).max(1));
     }
     let times = (TICKS_PER_SECOND + numerator - 1) / numerator;
     (Rational(1, (numerator * times) as i32), denominator * times)
 }
 
-/// The same for a GIF, whose clock is given.
+/// The same for a GIF, whose ticks have a fixed length.
 fn gif_time_base(rate: FrameRate) -> (Rational, i64) {
     let ticks = (f64::from(GIF_TICKS_PER_SECOND) / rate.as_f64()).round() as i64;
-    (Rational(1, GIF_TICKS_PER_SECOND), ticks.max(LEAST_GIF_TICKS))
+    (Rational(1, GIF_TICKS_PER_SECOND), ticks.max(MIN_GIF_TICKS))
 }
 
 #[cfg(test)]

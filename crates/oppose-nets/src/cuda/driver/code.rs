@@ -36,10 +36,10 @@ impl Module {
         Ok(Arc::new(Self { raw, context: Arc::clone(context) }))
     }
 
-    /// A kernel, with the shared memory a block of it may have.
+    /// A kernel, with the shared memory that its blocks may use.
     ///
     /// # Errors
-    /// There is none of this name, or no such memory.
+    /// There is none with this name, or not as much memory.
     ///
     /// # Safety
     /// It takes one parameter, by value, which is a `P`.
@@ -92,13 +92,13 @@ unsafe impl<P> Send for Kernel<P> {}
 unsafe impl<P> Sync for Kernel<P> {}
 
 impl<P: Copy> Kernel<P> {
-    /// Runs it, later: `grid` blocks of so many threads.
+    /// Enqueues it: `grid` blocks of `threads` threads.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Safety
-    /// The addresses in `parameter` are those of [`Memory`] as large as the kernel reads and writes, which lives
+    /// The addresses in `parameter` are those of [`DeviceBuffer`]s as large as the kernel reads and writes, which live
     /// until the stream has done this.
     pub unsafe fn launch(
         &self,

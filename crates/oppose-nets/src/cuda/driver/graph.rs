@@ -1,4 +1,4 @@
-//! Work that is recorded once and started in one go from then on.
+//! Work that is recorded once and then started with one call.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use cudarc::driver::sys;
 use super::{Context, Stream, failed};
 use crate::cuda::CudaError;
 
-/// A stream's work, recorded: it costs the processor one call, however many kernels it consists of.
+/// Recorded work of a stream, which takes one call however many kernels it consists of.
 #[derive(Debug)]
 pub struct Graph {
     raw: sys::CUgraphExec,
@@ -19,7 +19,7 @@ pub struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
-    /// Records what `work` puts into the stream, none of which is done now.
+    /// Records what `work` enqueues in the stream, without doing it.
     ///
     /// # Errors
     /// The driver refuses, or those of `work`.
@@ -36,7 +36,7 @@ impl Graph {
             (Ok(()), recorded) => recorded?,
             (Err(error), recorded) => {
                 if let Ok(recorded) = recorded {
-                    // SAFETY: just recorded, not used after. What went wrong before is what is told.
+                    // SAFETY: just recorded, not used after. The first error is the one that is reported.
                     let _ = unsafe { result::graph::destroy(recorded) };
                 }
                 return Err(error);
@@ -46,12 +46,12 @@ impl Graph {
         // SAFETY: the driver has just given the graph.
         let raw = unsafe { result::graph::instantiate(recorded, flags) }
             .map_err(failed("cuGraphInstantiateWithFlags"));
-        // SAFETY: not used after; what was made of it does not need it. That it stays is no reason to fail.
+        // SAFETY: not used after; the executable graph does not need it. A leak is no reason to fail.
         let _ = unsafe { result::graph::destroy(recorded) };
         Ok(Self { raw: raw?, context: Arc::clone(&stream.context) })
     }
 
-    /// Does what was recorded, later.
+    /// Enqueues the recorded work.
     ///
     /// # Errors
     /// The driver refuses.

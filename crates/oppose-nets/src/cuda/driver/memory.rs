@@ -1,4 +1,4 @@
-//! Memory of the GPU, and of the processor's that the GPU reaches by itself.
+//! Device buffers, and pinned buffers in host memory that the GPU accesses directly.
 
 use std::cell::Cell;
 use std::ptr;
@@ -12,15 +12,15 @@ use cudarc::driver::sys;
 use super::{Context, Event, Stream, failed};
 use crate::cuda::CudaError;
 
-/// How often memory was asked for.
+/// Number of allocations.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-/// How often this process has asked for memory of a GPU, or for memory that a GPU reaches by itself.
+/// How often this process has allocated device buffers or pinned buffers.
 pub fn allocations() -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed)
 }
 
-/// Values that are the same bytes on the GPU: no padding that matters, no pointers of the processor's.
+/// Values that have the same bytes on the GPU: without padding that matters, and without host pointers.
 ///
 /// # Safety
 /// Every pattern of bits is a value.
@@ -42,16 +42,16 @@ fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     unsafe { slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-/// Memory of the GPU.
+/// Memory on the GPU.
 #[derive(Debug)]
-pub struct Memory {
+pub struct DeviceBuffer {
     pub(super) address: u64,
     pub(super) bytes: usize,
     context: Arc<Context>,
 }
 
-impl Memory {
-    /// Memory of any contents.
+impl DeviceBuffer {
+    /// Uninitialised memory.
     ///
     /// # Errors
     /// There is not enough.
@@ -82,7 +82,7 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Where it lies, for parameters of kernels.
+    /// Its device address, for parameters of kernels.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -93,7 +93,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
             // SAFETY: allocated once, freed once; the call waits for what the GPU still does.
@@ -102,15 +102,15 @@ impl Drop for Memory {
     }
 }
 
-/// Memory of the processor's that the GPU reads and writes by itself. It is seen only through [`read`](Self::read) and
-/// [`write`](Self::write), which wait until the GPU has done the copies that were started.
+/// Host memory that the GPU reads and writes directly. It is accessible only through [`read`](Self::read) and
+/// [`write`](Self::write), which block until the GPU has finished all copies that were started.
 #[derive(Debug)]
 pub struct Pinned<T> {
     pointer: *mut T,
     length: usize,
     /// The end of the last copy.
     copied: Event,
-    /// Whether a copy was started whose end nobody has waited for.
+    /// Whether a copy was started that nobody has waited for.
     is_copying: Cell<bool>,
 }
 
@@ -118,7 +118,7 @@ pub struct Pinned<T> {
 unsafe impl<T: Plain> Send for Pinned<T> {}
 
 impl<T: Plain> Pinned<T> {
-    /// So many values, all bits 0.
+    /// `length` values with all bits 0.
     ///
     /// # Errors
     /// There is not enough memory.
@@ -133,15 +133,15 @@ impl<T: Plain> Pinned<T> {
         Ok(Self { pointer: pointer.cast(), length, copied, is_copying: Cell::new(false) })
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// The values, once the copies that were started are done.
+    /// The values; blocks until the copies that were started are done.
     ///
     /// # Errors
-    /// Something before their end went wrong on the GPU.
+    /// Something went wrong on the GPU before that.
     pub fn read(&self) -> Result<&[T], CudaError> {
         self.wait()?;
         // SAFETY: allocated with this length, aligned to pages, and every pattern of bits is a value. No copy is under
@@ -149,10 +149,10 @@ impl<T: Plain> Pinned<T> {
         Ok(unsafe { slice::from_raw_parts(self.pointer, self.length) })
     }
 
-    /// As [`read`](Self::read), to be changed.
+    /// Like [`read`](Self::read), mutably.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Those of [`read`](Self::read).
     pub fn write(&mut self) -> Result<&mut [T], CudaError> {
         self.wait()?;
         // SAFETY: as in `read`, and borrowed mutably.
@@ -167,7 +167,7 @@ impl<T: Plain> Pinned<T> {
         Ok(())
     }
 
-    /// Starts a copy in a stream, behind those that were started in others.
+    /// Starts a copy in a stream, after those that were started in others.
     ///
     /// # Errors
     /// The driver refuses.
@@ -179,7 +179,7 @@ impl<T: Plain> Pinned<T> {
         if self.is_copying.get() {
             stream.wait(&self.copied)?;
         }
-        // Before the copy: whatever fails from here on, nobody looks at memory that may be written.
+        // Set before the copy: if anything fails from here on, nobody reads memory that may still be written.
         self.is_copying.set(true);
         start(self.pointer)?;
         self.copied.record(stream).or_else(|error| stream.synchronize().and(Err(error)))
@@ -188,7 +188,7 @@ impl<T: Plain> Pinned<T> {
 
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
-        // What still copies would go on in memory that is another's. A GPU that has failed copies no more.
+        // A copy in progress would continue in memory that then belongs to others. A GPU that has failed no longer copies.
         if self.is_copying.get() {
             let _ = self.copied.synchronize();
         }

@@ -1,6 +1,6 @@
-//! What is used of CUDA's driver, as values that free themselves.
+//! The parts of CUDA's driver that are used, as values that free themselves.
 //!
-//! Work on a GPU goes into streams and is done later, in order. Nothing here waits for it but
+//! Work on a GPU is enqueued in streams and done later, in order. Nothing here blocks except
 //! [`Stream::synchronize`], [`Event::synchronize`] and freeing memory.
 
 // The driver is foreign code.
@@ -20,14 +20,14 @@ use cudarc::driver::sys;
 
 pub use code::{Kernel, Module};
 pub use graph::Graph;
-pub use memory::{Memory, Pinned, Plain, allocations};
+pub use memory::{DeviceBuffer, Pinned, Plain, allocations};
 pub use nvrtc::{Nvrtc, NvrtcError};
 pub use tensor_map::{Element, Pictures, SWIZZLE_BYTES, TensorMap};
 
 use super::CudaError;
 use crate::gpu::{ComputeCapability, CudaVersion};
 
-/// The first drivers with all functions that [`Graph`] calls.
+/// The first driver version with all functions that [`Graph`] calls.
 const GRAPHS_SINCE: CudaVersion = CudaVersion { major: 11, minor: 4 };
 
 /// Names the driver's function that failed.
@@ -40,11 +40,11 @@ pub fn failed(call: &'static str) -> impl FnOnce(DriverError) -> CudaError {
 pub struct Context {
     device: sys::CUdevice,
     raw: sys::CUcontext,
-    /// Which code it runs.
+    /// Its compute capability.
     pub compute_capability: ComputeCapability,
     /// Number of its multiprocessors.
     pub multiprocessors: usize,
-    /// Whether the driver knows [`Graph`].
+    /// Whether the driver supports [`Graph`].
     pub has_graphs: bool,
 }
 
@@ -54,7 +54,7 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// A GPU that [`detect`](crate::gpu::detect) has listed, and the version that it gave.
+    /// Opens a GPU that [`detect`](crate::gpu::detect) has listed, with the driver version that it reported.
     ///
     /// # Errors
     /// The driver refuses.
@@ -77,7 +77,7 @@ impl Context {
         }))
     }
 
-    /// Makes this thread's calls go to this GPU.
+    /// Directs this thread's calls to this GPU.
     fn bind(&self) -> Result<(), CudaError> {
         // SAFETY: the context is retained.
         unsafe { result::ctx::set_current(self.raw) }.map_err(failed("cuCtxSetCurrent"))
@@ -95,12 +95,12 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: retained once, released once. That it fails only at the end of the process is no concern.
+        // SAFETY: retained once, released once. It fails only at the end of the process, where that does not matter.
         let _ = unsafe { result::primary_ctx::release(self.device) };
     }
 }
 
-/// Work that is done in order.
+/// A queue of work that is done in order.
 #[derive(Debug)]
 pub struct Stream {
     raw: sys::CUstream,
@@ -111,7 +111,7 @@ pub struct Stream {
 unsafe impl Send for Stream {}
 
 impl Stream {
-    /// A stream that waits for no other.
+    /// A stream that does not wait for others.
     ///
     /// # Errors
     /// The driver refuses.
@@ -126,17 +126,17 @@ impl Stream {
         &self.context
     }
 
-    /// Waits until everything is done.
+    /// Blocks until everything is done.
     ///
     /// # Errors
-    /// Something of it failed.
+    /// Some of the work failed.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         self.context.bind()?;
         // SAFETY: the stream is alive.
         unsafe { result::stream::synchronize(self.raw) }.map_err(failed("cuStreamSynchronize"))
     }
 
-    /// Lets what follows wait for an event.
+    /// Makes the work that follows wait for an event.
     ///
     /// # Errors
     /// The driver refuses.
@@ -147,14 +147,19 @@ impl Stream {
         unsafe { result::stream::wait_event(self.raw, event.raw, flags) }.map_err(failed("cuStreamWaitEvent"))
     }
 
-    /// Copies to the GPU, later.
+    /// Enqueues a copy to the GPU.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
     /// More is to be copied than there is, or than fits.
-    pub fn upload<T: Plain>(&self, from: &mut Pinned<T>, count: usize, to: &Memory) -> Result<(), CudaError> {
+    pub fn upload<T: Plain>(
+        &self,
+        from: &mut Pinned<T>,
+        count: usize,
+        to: &DeviceBuffer,
+    ) -> Result<(), CudaError> {
         assert!(count <= from.len() && count * size_of::<T>() <= to.bytes, "a copy within its memory");
         self.context.bind()?;
         from.copy(self, |pointer| {
@@ -166,7 +171,7 @@ impl Stream {
         })
     }
 
-    /// Copies from the GPU, later.
+    /// Enqueues a copy from the GPU.
     ///
     /// # Errors
     /// The driver refuses.
@@ -175,7 +180,7 @@ impl Stream {
     /// More is to be copied than there is, or than fits.
     pub fn download<T: Plain>(
         &self,
-        from: &Memory,
+        from: &DeviceBuffer,
         first: usize,
         count: usize,
         to: &mut Pinned<T>,
@@ -199,14 +204,14 @@ impl Stream {
         })
     }
 
-    /// Fills memory with a byte, later.
+    /// Enqueues filling memory with a byte.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
     /// There is less memory.
-    pub fn fill(&self, memory: &Memory, byte: u8, bytes: usize) -> Result<(), CudaError> {
+    pub fn fill(&self, memory: &DeviceBuffer, byte: u8, bytes: usize) -> Result<(), CudaError> {
         assert!(bytes <= memory.bytes, "within the memory");
         self.context.bind()?;
         // SAFETY: the memory is large enough and outlives the call, as in `upload`.
@@ -218,7 +223,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
-            // What still runs must not outlive the memory it works on, which is often freed next.
+            // Work in progress must not outlive the memory that it uses, which is often freed next.
             // SAFETY: the stream is alive, and not used after.
             let _ = unsafe { result::stream::synchronize(self.raw) };
             // SAFETY: as above.
@@ -238,13 +243,13 @@ pub struct Event {
 unsafe impl Send for Event {}
 
 impl Event {
-    /// An event nobody waits for yet.
+    /// A new event.
     ///
     /// # Errors
     /// The driver refuses.
     pub fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
         context.bind()?;
-        // Whoever waits for it lets the processor do something else.
+        // Waiting for it does not keep a CPU core busy.
         let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC;
         let raw = result::event::create(flags).map_err(failed("cuEventCreate"))?;
         Ok(Self { raw, context: Arc::clone(context) })
@@ -255,7 +260,7 @@ impl Event {
         &self.context
     }
 
-    /// Marks the end of what is in the stream by now.
+    /// Marks the end of the work that is in the stream now.
     ///
     /// # Errors
     /// The driver refuses.
@@ -265,7 +270,7 @@ impl Event {
         unsafe { result::event::record(self.raw, stream.raw) }.map_err(failed("cuEventRecord"))
     }
 
-    /// Waits until the GPU has come there.
+    /// Blocks until the GPU has reached it.
     ///
     /// # Errors
     /// Something before it failed.
@@ -278,7 +283,7 @@ impl Event {
     /// Milliseconds from another event to this one; both have been reached.
     ///
     /// # Errors
-    /// One was not reached.
+    /// One has not been reached.
     pub fn milliseconds_since(&self, start: &Self) -> Result<f32, CudaError> {
         self.context.bind()?;
         // SAFETY: both are alive.

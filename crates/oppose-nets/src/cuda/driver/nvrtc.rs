@@ -1,4 +1,4 @@
-//! NVRTC, CUDA's compiler as a library: found at run time, needed once for each kind of GPU.
+//! NVRTC, CUDA's compiler as a library: looked up at run time, needed once per kind of GPU.
 
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -9,18 +9,18 @@ use libloading::Library;
 
 use crate::gpu::{ComputeCapability, CudaVersion};
 
-/// The oldest that knows Hopper's instructions.
+/// The oldest version that supports Hopper's instructions.
 const OLDEST: CudaVersion = CudaVersion { major: 12, minor: 0 };
-/// Which major versions are looked for, the newest first.
+/// The major versions that are looked for, the newest first.
 const MAJORS: [u32; 2] = [13, 12];
-/// Names the folder or the file of the library.
+/// The environment variable that names the folder or the file of the library.
 pub const VARIABLE: &str = "OPPOSE_NVRTC";
 
 /// Why code cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NvrtcError {
-    /// The library is nowhere.
+    /// The library was not found.
     #[error(
         "CUDA's compiler library libnvrtc.so.12 or .13 is not found: install it (`pip install nvidia-cuda-nvrtc-cu12`, \
          or CUDA's package cuda-nvrtc-12-9, or `module load cuda`), or name its file in {VARIABLE}; it is needed \
@@ -30,7 +30,7 @@ pub enum NvrtcError {
         /// Where it was looked for.
         looked: String,
     },
-    /// The library is older than what is compiled with it.
+    /// The library is too old for the kernels.
     #[error("{} is NVRTC {found}, but {OLDEST} or later is needed", path.display())]
     TooOld {
         /// The library.
@@ -43,10 +43,10 @@ pub enum NvrtcError {
     Call {
         /// The function.
         call: &'static str,
-        /// NVRTC's number of the error.
+        /// NVRTC's error code.
         code: c_int,
     },
-    /// The library knows no code for the GPU.
+    /// The library no longer supports the GPU.
     #[error(
         "{} (NVRTC {version}) compiles for GPUs from compute capability {oldest} on, but this one has {gpu}: \
          install NVRTC 12 (`pip install nvidia-cuda-nvrtc-cu12`), and name its file in {VARIABLE}",
@@ -57,24 +57,24 @@ pub enum NvrtcError {
         path: PathBuf,
         /// Its version.
         version: CudaVersion,
-        /// The oldest it knows.
+        /// The oldest compute capability that it supports.
         oldest: ComputeCapability,
-        /// What is asked.
+        /// That of the GPU.
         gpu: ComputeCapability,
     },
-    /// The code is refused, which is a defect of this program.
+    /// The compiler refuses the code, which is a defect of this program.
     #[error("NVRTC {version} refuses {name}: {log}")]
     Code {
         /// The library's version.
         version: CudaVersion,
-        /// The source.
+        /// The name of the source file.
         name: String,
-        /// What the compiler says.
+        /// The compiler's messages.
         log: String,
     },
 }
 
-/// The compiler.
+/// CUDA's compiler. May be used from any thread.
 #[derive(Debug)]
 pub struct Nvrtc {
     library: Library,
@@ -89,7 +89,7 @@ type TextFunction = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 /// What a library can do for a GPU, the best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fitness {
-    /// It knows only later GPUs.
+    /// It supports only later GPUs.
     None,
     /// PTX, which the driver translates.
     Ptx,
@@ -97,32 +97,32 @@ enum Fitness {
     Code,
 }
 
-/// What a library that knows these architectures, in order, can do for a GPU, and with which of them.
+/// What a library that supports these architectures, in order, can do for a GPU, and with which of them.
 fn fitness(known: &[c_int], gpu: ComputeCapability) -> (Fitness, c_int) {
     let wanted = (gpu.major * 10 + gpu.minor) as c_int;
     match known.iter().copied().filter(|&known| known <= wanted).max() {
         None => (Fitness::None, 0),
-        // Machine code runs on later revisions of its architecture too.
+        // Machine code also runs on later revisions of its architecture.
         Some(nearest) if nearest / 10 == wanted / 10 => (Fitness::Code, nearest),
         Some(nearest) => (Fitness::Ptx, nearest),
     }
 }
 
 impl Nvrtc {
-    /// Looks for the library: in what `OPPOSE_NVRTC` names, by the system's loader (which asks
+    /// Finds the library: where `OPPOSE_NVRTC` says, with the system's loader (which uses
     /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, and among Python's packages.
     ///
     /// # Errors
-    /// It is not there, or too old.
+    /// It was not found, or is too old.
     pub fn find() -> Result<Self, NvrtcError> {
         Self::first(|_| Ok(true))
     }
 
-    /// Looks for a library that knows this GPU: of several, the first that makes machine code for it, else the first
-    /// that makes PTX which the driver translates.
+    /// Finds a library that supports this GPU: the first that makes machine code for it, otherwise the first
+    /// that makes PTX, which the driver translates.
     ///
     /// # Errors
-    /// There is none, none is new enough, or all know only later GPUs.
+    /// There is none, none is new enough, or all support only later GPUs.
     pub fn find_for(gpu: ComputeCapability) -> Result<Self, NvrtcError> {
         let fits = |least: Fitness| {
             Self::first(|nvrtc| {
@@ -136,7 +136,7 @@ impl Nvrtc {
         fits(Fitness::Code).or_else(|_| fits(Fitness::Ptx))
     }
 
-    /// The first library that is right; where none is, why the first that is there cannot be used.
+    /// The first library that is suitable; if none is, why the first that exists cannot be used.
     fn first(is_right: impl Fn(&Self) -> Result<bool, NvrtcError>) -> Result<Self, NvrtcError> {
         let candidates = candidates();
         let mut reason = None;
@@ -182,7 +182,7 @@ impl Nvrtc {
         }
     }
 
-    /// Where the library is.
+    /// The path of the library.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -192,7 +192,7 @@ impl Nvrtc {
         self.version
     }
 
-    /// Looks a function up.
+    /// Looks up a function.
     ///
     /// # Safety
     /// `F` is the function's type.
@@ -209,7 +209,7 @@ impl Nvrtc {
         NvrtcError::Gpu { path: self.path.clone(), version: self.version, oldest, gpu }
     }
 
-    /// The compute capabilities it knows, in order: 70 for 7.0.
+    /// The compute capabilities that it supports, in order: 70 for 7.0.
     fn architectures(&self) -> Result<Vec<c_int>, NvrtcError> {
         let mut count: c_int = 0;
         // SAFETY: the types are those of nvrtc.h; the array has as many places as the library says.
@@ -225,11 +225,11 @@ impl Nvrtc {
         }
     }
 
-    /// Compiles for a GPU: machine code where the library knows the GPU, else PTX, which the driver translates.
-    /// `is_specific` allows instructions that this kind of GPU alone has.
+    /// Compiles for a GPU: to machine code if the library supports the GPU, otherwise to PTX, which the driver translates.
+    /// `is_specific` allows instructions that only this kind of GPU has.
     ///
     /// # Errors
-    /// The GPU is older than what the library knows, or the code is refused.
+    /// The library no longer supports the GPU, or refuses the code.
     pub fn compile(
         &self,
         name: &str,
@@ -332,7 +332,7 @@ fn check(call: &'static str, code: c_int) -> Result<(), NvrtcError> {
     if code == 0 { Ok(()) } else { Err(NvrtcError::Call { call, code }) }
 }
 
-/// Files that may be the library, in the order in which they are tried.
+/// Paths that may be the library, in the order in which they are tried.
 fn candidates() -> Vec<PathBuf> {
     let names: Vec<String> = MAJORS.iter().map(|major| format!("libnvrtc.so.{major}")).collect();
     let mut candidates = Vec::new();
@@ -360,7 +360,7 @@ fn candidates() -> Vec<PathBuf> {
     candidates
 }
 
-/// Python's folders of packages: of the active environment, the user's, the system's.
+/// Python's package folders: of the active environment, the user and the system.
 fn python_packages() -> Vec<PathBuf> {
     let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let user = env::var_os("HOME").map(|home| Path::new(&home).join(".local"));

@@ -1,20 +1,20 @@
-//! How Hopper's tensor memory accelerator finds tensors.
+//! Descriptions of tensors for Hopper's tensor memory accelerator.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
 use cudarc::driver::sys;
 
-use super::{Memory, failed};
+use super::{DeviceBuffer, failed};
 use crate::cuda::CudaError;
 
-/// How Hopper's tensor memory accelerator finds a tensor. The kernels take it by value, 64-byte aligned.
+/// The description of a tensor for Hopper's tensor memory accelerator. The kernels take it by value, 64-byte aligned.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct TensorMap([u64; 16]);
 
-/// What a tensor consists of.
+/// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// Single precision.
@@ -24,7 +24,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// Bytes of one.
+    /// Number of bytes of an element.
     pub fn bytes(self) -> usize {
         match self {
             Self::Single => 4,
@@ -40,11 +40,11 @@ impl Element {
     }
 }
 
-/// Bytes of a row in shared memory, over which it is swizzled.
+/// Number of bytes of a row in shared memory, within which it is swizzled.
 pub const SWIZZLE_BYTES: usize = 128;
 
 impl TensorMap {
-    /// Rows of [`SWIZZLE_BYTES`] each, of which so many are loaded at once.
+    /// Rows of [`SWIZZLE_BYTES`] each, of which several are loaded at once.
     ///
     /// # Errors
     /// The driver refuses.
@@ -52,7 +52,7 @@ impl TensorMap {
     /// # Panics
     /// There is less memory.
     pub fn of_rows(
-        memory: &Memory,
+        memory: &DeviceBuffer,
         element: Element,
         rows: usize,
         rows_at_once: usize,
@@ -63,16 +63,16 @@ impl TensorMap {
         Self::of_boxes(memory, element, &sizes, &strides, &[columns as u32, rows_at_once as u32])
     }
 
-    /// Pictures for a convolution that keeps their size: images × height × width × channels, of which so many
+    /// Pictures for a convolution that keeps their size: images × height × width × channels, of which several
     /// pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
-    /// There is less memory, or a kernel side that is even.
+    /// There is less memory, or the side of the kernel is even.
     pub fn of_pictures(
-        memory: &Memory,
+        memory: &DeviceBuffer,
         element: Element,
         shape: Pictures,
         kernel: usize,
@@ -116,7 +116,7 @@ impl TensorMap {
     /// # Panics
     /// There is less memory.
     pub fn of_tiles(
-        memory: &Memory,
+        memory: &DeviceBuffer,
         element: Element,
         shape: Pictures,
         tile_width: usize,
@@ -127,10 +127,10 @@ impl TensorMap {
         Self::of_boxes(memory, element, &shape.sizes(), &shape.strides(element), &tile)
     }
 
-    /// Of a tensor with these sizes, and bytes from one to the next in all dimensions but the first; boxes of it are
+    /// Describes a tensor with these sizes and, for all dimensions but the first, strides in bytes; boxes of it are
     /// loaded at once.
     fn of_boxes(
-        memory: &Memory,
+        memory: &DeviceBuffer,
         element: Element,
         sizes: &[u64],
         strides: &[u64],
@@ -165,13 +165,13 @@ impl TensorMap {
 /// The shape of a tensor: images × height × width × channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pictures {
-    /// How many.
+    /// Number of images.
     pub images: usize,
     /// Rows.
     pub height: usize,
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Values of a pixel.
+    /// Number of values per pixel.
     pub channels: usize,
 }
 
@@ -181,7 +181,7 @@ impl Pictures {
         [self.channels, self.width, self.height, self.images].map(|size| size as u64)
     }
 
-    /// Bytes from one pixel, row and image to the next.
+    /// Strides in bytes of pixels, rows and images.
     fn strides(self, element: Element) -> [u64; 3] {
         let pixel = self.channels * element.bytes();
         [pixel, self.width * pixel, self.height * self.width * pixel].map(|stride| stride as u64)

@@ -1,47 +1,47 @@
-//! What is launched for the steps of a net, and how.
+//! The launches for the steps of a net.
 
 use super::Net;
 use crate::assemble::size::Size;
 use crate::cuda::CudaError;
-use crate::cuda::driver::{Memory, Pictures, Stream, TensorMap};
+use crate::cuda::driver::{DeviceBuffer, Pictures, Stream, TensorMap};
 use crate::cuda::kernels::{
     Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer, POOLING_LOADS,
     POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source, THREADS, Tile,
     Tiles,
 };
 use crate::cuda::plan::{Place, Step};
-use crate::cuda::weights::{VECTOR_BYTES, chunk, filled};
+use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 
-/// Chunks of input channels from which on a long block's start and end do not count.
+/// Number of chunks of input channels from which on the start and end of a long block do not matter.
 const LONG: usize = 24;
-/// Where there is not a block for each so many multiprocessors, smaller blocks are faster, although each does less at
-/// a time. Measured: another net runs beside, and takes the multiprocessors that are left.
+/// If there is less than one block per this many multiprocessors, smaller blocks are faster, although each does less at
+/// a time. Measured with another net running at the same time, which uses the remaining multiprocessors.
 const FEW: usize = 4;
 
 /// A step, for inputs of one size.
 #[derive(Clone, Debug)]
 pub enum Call {
-    /// As the number of images asks for it.
+    /// Divided to suit the number of images.
     Hopper {
         wide: Box<HopperConvolution>,
         narrow: Box<HopperConvolution>,
         small: Box<HopperConvolution>,
         chunks: usize,
     },
-    /// As the number of images asks for it, with few output channels.
+    /// Divided to suit the number of images, with few output channels.
     Thin { thin: Box<HopperConvolution>, small: Box<HopperConvolution> },
-    /// With the pooling behind it.
+    /// Together with the pooling after it.
     Pooling(Box<PoolingConvolution>),
-    /// From the picture.
+    /// The first, which reads the frame.
     First(Box<FirstConvolution>),
-    /// Where the kernel loads its operands itself, however it is cut.
+    /// With a kernel that loads its operands itself, however it is divided.
     Plain { call: Box<PlainConvolution>, chunks: usize, is_thin: bool },
     /// Pooling alone.
     Pool(Pooling),
 }
 
 impl Net {
-    /// What is to be launched for a step.
+    /// The launch for a step.
     ///
     /// # Errors
     /// The driver refuses.
@@ -50,7 +50,8 @@ impl Net {
         let Some(weights) = &self.layers[step.layer] else { return Ok(Call::Pool(self.pooling(step, size))) };
         let stride = step.sources.first().map_or(1, |source| source.stride);
         let (width, height) = (size.width / stride, size.height / stride);
-        let target = step.target.map(|target| (&self.slots[target.slot], filled(target.channels, element)));
+        let target =
+            step.target.map(|target| (&self.slots[target.slot], padded_channels(target.channels, element)));
         let mut layer = Layer {
             bias: weights.bias.address(),
             slope: weights.slope.address(),
@@ -70,13 +71,13 @@ impl Net {
         for (index, source) in step.sources.iter().enumerate() {
             let chunk = chunk(element);
             let (chunks, last_steps) = (&mut layer.chunks[index], &mut layer.last_steps[index]);
-            layer.channels[index] = filled(source.channels, element) as i32;
+            layer.channels[index] = padded_channels(source.channels, element) as i32;
             *chunks = source.channels.div_ceil(chunk) as i32;
             // A chunk takes four multiplications.
             *last_steps = (source.channels - (*chunks as usize - 1) * chunk).div_ceil(chunk / 4) as i32;
         }
         let map = |source: &Place, pixels: usize| {
-            let channels = parts * filled(source.channels, element);
+            let channels = parts * padded_channels(source.channels, element);
             let shape = Pictures { images: self.images, height, width, channels };
             TensorMap::of_pictures(&self.slots[source.slot], element, shape, weights.kernel, pixels)
         };
@@ -104,8 +105,12 @@ impl Net {
             })));
         }
         if let (true, Some(source)) = (step.pools, first_source) {
-            let shape =
-                Pictures { images: self.images, height, width, channels: filled(source.channels, element) };
+            let shape = Pictures {
+                images: self.images,
+                height,
+                width,
+                channels: padded_channels(source.channels, element),
+            };
             let (tile_width, tile_height) = POOLING_LOADS;
             return Ok(Call::Pooling(Box::new(PoolingConvolution {
                 pixels: TensorMap::of_tiles(
@@ -140,7 +145,7 @@ impl Net {
                 let mut call =
                     PlainConvolution { weights: weights.packed.address(), layer, ..Default::default() };
                 for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                    let channels = filled(source.channels, element);
+                    let channels = padded_channels(source.channels, element);
                     let (stride, channels) = ((parts * channels) as i32, channels as i32);
                     *to = Source { values: self.slots[source.slot].address(), stride, channels };
                 }
@@ -159,25 +164,25 @@ impl Net {
             to: address(step.target.as_ref()),
             width: (size.width / stride / 2) as i32,
             height: (size.height / stride / 2) as i32,
-            channels: filled(channels, self.gpu.precision.element()) as i32,
+            channels: padded_channels(channels, self.gpu.precision.element()) as i32,
             images: 0,
         }
     }
 
-    /// Launches a step for so many images.
+    /// Launches a step for `images` images.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Safety
-    /// The call was made for this net's memory as it is, which is for so many images; so are the outputs.
+    /// The call was made for this net's current memory, and both it and the outputs have room for as many images.
     #[expect(unsafe_code, reason = "launches kernels")]
     pub(super) unsafe fn launch(
         &self,
         call: &Call,
         stream: &Stream,
         images: usize,
-        outputs: &Memory,
+        outputs: &DeviceBuffer,
     ) -> Result<(), CudaError> {
         let kernels = &self.gpu.kernels;
         let fill = |layer: &mut Layer| {
@@ -228,7 +233,7 @@ impl Net {
             }
             (Call::Pooling(call), Convolve::Hopper { pooling: Some(kernel), .. }) => {
                 let call = PoolingConvolution { images: images as i32, ..**call };
-                // Each goes through many tiles.
+                // Each block processes many tiles.
                 // SAFETY: the caller's.
                 unsafe { kernel.launch(stream, [multiprocessors, 1, 1], POOLING_THREADS, &call) }
             }
@@ -252,7 +257,7 @@ impl Net {
         }
     }
 
-    /// Long blocks need less of the cache, short ones share out better.
+    /// Long blocks need less cache, short ones are easier to distribute.
     fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, chunks: usize) -> Cut {
         let multiprocessors = self.gpu.context.multiprocessors;
         if chunks >= LONG && tiles.wide.blocks(layer, images) >= multiprocessors {

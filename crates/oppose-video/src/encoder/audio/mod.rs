@@ -1,6 +1,6 @@
-//! The sound of one file into another: packet by packet as it is, or encoded anew where the container cannot hold it.
+//! Copies the sound of one file to another: packet by packet, or re-encoded if the container cannot hold it.
 //!
-//! One field of FFmpeg's is not shown by ffmpeg-next and set directly.
+//! One field that ffmpeg-next does not expose is set directly.
 #![allow(unsafe_code)]
 
 mod packets;
@@ -15,13 +15,13 @@ use super::kind::Kind;
 use packets::AudioPackets;
 use transcoder::Transcoder;
 
-/// A stream of sound on its way.
+/// A stream of sound that is being copied.
 pub(super) struct Audio {
     packets: AudioPackets,
     target: Target,
-    /// `None` where the packets are taken as they are.
+    /// `None` if the packets are copied unchanged.
     transcoder: Option<Transcoder>,
-    /// When the last packet was that was taken as it is.
+    /// The timestamp of the last packet that was copied unchanged.
     last: Option<i64>,
 }
 
@@ -29,13 +29,13 @@ pub(super) struct Audio {
 #[derive(Clone, Copy)]
 struct Target {
     stream: usize,
-    /// The unit of the instants of what is written to it.
+    /// The unit of the timestamps of the packets written to it.
     time_base: Rational,
 }
 
 impl Audio {
-    /// Adds a stream for the sound of `source` to `output`. Without one there may be a reason to tell. A source
-    /// without sound, or none that can be opened, is no error.
+    /// Adds a stream for the sound of `source` to `output`. If there is none, there may be a reason to report. A source
+    /// without sound, or whose sound cannot be opened, is not an error.
     pub(super) fn open(
         source: &Path,
         output: &mut Output,
@@ -62,7 +62,7 @@ impl Audio {
         Ok((Some(Self { packets, target, transcoder: Some(transcoder), last: None }), None))
     }
 
-    /// Writes what sounds before `seconds` after the video's first frame.
+    /// Writes the sound up to `seconds` after the video's first frame.
     pub(super) fn write_until(&mut self, seconds: f64, output: &mut Output) -> Result<(), Error> {
         let target = self.target;
         while let Some(packet) = self.packets.next_before(seconds) {
@@ -71,8 +71,8 @@ impl Audio {
                     transcoder.push(&packet, &mut |encoded| target.write(encoded, output))?;
                 }
                 None => {
-                    // Before the first picture: players would shift the video by it. Without a time, or back in it,
-                    // is damage, which no container takes.
+                    // Left out: packets before the first picture, by which players would shift the video, and packets without
+                    // a timestamp or with one that goes back, which are damage that no container accepts.
                     let time = packet.dts().or(packet.pts()).filter(|&time| time >= 0);
                     if time > self.last {
                         self.last = time;
@@ -84,7 +84,7 @@ impl Audio {
         Ok(())
     }
 
-    /// Writes all that is left: sound that goes on after the last picture is part of the clip.
+    /// Writes the rest: sound that continues after the last picture is part of the clip.
     pub(super) fn finish(&mut self, output: &mut Output) -> Result<(), Error> {
         self.write_until(f64::INFINITY, output)?;
         let target = self.target;

@@ -1,4 +1,4 @@
-//! The sound of a file as it lies there, packet by packet.
+//! Reads the sound of a file packet by packet.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use ffmpeg_next::{Packet, Rational, codec, media};
 
 use crate::container::{self, Bytes};
 
-/// The sound that is to go with the pictures of the same file.
+/// The sound that belongs to the pictures of the same file.
 pub(super) struct AudioPackets {
     input: Input,
     stream: usize,
     time_base: Rational,
-    /// Where the video begins, in ticks of the sound.
+    /// The beginning of the video, in ticks of the sound.
     start: i64,
-    /// Read, but later than what was asked for.
+    /// A packet that was read, but is later than what was asked for.
     waiting: Option<Packet>,
     is_finished: bool,
 }
 
 impl AudioPackets {
-    /// `None` for a source without sound, or none that can be opened.
+    /// `None` for a source without sound, or one that cannot be opened.
     pub(super) fn open(source: &Path) -> Option<Self> {
         if !source.is_file() {
             return None;
@@ -29,7 +29,7 @@ impl AudioPackets {
         let audio = input.streams().best(media::Type::Audio)?;
         let (stream, time_base) = (audio.index(), audio.time_base());
         let video = input.streams().best(media::Type::Video);
-        // FFmpeg's word for an unknown start is the least i64.
+        // FFmpeg marks an unknown start with the smallest i64.
         let start = video.filter(|video| video.start_time() != i64::MIN).map_or(0, |video| {
             let seconds = video.start_time() as f64 * f64::from(video.time_base());
             (seconds / f64::from(time_base)).round() as i64
@@ -37,17 +37,17 @@ impl AudioPackets {
         Some(Self { input, stream, time_base, start, waiting: None, is_finished: false })
     }
 
-    /// What the sound is encoded as.
+    /// The codec of the sound.
     pub(super) fn parameters(&self) -> Option<codec::Parameters> {
         Some(self.input.stream(self.stream)?.parameters())
     }
 
-    /// The unit of the packets' instants.
+    /// The unit of the packets' timestamps.
     pub(super) fn time_base(&self) -> Rational {
         self.time_base
     }
 
-    /// The next packet that sounds before `seconds` after the video's first frame. Its instants count from there.
+    /// The next packet up to `seconds` after the video's first frame. Its timestamps count from that frame.
     pub(super) fn next_before(&mut self, seconds: f64) -> Option<Packet> {
         let packet = self.waiting.take().or_else(|| self.read())?;
         let time = packet.pts().or(packet.dts()).unwrap_or(0);
@@ -58,7 +58,7 @@ impl AudioPackets {
         Some(packet)
     }
 
-    /// A file that breaks here has no more of it.
+    /// The next packet of the file; `None` at its end, or where it breaks off.
     fn read(&mut self) -> Option<Packet> {
         while !self.is_finished {
             let mut packet = Packet::empty();

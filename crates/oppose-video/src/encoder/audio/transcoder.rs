@@ -1,4 +1,4 @@
-//! Sound that a container cannot hold, decoded and encoded as what it can: at 48 kHz, in mono or stereo.
+//! Decodes sound that a container cannot hold and encodes it as a kind that it can: at 48 kHz, in mono or stereo.
 
 use ffmpeg_next::codec::{self, decoder, encoder};
 use ffmpeg_next::format::context::Output;
@@ -8,25 +8,25 @@ use ffmpeg_next::{ChannelLayout, Error, Packet, Rational, format, frame};
 
 use super::super::kind::{AudioEncoder, Kind};
 
-/// Samples a second of what is written.
+/// Samples per second of the sound written.
 const RATE: u32 = 48_000;
 
 const BITS_PER_CHANNEL: usize = 64_000;
 
-/// Samples by which a time may be off without a gap or a cut: a tenth of a second. Nobody's lips are more exact, and
-/// containers round.
+/// Samples by which a timestamp may be off before silence is inserted or sound is cut: a tenth of a second. Lips do not
+/// need to match better, and containers round.
 const TOLERANCE: i64 = RATE as i64 / 10;
 
-/// Samples farther than this from the beginning are damage: some 700 years.
+/// Samples farther than this from the beginning, about 700 years, are damage.
 const FARTHEST: f64 = (1_u64 << 45) as f64;
 
-/// Samples of a frame where the encoder takes any number.
+/// Samples per frame if the encoder accepts any number.
 const ANY_FRAME: usize = 1024;
 
-/// What the encoded packets are given to.
+/// The function that receives the encoded packets.
 type Write<'a> = dyn FnMut(Packet) -> Result<(), Error> + 'a;
 
-/// From packets of one kind to packets of another.
+/// Converts packets of one codec to packets of another.
 pub(super) struct Transcoder {
     decoder: decoder::Audio,
     time_base: Rational,
@@ -34,15 +34,15 @@ pub(super) struct Transcoder {
     encoder: encoder::Audio,
     layout: ChannelLayout,
     samples: format::Sample,
-    /// Less than a frame of the encoder: a row a channel, or one row of all in turn.
+    /// Samples that do not fill a frame of the encoder yet: one row per channel, or one row with all channels interleaved.
     waiting: Vec<Vec<f32>>,
-    /// Number of the first sample that waits, from the video's first frame.
+    /// Index of the first waiting sample, counted from the video's first frame.
     position: i64,
     has_begun: bool,
 }
 
 impl Transcoder {
-    /// `None` where FFmpeg lacks a decoder or encoder, or they cannot be joined.
+    /// `None` if FFmpeg lacks a decoder or encoder, or they cannot be connected.
     pub(super) fn open(
         parameters: codec::Parameters,
         time_base: Rational,
@@ -76,17 +76,17 @@ impl Transcoder {
         })
     }
 
-    /// What the packets are encoded as.
+    /// The codec of the packets.
     pub(super) fn parameters(&self) -> codec::Parameters {
         codec::Parameters::from(&self.encoder)
     }
 
-    /// The unit of the packets' instants.
+    /// The unit of the packets' timestamps.
     pub(super) fn time_base(&self) -> Rational {
         Rational(1, RATE as i32)
     }
 
-    /// Gives `write` what a packet completes. Damaged ones are left out.
+    /// Passes the packets that this packet completes to `write`. Damaged packets are left out.
     pub(super) fn push(&mut self, packet: &Packet, write: &mut Write<'_>) -> Result<(), Error> {
         match self.decoder.send_packet(packet) {
             Ok(()) => self.decode(write),
@@ -94,9 +94,9 @@ impl Transcoder {
         }
     }
 
-    /// Gives `write` all that is left.
+    /// Passes the remaining packets to `write`.
     pub(super) fn finish(&mut self, write: &mut Write<'_>) -> Result<(), Error> {
-        // It refuses only where it has nothing left.
+        // It fails only when it has nothing left.
         if self.decoder.send_eof().is_ok() {
             self.decode(write)?;
         }
@@ -138,15 +138,15 @@ impl Transcoder {
         Ok(converted)
     }
 
-    /// A frame that holds what becomes of so many samples and of those that the resampler still has.
+    /// A frame with room for the result of `samples` more samples and of those that the resampler still holds.
     fn room(&self, samples: usize) -> frame::Audio {
         let kept = self.resampler.delay().map_or(0, |delay| delay.output.max(0) as usize);
         let rate = self.resampler.input().rate.max(1) as usize;
         frame::Audio::new(self.samples, samples * RATE as usize / rate + kept + 32, self.layout)
     }
 
-    /// Puts samples behind those that wait, and encodes the whole frames. Before a gap the last frame is filled up with
-    /// silence; what overlaps, or comes before the first picture, is cut.
+    /// Appends samples to those that wait, and encodes all complete frames. Before a gap, the last frame is padded with
+    /// silence; samples that overlap, or come before the first picture, are cut.
     fn place(&mut self, at: Option<i64>, samples: &frame::Audio, write: &mut Write<'_>) -> Result<(), Error> {
         let next = self.position + self.waiting_samples() as i64;
         let late = at.map_or(0, |at| at - next);
@@ -168,9 +168,9 @@ impl Transcoder {
         self.encode(self.frame_samples(), write)
     }
 
-    /// Encodes frames as long as at least so many samples wait.
-    fn encode(&mut self, least: usize, write: &mut Write<'_>) -> Result<(), Error> {
-        while self.waiting_samples() >= least {
+    /// Encodes frames as long as at least `min_samples` wait.
+    fn encode(&mut self, min_samples: usize, write: &mut Write<'_>) -> Result<(), Error> {
+        while self.waiting_samples() >= min_samples {
             let count = self.waiting_samples().min(self.frame_samples());
             let mut frame = frame::Audio::new(self.samples, count, self.layout);
             frame.set_rate(RATE);
@@ -191,12 +191,12 @@ impl Transcoder {
         self.waiting[0].len() / self.values()
     }
 
-    /// Values of a sample in a row.
+    /// Number of values per sample in a row.
     fn values(&self) -> usize {
         if self.samples.is_planar() { 1 } else { self.layout.channels() as usize }
     }
 
-    /// Samples that the encoder wants at once.
+    /// Number of samples that the encoder takes at once.
     fn frame_samples(&self) -> usize {
         match self.encoder.frame_size() {
             0 => ANY_FRAME,
@@ -204,7 +204,7 @@ impl Transcoder {
         }
     }
 
-    /// Gives `write` what the encoder has ready.
+    /// Passes the packets that the encoder has ready to `write`.
     fn drain(&mut self, write: &mut Write<'_>) -> Result<(), Error> {
         loop {
             let mut packet = Packet::empty();
@@ -217,7 +217,7 @@ impl Transcoder {
     }
 }
 
-/// The layout that a decoder names, or the usual one of so many channels.
+/// The layout that a decoder reports, or the usual one for its number of channels.
 fn known(layout: ChannelLayout, channels: u16) -> ChannelLayout {
     if layout.is_empty() { ChannelLayout::default(i32::from(channels)) } else { layout }
 }
