@@ -198,7 +198,7 @@ pub fn open(selection: &Selection, notice: &mut dyn FnMut(Notice)) -> Opened {
         Choice::OpenPose => selection.isolate_openpose(false, notice),
         Choice::Native => selection.open_native(notice),
         Choice::Holistic => selection.open_holistic(),
-        Choice::Best if selection.find(Net::Body25.caffemodel()).is_err() => {
+        Choice::Best if selection.is_holistic() => {
             let engine = selection.open_holistic()?;
             notice(Notice::ChoseHolistic);
             Ok(engine)
@@ -224,6 +224,14 @@ pub fn open_openpose(selection: &Selection) -> Result<Box<dyn Engine>, EngineErr
 }
 
 impl Selection {
+    /// Whether `holistic` will be opened: by its name, or because OpenPose's models are not found.
+    pub fn is_holistic(&self) -> bool {
+        match self.engine {
+            Choice::Best => self.find(Net::Body25.caffemodel()).is_err(),
+            engine => engine == Choice::Holistic,
+        }
+    }
+
     /// The best engine that can run OpenPose's models here.
     fn open_with_models(&self, notice: &mut dyn FnMut(Notice)) -> Opened {
         let reason = match self.device {

@@ -19,7 +19,7 @@ use super::engine_process;
 use super::holistic_options::HolisticArguments;
 use super::openpose_options::OpenPoseArguments;
 use super::stderr_filter;
-use super::workers::{self, WorkerSlot};
+use super::workers::{self, Sharing, WorkerSlot};
 
 /// Which estimator to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -109,7 +109,7 @@ pub struct EngineArguments {
     #[arg(long, value_name = "FILE")]
     engine_log: Option<PathBuf>,
 
-    /// Use this many threads per engine [default: the number of processors]
+    /// Use this many threads per engine [default: the number of processors, divided by that of the workers]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
@@ -154,6 +154,15 @@ impl EngineArguments {
     /// The same, on the GPU and with the threads of a worker.
     pub fn at(&self, slot: WorkerSlot) -> Self {
         Self { gpu: slot.gpu.unwrap_or(self.gpu), threads: self.threads.or(slot.threads), ..self.clone() }
+    }
+
+    /// How several videos are best shared out.
+    pub fn sharing(&self) -> Sharing {
+        match self.selection(None).is_holistic() {
+            // Within one video each frame waits for the one before it.
+            true => Sharing::Threads(self.threads.map_or(1, NonZeroUsize::get)),
+            false => Sharing::OneWorker,
+        }
     }
 
     /// Opens the engine; `note` is called with what is worth knowing.

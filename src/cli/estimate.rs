@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -123,6 +124,11 @@ impl Arguments {
         self.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0)
     }
 
+    /// Where each worker works, for so many videos.
+    fn slots(&self, videos: usize) -> Result<Vec<WorkerSlot>, WorkersError> {
+        self.workers.slots(videos, self.engine.sharing())
+    }
+
     /// The engine of a worker.
     pub fn open_engine(&self, slot: WorkerSlot, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         self.engine.at(slot).open(self.max_people(), note)
@@ -160,11 +166,13 @@ impl Arguments {
 
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
-        video::Options::default()
+video::Options::default()
             .with_rotate(self.rotate)
             .with_frame_rate(self.fps)
             .with_colors(self.colors)
             .with_track(self.video_track)
+            // Beside others, a worker decodes with its share of the threads too.
+            .with_threads(WorkerSlot::of_this_process().threads.map(NonZeroUsize::get))
     }
 
     /// OpenPose in this process.
@@ -299,7 +307,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Processes the videos in worker processes.
     fn in_workers(mut self) -> Result<Outcome, StartError> {
-        let slots = self.arguments.workers.slots()?;
+        let slots = self.arguments.slots(self.batch.left().len())?;
         let commands: Result<Vec<_>, _> = slots.iter().map(WorkerSlot::command).collect();
         let mut commands = commands.map_err(StartError::Program)?;
         let jobs = self.jobs();
@@ -315,7 +323,7 @@ impl Run<'_> {
     /// Processes a single video in this process.
     fn in_this_process(mut self) -> Result<Outcome, StartError> {
         let arguments = self.arguments;
-        let slot = arguments.workers.slots()?.first().copied().unwrap_or_default();
+        let slot = arguments.slots(self.batch.left().len())?.first().copied().unwrap_or_default();
         let jobs = self.jobs();
         let Self { batch, reporter, signals, .. } = &mut self;
         let reporter = RefCell::new(reporter);

@@ -11,6 +11,7 @@ mod generate;
 mod holistic_options;
 mod inspect;
 mod logs;
+mod memory;
 mod neighbours;
 mod openpose_options;
 mod overlays;

@@ -16,6 +16,7 @@ use oppose::process;
 
 use super::Outcome;
 use super::estimate::Arguments;
+use super::memory;
 use super::signals::Signals;
 use super::terminal::say;
 
@@ -34,7 +35,8 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "all|LIST")]
     gpus: Option<Gpus>,
 
-    /// Number of worker processes (per GPU with --gpus; otherwise they divide the CPU threads) [default: 1]
+    /// Number of worker processes (per GPU with --gpus; otherwise they divide the CPU threads) [default: with the engine
+    /// holistic one per processor, as far as there are videos and memory; else 1]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
 
@@ -95,6 +97,29 @@ impl WorkerSlot {
     }
 }
 
+/// How several videos are shared out where no number of workers was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// One worker processes all: its engine uses the whole device.
+    OneWorker,
+    /// One worker for each share of this many threads, because the engine cannot use more for one video without loss.
+    Threads(usize),
+}
+
+/// What a worker takes of memory: with the largest nets 300 MB for small videos, 400 MB for 1920x1080; there is room for a
+/// few larger ones.
+const WORKER_MEMORY: u64 = 512 << 20;
+
+impl Sharing {
+    /// The number of workers for so many videos on so many cores, with so many bytes of memory.
+    fn workers(self, videos: usize, cores: usize, memory: Option<u64>) -> usize {
+        let Self::Threads(threads) = self else { return 1 };
+        let room =
+            memory.map_or(usize::MAX, |memory| usize::try_from(memory / WORKER_MEMORY).unwrap_or(usize::MAX));
+        videos.min(cores / threads.max(1)).min(room).max(1)
+    }
+}
+
 /// Why the videos cannot be distributed as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkersError {
@@ -105,14 +130,16 @@ pub enum WorkersError {
 }
 
 impl WorkerArguments {
-    /// Where each worker works; at least one.
-    pub fn slots(&self) -> Result<Vec<WorkerSlot>, WorkersError> {
-        let each = self.workers.map_or(1, NonZeroUsize::get);
+    /// Where each worker works, at least one, when there are so many videos for an engine that is best shared out `by`.
+    pub fn slots(&self, videos: usize, by: Sharing) -> Result<Vec<WorkerSlot>, WorkersError> {
         let Some(gpus) = &self.gpus else {
             let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            let threads = if each > 1 { NonZeroUsize::new((cores / each).max(1)) } else { None };
-            return Ok(vec![WorkerSlot { gpu: None, threads }; each]);
+            let automatic = || by.workers(videos, cores, memory::available());
+            let workers = self.workers.map_or_else(automatic, NonZeroUsize::get);
+            let threads = if workers > 1 { NonZeroUsize::new((cores / workers).max(1)) } else { None };
+            return Ok(vec![WorkerSlot { gpu: None, threads }; workers]);
         };
+        let each = self.workers.map_or(1, NonZeroUsize::get);
         let found = gpu::detect()?.gpus.len();
         let numbers = match gpus {
             Gpus::All => (0..found).collect(),
@@ -154,4 +181,26 @@ fn serve_pipes(arguments: &Arguments) -> io::Result<Result<(), Stop>> {
         &arguments.pipeline_options(signals.cancel.clone()),
         &arguments.video_options(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_as_many_as_cores_videos_and_memory_allow() {
+        let workers = |videos, cores, memory| Sharing::Threads(1).workers(videos, cores, memory);
+        assert_eq!(workers(100, 16, None), 16);
+        assert_eq!(workers(3, 16, None), 3);
+        assert_eq!(workers(100, 16, Some(5 * WORKER_MEMORY)), 5);
+        assert_eq!(workers(100, 16, Some(0)), 1);
+        assert_eq!(workers(1, 1, None), 1);
+    }
+
+    #[test]
+    fn threads_that_were_asked_for_leave_room_for_fewer_workers() {
+        assert_eq!(Sharing::Threads(4).workers(100, 16, None), 4);
+        assert_eq!(Sharing::Threads(32).workers(100, 16, None), 1);
+        assert_eq!(Sharing::OneWorker.workers(100, 16, None), 1);
+    }
 }

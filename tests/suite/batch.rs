@@ -17,6 +17,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Models, Need::Program("ffmpeg")];
     vec![
         trial("workers make the same files as one process", &needs, workers_make_the_same_files),
+        trial("a folder is shared out over the cores", &needs, a_folder_is_shared_out_over_the_cores),
         trial("killed workers lose nothing", &needs, killed_workers_lose_nothing),
         trial("a bad video among good ones", &needs, a_bad_video_among_good_ones),
         trial("a video that never ends is given up", &needs, a_video_that_never_ends_is_given_up),
@@ -75,6 +76,22 @@ fn workers_make_the_same_files() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert_eq!(text(&done.stdout).matches("\"event\":\"done\"").count(), 5);
     assert_complete(&output, 5, &expected(folder.path()));
+}
+
+fn a_folder_is_shared_out_over_the_cores() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, output) = (videos(folder.path(), 4), folder.path().join("poses"));
+    let mut command = program();
+    command.arg(&videos).arg("-o").arg(&output).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut supervisor = command.spawn().unwrap();
+    let mut workers = 0;
+    while supervisor.try_wait().unwrap().is_none() {
+        workers = workers_of(&supervisor).len().max(workers);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let cores = thread::available_parallelism().unwrap().get();
+    assert_eq!(workers, cores.min(4));
+    assert_complete(&output, 4, &expected(folder.path()));
 }
 
 /// Process numbers of the workers.

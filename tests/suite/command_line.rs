@@ -127,7 +127,7 @@ fn a_folder_is_done_video_by_video() {
 fn progress_as_json_is_json() {
     let folder = folder_with(&["h264_25.mp4"]);
     fs::write(folder.path().join("broken.mp4"), "no video").unwrap();
-    let ran = program(folder.path()).args([".", "--progress", "json"]).output().unwrap();
+    let ran = program(folder.path()).args([".", "--progress", "json", "--workers", "1"]).output().unwrap();
     assert_eq!(ran.status.code(), Some(1));
     let text = String::from_utf8(ran.stdout).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
