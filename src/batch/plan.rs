@@ -110,6 +110,8 @@ pub struct Inputs {
     pub output: Option<PathBuf>,
     /// Whether `a.mp4` becomes `a.mp4.pose`, not `a.pose`.
     pub keep_suffix: bool,
+    /// How the names of videos in folders end, with a dot or without; in any way where empty.
+    pub suffixes: Vec<String>,
 }
 
 impl Inputs {
@@ -122,6 +124,14 @@ impl Inputs {
     #[must_use]
     pub fn output(self, output: impl Into<PathBuf>) -> Self {
         Self { output: Some(output.into()), ..self }
+    }
+
+    /// Whether a video that was found in a folder is wanted.
+    fn wants(&self, video: &Path) -> bool {
+        let ends_in = |suffix: &String| {
+            video.extension().is_some_and(|found| found == suffix.strip_prefix('.').unwrap_or(suffix))
+        };
+        self.suffixes.is_empty() || self.suffixes.iter().any(ends_in)
     }
 }
 
@@ -152,11 +162,13 @@ impl Plan {
                 let below = video::videos_below(input)?;
                 problems.extend(below.problems.into_iter().map(|error| problem(input, error)));
                 let found = |video| Found { root: Some(input.clone()), video, output: None };
-                videos.extend(below.videos.into_iter().map(found));
+                videos.extend(below.videos.into_iter().filter(|video| inputs.wants(video)).map(found));
                 continue;
             }
             match Input::classify(input)? {
-                Input::Videos(files) => videos.extend(files.into_iter().map(Found::alone)),
+                Input::Videos(files) => {
+                    videos.extend(files.into_iter().filter(|video| inputs.wants(video)).map(Found::alone));
+                }
                 // Everything else is one video.
                 _ => videos.push(Found::alone(input.clone())),
             }

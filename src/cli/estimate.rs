@@ -37,6 +37,11 @@ pub struct Arguments {
     #[arg(short, long)]
     recursive: bool,
 
+    /// Process only those videos in folders whose names end in one of these, as they are written: .mp4, or .mp4,.webm
+    /// [default: every video]
+    #[arg(long, alias = "video_suffixes", value_name = "SUFFIX,...", value_delimiter = ',')]
+    video_suffixes: Vec<String>,
+
     /// Print the videos that would be processed, in the format of --list, and exit
     #[arg(long, alias = "dry_run")]
     dry_run: bool,
@@ -151,6 +156,7 @@ impl Arguments {
         inputs.recursive = self.recursive;
         inputs.output = self.output.clone();
         inputs.keep_suffix = self.keep_suffix;
+        inputs.suffixes = self.video_suffixes.clone();
         inputs
     }
 

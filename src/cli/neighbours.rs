@@ -98,9 +98,6 @@ const TABLE: &[(&[&str], Meaning)] = &[
     (&["process_real_time"], Meaning::No("every frame is processed, however long it takes; none is dropped")),
     (&["fps_max"], Meaning::Only(&["-1", "-1.0"],
         "the speed is not limited, and the result would not change if it were; leave the option out (--fps sets the frame rate)")),
-    (&["video_suffixes"], Meaning::Only(&[],
-        "all videos of a folder are processed, whatever their suffix; to choose some, pass a list: \
-         `find FOLDER -name '*.mp4' | oppose-native --list - -o poses/`")),
     // Estimators.
     (&["format", "f", "type"], Meaning::Format),
     (&["model_pose"], Meaning::Only(&["BODY_25"], "only OpenPose's model BODY_25 is supported; leave the option out to use it")),
@@ -235,8 +232,37 @@ struct Translation {
     done: Vec<OsString>,
     sentences: Vec<(String, &'static str, String)>,
     inputs: Vec<OsString>,
+    /// What pose-format's `--format` was.
+    format: Option<Format>,
+    /// Whether the input is that of pose-format's `video_to_pose`.
+    is_video_to_pose: bool,
     gpus: Option<i64>,
     first_gpu: Option<i64>,
+}
+
+/// An estimator as pose-format's `--format` names it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    MediaPipe,
+    OpenPose,
+}
+
+impl Format {
+    fn named(name: &str) -> Option<Self> {
+        match name.to_lowercase().as_str() {
+            "mediapipe" | "holistic" => Some(Self::MediaPipe),
+            "openpose" => Some(Self::OpenPose),
+            _ => None,
+        }
+    }
+
+    /// The engines that are meant, the default first.
+    fn engines(self) -> &'static [&'static str] {
+        match self {
+            Self::MediaPipe => &["holistic"],
+            Self::OpenPose => &["native", "openpose"],
+        }
+    }
 }
 
 /// An option as it was typed.
@@ -270,6 +296,8 @@ impl Translation {
             done: Vec::new(),
             sentences: Vec::new(),
             inputs: Vec::new(),
+            format: None,
+            is_video_to_pose: false,
             gpus: None,
             first_gpu: None,
         }
@@ -302,6 +330,8 @@ impl Translation {
             }
         }
         self.choose_gpus();
+        self.choose_engine();
+        self.replace_output();
         if self.sentences.is_empty() {
             return Ok(self.done);
         }
@@ -379,6 +409,7 @@ impl Translation {
         match meaning {
             Meaning::Input if text.is_empty() => {}
             Meaning::Input => {
+                self.is_video_to_pose |= typed.whole == "-i";
                 self.inputs.push(value.clone());
                 self.done.push(value);
             }
@@ -387,10 +418,10 @@ impl Translation {
                     say(sentence, text);
                 }
             }
-            Meaning::Format => match text.to_lowercase().as_str() {
-                "mediapipe" | "holistic" => self.own("engine", "holistic".into()),
-                "openpose" => self.own("engine", "native".into()),
-                _ => say("expected mediapipe or openpose; --engine names the estimators", text),
+            Meaning::Format => match Format::named(&text) {
+                Some(format) if self.format.is_none_or(|other| other == format) => self.format = Some(format),
+                Some(_) => say("another estimator was named before; leave one of them out", text),
+                None => say("expected mediapipe or openpose; --engine names the estimators", text),
             },
             Meaning::Workers if text == "0" => {}
             Meaning::Workers => self.own("workers", value),
@@ -411,17 +442,59 @@ impl Translation {
         self.done.push(value);
     }
 
+    /// An option of ours that follows from all that was typed. In front of everything: behind `--` it would be an input.
+    fn own_first(&mut self, name: &str, value: Option<OsString>) {
+        self.done.splice(0..0, [format!("--{name}").into()].into_iter().chain(value));
+    }
+
+    /// The value of an option of ours that was typed with its own name.
+    fn typed_value(&self, names: &[&str]) -> Option<&OsStr> {
+        let options = self.done.iter().take_while(|word| *word != "--");
+        let mut following = self.done.iter().skip(1);
+        options.zip(std::iter::from_fn(move || Some(following.next()))).find_map(|(word, next)| {
+            let text = word.to_str()?;
+            match text.split_once('=') {
+                Some((name, value)) => names.contains(&name).then_some(OsStr::new(value)),
+                None => next.filter(|_| names.contains(&text)).map(OsString::as_os_str),
+            }
+        })
+    }
+
     /// All GPUs are OpenPose's default and mean the same .pose file as one; fewer are ours by number.
     fn choose_gpus(&mut self) {
         let first = self.first_gpu.unwrap_or(0);
         match self.gpus {
-            Some(0) => self.own("device", "cpu".into()),
+            Some(0) => self.own_first("device", Some("cpu".into())),
             Some(count @ 2..) => {
                 let numbers: Vec<String> = (first..first + count).map(|number| number.to_string()).collect();
-                self.own("gpus", numbers.join(",").into());
+                self.own_first("gpus", Some(numbers.join(",").into()));
             }
-            _ if first > 0 => self.own("gpu", first.to_string().into()),
+            _ if first > 0 => self.own_first("gpu", Some(first.to_string().into())),
             _ => {}
+        }
+    }
+
+    /// pose-format's estimator is an engine of ours. Both may be named where they are the same.
+    fn choose_engine(&mut self) {
+        let Some(format) = self.format else { return };
+        let engines = format.engines();
+        match self.typed_value(&["--engine"]).map(OsStr::to_string_lossy) {
+            None => self.own_first("engine", Some(engines[0].into())),
+            Some(engine) if engines.contains(&engine.as_ref()) => {}
+            Some(engine) => {
+                let engine = engine.into_owned();
+                let sentence = "--engine {value} is another estimator; leave one of them out";
+                self.sentences.push(("--format".to_owned(), sentence, engine));
+            }
+        }
+    }
+
+    /// `video_to_pose -i VIDEO -o FILE` replaces a file that is there; `videos_to_poses` leaves it, as we do.
+    fn replace_output(&mut self) {
+        let output = self.typed_value(&["-o", "--output"]);
+        let is_file = output.is_some_and(|output| Path::new(output).extension() == Some(OsStr::new("pose")));
+        if self.is_video_to_pose && is_file && !self.done.iter().any(|word| word == "--overwrite") {
+            self.own_first("overwrite", None);
         }
     }
 }
@@ -469,10 +542,17 @@ mod tests {
             ("--video v.mp4", "v.mp4"),
             ("-video v.mp4", "v.mp4"),
             ("--video=v.mp4 -o out", "v.mp4 -o out"),
-            ("-i v.mp4 -o v.pose --format mediapipe", "v.mp4 -o v.pose --engine holistic"),
-            ("-d dir -r -f mediapipe --num-workers 4", "dir -r --engine holistic --workers 4"),
+            ("-i v.mp4 -o v.pose --format mediapipe", "--overwrite --engine holistic v.mp4 -o v.pose"),
+            ("-i v.mp4 -o v.pose --overwrite", "v.mp4 -o v.pose --overwrite"),
+            ("-i v.mp4 -o poses", "v.mp4 -o poses"),
+            ("-i v.mp4 --format mediapipe --engine holistic", "v.mp4 --engine holistic"),
+            ("--engine=holistic -f mediapipe --format MediaPipe v.mp4", "--engine=holistic v.mp4"),
+            ("v.mp4 --format openpose --engine openpose", "v.mp4 --engine openpose"),
+            ("--format mediapipe -- v.mp4", "--engine holistic -- v.mp4"),
+            ("-d dir -r -f mediapipe --num-workers 4", "--engine holistic dir -r --workers 4"),
+            ("-d dir --video-suffixes .mp4", "dir --video-suffixes .mp4"),
             ("-d dir --keep-video-suffixes", "dir --keep-suffix"),
-            ("-i v.mp4 --type openpose", "v.mp4 --engine native"),
+            ("-i v.mp4 --type openpose", "--engine native v.mp4"),
             ("-i v.mp4 --workers 0", "v.mp4"),
             (
                 "-i v.mp4 --additional-config model_complexity=1,smooth_landmarks=True",
@@ -494,9 +574,9 @@ mod tests {
             ("v.mp4 --write_json= --write_video '' --udp_host= --image_dir ''", "v.mp4"),
             ("v.mp4 --num_gpu 1", "v.mp4"),
             ("v.mp4 --num_gpu -1 --num_gpu_start 0", "v.mp4"),
-            ("v.mp4 --num_gpu 1 --num_gpu_start 2", "v.mp4 --gpu 2"),
-            ("v.mp4 --num_gpu=2 --num_gpu_start=1", "v.mp4 --gpus 1,2"),
-            ("v.mp4 --num_gpu 0", "v.mp4 --device cpu"),
+            ("v.mp4 --num_gpu 1 --num_gpu_start 2", "--gpu 2 v.mp4"),
+            ("v.mp4 --num_gpu=2 --num_gpu_start=1", "--gpus 1,2 v.mp4"),
+            ("v.mp4 --num_gpu 0", "--device cpu v.mp4"),
             ("v.mp4 --device gpu", "v.mp4 --device cuda"),
             ("v.mp4 --device cuda:1 --workers 2", "v.mp4 --device cuda:1 --workers 2"),
             ("v.mp4 --frame_first 0 --frame_last -1 --frame_step 1 --process_real_time=false", "v.mp4"),
@@ -549,7 +629,8 @@ mod tests {
             ("--video", "expected a value"),
             ("--video --face", "expected a value"),
             ("x.mp4 --format alphapose", "expected mediapipe or openpose"),
-            ("-d dir --video-suffixes .mp4", "--list"),
+            ("x.mp4 --format mediapipe --engine native", "--engine native is another estimator"),
+            ("x.mp4 --format mediapipe --format openpose", "another estimator was named before"),
             ("slurm submit a b -- --write_json c", "convert"),
         ];
         for (typed, expected) in cases {

@@ -708,12 +708,25 @@ fn options_of_the_neighbours_are_understood() {
     says(&["-i", video, "--format", "mediapipe", "--num-workers", "1", "--dry-run"], 0, &[&planned]);
     let folder = text(scene.path());
     says(&["-d", folder, "-r", "--keep-video-suffixes", "--dry-run"], 0, &["x.mp4.pose"]);
+    says(&["-i", video, "--format", "mediapipe", "--engine", "holistic", "--dry-run"], 0, &[&planned]);
+    says(&["-d", folder, "--video-suffixes", ".mp4", "--dry-run"], 0, &[&planned]);
+    let none = says(&["-d", folder, "--video-suffixes", ".webm", "--dry-run"], 0, &[]);
+    assert!(!none.contains("x.mp4"), "{none}");
+    // `video_to_pose` replaces what is there, `videos_to_poses` does not.
+    let target = video.replace(".mp4", ".pose");
+    let empty = Pose::from_frames(oppose::pose::holistic_576(), 9, 9, 25.0, &[]).unwrap();
+    fs::write(&target, empty.to_bytes().unwrap()).unwrap();
+    for (arguments, is_replaced) in [(&["-i", video, "-o", &target][..], true), (&["-d", folder], false)] {
+        let said = says(&[arguments, &["--dry-run"]].concat(), 0, &[]);
+        assert_eq!(said.contains(&planned), is_replaced, "{said}");
+    }
+    fs::remove_file(&target).unwrap();
     for (arguments, words) in [
         (&["--write_json", "out"][..], "convert x.pose -o out"),
         (&["--write_video=o.avi"][..], "render"),
         (&["--model_pose", "COCO"][..], "BODY_25"),
         (&["-display", "2"][..], "no window"),
-        (&["--video-suffixes", ".mp4"][..], "--list"),
+        (&["--format", "mediapipe", "--engine", "native"][..], "leave one of them out"),
     ] {
         let said = says(&[&["--video", video], arguments].concat(), 2, &[words]);
         assert!(!said.contains("tip") && said.lines().count() == 1, "{said}");

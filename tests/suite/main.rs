@@ -34,6 +34,7 @@ mod recording;
 mod reference_executor;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
+mod video_to_pose;
 
 fn main() {
     common::run_modules(vec![
@@ -49,5 +50,6 @@ fn main() {
         ("publishing", publishing::trials()),
         ("files", files::trials()),
         ("formats", formats::trials()),
+        ("video_to_pose", video_to_pose::trials()),
     ]);
 }
