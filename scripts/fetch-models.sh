@@ -6,8 +6,9 @@
 #
 # The runtime is that of this machine's processor; OPPOSE_ARCHITECTURE=aarch64 fetches that of another one.
 #
-# What the default settings and refine_face_landmarks need comes out of two Python packages, which pip fetches. The nets
-# of model_complexity 0 and 2 come out of an npm package, by HTTPS from the registry that npm is configured for:
+# What the default settings, refine_face_landmarks and --hands thorough need comes out of two Python packages, which pip
+# fetches. The nets of model_complexity 0 and 2 come out of an npm package, by HTTPS from the registry that npm is
+# configured for:
 # $NPM_CONFIG_REGISTRY, npm's own answer, or a registry= line in an npmrc. Without one of these, only those two
 # settings are missing.
 set -euo pipefail

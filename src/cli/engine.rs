@@ -18,6 +18,7 @@ use oppose::gpu::GpuError;
 use super::engine_process;
 use super::holistic_options::HolisticArguments;
 use super::openpose_options::OpenPoseArguments;
+use super::people::MaxPeople;
 use super::stderr_filter;
 use super::workers::{self, Sharing, WorkerSlot};
 
@@ -32,7 +33,7 @@ pub enum Choice {
     OpenPose,
     /// OpenPose's own nets without OpenPose: several people, body, face and hands; needs OpenPose's models
     Native,
-    /// MediaPipe Holistic: one person, body, face and hands; fast without a GPU
+    /// MediaPipe Holistic: one person, or more with --max-people, body, face and hands; fast without a GPU
     Holistic,
 }
 
@@ -158,7 +159,7 @@ impl EngineArguments {
 
     /// How several videos are best shared out.
     pub fn sharing(&self) -> Sharing {
-        match self.selection(None).is_holistic() {
+        match self.selection(MaxPeople::Unsaid).is_holistic() {
             // Within one video each frame waits for the one before it.
             true => Sharing::Threads(self.threads.map_or(1, NonZeroUsize::get)),
             false => Sharing::OneWorker,
@@ -166,18 +167,18 @@ impl EngineArguments {
     }
 
     /// Opens the engine; `note` is called with what is worth knowing.
-    pub fn open(&self, max_people: Option<u16>, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
-        let selection = self.selection(max_people);
+    pub fn open(&self, people: MaxPeople, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
+        let selection = self.selection(people);
         let open = || engines::open(&selection, &mut |notice| note(&notice.to_string()));
         Ok(stderr_filter::without_greeting(open)?)
     }
 
     /// OpenPose in this process.
-    pub fn open_openpose(&self, max_people: Option<u16>) -> Result<Box<dyn Engine>, EngineError> {
-        engines::open_openpose(&self.selection(max_people))
+    pub fn open_openpose(&self, people: MaxPeople) -> Result<Box<dyn Engine>, EngineError> {
+        engines::open_openpose(&self.selection(people))
     }
 
-    fn selection(&self, max_people: Option<u16>) -> Selection {
+    fn selection(&self, people: MaxPeople) -> Selection {
         let (device, gpu) = match self.device {
             Device::Auto => (engines::Device::Best, None),
             Device::Cpu => (engines::Device::Cpu, None),
@@ -198,8 +199,8 @@ impl EngineArguments {
             .with_batch(self.batch)
             .with_kernels(self.cuda_kernels);
         selection.threads = self.threads;
-        selection.openpose = self.openpose.options(max_people);
-        selection.holistic = self.holistic.options();
+        selection.openpose = self.openpose.options(people.limit());
+        selection.holistic = self.holistic.options().max_people(people.followed());
         selection.openpose_process = Some(openpose_process());
         selection.openpose_log = self.engine_log.clone();
         selection

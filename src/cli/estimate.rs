@@ -15,7 +15,7 @@ use oppose::video::{self, Colors, Rotate};
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
 use super::overlays::{self, Place};
-use super::people::PeopleArguments;
+use super::people::{MaxPeople, PeopleArguments};
 use super::progress::{Reporter, Style};
 use super::signals::{SUPERVISOR_PATIENCE, Signals};
 use super::terminal::say;
@@ -71,16 +71,16 @@ pub struct Arguments {
     #[arg(long, alias = "keep_suffix")]
     keep_suffix: bool,
 
-    /// Keep at most N people per frame; 0 or -1 keeps all, as in OpenPose
+    /// Keep at most N people per frame; 0 or -1 keeps all, as in OpenPose [default: all; with the engine holistic one, and
+    /// each further one takes as much time again]
     #[arg(
         long,
         alias = "number_people_max",
         alias = "number-people-max",
         value_name = "N",
-        value_parser = clap::value_parser!(i32).range(-1..=65535),
         allow_negative_numbers = true
     )]
-    max_people: Option<i32>,
+    max_people: Option<MaxPeople>,
 
     /// Rotate the frames: as the file says (auto), not at all, or clockwise by this many degrees
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
@@ -124,9 +124,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// 0 and less are OpenPose's spelling of no limit; the parser sees to the upper bound.
-    fn max_people(&self) -> Option<u16> {
-        self.max_people.and_then(|people| u16::try_from(people).ok()).filter(|&people| people > 0)
+    fn max_people(&self) -> MaxPeople {
+        self.max_people.unwrap_or_default()
     }
 
     /// Where each worker works, for so many videos.

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use clap::Args;
-use oppose::engine::holistic::{Complexity, Options};
+use clap::{Args, ValueEnum};
+use oppose::engine::holistic::{Complexity, Hands, Options};
 
 use super::points::PointArguments;
 
@@ -40,8 +40,22 @@ pub struct HolisticArguments {
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", hide_default_value = true)]
     additional_config: AdditionalConfig,
 
+    /// How hard hands are looked for
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    hands: HandsChoice,
+
     #[command(flatten)]
     points: PointArguments,
+}
+
+/// How hard hands are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum HandsChoice {
+    /// as MediaPipe does
+    #[default]
+    Standard,
+    /// again, in other places and with a detector of palms, where a wrist is seen and no hand was found
+    Thorough,
 }
 
 impl HolisticArguments {
@@ -49,6 +63,9 @@ impl HolisticArguments {
     pub fn options(&self) -> Options {
         let AdditionalConfig(options) = self.additional_config;
         let mut options = options.points(self.points.points()).hide_legs(self.points.hides_legs());
+        if self.hands == HandsChoice::Thorough {
+            options = options.hands(Hands::Thorough);
+        }
         if let Some(complexity) = self.model_complexity.and_then(Complexity::from_number) {
             options = options.complexity(complexity);
         }
@@ -165,6 +182,12 @@ mod tests {
         assert_eq!(parse(&plain).unwrap(), LAB);
         let both = ["--additional-config", "model_complexity=2", "--model-complexity", "0"];
         assert_eq!(parse(&both).unwrap(), "model_complexity=0");
+    }
+
+    #[test]
+    fn a_second_look_for_hands_is_asked_for() {
+        assert_eq!(parse(&["--hands", "thorough"]).unwrap(), "hands=thorough");
+        assert_eq!(parse(&["--hands", "standard"]).unwrap(), "");
     }
 
     #[test]

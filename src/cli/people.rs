@@ -1,7 +1,54 @@
 //! Who is kept, and in which row.
 
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
 use clap::Args;
 use oppose::people::{Options, Person};
+
+/// How many people a frame may have, as it was typed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaxPeople {
+    /// As many as the estimator gives of itself.
+    #[default]
+    Unsaid,
+    /// 0 or -1, OpenPose's spelling.
+    All,
+    /// At most so many.
+    Limit(NonZeroU16),
+}
+
+impl MaxPeople {
+    /// The limit, if there is one.
+    pub fn limit(self) -> Option<u16> {
+        match self {
+            Self::Limit(people) => Some(people.get()),
+            Self::Unsaid | Self::All => None,
+        }
+    }
+
+    /// How many people an estimator follows that follows one unless it is told otherwise.
+    pub fn followed(self) -> usize {
+        match self {
+            Self::Unsaid => 1,
+            Self::All => usize::MAX,
+            Self::Limit(people) => people.get().into(),
+        }
+    }
+}
+
+impl FromStr for MaxPeople {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<i32>() {
+            Ok(-1 | 0) => Some(Self::All),
+            Ok(people) => u16::try_from(people).ok().and_then(NonZeroU16::new).map(Self::Limit),
+            Err(_) => None,
+        }
+        .ok_or_else(|| "expected a number from -1 to 65535".to_owned())
+    }
+}
 
 /// What concerns the people found.
 #[derive(Args, Clone, Copy, Debug)]
@@ -17,10 +64,10 @@ pub struct PeopleArguments {
 
 impl PeopleArguments {
     /// The library's words for it.
-    pub fn options(&self, max_people: Option<u16>) -> Options {
+    pub fn options(&self, max_people: MaxPeople) -> Options {
         Options::default()
             .with_track(self.track)
             .with_person(self.person)
-            .with_max_people(max_people.map(usize::from))
+            .with_max_people(max_people.limit().map(usize::from))
     }
 }

@@ -101,7 +101,7 @@ fn the_published_holistic_models_are_known() {
     assert!(good[0].contains("6 nets") && good[1].contains("LiteRT"), "{good:?}");
     // Each setting that needs a net of its own can be used, or it is said why not.
     let notes = told(&engine(&report, "holistic")["checks"], "note");
-    for setting in ["model_complexity=0", "model_complexity=2", "refine_face_landmarks"] {
+    for setting in ["model_complexity=0", "model_complexity=2", "refine_face_landmarks", "--hands thorough"] {
         let can = good.iter().any(|text| text.contains(setting) && text.contains("can be used"));
         let cannot = notes.iter().any(|text| text.contains(setting) && text.contains("cannot be read"));
         assert!(can != cannot, "{setting}: {good:?} {notes:?}");

@@ -14,6 +14,7 @@ mod cuda_recording;
 mod doctor;
 mod files;
 mod formats;
+mod holistic_people;
 mod inspect;
 #[path = "../common/made_up_models.rs"]
 mod made_up_models;
@@ -50,6 +51,7 @@ fn main() {
         ("publishing", publishing::trials()),
         ("files", files::trials()),
         ("formats", formats::trials()),
+        ("holistic_people", holistic_people::trials()),
         ("video_to_pose", video_to_pose::trials()),
     ]);
 }

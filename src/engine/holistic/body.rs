@@ -30,6 +30,15 @@ const VISIBILITY_WEIGHT: f32 = 0.1;
 /// A person smaller than this (pixels) is not smoothed: speed relative to size makes no sense.
 const MINIMUM_SIZE: f32 = 1e-6;
 
+/// While somebody is followed, further people are searched for in every so many-th frame: as often as anybody could tell
+/// from the result, and at a fifth of the time.
+const SEARCH_INTERVAL: u64 = 5;
+/// A person whose hips are nearer than this to those of one who is followed, as a fraction of the region's side, is the
+/// same: less than half the width of the shoulders.
+const SAME_PLACE: f32 = 0.1;
+/// Bodies whose landmarks are nearer than this on average, as a fraction of the region's side, are the same.
+const SAME_BODY: f32 = 0.05;
+
 const BODY_RESPONSE: Response = Response { minimum_cutoff: 0.05, beta: 80.0, derivative_cutoff: 1.0 };
 const AUXILIARY_RESPONSE: Response = Response { minimum_cutoff: 0.01, beta: 10.0, derivative_cutoff: 1.0 };
 const WORLD_RESPONSE: Response = Response { minimum_cutoff: 0.1, beta: 40.0, derivative_cutoff: 1.0 };
@@ -88,15 +97,24 @@ impl PersonDetector {
     /// # Errors
     /// The runtime fails.
     pub fn detect(&mut self, frame: &Frame) -> Result<Option<Rect>, LiteRtError> {
+        Ok(self.detect_all(frame)?.next())
+    }
+
+    /// The regions of all people, the most certain first.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn detect_all(&mut self, frame: &Frame) -> Result<impl Iterator<Item = Rect>, LiteRtError> {
         let padding = DETECTION_CROP.cut(frame, &Rect::FRAME, self.net.input_mut());
         self.net.run()?;
-        let found = self.detector.best(self.net.output(0), self.net.output(1), self.minimum_score);
-        Ok(found.map(|person| {
+        let found = self.detector.all(self.net.output(0), self.net.output(1), self.minimum_score);
+        let size = Size::of(frame);
+        Ok(found.map(move |person| {
             let place = |[x, y]: [f32; 2]| {
                 let [x, y, _] = padding.remove([x, y, 0.0]);
                 [x, y]
             };
-            region([place(person.keypoints[0]), place(person.keypoints[1])], Size::of(frame))
+            region([place(person.keypoints[0]), place(person.keypoints[1])], size)
         }))
     }
 }
@@ -284,16 +302,30 @@ fn filter<const N: usize>(
     }
 }
 
-/// Follows one person's body through a video.
+/// Follows the bodies of some people through a video.
 #[derive(Debug)]
 pub struct BodyTracker {
     detector: PersonDetector,
     landmarker: BodyLandmarker,
+    options: Options,
+    /// In the order in which they were found. The first one is there from the beginning.
+    followed: Vec<Followed>,
+    /// Number of frames so far.
+    frames: u64,
+}
+
+/// What is remembered of one person.
+#[derive(Clone, Debug)]
+struct Followed {
     smoother: BodySmoother,
-    /// Whether every frame is searched from scratch.
-    still_images: bool,
     /// Where the body is expected; absent where it was not found in the last frame.
     region: Option<Rect>,
+}
+
+impl Followed {
+    fn nobody(options: &Options) -> Self {
+        Self { smoother: BodySmoother::new(options), region: None }
+    }
 }
 
 impl BodyTracker {
@@ -305,40 +337,82 @@ impl BodyTracker {
         Ok(Self {
             detector: PersonDetector::load(models, options)?,
             landmarker: BodyLandmarker::load(models, options)?,
-            smoother: BodySmoother::new(options),
-            still_images: options.still_images,
-            region: None,
+            options: *options,
+            followed: vec![Followed::nobody(options)],
+            frames: 0,
         })
     }
 
-    /// Forgets the body: the next frame is searched for a person.
+    /// Forgets the bodies: the next frame is searched for people.
     pub fn reset(&mut self) {
-        self.region = None;
-        self.smoother.reset();
+        self.followed.truncate(1);
+        self.followed[0] = Followed::nobody(&self.options);
+        self.frames = 0;
     }
 
-    /// The body in the next frame; `None` where there is none.
+    /// The bodies in the next frame, each person's at the same index as in the last one; `None` where there is none.
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn track(&mut self, frame: &Frame) -> Result<Option<Body>, LiteRtError> {
-        let known = self.region.take().filter(|_| !self.still_images);
-        let region = match known {
-            Some(region) => Some(region),
-            None => self.detector.detect(frame)?,
-        };
-        let raw = match region {
-            Some(region) => self.landmarker.estimate(frame, &region)?,
-            None => None,
-        };
-        let Some(raw) = raw else {
-            self.smoother.miss();
-            return Ok(None);
-        };
-        let body = self.smoother.smooth(&raw, Size::of(frame));
-        self.region = Some(body.next_region(Size::of(frame)));
-        Ok(Some(body))
+    pub fn track(&mut self, frame: &Frame) -> Result<Vec<Option<Body>>, LiteRtError> {
+        let size = Size::of(frame);
+        if self.options.still_images {
+            self.followed.iter_mut().for_each(|person| person.region = None);
+        }
+        self.search(frame)?;
+        self.frames += 1;
+        let mut bodies: Vec<Option<Body>> = Vec::with_capacity(self.followed.len());
+        for person in &mut self.followed {
+            let raw = match person.region.take() {
+                Some(region) => self.landmarker.estimate(frame, &region)?,
+                None => None,
+            };
+            let is_new = |raw: &Body| !bodies.iter().flatten().any(|other| is_same(raw, other, size));
+            let body = raw.filter(is_new).map(|raw| person.smoother.smooth(&raw, size));
+            match &body {
+                Some(body) => person.region = Some(body.next_region(size)),
+                None => person.smoother.miss(),
+            }
+            bodies.push(body);
+        }
+        Ok(bodies)
     }
+
+    /// Looks for people who are not followed yet, where some are wanted.
+    fn search(&mut self, frame: &Frame) -> Result<(), LiteRtError> {
+        let size = Size::of(frame);
+        let known: Vec<Rect> = self.followed.iter().filter_map(|person| person.region).collect();
+        let is_due = known.is_empty() || self.frames.is_multiple_of(SEARCH_INTERVAL);
+        if known.len() >= self.options.max_people || !is_due {
+            return Ok(());
+        }
+        let found = self.detector.detect_all(frame)?;
+        let others = found.filter(|region| !known.iter().any(|known| is_at(region, known, size)));
+        for region in others.take(self.options.max_people - known.len()) {
+            match self.followed.iter_mut().find(|person| person.region.is_none()) {
+                Some(person) => person.region = Some(region),
+                None => {
+                    self.followed.push(Followed { region: Some(region), ..Followed::nobody(&self.options) });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a person was found where one is followed already: the hips are in one place.
+fn is_at(found: &Rect, known: &Rect, size: Size) -> bool {
+    let [a, b] = [found, known].map(|region| size.pixels([region.x, region.y]));
+    double_distance(a, b) / 2.0 < SAME_PLACE * known.width.max(found.width) * size.w()
+}
+
+/// Whether two bodies are one person's, who is then followed twice.
+fn is_same(a: &Body, b: &Body, size: Size) -> bool {
+    let pairs = a.landmarks.iter().zip(&b.landmarks);
+    let distances =
+        pairs.map(|(a, b)| double_distance(size.pixels([a[0], a[1]]), size.pixels([b[0], b[1]])) / 2.0);
+    let mean = distances.sum::<f32>() / LANDMARKS as f32;
+    mean < SAME_BODY * a.next_region(size).width * size.w()
 }
 
 #[cfg(test)]
@@ -414,5 +488,15 @@ mod tests {
         assert!((region.width * 640.0 - 300.0).abs() < 1e-3);
         assert!((region.height * 480.0 - 300.0).abs() < 1e-3);
         assert!(region.rotation.abs() < 1e-6);
+    }
+
+    #[test]
+    fn people_are_told_apart_by_where_they_are() {
+        let region = body(0.0).next_region(SIZE);
+        let at = |x: f32| Rect { x: region.x + x, ..region };
+        assert!(is_at(&at(0.02), &region, SIZE));
+        assert!(!is_at(&at(0.1), &region, SIZE), "64 pixels, where the region has 300");
+        assert!(is_same(&body(0.0), &body(0.01), SIZE));
+        assert!(!is_same(&body(0.0), &body(0.05), SIZE));
     }
 }

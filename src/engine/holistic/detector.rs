@@ -1,4 +1,4 @@
-//! Single-shot detectors: from a net's raw boxes to the best detection. Used for people and for faces.
+//! Single-shot detectors: from a net's raw boxes to detections. Used for people, faces and palms.
 
 use super::geometry::sigmoid;
 
@@ -25,7 +25,7 @@ pub struct Detector<const K: usize> {
 pub struct Detection<const K: usize> {
     /// How sure the net is, from 0 to 1.
     pub score: f32,
-    /// Left and top of its box, before the average is taken.
+    /// Left and top of its box.
     pub corner: [f32; 2],
     /// Width and height of its box.
     pub sides: [f32; 2],
@@ -62,6 +62,16 @@ impl<const K: usize> Detector<K> {
     /// `boxes` are [`anchors`](Self::anchors) × [`VALUES`](Self::VALUES) (centre x, y, width, height, then the
     /// keypoints' x, y; all in pixels relative to the anchor), `scores` one raw value an anchor.
     pub fn best(&mut self, boxes: &[f32], scores: &[f32], minimum_score: f32) -> Option<Detection<K>> {
+        self.all(boxes, scores, minimum_score).next()
+    }
+
+    /// As [`best`](Self::best), then the best of those that overlap none so far, and so on.
+    pub fn all(
+        &mut self,
+        boxes: &[f32],
+        scores: &[f32],
+        minimum_score: f32,
+    ) -> impl Iterator<Item = Detection<K>> + '_ {
         self.found.clear();
         for ((&score, values), anchor) in scores.iter().zip(boxes.chunks(Self::VALUES)).zip(&self.anchors) {
             let score = sigmoid(score.clamp(-SCORE_LIMIT, SCORE_LIMIT));
@@ -74,8 +84,14 @@ impl<const K: usize> Detector<K> {
         }
         // Sums of floating-point numbers depend on the order: the best first, as MediaPipe has it.
         self.found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let best = *self.found.first()?;
-        Some(average(best, &self.found))
+        std::iter::from_fn(|| {
+            let best = *self.found.first()?;
+            let average = average(best, &self.found);
+            // A box without area overlaps nothing, not even itself.
+            self.found.remove(0);
+            self.found.retain(|one| overlap(one, &best) <= SAME_OBJECT);
+            Some(average)
+        })
     }
 }
 
@@ -91,21 +107,24 @@ fn decode<const K: usize>(score: f32, values: &[f32], anchor: [f32; 2], side: f3
     Detection { score, corner: [left, top], sides: [right - left, bottom - top], keypoints }
 }
 
-/// The mean of the keypoints of all that overlap `best`, weighted by their scores: the first step of weighted
-/// non-maximum suppression, and the only one needed where one object is looked for.
+/// The mean of all that overlap `best`, weighted by their scores: the step of weighted non-maximum suppression.
 fn average<const K: usize>(best: Detection<K>, all: &[Detection<K>]) -> Detection<K> {
-    let (mut weight, mut sum) = (0f32, [[0f32; 2]; K]);
+    let add =
+        |sum: [f32; 2], value: [f32; 2], score: f32| [sum[0] + value[0] * score, sum[1] + value[1] * score];
+    let (mut weight, mut sum, mut corner, mut sides) = (0f32, [[0f32; 2]; K], [0f32; 2], [0f32; 2]);
     for one in all.iter().filter(|one| overlap(one, &best) > SAME_OBJECT) {
         weight += one.score;
         for (sum, value) in sum.iter_mut().zip(one.keypoints) {
-            *sum = [sum[0] + value[0] * one.score, sum[1] + value[1] * one.score];
+            *sum = add(*sum, value, one.score);
         }
+        (corner, sides) = (add(corner, one.corner, one.score), add(sides, one.sides, one.score));
     }
     if weight == 0.0 {
-        // A box without area overlaps nothing, not even itself.
+        // A box without area.
         return best;
     }
-    Detection { keypoints: sum.map(|[x, y]| [x / weight, y / weight]), ..best }
+    let mean = |[x, y]: [f32; 2]| [x / weight, y / weight];
+    Detection { keypoints: sum.map(mean), corner: mean(corner), sides: mean(sides), ..best }
 }
 
 /// Intersection over union of two boxes.
@@ -170,6 +189,18 @@ mod tests {
         // Weights 1 and 0.5.
         assert!((best.keypoints[0][0] - (0.125 + 8.0 / 32.0 / 3.0)).abs() < 1e-6);
         assert!((best.keypoints[0][1] - 0.125).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_overlaps_nothing_so_far_is_found_too() {
+        let (mut detector, mut boxes, mut scores) = nothing();
+        boxes[..6].copy_from_slice(&[0.0, 0.0, 16.0, 16.0, 0.0, 0.0]);
+        boxes[6..12].copy_from_slice(&[0.0, 0.0, 16.0, 16.0, 0.0, 0.0]);
+        boxes[90..96].copy_from_slice(&[100.0, 100.0, 16.0, 16.0, 0.0, 0.0]);
+        // The last one without area.
+        (scores[0], scores[1], scores[15], scores[20]) = (3.0, 2.0, 1.0, 0.5);
+        let found: Vec<f32> = detector.all(&boxes, &scores, 0.5).map(|one| one.score).collect();
+        assert_eq!(found, [3.0, 1.0, 0.5].map(sigmoid));
     }
 
     #[test]

@@ -172,12 +172,13 @@ fn in_frame(points: impl Iterator<Item = Landmark>, region: &Rect) -> Box<Face> 
     points.map(|point| region.project(point)).collect()
 }
 
-/// Follows the face through a video.
+/// Follows the faces of some people through a video.
 #[derive(Debug)]
 pub struct FaceTracker {
     detector: FaceDetector,
     landmarker: FaceLandmarker,
-    previous: Option<Box<Face>>,
+    /// Each person's face in the last frame.
+    previous: Vec<Option<Box<Face>>>,
 }
 
 impl FaceTracker {
@@ -187,26 +188,44 @@ impl FaceTracker {
     /// The runtime refuses a net.
     pub fn load(models: &Models, options: &Options) -> Result<Self, LoadError> {
         let (detector, landmarker) = (FaceDetector::load(models)?, FaceLandmarker::load(models, options)?);
-        Ok(Self { detector, landmarker, previous: None })
+        Ok(Self { detector, landmarker, previous: Vec::new() })
     }
 
-    /// Forgets where the face was.
+    /// Forgets where the faces were.
     pub fn reset(&mut self) {
-        self.previous = None;
+        self.previous.clear();
     }
 
-    /// The face in the next frame, whose body is `body`; `None` where there is none.
+    /// The faces in the next frame of the people whose bodies are `bodies`; `None` where there is none.
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn track(&mut self, frame: &Frame, body: Option<&Body>) -> Result<Option<Box<Face>>, LiteRtError> {
-        let previous = self.previous.take();
-        let size = Size::of(frame);
-        let Some(rough) = body.map(|body| rough_region(body, size)) else { return Ok(None) };
-        let Some(detected) = self.detector.detect(frame, &rough)? else { return Ok(None) };
-        let region = choose_region(previous.as_deref(), detected, size);
-        self.previous = self.landmarker.estimate(frame, &region)?;
+    pub fn track(
+        &mut self,
+        frame: &Frame,
+        bodies: &[Option<Body>],
+    ) -> Result<Vec<Option<Box<Face>>>, LiteRtError> {
+        let mut previous = std::mem::take(&mut self.previous);
+        previous.resize(bodies.len(), None);
+        for (body, previous) in bodies.iter().zip(previous) {
+            let face = match body {
+                Some(body) => self.find(frame, body, previous.as_deref())?,
+                None => None,
+            };
+            self.previous.push(face);
+        }
         Ok(self.previous.clone())
+    }
+
+    fn find(
+        &mut self,
+        frame: &Frame,
+        body: &Body,
+        previous: Option<&Face>,
+    ) -> Result<Option<Box<Face>>, LiteRtError> {
+        let size = Size::of(frame);
+        let Some(detected) = self.detector.detect(frame, &rough_region(body, size))? else { return Ok(None) };
+        self.landmarker.estimate(frame, &choose_region(previous, detected, size))
     }
 }
 

@@ -5,7 +5,9 @@ use std::f32::consts::FRAC_PI_2;
 use super::body::Body;
 use super::geometry::{Landmark, Padding, Rect, Size, direction, double_distance, positive_bounds, wrap};
 use super::litert::{LiteRtError, Net};
-use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models};
+use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models, SIDED_HAND_LANDMARKS};
+use super::options::Hands;
+use super::palm::{self, PalmDetector};
 use super::tracking::Limits;
 use super::warp::{Border, Crop};
 use oppose_core::Frame;
@@ -48,15 +50,37 @@ pub enum Side {
 
 impl Side {
     /// The body's landmarks of wrist, little finger's knuckle and index finger's knuckle.
-    fn body_landmarks(self) -> [usize; 3] {
+    pub fn body_landmarks(self) -> [usize; 3] {
         match self {
             Side::Left => [15, 17, 19],
             Side::Right => [16, 18, 20],
         }
     }
 
+    /// The other hand.
+    pub fn other(self) -> Self {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
+
     /// Roughly where this hand is by the body, or `None` where its wrist is hardly visible.
     pub fn rough_region(self, body: &Body, size: Size) -> Option<Rect> {
+        self.region_of_length(body, size, |to_knuckles, _| to_knuckles)
+    }
+
+    /// The same with a size that is right for hands that point at the camera, too: it depends on the width of the knuckles
+    /// as well. The weights are those of a fit to many hands, see MediaPipe's issue 5373.
+    pub fn corrected_region(self, body: &Body, size: Size) -> Option<Rect> {
+        self.region_of_length(body, size, |to_knuckles, knuckles| {
+            // Of simple distances where those given are double.
+            (1.36807 * to_knuckles + 0.57733 * knuckles) / 2.0
+        })
+    }
+
+    /// A rough region whose side follows from twice the distance from the wrist to the knuckles, and twice their width.
+    fn region_of_length(self, body: &Body, size: Size, side: impl Fn(f32, f32) -> f32) -> Option<Rect> {
         let [wrist, little, index] = self.body_landmarks();
         let is_visible = f64::from(body.visibility[wrist]) > MINIMUM_VISIBILITY;
         if !is_visible {
@@ -66,11 +90,8 @@ impl Side {
             [wrist, little, index].map(|i| size.pixels([body.landmarks[i][0], body.landmarks[i][1]]));
         let center = [0, 1].map(|axis| (2.0 * index[axis] + little[axis]) / 3.0);
         let rotation = direction(wrist, center, FRAC_PI_2);
-        Some(Rect::square(center, double_distance(wrist, center), rotation, size).scale(
-            ROUGH_SCALE,
-            SHIFT,
-            size,
-        ))
+        let side = side(double_distance(wrist, center), double_distance(index, little));
+        Some(Rect::square(center, side, rotation, size).scale(ROUGH_SCALE, SHIFT, size))
     }
 }
 
@@ -157,6 +178,19 @@ impl HandLandmarker {
         Ok(Self { net: models.load(&HAND_LANDMARKS)? })
     }
 
+    /// Loads the net so that it says whether a hand is a right one, too.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub fn load_sided(models: &Models) -> Result<Self, LoadError> {
+        Ok(Self { net: models.load(&SIDED_HAND_LANDMARKS)? })
+    }
+
+    /// How likely the hand that was found last is a right one, from 0 to 1. Only where it was loaded for that.
+    pub fn handedness(&self) -> Option<f32> {
+        self.net.output(2).first().copied()
+    }
+
     /// The hand in `region`; `None` where there is none.
     ///
     /// # Errors
@@ -164,8 +198,13 @@ impl HandLandmarker {
     pub fn estimate(&mut self, frame: &Frame, region: &Rect) -> Result<Option<Hand>, LiteRtError> {
         let padding = LANDMARK_CROP.cut(frame, region, self.net.input_mut());
         self.net.run()?;
-        let presence = self.net.output(1).first().copied().unwrap_or(0.0);
-        Ok((presence > MINIMUM_PRESENCE).then(|| read_hand(self.net.output(0), padding, region)))
+        let is_hand = self.presence() > MINIMUM_PRESENCE;
+        Ok(is_hand.then(|| read_hand(self.net.output(0), padding, region)))
+    }
+
+    /// How sure the net was, from 0 to 1, that there was a hand in the last region.
+    pub fn presence(&self) -> f32 {
+        self.net.output(1).first().copied().unwrap_or(0.0)
     }
 }
 
@@ -180,13 +219,16 @@ fn read_hand(values: &[f32], padding: Padding, region: &Rect) -> Hand {
     hand
 }
 
-/// Follows one hand through a video.
+/// Follows the left or the right hands of some people through a video.
 #[derive(Debug)]
 pub struct HandTracker {
     side: Side,
     recropper: HandRecropper,
     landmarker: HandLandmarker,
-    previous: Option<Hand>,
+    /// For a second look.
+    palms: Option<PalmDetector>,
+    /// Each person's hand in the last frame.
+    previous: Vec<Option<Hand>>,
 }
 
 impl HandTracker {
@@ -194,32 +236,98 @@ impl HandTracker {
     ///
     /// # Errors
     /// The runtime refuses a net.
-    pub fn load(models: &Models, side: Side) -> Result<Self, LoadError> {
-        Ok(Self {
-            side,
-            recropper: HandRecropper::load(models)?,
-            landmarker: HandLandmarker::load(models)?,
-            previous: None,
-        })
+    pub fn load(models: &Models, side: Side, hands: Hands) -> Result<Self, LoadError> {
+        let (landmarker, palms) = match hands {
+            Hands::Standard => (HandLandmarker::load(models)?, None),
+            Hands::Thorough => (HandLandmarker::load_sided(models)?, Some(PalmDetector::load(models)?)),
+        };
+        Ok(Self { side, recropper: HandRecropper::load(models)?, landmarker, palms, previous: Vec::new() })
     }
 
-    /// Forgets where the hand was.
+    /// Forgets where the hands were.
     pub fn reset(&mut self) {
-        self.previous = None;
+        self.previous.clear();
     }
 
-    /// The hand in the next frame, whose body is `body`; `None` where there is none.
+    /// The hands in the next frame of the people whose bodies are `bodies`; `None` where there is none.
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn track(&mut self, frame: &Frame, body: Option<&Body>) -> Result<Option<Hand>, LiteRtError> {
-        let previous = self.previous.take();
+    pub fn track(
+        &mut self,
+        frame: &Frame,
+        bodies: &[Option<Body>],
+    ) -> Result<Vec<Option<Hand>>, LiteRtError> {
+        let mut previous = std::mem::take(&mut self.previous);
+        previous.resize(bodies.len(), None);
+        for (body, previous) in bodies.iter().zip(previous) {
+            let hand = match body {
+                Some(body) => self.find(frame, body, previous.as_ref())?,
+                None => None,
+            };
+            self.previous.push(hand);
+        }
+        Ok(self.previous.clone())
+    }
+
+    fn find(
+        &mut self,
+        frame: &Frame,
+        body: &Body,
+        previous: Option<&Hand>,
+    ) -> Result<Option<Hand>, LiteRtError> {
         let size = Size::of(frame);
-        let Some(rough) = body.and_then(|body| self.side.rough_region(body, size)) else { return Ok(None) };
+        let Some(rough) = self.side.rough_region(body, size) else { return Ok(None) };
         let expected = self.recropper.refine(frame, &rough)?;
-        let region = choose_region(previous.as_ref(), expected, size);
-        self.previous = self.landmarker.estimate(frame, &region)?;
-        Ok(self.previous)
+        let region = choose_region(previous, expected, size);
+        match self.landmarker.estimate(frame, &region)? {
+            None if self.palms.is_some() => self.look_again(frame, body, previous),
+            found => Ok(found),
+        }
+    }
+
+    /// Looks where else the hand may be, if its wrist is seen.
+    fn look_again(
+        &mut self,
+        frame: &Frame,
+        body: &Body,
+        previous: Option<&Hand>,
+    ) -> Result<Option<Hand>, LiteRtError> {
+        let size = Size::of(frame);
+        let Some(around_wrist) = palm::search_region(self.side, body, size) else { return Ok(None) };
+        if let Some(rough) = self.side.corrected_region(body, size) {
+            let region = self.recropper.refine(frame, &rough)?;
+            if let Some(hand) = self.own(frame, body, &region, palm::MINIMUM_PRESENCE)? {
+                return Ok(Some(hand));
+            }
+        }
+        if let Some(previous) = previous
+            && let Some(hand) = self.own(frame, body, &region_of(previous, size), MINIMUM_PRESENCE)?
+        {
+            return Ok(Some(hand));
+        }
+        let Some(palms) = &mut self.palms else { return Ok(None) };
+        for region in palms.detect(frame, &around_wrist)? {
+            if let Some(hand) = self.own(frame, body, &region, palm::MINIMUM_PRESENCE)? {
+                return Ok(Some(hand));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The hand in `region`, if it is this side's of this body, and the net is as sure of it as asked for.
+    fn own(
+        &mut self,
+        frame: &Frame,
+        body: &Body,
+        region: &Rect,
+        minimum_presence: f32,
+    ) -> Result<Option<Hand>, LiteRtError> {
+        let found = self.landmarker.estimate(frame, region)?;
+        let is_sure = self.landmarker.presence() > minimum_presence;
+        let handedness = self.landmarker.handedness().unwrap_or(f32::NAN);
+        let is_own = |hand: &Hand| palm::belongs(hand, handedness, self.side, body, Size::of(frame));
+        Ok(found.filter(|hand| is_sure && is_own(hand)))
     }
 }
 
@@ -257,6 +365,19 @@ mod tests {
     fn a_hidden_wrist_has_no_region() {
         assert_eq!(Side::Right.rough_region(&body(0.099), SIZE), None);
         assert_eq!(Side::Right.rough_region(&body(f32::NAN), SIZE), None);
+    }
+
+    #[test]
+    fn the_corrected_region_grows_with_the_width_of_the_knuckles() {
+        let mut pointing = body(0.2);
+        // Knuckles 10 pixels above the wrist and 40 pixels apart.
+        pointing.landmarks[18] = [0.45, 0.45, 0.0];
+        pointing.landmarks[20] = [0.55, 0.45, 0.0];
+        let length = (10f32 * 10.0 + (20.0 / 3.0) * (20.0 / 3.0)).sqrt();
+        let expected = (1.36807 * length + 0.57733 * 40.0) * 2.7;
+        let rect = Side::Right.corrected_region(&pointing, SIZE).unwrap();
+        assert!((rect.width * 400.0 - expected).abs() < 1e-2, "{rect:?}");
+        assert!(rect.width > Side::Right.rough_region(&pointing, SIZE).unwrap().width);
     }
 
     #[test]

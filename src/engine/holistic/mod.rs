@@ -1,4 +1,4 @@
-//! MediaPipe Holistic: body, face and both hands of one person, on any CPU.
+//! MediaPipe Holistic: body, face and both hands of one person or, if asked for, of several, on any CPU.
 //!
 //! The default engine: it needs no GPU and no OpenPose models. It computes what the Python package
 //! `mediapipe` 0.10.21 computes in `solutions.holistic`, with the same nets and, given the same pixels, to the last
@@ -12,10 +12,11 @@
 //! `tests/holistic_original.rs`.
 //!
 //! # Limits
-//! * One person: the most certain one; who else is in the picture is not seen. A person is followed until lost.
+//! * One person: the most certain one; who else is in the picture is seen only with [`Options::max_people`]. A person is
+//!   followed until lost.
 //! * Hands are missed now and then, fast or blurred ones above all: they are looked for only where the body's
-//!   wrists and knuckles suggest, without a search of their own. Their points and those of a missed face are 0
-//!   with confidence 0.
+//!   wrists and knuckles suggest, without a search of their own, which [`Hands::Thorough`] adds. Their points and those
+//!   of a missed face are 0 with confidence 0.
 //! * The body's points are always guessed, also outside the picture; their confidence says how visible they
 //!   are.
 //! * z is a rough guess. The last 33 points are metres, but x and y are multiplied by the frame's width and
@@ -28,7 +29,7 @@
 //!
 //! # Stages
 //! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts
-//! of the picture where the body says hands and face are. They share [`geometry`], [`warp`] (crops),
+//! of the picture where the body says hands and face are; [`palm`] is a second look for hands, where asked for. They share [`geometry`], [`warp`] (crops),
 //! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so that they
 //! give the same bits here as in MediaPipe (`multiply_add`, `attention`). The body in the next
 //! frame is looked for beside the hands and the face in this one.
@@ -46,6 +47,7 @@ mod multiply_add;
 pub mod one_euro;
 mod options;
 pub mod output;
+pub mod palm;
 mod perspective;
 pub mod prune;
 mod schedule;
@@ -64,7 +66,7 @@ use self::hand::{Hand, HandTracker, Side};
 use self::litert::LiteRtError;
 pub use self::models::FOLDER;
 use self::models::{LoadError, Models, hashes};
-pub use self::options::{Complexity, Options};
+pub use self::options::{Complexity, Hands, Options};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
 use super::{Engine, EngineError, EngineInfo};
@@ -125,15 +127,31 @@ struct Job {
     frame: Frame,
     /// Nothing tracked so far carries over to this frame.
     starts_video: bool,
-    body: OnceLock<Option<Body>>,
-    left: OnceLock<Option<Hand>>,
-    right: OnceLock<Option<Hand>>,
-    face: OnceLock<Option<Box<Face>>>,
+    /// What each person's parts are; of one who is not found, nothing.
+    bodies: OnceLock<Vec<Option<Body>>>,
+    left: OnceLock<Vec<Option<Hand>>>,
+    right: OnceLock<Vec<Option<Hand>>>,
+    faces: OnceLock<Vec<Option<Box<Face>>>>,
 }
 
 impl Job {
-    fn body(&self) -> Option<&Body> {
-        self.body.get()?.as_ref()
+    fn bodies(&self) -> &[Option<Body>] {
+        self.bodies.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The people, at least one, to the last who was found.
+    fn people(&self) -> Vec<Found<'_>> {
+        fn part<T>(parts: &OnceLock<Vec<Option<T>>>, i: usize) -> Option<&T> {
+            parts.get()?.get(i)?.as_ref()
+        }
+        let last = self.bodies().iter().rposition(Option::is_some).unwrap_or(0);
+        let person = |i| Found {
+            body: part(&self.bodies, i),
+            face: part(&self.faces, i).map(Box::as_ref),
+            left: part(&self.left, i),
+            right: part(&self.right, i),
+        };
+        (0..=last).map(person).collect()
     }
 }
 
@@ -171,8 +189,8 @@ impl Holistic {
 fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
     let (body, left, right, face) = thread::scope(|scope| {
         let body = scope.spawn(|| BodyTracker::load(models, &options));
-        let left = scope.spawn(|| HandTracker::load(models, Side::Left));
-        let right = scope.spawn(|| HandTracker::load(models, Side::Right));
+        let left = scope.spawn(|| HandTracker::load(models, Side::Left, options.hands));
+        let right = scope.spawn(|| HandTracker::load(models, Side::Right, options.hands));
         let face = FaceTracker::load(models, &options);
         (joined(body), joined(left), joined(right), face)
     });
@@ -182,25 +200,25 @@ fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtErro
             if job.starts_video {
                 body.reset();
             }
-            fill(&job.body, body.track(&job.frame))
+            fill(&job.bodies, body.track(&job.frame))
         }),
         Stage::after(0, move |job: &Job| {
             if job.starts_video || options.still_images {
                 left.reset();
             }
-            fill(&job.left, left.track(&job.frame, job.body()))
+            fill(&job.left, left.track(&job.frame, job.bodies()))
         }),
         Stage::after(0, move |job: &Job| {
             if job.starts_video || options.still_images {
                 right.reset();
             }
-            fill(&job.right, right.track(&job.frame, job.body()))
+            fill(&job.right, right.track(&job.frame, job.bodies()))
         }),
         Stage::after(0, move |job: &Job| {
             if job.starts_video || options.still_images {
                 face.reset();
             }
-            fill(&job.face, face.track(&job.frame, job.body()))
+            fill(&job.faces, face.track(&job.frame, job.bodies()))
         }),
     ])
 }
@@ -250,10 +268,10 @@ impl Engine for Holistic {
         self.schedule.push(Job {
             frame,
             starts_video,
-            body: OnceLock::new(),
+            bodies: OnceLock::new(),
             left: OnceLock::new(),
             right: OnceLock::new(),
-            face: OnceLock::new(),
+            faces: OnceLock::new(),
         });
         Ok(())
     }
@@ -265,17 +283,12 @@ impl Engine for Holistic {
 
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
         let Some(job) = self.schedule.pop().map_err(HolisticError::from)? else { return Ok(false) };
-        let found = Found {
-            body: job.body(),
-            face: job.face.get().and_then(Option::as_deref),
-            left: job.left.get().and_then(Option::as_ref),
-            right: job.right.get().and_then(Option::as_ref),
-        };
+        let people = job.people();
         let (size, is_refined) = (Size::of(&job.frame), self.options.refine_face);
         match &mut self.selection {
-            None => found.write(size, is_refined, pose),
+            None => output::write(&people, size, is_refined, pose),
             Some((selection, all)) => {
-                found.write(size, is_refined, all);
+                output::write(&people, size, is_refined, all);
                 selection.apply(all, pose);
             }
         }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::litert::{LiteRtError, Net, Runtime};
 use super::multiply_add;
-use super::options::{Complexity, Options};
+use super::options::{Complexity, Hands, Options};
 use super::prune::{cut, keep_outputs};
 
 /// Where the files lie inside the models folder.
@@ -135,6 +135,21 @@ pub const HAND_LANDMARKS: Model = Model {
     outputs: &[(63, true), (1, true), (1, false), (63, false)],
 };
 
+/// The same with one more output: 2 handedness, how likely this is a right hand.
+pub const SIDED_HAND_LANDMARKS: Model =
+    Model { outputs: &[(63, true), (1, true), (1, true), (63, false)], ..HAND_LANDMARKS };
+
+/// Finds palms. Outputs: 0 boxes, 1 scores.
+pub const PALM_DETECTION: Model = Model {
+    file: ModelFile {
+        name: "palm_detection_full.tflite",
+        bytes: 2_339_846,
+        sha256: "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+    },
+    side: 192,
+    outputs: &[(2016 * 18, true), (2016, true)],
+};
+
 /// Finds faces. Outputs: 0 boxes, 1 scores.
 pub const FACE_DETECTION: Model = Model {
     file: ModelFile {
@@ -171,17 +186,20 @@ pub const FACE_ATTENTION: Model = Model {
 };
 
 /// Settings that need another net than the defaults, and that net.
-pub const FURTHER: [(&str, Model); 3] = [
+pub const FURTHER: [(&str, Model); 4] = [
     ("model_complexity=0", POSE_LANDMARKS_LITE),
     ("model_complexity=2", POSE_LANDMARKS_HEAVY),
     ("refine_face_landmarks", FACE_ATTENTION),
+    ("--hands thorough", PALM_DETECTION),
 ];
 
 /// The nets that these settings need.
-pub fn needed(options: &Options) -> [Model; 6] {
+pub fn needed(options: &Options) -> Vec<Model> {
     let face = if options.refine_face { FACE_ATTENTION } else { FACE_LANDMARKS };
     let body = *body_landmarks(options.complexity);
-    [POSE_DETECTION, body, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, face]
+    let mut models = vec![POSE_DETECTION, body, HAND_RECROP, HAND_LANDMARKS, FACE_DETECTION, face];
+    models.extend((options.hands == Hands::Thorough).then_some(PALM_DETECTION));
+    models
 }
 
 /// The hashes of the files that these settings need, which are checked when they are loaded, as

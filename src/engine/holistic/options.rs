@@ -32,6 +32,17 @@ impl Complexity {
     }
 }
 
+/// How hard hands are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Hands {
+    /// As MediaPipe Holistic does.
+    #[default]
+    Standard,
+    /// Where a wrist is seen and no hand was found, look again: in a region of another size, where the hand was in the
+    /// last frame, and where a search for palms finds one.
+    Thorough,
+}
+
 /// What there is to set. The default is what `solutions.holistic` and pose-format's `video_to_pose` do without
 /// further options.
 ///
@@ -53,6 +64,8 @@ pub struct Options {
     pub(super) minimum_tracking_confidence: f64,
     pub(super) points: Points,
     pub(super) hide_legs: bool,
+    pub(super) max_people: usize,
+    pub(super) hands: Hands,
 }
 
 impl Default for Options {
@@ -67,6 +80,8 @@ impl Default for Options {
             minimum_tracking_confidence: 0.5,
             points: Points::All,
             hide_legs: false,
+            max_people: 1,
+            hands: Hands::default(),
         }
     }
 }
@@ -132,6 +147,18 @@ impl Options {
     #[must_use]
     pub fn hide_legs(self, hide: bool) -> Self {
         Self { hide_legs: hide, ..self }
+    }
+
+    /// How many people are followed at most, at least one. Each takes the time of the first one again.
+    #[must_use]
+    pub fn max_people(self, people: usize) -> Self {
+        Self { max_people: people.max(1), ..self }
+    }
+
+    /// How hard hands are looked for.
+    #[must_use]
+    pub fn hands(self, hands: Hands) -> Self {
+        Self { hands, ..self }
     }
 
     /// All points that are estimated: 576 of them, or 586 with a refined face.
@@ -201,6 +228,8 @@ impl Options {
         }
         add(self.points != default.points, "points", self.points.as_str().into());
         add(self.hide_legs, "hide_legs", "true".into());
+        add(self.max_people != default.max_people, "max_people", self.max_people.to_string());
+        add(self.hands == Hands::Thorough, "hands", "thorough".into());
         settings
     }
 }
@@ -229,6 +258,9 @@ mod tests {
         assert_eq!(description(Options::new().threads(NonZeroUsize::new(3))), "");
         let lab = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
         assert_eq!(description(lab), "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true");
+        let more = Options::new().max_people(3).hands(Hands::Thorough);
+        assert_eq!(description(more), "max_people=3,hands=thorough");
+        assert_eq!(description(Options::new().max_people(0)), "");
         let other = Options::new().still_images(true).minimum_tracking_confidence(0.25);
         assert_eq!(description(other), "static_image_mode=true,min_tracking_confidence=0.25");
     }

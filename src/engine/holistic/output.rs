@@ -15,7 +15,7 @@ const fn points(face: usize) -> usize {
     2 * body::LANDMARKS + face + 2 * hand::LANDMARKS
 }
 
-/// What was found in a frame.
+/// What was found of one person in a frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Found<'a> {
     /// The body.
@@ -28,23 +28,23 @@ pub struct Found<'a> {
     pub right: Option<&'a Hand>,
 }
 
-impl Found<'_> {
-    /// Writes one person, found or not: what is absent is 0 with confidence 0. `is_refined` says whether a face has
-    /// [`face::REFINED_LANDMARKS`].
-    ///
-    /// x and y are multiplied by the frame's width and height, and so, as pose-format has it, are those of the
-    /// world landmarks, which were metres.
-    pub fn write(&self, size: Size, is_refined: bool, pose: &mut FramePose) {
-        pose.reset(1, if is_refined { REFINED_POINTS } else { POINTS }, 3);
-        let face_points = if is_refined { face::REFINED_LANDMARKS } else { face::LANDMARKS };
-        let mut writer = Writer { size, pose, next: 0 };
-        let visible = self.body.map(|body| &body.visibility);
+/// Writes some people, found or not: what is absent is 0 with confidence 0. `is_refined` says whether a face has
+/// [`face::REFINED_LANDMARKS`].
+///
+/// x and y are multiplied by the frame's width and height, and so, as pose-format has it, are those of the world
+/// landmarks, which were metres.
+pub fn write(people: &[Found<'_>], size: Size, is_refined: bool, pose: &mut FramePose) {
+    pose.reset(people.len(), if is_refined { REFINED_POINTS } else { POINTS }, 3);
+    let face_points = if is_refined { face::REFINED_LANDMARKS } else { face::LANDMARKS };
+    let mut writer = Writer { size, pose, next: 0 };
+    for found in people {
+        let visible = found.body.map(|body| &body.visibility);
         let confidence = |i: usize| visible.map_or(0.0, |visibility| visibility[i]);
-        writer.part(body::LANDMARKS, self.body.map(|body| &body.landmarks[..]), confidence);
-        writer.part(face_points, self.face, |_| 1.0);
-        writer.part(hand::LANDMARKS, self.left.map(|hand| &hand[..]), |_| 1.0);
-        writer.part(hand::LANDMARKS, self.right.map(|hand| &hand[..]), |_| 1.0);
-        writer.part(body::LANDMARKS, self.body.map(|body| &body.world[..]), confidence);
+        writer.part(body::LANDMARKS, found.body.map(|body| &body.landmarks[..]), confidence);
+        writer.part(face_points, found.face, |_| 1.0);
+        writer.part(hand::LANDMARKS, found.left.map(|hand| &hand[..]), |_| 1.0);
+        writer.part(hand::LANDMARKS, found.right.map(|hand| &hand[..]), |_| 1.0);
+        writer.part(body::LANDMARKS, found.body.map(|body| &body.world[..]), confidence);
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_person_not_found_is_one_person_of_zeros() {
         let mut pose = FramePose::default();
-        Found::default().write(SIZE, false, &mut pose);
+        write(&[Found::default()], SIZE, false, &mut pose);
         assert_eq!((pose.people(), pose.points(), pose.dimensions()), (1, 576, 3));
         assert!(pose.coordinates().iter().chain(pose.confidences()).all(|&value| value == 0.0));
     }
@@ -99,8 +99,12 @@ mod tests {
             right: Some(&[[0.25, 0.75, -0.5]; 21]),
         };
         let mut pose = FramePose::default();
-        found.write(SIZE, false, &mut pose);
-        let point = |i: usize| (pose.coordinates()[3 * i..3 * i + 3].to_vec(), pose.confidences()[i]);
+        write(&[Found::default(), found], SIZE, false, &mut pose);
+        assert_eq!(pose.people(), 2);
+        let point = |i: usize| {
+            let i = POINTS + i;
+            (pose.coordinates()[3 * i..3 * i + 3].to_vec(), pose.confidences()[i])
+        };
         assert_eq!(point(32), (vec![100.0, 50.0, 0.25], 0.32));
         assert_eq!(point(33), (vec![0.0; 3], 0.0));
         assert_eq!(point(521), (vec![0.0; 3], 0.0));
