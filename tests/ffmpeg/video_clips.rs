@@ -117,7 +117,8 @@ fn a_variable_rate_is_noticed() {
 }
 
 fn pixels_are_those_of_the_ffmpeg_program() {
-    for (name, ..) in CLIPS {
+    // Deep video is converted as FFmpeg 8 does, which may not be the one here: tests/originals compares it with PyAV.
+    for (name, ..) in CLIPS.into_iter().filter(|(name, ..)| !name.contains("10bit")) {
         let ours = pixels(&clip(name), Rotate::Auto).0;
         assert!(ours == ffmpeg_pixels(&clip(name), &[]), "{name}");
     }

@@ -41,6 +41,16 @@ fn check(video: PathBuf, config: &str) {
     assert!(fs::read(ours).unwrap() == fs::read(theirs).unwrap(), "the files differ");
 }
 
+/// The sample with ten bits, whose colours FFmpeg's versions convert differently.
+fn ten_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("ten_bits.mkv");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-i"]).arg(repository("assets/sample.mp4"));
+    output(ffmpeg.args(["-frames:v", "20", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1"]).arg(&video));
+    check(video, "");
+}
+
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -55,5 +65,8 @@ pub fn trials() -> Vec<Trial> {
             trials.push(trial(&format!("{setting}/{clip}"), &needs, move || check(video, config)));
         }
     }
+    let needs =
+        [Need::Models, Need::Python("mediapipe"), Need::Python("pose_format"), Need::Program("ffmpeg")];
+    trials.push(trial("default/ten_bits", &needs, ten_bits));
     trials
 }

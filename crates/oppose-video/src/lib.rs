@@ -16,6 +16,7 @@
 
 mod colors;
 mod container;
+mod deep_colors;
 mod encoder;
 mod ending;
 mod error;

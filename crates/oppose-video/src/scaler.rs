@@ -10,6 +10,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
+use super::deep_colors::{self, DeepColors};
 use super::{ColorMatrix, Colors};
 
 /// Largest number of pixels that FFmpeg's vector code writes at once. If the length of a row is not a multiple of it, the
@@ -52,6 +53,8 @@ fn tags(frame: &frame::Video, colors: Colors) -> (ffmpeg_next::color::Space, ffm
 pub(super) struct Scaler {
     colors: Colors,
     context: Option<(Key, Context)>,
+    /// For frames of more than 8 bits.
+    deep: Option<(Key, DeepColors)>,
     /// Rows with room after them, for sizes whose packed rows have none.
     padded: Vec<u8>,
 }
@@ -65,6 +68,14 @@ impl Scaler {
     /// convert this format.
     pub(super) fn run(&mut self, frame: &frame::Video, bgr: &mut [u8]) -> bool {
         let key = Key::of(frame, self.colors);
+        if let Some(depth) = deep_colors::depth(frame) {
+            let known = self.deep.take().filter(|(known, _)| *known == key);
+            let (_, deep) = self.deep.insert(known.unwrap_or_else(|| {
+                let is_full_range = key.color_range == ffmpeg_next::color::Range::JPEG;
+                (key, DeepColors::new(factors(key.color_space), is_full_range))
+            }));
+            return deep.run(frame, depth, bgr);
+        }
         let context = match self.context.take().filter(|(known, _)| *known == key) {
             Some((_, context)) => context,
             None => match Context::new(&key) {
@@ -103,9 +114,13 @@ pub(super) fn matrix(frame: &frame::Video, colors: Colors) -> Option<ColorMatrix
         (Pixel::YUVJ420P, _) => true,
         _ => return None,
     };
+    Some(ColorMatrix::new(factors(color_space), is_full_range))
+}
+
+/// What red and blue add of v and u, and green takes off of u and v, in 1/65536.
+fn factors(color_space: ffmpeg_next::color::Space) -> [i32; 4] {
     // SAFETY: FFmpeg has a table of four numbers for every colour space that `space` gives, which is static.
-    let factors = unsafe { *ffi::sws_getCoefficients(space(color_space)).cast::<[i32; 4]>() };
-    Some(ColorMatrix::new(factors, is_full_range))
+    unsafe { *ffi::sws_getCoefficients(space(color_space)).cast::<[i32; 4]>() }
 }
 
 /// An owned `SwsContext`.
