@@ -171,7 +171,7 @@ impl Arguments {
 
     /// How videos are opened.
     pub fn video_options(&self) -> video::Options {
-video::Options::default()
+        video::Options::default()
             .with_rotate(self.rotate)
             .with_frame_rate(self.fps)
             .with_colors(self.colors)
