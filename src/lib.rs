@@ -36,8 +36,15 @@
 //! * [`output_file`] writes files that appear whole or not at all.
 //! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
 
+// The command line says `oppose::` of the library, whoever compiles it.
+#[cfg(feature = "program")]
+extern crate self as oppose;
+
 #[cfg(feature = "video")]
 pub mod batch;
+#[cfg(feature = "program")]
+#[doc(hidden)]
+pub mod cli;
 #[cfg(feature = "program")]
 pub mod doctor;
 pub mod engine;

@@ -1,9 +1,7 @@
 //! `oppose-native`: video in, `.pose` out.
 
-mod cli;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    oppose::cli::run()
 }

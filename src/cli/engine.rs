@@ -114,6 +114,10 @@ pub struct EngineArguments {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
+    /// This is no program that can be started again, but a library in another one.
+    #[arg(skip)]
+    is_embedded: bool,
+
     #[command(flatten)]
     openpose: OpenPoseArguments,
 
@@ -124,7 +128,7 @@ pub struct EngineArguments {
 /// Why an engine cannot be opened, with the option that helps.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}{hint}", hint = hint(.0))]
-pub struct OpenError(#[from] engines::OpenError);
+pub struct OpenError(#[from] pub engines::OpenError);
 
 fn hint(error: &engines::OpenError) -> &'static str {
     match error {
@@ -166,6 +170,16 @@ impl EngineArguments {
         }
     }
 
+    /// The same, for a library in a program that is not oppose-native.
+    pub fn embedded(self) -> Self {
+        Self { is_embedded: true, ..self }
+    }
+
+    /// Whether OpenPose was asked for in a program that cannot start a process for it.
+    pub fn lacks_process(&self) -> bool {
+        self.is_embedded && self.engine == Choice::OpenPose
+    }
+
     /// Opens the engine; `note` is called with what is worth knowing.
     pub fn open(&self, people: MaxPeople, note: &dyn Fn(&str)) -> Result<Box<dyn Engine>, OpenError> {
         let selection = self.selection(people);
@@ -184,26 +198,27 @@ impl EngineArguments {
             Device::Cpu => (engines::Device::Cpu, None),
             Device::Cuda(gpu) => (engines::Device::Gpu, gpu),
         };
-        let mut selection = Selection::default();
-        selection.engine = match self.engine {
-            Choice::Auto => engines::Choice::Best,
-            Choice::OpenPose => engines::Choice::OpenPose,
-            Choice::Native => engines::Choice::Native,
-            Choice::Holistic => engines::Choice::Holistic,
-        };
-        selection.model_folder = self.model_folder.clone();
-        selection.device = device;
-        selection.cuda = CudaOptions::default()
-            .with_gpu(gpu.unwrap_or(self.gpu))
-            .with_precision(self.precision)
-            .with_batch(self.batch)
-            .with_kernels(self.cuda_kernels);
-        selection.threads = self.threads;
-        selection.openpose = self.openpose.options(people.limit());
-        selection.holistic = self.holistic.options().max_people(people.followed());
-        selection.openpose_process = Some(openpose_process());
-        selection.openpose_log = self.engine_log.clone();
-        selection
+        Selection {
+            engine: match self.engine {
+                Choice::Auto => engines::Choice::Best,
+                Choice::OpenPose => engines::Choice::OpenPose,
+                Choice::Native => engines::Choice::Native,
+                Choice::Holistic => engines::Choice::Holistic,
+            },
+            model_folder: self.model_folder.clone(),
+            device,
+            cuda: CudaOptions::default()
+                .with_gpu(gpu.unwrap_or(self.gpu))
+                .with_precision(self.precision)
+                .with_batch(self.batch)
+                .with_kernels(self.cuda_kernels),
+            threads: self.threads,
+            openpose: self.openpose.options(people.limit()),
+            holistic: self.holistic.options().max_people(people.followed()),
+            openpose_process: (!self.is_embedded).then(openpose_process),
+            openpose_log: self.engine_log.clone(),
+            ..Selection::default()
+        }
     }
 }
 

@@ -138,6 +138,16 @@ impl Arguments {
         self.engine.at(slot).open(self.max_people(), note)
     }
 
+    /// The same, for a library in a program that is not oppose-native.
+    pub fn embedded(self) -> Self {
+        Self { engine: self.engine.embedded(), ..self }
+    }
+
+    /// Whether OpenPose was asked for in a program that cannot start a process for it.
+    pub fn lacks_process(&self) -> bool {
+        self.engine.lacks_process()
+    }
+
     /// How videos are processed, until `cancel` says stop.
     pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
         pipeline::Options {
@@ -160,13 +170,14 @@ impl Arguments {
     }
 
     fn batch_options(&self) -> batch::Options {
-        let mut options = batch::Options::default();
-        options.overwrite = self.overwrite;
-        options.retry_crashed = self.retry_crashed;
-        options.allow_mixed_engines = self.allow_mixed_engines;
-        options.journal = self.journal.clone();
-        options.colors = self.colors;
-        options
+        batch::Options {
+            overwrite: self.overwrite,
+            retry_crashed: self.retry_crashed,
+            allow_mixed_engines: self.allow_mixed_engines,
+            journal: self.journal.clone(),
+            colors: self.colors,
+            ..batch::Options::default()
+        }
     }
 
     /// How videos are opened.

@@ -6,6 +6,7 @@ mod doctor;
 mod engine;
 mod engine_process;
 mod estimate;
+pub mod estimation;
 mod events;
 mod generate;
 mod holistic_options;

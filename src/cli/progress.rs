@@ -90,6 +90,7 @@ impl Reporter {
                 }
             }
             batch::Event::GaveUp { reason } => self.note(reason),
+            batch::Event::Ready { .. } => {}
             batch::Event::Note { worker, text } => {
                 let is_new = self.notes.insert(text.to_owned());
                 match self.workers {
@@ -98,7 +99,6 @@ impl Reporter {
                     _ => self.note(&format!("worker {worker}: {text}")),
                 }
             }
-            _ => {}
         }
     }
 
@@ -114,7 +114,7 @@ impl Reporter {
             VideoUpdate::Done(report) => self.done(video, report),
             VideoUpdate::Exists => self.say_skipped(video, &format!("{} exists by now", printable(output))),
             VideoUpdate::Failed { reason, .. } => self.trouble(video, reason),
-            _ => {}
+            VideoUpdate::Opening => {}
         }
     }
 
@@ -225,22 +225,8 @@ impl Reporter {
             seconds,
             report.frames as f64 / seconds.max(f64::EPSILON),
         ));
-        if let Some(text) = of_rate(&report.decoding) {
-            self.say(&format!("{}: {text}", printable(video)));
-        }
-        for note in &report.decoding.notes {
-            let hint = match note {
-                Note::Tracks { .. } => "; --video-track chooses another",
-                _ => "",
-            };
-            self.say(&format!("{}: {note}{hint}", printable(video)));
-        }
-        if report.decoding.damaged_packets > 0 {
-            self.say(&format!(
-                "{}: {} pieces are damaged; frames may be missing or spoilt there",
-                printable(video),
-                report.decoding.damaged_packets
-            ));
+        for remark in remarks(&report.decoding) {
+            self.say(&format!("{}: {remark}", printable(video)));
         }
     }
 
@@ -359,6 +345,18 @@ fn readable(rate: FrameRate) -> String {
         _ if rate.as_f64() < 1.0 => format!("{:.6}", rate.as_f64()),
         _ => format!("{:.3}", rate.as_f64()),
     }
+}
+
+/// What has to be known of a video that was decoded, a sentence each.
+pub fn remarks(decoding: &DecodeSummary) -> Vec<String> {
+    let notes = decoding.notes.iter().map(|note| match note {
+        Note::Tracks { .. } => format!("{note}; --video-track chooses another"),
+        _ => note.to_string(),
+    });
+    let damage = (decoding.damaged_packets > 0).then(|| {
+        format!("{} pieces are damaged; frames may be missing or spoilt there", decoding.damaged_packets)
+    });
+    of_rate(decoding).into_iter().chain(notes).chain(damage).collect()
 }
 
 /// What has to be known of the frame rate, where it is not simply that of the file.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The environment variable that names the models folder.
 pub const MODELS_VARIABLE: &str = "OPPOSE_MODELS";
@@ -37,10 +38,20 @@ pub(crate) fn places(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Where the models lie that came with a library.
+static SHIPPED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes [`find`] look into this folder too, after all others: for a library in another program, which came with models of
+/// its own. Only the first call has an effect.
+pub fn set_shipped(folder: PathBuf) {
+    let _ = SHIPPED.set(folder);
+}
+
 /// Finds the models folder that holds `wanted`: an engine's folder in it, for example `holistic`.
 ///
 /// An `explicit` folder is the only one looked in; else it is [`MODELS_VARIABLE`]'s; else the user's data
-/// folder, then `models` beside the program or in a folder above it (a checkout that was built in place).
+/// folder, then `models` beside the program or in a folder above it (a checkout that was built in place), then what
+/// [`set_shipped`] was given.
 ///
 /// # Errors
 /// None of them holds the file; the error names them all.
@@ -68,5 +79,6 @@ fn places_to_look(explicit: Option<&Path>) -> Vec<PathBuf> {
         // target/release/oppose-native, or target/debug/deps/test: the checkout is at most four levels up.
         folders.extend(program.ancestors().skip(1).take(4).map(|folder| folder.join("models")));
     }
+    folders.extend(SHIPPED.get().cloned());
     folders
 }
