@@ -1,74 +1,114 @@
 #!/usr/bin/env bash
 # Builds a small FFmpeg from source as static libraries: every demuxer and decoder, and the encoders that `render` needs.
+# The libraries that it uses are built from source too: what a system has of them would bind the program to that system.
 #
 #   scripts/build-ffmpeg.sh FOLDER                   installs into this folder
 #   scripts/build-ffmpeg.sh FOLDER --without-x264    without H.264 encoding: under the LGPL instead of the GPL
 #
-# FFMPEG_SOURCE=FOLDER uses the source there instead of downloading it. Does nothing if FOLDER is up to date.
+# CC, AR and RANLIB are respected; scripts/portable-toolchain.sh sets them. FFMPEG_SOURCES=FOLDER holds the sources that
+# scripts/ffmpeg-sources.sha256 lists; without it they are fetched. Does nothing if FOLDER is up to date.
 set -euo pipefail
 usage="expected a folder, then nothing or --without-x264"
 prefix=$(realpath -m -- "${1:?build-ffmpeg: $usage}")
+sources=$(realpath -m -- "${FFMPEG_SOURCES:-$prefix.sources}")
 cd "$(dirname "$0")/.."
+sums=$PWD/scripts/ffmpeg-sources.sha256
+export CC=${CC:-cc} AR=${AR:-ar} RANLIB=${RANLIB:-ranlib}
 
-version=7.1.5
-sha256=de668509caf9e35e3cd162473441fdb29538c6d96ed080292b3cf9e6fc5d558f
-url=https://ffmpeg.org/releases/ffmpeg-$version.tar.xz
-
-# The system's static libraries: for AV1, compressed headers, Opus, VP8 and VP9, and PNG.
-libraries=(libaom libbz2 libopus libvpx libz)
+libraries=(zlib bzip2 dav1d opus libvpx)
 encoders=aac,gif,libopus,libvpx_vp8,libvpx_vp9
 muxers=gif,matroska,mov,mp4,webm
 options=()
 case "${2:-}" in
     '')
-        libraries+=(libx264)
+        libraries+=(x264)
         encoders+=,libx264
         options+=(--enable-gpl --enable-libx264)
         ;;
     --without-x264) ;;
     *) echo "build-ffmpeg: $2: $usage" >&2; exit 2 ;;
 esac
-# No network and no devices: only protocols that read files and pipes.
+# For compressed headers and PNG, AV1, and what `render` writes. No network and no devices: only protocols that read files
+# and pipes.
 options+=("--prefix=$prefix" --enable-pic --disable-autodetect --disable-programs --disable-doc --disable-debug
     --disable-network --disable-avdevice --disable-avfilter --disable-devices --disable-filters --disable-hwaccels
     --disable-protocols --enable-protocol=file --enable-protocol=pipe
     --disable-encoders "--enable-encoder=$encoders" --disable-muxers "--enable-muxer=$muxers"
-    --enable-bzlib --enable-zlib --enable-libaom --enable-libopus --enable-libvpx)
+    --enable-bzlib --enable-zlib --enable-libdav1d --enable-libopus --enable-libvpx)
 
-recipe="${FFMPEG_SOURCE:-$url} ${options[*]}"
+recipe="$(sha256sum scripts/{build-ffmpeg.sh,ffmpeg-sources.sha256,portable-toolchain.requirements.txt}) $CC ${options[*]}"
 if [ "$(cat "$prefix/recipe" 2>/dev/null)" = "$recipe" ]; then
     exit 0
 fi
+scripts/fetch-ffmpeg-sources.sh "$sources"
 work=$prefix.building
 trap 'rm -rf "$work"' EXIT
-rm -rf "$work"
-mkdir -p "$work/build"
-if [ -n "${FFMPEG_SOURCE:-}" ]; then
-    source=$(realpath -- "$FFMPEG_SOURCE")
-    [ -x "$source/configure" ] || {
-        echo "build-ffmpeg: FFMPEG_SOURCE=$FFMPEG_SOURCE: expected FFmpeg's source there, but there is no configure" >&2
-        exit 2
-    }
-else
-    source=$work/ffmpeg-$version
-    curl --fail --silent --show-error --location --output "$source.tar.xz" "$url"
-    echo "$sha256  $source.tar.xz" | sha256sum --check --quiet
-    tar --extract --file "$source.tar.xz" --directory "$work"
-fi
+rm -rf "$work" "$prefix"
+mkdir -p "$work" "$prefix/lib/pkgconfig" "$prefix/licences"
+# Only what is built here is found, never a library of this system.
+export PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
+export CFLAGS="-O2 -fPIC"
+jobs=$(nproc)
 
-echo "Building FFmpeg $(cat "$source/RELEASE")"
-rm -rf "$prefix"
-cd "$work/build"
-"$source/configure" --quiet "${options[@]}"
-make --silent --jobs "$(nproc)" install
-# Linked beside FFmpeg's own, because cargo links a library statically only if its folder is not one of the system's.
+# Unpacks a library's source and goes there.
+enter() {
+    mkdir "$work/$1"
+    tar --extract --file "$(echo "$sources/$1"_*.orig.tar.*z)" --directory "$work/$1" --strip-components 1
+    cd "$work/$1"
+    echo "Building $1"
+}
+quietly() { "$@" > "$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }; }
+
+build_zlib() {
+    quietly ./configure --static --prefix="$prefix"
+    quietly make --jobs "$jobs" install
+}
+build_bzip2() {
+    quietly make --jobs "$jobs" "CC=$CC" "AR=$AR" "RANLIB=$RANLIB" "CFLAGS=$CFLAGS -D_FILE_OFFSET_BITS=64" libbz2.a
+    install -m 644 libbz2.a "$prefix/lib"
+    install -m 644 bzlib.h "$prefix/include"
+}
+build_dav1d() {
+    quietly meson setup build --prefix "$prefix" --libdir lib --buildtype release --default-library static \
+        -Denable_tools=false -Denable_tests=false
+    quietly ninja -C build install
+}
+build_opus() {
+    quietly ./configure --prefix="$prefix" --disable-shared --enable-static --with-pic --disable-doc \
+        --disable-extra-programs
+    quietly make --jobs "$jobs" install
+}
+build_libvpx() {
+    LD=$CC AS=nasm quietly ./configure --prefix="$prefix" --target=x86_64-linux-gcc --enable-pic --disable-examples \
+        --disable-tools --disable-docs --disable-unit-tests
+    quietly make --jobs "$jobs" install
+}
+build_x264() {
+    quietly ./configure --prefix="$prefix" --enable-static --enable-pic --disable-cli --disable-opencl
+    quietly make --jobs "$jobs" install
+}
 for library in "${libraries[@]}"; do
-    ln -s "$(cc -print-file-name="$library.a")" "$prefix/lib/"
+    enter "$library"
+    "build_$library"
+    mkdir "$prefix/licences/$library"
+    find . -maxdepth 1 \( -name 'COPYING*' -o -name 'LICENSE*' -o -name PATENTS \) \
+        -exec cp {} "$prefix/licences/$library/" \;
 done
-mkdir "$prefix/licences"
-cp "$source"/LICENSE.md "$source"/COPYING.* "$prefix/licences/"
+
+enter ffmpeg
+quietly ./configure "${options[@]}" "--cc=$CC" "--ar=$AR" "--ranlib=$RANLIB" --pkg-config-flags=--static \
+    "--extra-cflags=-I$prefix/include" "--extra-ldflags=-L$prefix/lib"
+# Old C libraries have this function, zig's headers of them do not.
+sed -i 's/^#define HAVE_SYSCTL 1/#define HAVE_SYSCTL 0/' config.h
+quietly make --jobs "$jobs" install
+mkdir "$prefix/licences/ffmpeg"
+cp LICENSE.md COPYING.* "$prefix/licences/ffmpeg/"
 {
-    echo "FFmpeg $(cat "$source/RELEASE"), unchanged: ${url%/*}/ffmpeg-$(cat "$source/RELEASE").tar.xz, configured with"
+    echo "Built from these sources, unchanged, which Debian 13 publishes (apt-get source):"
+    for library in ffmpeg "${libraries[@]}"; do
+        sed -n "s/^\([0-9a-f]*\) *\(${library}_.*\)/  \2, SHA-256 \1/p" "$sums"
+    done
+    echo "FFmpeg was configured with"
     printf '  %s\n' "${options[@]}" | grep -v -e --prefix
 } > "$prefix/licences/README"
 echo "$recipe" > "$prefix/recipe"

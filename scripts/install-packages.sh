@@ -13,8 +13,8 @@ packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev l
 case "${1:-build}" in
     # The ffmpeg program to compare with, a virtual environment for the real pose-format, and a linter for the scripts.
     test) packages+=(ffmpeg python3-venv shellcheck) ;;
-    # The tools that build FFmpeg, and the static libraries that are linked into it.
-    release) packages+=(make nasm xz-utils libaom-dev libbz2-dev libopus-dev libvpx-dev libx264-dev zlib1g-dev) ;;
+    # The tools that build FFmpeg and what is linked into it; zig comes from PyPI.
+    release) packages+=(make nasm xz-utils binutils python3-venv) ;;
 esac
 
 if command -v dpkg-query >/dev/null; then

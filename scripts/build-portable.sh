@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds what archive and Python package have in common: the program with FFmpeg linked in, which runs on every Linux since
+# glibc 2.28, and the compiled kernels for GPUs.
+#
+#   scripts/build-portable.sh [--without-x264]      prints what to evaluate in a shell: where everything is
+set -euo pipefail
+cd "$(dirname "$0")/.."
+case "${1:-}" in
+    '') kind= ;;
+    --without-x264) kind=-without-x264 ;;
+    *) echo "build-portable: $1: expected nothing or --without-x264" >&2; exit 2 ;;
+esac
+{
+    scripts/install-packages.sh release
+    export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+    work=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/prebuilt")
+    ffmpeg=$work/ffmpeg$kind
+    tools=$(scripts/portable-toolchain.sh "$work/tools")
+    eval "$tools"
+    FFMPEG_SOURCES=${FFMPEG_SOURCES:-$work/sources} scripts/build-ffmpeg.sh "$ffmpeg" "$@"
+    # Only FFmpeg as built here is found, never that of this system. A folder for each kind, since cargo does not notice
+    # another FFmpeg.
+    export PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig CARGO_TARGET_DIR=$work/cargo$kind
+    cargo zigbuild --release --locked --features static-ffmpeg --target "$PORTABLE_TARGET" --bin oppose-native \
+        --example compile_kernels
+    built=$CARGO_TARGET_DIR/${PORTABLE_TARGET%.2.*}/release
+    # They take minutes, and change only with the program that makes them.
+    maker=$(sha256sum < "$built/examples/compile_kernels")
+    if [ "$(cat "$work/kernels.maker" 2>/dev/null)" != "$maker" ]; then
+        rm -rf "$work/kernels"
+        COMPILE_KERNELS=$built/examples/compile_kernels scripts/build-kernels.sh "$work/kernels"
+        # Whoever unpacks them, everybody may read them.
+        chmod -R a+rX "$work/kernels"
+        echo "$maker" > "$work/kernels.maker"
+    fi
+
+    program=$built/oppose-native
+    strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+        grep -vxE 'lib(c|m|dl|rt|pthread|gcc_s)\.so\.[0-9]+|ld-linux-.*' || true)
+    if [ -n "$strangers" ]; then
+        echo "build-portable: the program needs libraries that some systems lack:" "$strangers" >&2
+        exit 1
+    fi
+    wanted=${PORTABLE_TARGET##*gnu.}
+    glibc=$(objdump --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort --version-sort | tail -n 1)
+    if [ "$(printf '%s\n' "$wanted" "${glibc#GLIBC_}" | sort --version-sort | tail -n 1)" != "$wanted" ]; then
+        echo "build-portable: the program needs glibc ${glibc#GLIBC_}, which is newer than $wanted" >&2
+        exit 1
+    fi
+} >&2
+echo "$tools"
+cat <<END
+export PKG_CONFIG_LIBDIR=$(printf %q "$PKG_CONFIG_LIBDIR") CARGO_TARGET_DIR=$(printf %q "$CARGO_TARGET_DIR")
+work=$(printf %q "$work") ffmpeg=$(printf %q "$ffmpeg") program=$(printf %q "$program") glibc=${glibc#GLIBC_} kind=$kind
+END
