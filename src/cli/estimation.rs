@@ -105,7 +105,7 @@ impl Estimation {
 
     /// How videos are opened for this engine.
     pub fn video_options(&self, engine: &dyn Engine) -> video::Options {
-        video::Options { keep_planes: engine.takes_planes(), ..self.0.video_options() }
+        self.0.video_options().with_keep_planes(engine.takes_planes())
     }
 
     /// How videos are processed, until `cancel` says stop.

@@ -43,6 +43,11 @@ impl Need {
     /// Why the need is not met, if it is not.
     fn missing(&self) -> Option<String> {
         match self {
+            Self::Python("oppose") => (!can_import("oppose")).then(|| {
+                "no Python with the package oppose; scripts/build-wheel.sh builds it, OPPOSE_PYTHON names the Python \
+                 in which it is installed"
+                    .to_owned()
+            }),
             Self::Python(module) => (!can_import(module)).then(|| {
                 format!(
                     "no Python with {module}; scripts/test.sh installs it, MediaPipe for Python up to 3.12"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds the Python package: the program, the module, FFmpeg, LiteRT, the nets of the engine `holistic` and the kernels for
+# GPUs in one wheel for CPython since 3.9 and every Linux on x86-64 since glibc 2.28. See docs/python.md.
+#
+#   scripts/build-wheel.sh      writes target/wheel/oppose-VERSION-cp39-abi3-manylinux_2_28_x86_64.whl
+# shellcheck disable=SC2154 # scripts/build-portable.sh says what work, ffmpeg, program, glibc and kind are.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+output=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/wheel")
+# Without x264: what is installed by one line should bring no terms that nobody asked for.
+built=$(scripts/build-portable.sh --without-x264)
+eval "$built"
+scripts/fetch-models.sh
+
+# What maturin takes along, beside the package's own files.
+package=crates/oppose-python
+rm -rf "$package"/python/oppose/{bin,models} "$package/licences" "$package/sbom"
+install -D "$program" "$package/python/oppose/bin/oppose-native"
+cp -r "$work/kernels" "$package/python/oppose/bin/kernels"
+mkdir -p "$package/python/oppose/models/holistic" "$package/sbom"
+while read -r _ file; do
+    install -m 644 "models/holistic/$file" "$package/python/oppose/models/holistic/"
+done < <(cat scripts/models.sha256 scripts/models-npm.sha256)
+scripts/collect-licences.sh "$package/licences" "$ffmpeg" --with-models
+python3 scripts/sbom.py --without-x264 --with-models > "$package/sbom/oppose.cdx.json"
+
+rm -rf "$output"
+maturin build --release --locked --zig --compatibility manylinux_2_28 --target "${PORTABLE_TARGET%.2.*}" \
+    --manifest-path "$package/Cargo.toml" --sbom-include sbom/oppose.cdx.json --out "$output"
+wheel=$(echo "$output"/oppose-*.whl)
+size=$(stat --format %s "$wheel")
+if [ "$size" -ge 100000000 ]; then
+    echo "build-wheel: $wheel has $((size / 1000000)) MB; the index takes less than 100" >&2
+    exit 1
+fi
+echo "$wheel"
+echo "  $((size / 1000000)) MB; the program needs glibc $glibc"
