@@ -18,7 +18,7 @@ use std::process::Command;
 pub(crate) use child::ChildProcess;
 #[cfg(feature = "video")]
 pub(crate) use clock::Clock;
-pub use run::{ProcessError, run};
+pub use run::{ProcessError, output, run};
 
 /// The running program, to be started again. It is found even where its file was replaced or removed meanwhile.
 ///

@@ -16,6 +16,9 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// How long the process may take to end when it is asked to.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The most that is read of the output of a process, in bytes.
+const MAX_OUTPUT: u64 = 64 << 20;
+
 /// Why a process did not do its work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,6 +79,36 @@ pub fn run(
     }
 }
 
+/// Runs `command` to its end, and returns what it printed on standard output, at most 64 MB. Blocks for `limit` at most: a
+/// process that takes longer is killed.
+///
+/// # Errors
+/// The process cannot be started, or does not end with success in time.
+pub fn output(command: &mut Command, limit: Duration) -> Result<String, ProcessError> {
+    let mut child = ChildProcess::spawn(command, None)?;
+    drop(child.take_input()?);
+    let output = child.take_output()?;
+    let (sender, printed) = bounded(1);
+    thread::Builder::new().name("output".into()).spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        // Nobody waits for it if the process took too long.
+        let _ = sender.send(read.map(|_| bytes));
+    })?;
+    match child.wait(limit) {
+        Ending::Exited(status) if status.success() => {
+            // Another process may have inherited the stream and keep it open.
+            let bytes = printed.recv_timeout(EXIT_PATIENCE).map_err(io::Error::other)??;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Ending::Exited(status) if status.code().is_some() => Err(ProcessError::Reported(child.printed())),
+        Ending::Hung => {
+            Err(ProcessError::Ended(format!("did not end within {} s and was killed", limit.as_secs())))
+        }
+        ending => Err(ProcessError::Ended(format!("{ending}{}", child.last_words()))),
+    }
+}
+
 /// Receives something whenever the process has printed something.
 fn signs_of_life(mut output: impl Read + Send + 'static) -> io::Result<Receiver<()>> {
     let (sender, signs) = bounded(1);
@@ -107,6 +140,18 @@ mod tests {
         assert_eq!(ran("exit 3", None), Err("the process ended unexpectedly (exit status: 3)".into()));
         let killed = Err("the process was ended by SIGSEGV; its last words: so".into());
         assert_eq!(ran("echo so >&2; kill -SEGV $$", None), killed);
+    }
+
+    #[test]
+    fn output_is_waited_for_until_the_limit() {
+        let output = |script: &str| {
+            let mut command = Command::new("sh");
+            output(command.args(["-c", script]), Duration::from_secs(2)).map_err(|error| error.to_string())
+        };
+        assert_eq!(output("echo one; echo note >&2"), Ok("one\n".into()));
+        assert_eq!(output("echo one; echo no room >&2; exit 3"), Err("no room".into()));
+        let hung = Err("the process did not end within 2 s and was killed".into());
+        assert_eq!(output("exec sleep 1000"), hung);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
 use oppose::batch::{Job, PlanError};
+use oppose::process::{self, ProcessError};
 
 use self::status::status;
 use self::submit::{resume, submit};
@@ -19,6 +21,9 @@ use super::Outcome;
 use super::estimate::plan_hint;
 use super::report::PageError;
 use super::terminal::{printable, say};
+
+/// How long SLURM may take to answer: a busy controller takes a minute or two.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The options of `slurm`.
 #[derive(Args, Debug)]
@@ -145,6 +150,8 @@ enum SlurmError {
     Start { program: &'static str, source: io::Error },
     #[error("{program} says: {words}")]
     Refused { program: &'static str, words: String },
+    #[error("{program} gave no answer: {how}; look at `squeue` before you try again")]
+    Unanswered { program: &'static str, how: String },
 }
 
 /// Does what was asked.
@@ -196,12 +203,11 @@ fn entries(output: &Path, runs: &[Run]) -> Result<Vec<Entry>, SlurmError> {
 }
 
 fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmError> {
-    let output = command.output().map_err(|source| SlurmError::Start { program, source })?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(SlurmError::Refused { program, words });
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    process::output(command, PATIENCE).map_err(|error| match error {
+        ProcessError::Start(source) => SlurmError::Start { program, source },
+        ProcessError::Reported(words) => SlurmError::Refused { program, words },
+        other => SlurmError::Unanswered { program, how: other.to_string() },
+    })
 }
 
 /// A task that SLURM has in its queue.
