@@ -16,7 +16,7 @@ use oppose::video::{self, FrameRate, Rotate, STDIN, SourceError};
 use super::Outcome;
 use super::inspect::read_pose;
 use super::points::PointArguments;
-use super::terminal::{printable, say};
+use super::terminal::{frames, printable, say};
 
 /// The options of `convert`.
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ pub struct Arguments {
     video: Option<PathBuf>,
 
     /// Set the frame rate of the JSON files, or replace that of a .pose file, for example 25 or 30000/1001
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     fps: Option<FrameRate>,
 
     /// Set the width and height of the frames that the JSON files belong to
@@ -321,7 +321,7 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
     }
     writer.finish()?;
     let rate = arguments.fps.map_or_else(String::new, |rate| format!(" at {rate} a second"));
-    say(format_args!("{}: {} frames{rate}, version 0.2", printable(output), pose.frames()));
+    say(format_args!("{}: {}{rate}, version 0.2", printable(output), frames(pose.frames() as u64)));
     Ok(())
 }
 
@@ -361,7 +361,7 @@ fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
     let mut file = OutputFile::create(path).map_err(written(path))?;
     let lines = pose.write_csv(&mut file).map_err(written(path))?;
     file.finish(arguments.overwrite).map_err(written(path))?;
-    say(format_args!("{}: {lines} points in {} frames", printable(path), pose.frames()));
+    say(format_args!("{}: {lines} points in {}", printable(path), frames(pose.frames() as u64)));
     Ok(())
 }
 

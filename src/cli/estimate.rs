@@ -87,7 +87,7 @@ pub struct Arguments {
     rotate: Rotate,
 
     /// Set the frame rate of the .pose file, for example 25 or 30000/1001 [default: the video's own; 25 for pictures]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     fps: Option<video::FrameRate>,
 
     /// Also write NAME.timestamps.csv beside NAME.pose: the time of each frame in seconds since the first, exact for

@@ -12,7 +12,7 @@ use oppose::pipeline::{PipelineError, Progress, Report};
 use oppose::video::{DecodeSummary, FrameRate, Note, RateSource};
 
 use super::events::Event;
-use super::terminal::{self, printable};
+use super::terminal::{self, frames, printable};
 
 /// How often a plain or JSON line is written.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -217,9 +217,9 @@ impl Reporter {
             .emit();
         }
         self.say(&format!(
-            "{}: {} frames at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
+            "{}: {} at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
             printable(&report.output),
-            report.frames,
+            frames(report.frames),
             readable(report.frame_rate),
             report.frames_with_people,
             seconds,
@@ -235,7 +235,8 @@ impl Reporter {
         for (Job { video, output }, frames) in videos {
             if self.style == Style::Json || videos.len() <= SCREEN {
                 let output = printable(output);
-                let reason = format!("{output} exists, with {frames} frames; --overwrite makes it again");
+                let reason =
+                    format!("{output} exists, with {}; --overwrite makes it again", self::frames(*frames));
                 self.say_skipped(video, &reason);
             }
         }

@@ -12,7 +12,7 @@ use oppose::video::{self, EncodeError, Rotate, Source};
 use super::Outcome;
 use super::inspect::read_pose;
 use super::signals::Signals;
-use super::terminal::{printable, say};
+use super::terminal::{frames, printable, say};
 
 /// The options of `render`.
 #[derive(Args, Debug)]
@@ -157,7 +157,7 @@ pub fn write(
         say(format_args!("{}: {reason}", printable(target)));
     }
     let (width, height) = drawn.size;
-    say(format_args!("{}: {} frames, {width}x{height}", printable(target), drawn.frames));
+    say(format_args!("{}: {}, {width}x{height}", printable(target), frames(drawn.frames)));
     Ok(())
 }
 

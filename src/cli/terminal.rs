@@ -26,3 +26,8 @@ fn line(message: impl Display) -> String {
     line.push('\n');
     line
 }
+
+/// A number of frames in words: `1 frame`, `90 frames`.
+pub fn frames(number: u64) -> String {
+    format!("{number} frame{}", if number == 1 { "" } else { "s" })
+}

@@ -167,6 +167,7 @@ fn wrong_arguments_start_nothing() {
     refused(at, &["h264_25.mp4", "odd_444.mp4", "-o", "one.pose"], 2, &["2 videos", "give a folder"]);
     refused(at, &["-"], 2, &["standard input", "--output FILE.pose"]);
     refused(at, &["h264_25.mp4", "--fps", "fast"], 2, &["30000/1001"]);
+    refused(at, &["h264_25.mp4", "--fps", "-5"], 2, &["invalid value '-5'", "30000/1001"]);
     refused(at, &["h264_25.mp4", "--rotate", "45"], 2, &["expected auto, none, 90, 180 or 270"]);
     refused(at, &["h264_25.mp4", "--engine", "magic"], 2, &["holistic"]);
     assert_eq!(names(at).len(), 3, "nothing was written: {:?}", names(at));
