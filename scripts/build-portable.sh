@@ -29,8 +29,6 @@ esac
     if [ "$(cat "$work/kernels.maker" 2>/dev/null)" != "$maker" ]; then
         rm -rf "$work/kernels"
         COMPILE_KERNELS=$built/examples/compile_kernels scripts/build-kernels.sh "$work/kernels"
-        # Whoever unpacks them, everybody may read them.
-        chmod -R a+rX "$work/kernels"
         echo "$maker" > "$work/kernels.maker"
     fi
 

@@ -1,8 +1,9 @@
 //! Compiled kernels in files: those that came with the program, and those that were compiled on this machine earlier.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -65,7 +66,9 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// It cannot be written.
 pub fn write(folder: &Path, name: &str, code: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // Readable for all, as far as the umask allows: an archive or image is often made by another user than runs it.
+    let readable = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
     file.write_all(MAGIC)?;
     file.write_all(&Sha256::digest(code))?;
     file.write_all(code)?;
@@ -183,6 +186,16 @@ mod tests {
         write(cache.path(), "best", b"refused").unwrap();
         assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), true));
         assert_eq!(compiled(shipped.path(), cache.path(), b"refused"), (b"compiled".to_vec(), false));
+    }
+
+    #[test]
+    fn kernels_are_readable_for_other_users() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "kernel", b"code").unwrap();
+        let ordinary = folder.path().join("ordinary");
+        fs::write(&ordinary, b"").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&file(folder.path(), "kernel")), mode(&ordinary));
     }
 
     #[test]
