@@ -70,8 +70,8 @@
 //! }
 //! ```
 //!
-//! [`pipeline::run_all`](crate::pipeline::run_all) is the room below: it works on videos one behind the other in this
-//! process, with an engine that is open, and knows neither of files that exist nor of crashes.
+//! One level below, [`pipeline::run_all`](crate::pipeline::run_all) processes videos one after another in this process, with
+//! an engine that is already open. It neither skips existing files nor survives crashes.
 //!
 //! # Frames of your own
 //!

@@ -9,12 +9,12 @@ use oppose::people::{Options, Person};
 /// How many people a frame may have, as it was typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MaxPeople {
-    /// As many as the estimator gives of itself.
+    /// As many as the engine finds by default.
     #[default]
     Unsaid,
     /// 0 or -1, OpenPose's spelling.
     All,
-    /// At most so many.
+    /// At most this many.
     Limit(NonZeroU16),
 }
 
@@ -27,7 +27,7 @@ impl MaxPeople {
         }
     }
 
-    /// How many people an estimator follows that follows one unless it is told otherwise.
+    /// How many people to follow, for an engine that follows one by default.
     pub fn followed(self) -> usize {
         match self {
             Self::Unsaid => 1,

@@ -58,7 +58,7 @@ pub struct DecodeSummary {
 }
 
 impl DecodeSummary {
-    /// A video of which `frames` frames were delivered, and nothing else is worth knowing.
+    /// The summary of a video that delivered `frames` frames, without anything unusual.
     pub fn new(frames: u64) -> Self {
         Self { frames, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! Work that takes long, away from Python: other threads of Python go on meanwhile, Ctrl-C ends it, progress is told.
+//! Runs long work outside the interpreter's lock: other Python threads keep running, Ctrl-C ends it, and progress is reported.
 
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -43,7 +43,7 @@ pub struct Feed<'py> {
     pub sender: Sender<Frame>,
 }
 
-/// What the caller is told meanwhile.
+/// What is reported to the caller in the meantime.
 pub struct Watch<'a, 'py> {
     /// The caller's interpreter.
     pub python: Python<'py>,
