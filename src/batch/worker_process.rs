@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::Job;
 use super::message::{Assignment, WorkerMessage};
-use crate::process::{ChildProcess, messages};
+use crate::process::{ChildProcess, messages, shared_log};
 
 /// How long a worker may take to end once it has closed its output. Leaving a GPU takes seconds.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ impl WorkerProcess {
         now: Duration,
         sender: Sender<(usize, Option<WorkerMessage>)>,
     ) -> io::Result<Self> {
-        let mut child = ChildProcess::spawn(command, None)?;
+        let mut child = ChildProcess::spawn(command, shared_log())?;
         let assignments = Some(child.take_input()?);
         let mut output = BufReader::new(child.take_output()?);
         thread::Builder::new().name("worker messages".into()).spawn(move || {

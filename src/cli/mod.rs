@@ -30,6 +30,8 @@ mod view;
 mod workers;
 
 use std::env;
+use std::error::Error;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -134,6 +136,20 @@ enum Outcome {
     Signal(u8),
 }
 
+impl Outcome {
+    /// Of a process that `oppose::process::run` started: it prints why it failed, and the other process shows that.
+    fn of_child(ended: Result<(), Box<dyn Error>>) -> Self {
+        match ended {
+            Ok(()) => Self::AllDone,
+            Err(error) => {
+                // Control characters are escaped by the process that shows it.
+                let _ = writeln!(io::stderr(), "{error}");
+                Self::SomeFailed
+            }
+        }
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
@@ -158,7 +174,10 @@ pub fn run() -> ExitCode {
         }
     };
     let cli = Cli::parse_from(arguments);
-    cli.logs.start();
+    // What these two print is the reason why they failed.
+    if !matches!(cli.command, Some(Command::DrawOverlay(_) | Command::MakeThumbnails(_))) {
+        cli.logs.start();
+    }
     let outcome = match cli.command {
         None => estimate::run(&cli.estimate),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),

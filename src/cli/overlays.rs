@@ -1,15 +1,14 @@
 //! What `--render` makes: an overlay beside each `.pose` file.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 use std::{env, error::Error};
 
 use oppose::batch::{Job, Limits};
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
-use oppose::process::{self, ProcessError, this_program};
+use oppose::process::{self, ProcessError, SignsOfLife, this_program};
 use oppose::render::OverlayOptions;
 use oppose::video::{self, DecodeSummary, Frame, FrameRate, Source, SourceError, VideoInfo};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -26,9 +25,6 @@ use super::terminal::say;
 pub const NAME: &str = "draw-overlay";
 const VIDEO_VARIABLE: &str = "OPPOSE_OVERLAY_VIDEO";
 const POSE_VARIABLE: &str = "OPPOSE_OVERLAY_POSE";
-
-/// How often the process that draws gives a sign of life on its standard output.
-const SIGN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Where overlays are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -142,22 +138,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
         let signals = Signals::listen()?;
         let path = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("no {name}"));
         let job = Job { video: path(VIDEO_VARIABLE)?, output: path(POSE_VARIABLE)? };
-        let mut last_sign: Option<Instant> = None;
-        let give_sign = move || {
-            if last_sign.is_none_or(|last| last.elapsed() >= SIGN_INTERVAL) {
-                last_sign = Some(Instant::now());
-                // If the supervisor no longer reads it, it does not wait for it either.
-                let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
-            }
-        };
+        let mut signs = SignsOfLife::default();
+        let give_sign = move || signs.give();
         beside(&job, &arguments.video_options(), &signals.cancel, give_sign)
     };
-    match drawn() {
-        Ok(()) => Outcome::AllDone,
-        Err(error) => {
-            // Control characters are escaped by the process that shows it.
-            let _ = writeln!(io::stderr(), "{error}");
-            Outcome::SomeFailed
-        }
-    }
+    Outcome::of_child(drawn())
 }

@@ -1,12 +1,11 @@
 //! The process that makes pictures of a video for a page: this program, started again by itself.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use oppose::process::this_program;
+use oppose::process::{SignsOfLife, this_program};
 use oppose::report::ThumbnailRequest;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -14,9 +13,6 @@ use super::Outcome;
 
 /// The subcommand, which users do not see.
 pub const NAME: &str = "make-thumbnails";
-
-/// How often the process gives a sign of life on its standard output.
-const SIGN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The request of the process that started this one.
 #[derive(Args, Debug)]
@@ -46,25 +42,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
         frames: arguments.frames.clone(),
         folder: arguments.folder.clone(),
     };
-    let mut last_sign = Instant::now();
-    let give_sign = || {
-        if last_sign.elapsed() >= SIGN_INTERVAL {
-            last_sign = Instant::now();
-            // Whoever does not read it any more does not wait for it either.
-            let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
-        }
-    };
-    let served = || -> Result<(), Box<dyn std::error::Error>> {
+    let mut signs = SignsOfLife::default();
+    let mut served = || -> Result<(), Box<dyn std::error::Error>> {
         // It does not outlive the process that started it.
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        Ok(request.serve(give_sign)?)
+        Ok(request.serve(|| signs.give())?)
     };
-    match served() {
-        Ok(()) => Outcome::AllDone,
-        Err(error) => {
-            // Control characters are escaped by the process that shows it.
-            let _ = writeln!(io::stderr(), "{error}");
-            Outcome::SomeFailed
-        }
-    }
+    Outcome::of_child(served())
 }

@@ -74,8 +74,8 @@ pub struct ChildProcess {
     stalled: Option<Duration>,
 }
 
-/// Standard error, where this process logs.
-fn shared_log() -> Option<File> {
+/// Standard error, where this process logs: for the log of a child.
+pub fn shared_log() -> Option<File> {
     (LevelFilter::current() > LevelFilter::OFF)
         .then(|| rustix::io::dup(io::stderr()).ok().map(File::from))
         .flatten()
@@ -83,8 +83,7 @@ fn shared_log() -> Option<File> {
 
 impl ChildProcess {
     /// Starts `command` with pipes to its standard streams. What it prints on standard error is appended to `log` and
-    /// its end kept as [last words](Self::last_words). Where this process logs and there is no `log`, it is also passed on
-    /// to standard error: the log of the child is among it.
+    /// its end kept as [last words](Self::last_words).
     ///
     /// # Errors
     /// The process or the thread that listens to it cannot be started; no process is left behind.
@@ -94,7 +93,7 @@ impl ChildProcess {
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut process = Self { child, input, output, last_words: None, ending: None, stalled: None };
         if let Some(errors) = errors {
-            process.last_words = Some(LastWords::listen(errors, log.or_else(shared_log))?);
+            process.last_words = Some(LastWords::listen(errors, log)?);
         }
         Ok(process)
     }

@@ -15,10 +15,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-pub(crate) use child::ChildProcess;
+pub(crate) use child::{ChildProcess, shared_log};
 #[cfg(feature = "video")]
 pub(crate) use clock::Clock;
-pub use run::{ProcessError, output, run};
+pub use run::{ProcessError, SignsOfLife, output, run};
 
 /// The running program, to be started again. It is found even where its file was replaced or removed meanwhile.
 ///

@@ -1,9 +1,9 @@
 //! A child process that works by itself, from its start to its end.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
@@ -32,6 +32,26 @@ pub enum ProcessError {
     /// It ended without a reason of its own. How, as part of a sentence: `was ended by SIGSEGV`.
     #[error("the process {0}")]
     Ended(String),
+}
+
+/// How often a process gives a sign of life.
+const SIGN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a process that was started by [`run`] gives while it works.
+#[derive(Debug, Default)]
+pub struct SignsOfLife {
+    last: Option<Instant>,
+}
+
+impl SignsOfLife {
+    /// To be called often: gives a sign on standard output where the last one is half a second ago.
+    pub fn give(&mut self) {
+        if self.last.is_none_or(|last| last.elapsed() >= SIGN_INTERVAL) {
+            self.last = Some(Instant::now());
+            // If the other process no longer reads it, it does not wait for it either.
+            let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
+        }
+    }
 }
 
 /// Runs `command` to its end, and returns what it printed on standard error, at most its last lines. Whatever it prints
@@ -124,8 +144,6 @@ fn signs_of_life(mut output: impl Read + Send + 'static) -> io::Result<Receiver<
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn ran(script: &str, stall: Option<Duration>) -> Result<String, String> {

@@ -18,7 +18,7 @@ pub use serve::serve;
 use self::message::{Reply, Request, read_numbers};
 use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::pose::{FramePose, Skeleton};
-use crate::process::{ChildProcess, messages};
+use crate::process::{ChildProcess, messages, shared_log};
 use oppose_core::{Frame, VideoInfo};
 
 /// A `.pose` file counts people in 16 bits.
@@ -108,7 +108,7 @@ impl Isolated {
         log: Option<File>,
     ) -> Result<Self, IsolatedError> {
         let failed = |source| IsolatedError::Start { engine: name, source };
-        let mut process = ChildProcess::spawn(&mut command, log).map_err(failed)?;
+        let mut process = ChildProcess::spawn(&mut command, log.or_else(shared_log)).map_err(failed)?;
         let requests = process.take_input().map_err(failed)?;
         let replies = process.take_output().map_err(failed)?;
         // A narrower pipe works as well, only slower.
