@@ -4,8 +4,9 @@
 //! plain nets, and the operators in between and at the end are done here, in `f32` and in MediaPipe's order, so that
 //! the results are the same to the last bit. The numbers of tensors are those of the file, whose SHA-256 is checked.
 
-use super::litert::{LiteRtError, Net};
+use super::litert::LiteRtError;
 use super::models::{FACE_ATTENTION, LoadError, Models};
+use super::net::Net;
 
 /// Points of the mesh.
 const MESH: usize = 468;

@@ -4,8 +4,9 @@ use std::f32::consts::FRAC_PI_2;
 
 use super::detector::Detector;
 use super::geometry::{Landmark, Padding, Rect, Size, double_distance, sigmoid};
-use super::litert::{LiteRtError, Net};
+use super::litert::LiteRtError;
 use super::models::{BODY_SIDE, LoadError, Models, POSE_DETECTION, body_landmarks};
+use super::net::Net;
 use super::one_euro::{OneEuro, Response, low_pass};
 use super::options::Options;
 use super::warp::{Border, Crop};

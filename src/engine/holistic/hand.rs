@@ -4,8 +4,9 @@ use std::f32::consts::FRAC_PI_2;
 
 use super::body::Body;
 use super::geometry::{Landmark, Padding, Rect, Size, direction, double_distance, positive_bounds, wrap};
-use super::litert::{LiteRtError, Net};
+use super::litert::LiteRtError;
 use super::models::{HAND_LANDMARKS, HAND_RECROP, LoadError, Models, SIDED_HAND_LANDMARKS};
+use super::net::Net;
 use super::options::Hands;
 use super::palm::{self, PalmDetector};
 use super::tracking::Limits;

@@ -31,7 +31,7 @@
 //! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts
 //! of the picture where the body says hands and face are; [`palm`] is a second look for hands, where asked for. They share [`geometry`], [`warp`] (crops),
 //! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so that they
-//! give the same bits here as in MediaPipe (`multiply_add`, `attention`). The body in the next
+//! give the same bits here as in MediaPipe (`models`, `attention`). The body in the next
 //! frame is looked for beside the hands and the face in this one.
 
 mod attention;
@@ -43,13 +43,12 @@ pub mod geometry;
 pub mod hand;
 pub mod litert;
 pub mod models;
-mod multiply_add;
+pub mod net;
 pub mod one_euro;
 mod options;
 pub mod output;
 pub mod palm;
 mod perspective;
-pub mod prune;
 mod schedule;
 pub mod tracking;
 pub mod warp;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use oppose_tflite::{cut, keep_outputs, split_multiply_add};
 use sha2::{Digest, Sha256};
 
-use super::litert::{LiteRtError, Net, Runtime};
-use super::multiply_add;
+use super::litert::{LiteRtError, Runtime};
+use super::net::Net;
 use super::options::{Complexity, Hands, Options};
-use super::prune::{cut, keep_outputs};
 
 /// Where the files lie inside the models folder.
 pub const FOLDER: &str = crate::engine::models::HOLISTIC;
@@ -330,11 +330,18 @@ impl Models {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
         let mut bytes = match model.is_split() {
-            true => multiply_add::split(self.bytes(model)).ok_or(LoadError::Graph(model.file.name))?,
+            true => split_multiply_add(self.bytes(model)).ok_or(LoadError::Graph(model.file.name))?,
             false => self.bytes(model).to_vec(),
         };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::load(&self.runtime, &bytes, &[model.input()], &sizes, threads)?)
+        #[cfg(target_arch = "x86_64")]
+        if threads == 1
+            && model.has_own_kernels()
+            && let Some(net) = Net::by_network(&self.runtime, &bytes, &sizes)?
+        {
+            return Ok(net);
+        }
+        Ok(Net::by_runtime(&self.runtime, &bytes, &[model.input()], &sizes, threads)?)
     }
 
     /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last
@@ -344,7 +351,7 @@ impl Models {
     /// The runtime refuses the net.
     pub fn load_whole(&self, model: &Model) -> Result<Net, LoadError> {
         let sizes: Vec<usize> = model.outputs.iter().map(|&(size, _)| size).collect();
-        Ok(Net::load(&self.runtime, self.bytes(model), &[model.input()], &sizes, 1)?)
+        Ok(Net::by_runtime(&self.runtime, self.bytes(model), &[model.input()], &sizes, 1)?)
     }
 
     /// Loads the part of a net that computes some of its tensors from others: number in the file and size of each.
@@ -361,7 +368,7 @@ impl Models {
         let tensors = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();
         let sizes = |list: &[(u32, usize)]| list.iter().map(|&(_, size)| size).collect::<Vec<_>>();
         cut(&mut bytes, &tensors(inputs), &tensors(outputs)).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::load(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs), 1)?)
+        Ok(Net::by_runtime(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs), 1)?)
     }
 
     fn bytes(&self, model: &Model) -> &[u8] {
@@ -392,6 +399,16 @@ impl Model {
     /// Whether some of its operators are taken apart. Those of the other nets give MediaPipe's numbers as they are.
     fn is_split(&self) -> bool {
         self.file.name == HAND_RECROP.file.name
+    }
+
+    /// Whether this program computes the net itself where the processor allows it: those that take the most time.
+    #[cfg(target_arch = "x86_64")]
+    fn has_own_kernels(&self) -> bool {
+        let body = [Complexity::Lite, Complexity::Full, Complexity::Heavy].map(body_landmarks);
+        body.iter()
+            .map(|model| model.file.name)
+            .chain([HAND_LANDMARKS.file.name])
+            .any(|name| name == self.file.name)
     }
 
     /// Number of values of the input.

@@ -12,8 +12,9 @@ use super::body::Body;
 use super::detector::{Detection, Detector};
 use super::geometry::{Rect, Size, direction, double_distance};
 use super::hand::{Hand, Side};
-use super::litert::{LiteRtError, Net};
+use super::litert::LiteRtError;
 use super::models::{LoadError, Models, PALM_DETECTION};
+use super::net::Net;
 use super::warp::{Border, Crop, Region};
 use oppose_core::Frame;
 

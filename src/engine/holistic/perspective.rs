@@ -33,6 +33,7 @@ impl Perspective {
 
     /// The positions in the frame of `length` pixels (at most [`Block::LENGTH`]) of row `y` of the crop, from
     /// column `x` on.
+    #[inline(always)]
     pub fn block(&self, x: usize, y: usize, length: usize) -> Block {
         let m = &self.0;
         let (x, y) = (x as f64, y as f64);
@@ -78,6 +79,7 @@ impl Block {
     }
 
     /// The smallest and the largest x and y.
+    #[inline(always)]
     pub fn bounds(&self) -> ([i64; 2], [i64; 2]) {
         let ends = |values: &[i32]| {
             let values = values.iter().take(self.length);

@@ -5,7 +5,7 @@
 //! too. Like [`prune`](super::prune), this works on the bytes of a `.tflite` file: new tables are put in front of the
 //! old file, because offsets only ever point forward.
 
-use super::prune::{FlatBuffer, field};
+use crate::prune::{FlatBuffer, field};
 
 /// TensorFlow Lite's numbers of operators.
 const ADD: u32 = 0;
@@ -29,7 +29,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let old = |table: usize, number: usize| {
         file.field(table, number).and_then(|place| file.follow(place)).map_or(Value::Absent, Value::Old)
     };
-    let old_items = |vector: super::prune::Vector| {
+    let old_items = |vector: crate::prune::Vector| {
         let item = |i| Some(Value::Old(file.follow(vector.item(i)?)?));
         (0..vector.length).map(item).collect::<Option<Vec<_>>>()
     };
@@ -121,8 +121,8 @@ impl FlatBuffer<'_> {
     fn one_by_one(
         &self,
         operator: usize,
-        codes: super::prune::Vector,
-        tensors: super::prune::Vector,
+        codes: crate::prune::Vector,
+        tensors: crate::prune::Vector,
     ) -> Option<[u32; 4]> {
         let code = self.field(operator, field::OPERATOR_CODE).map_or(Some(0), |place| self.u32(place))?;
         let code = self.follow(codes.item(code as usize)?)?;

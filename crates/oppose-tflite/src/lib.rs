@@ -1,0 +1,14 @@
+//! TensorFlow Lite nets: [edited](keep_outputs), and [computed](Network) to the last bit as XNNPACK does.
+//!
+//! It covers what MediaPipe Holistic's nets need. A `.tflite` file is a
+//! [flat buffer](https://flatbuffers.dev/internals/) and may come from anywhere: every step of reading one is checked.
+
+mod multiply_add;
+#[cfg(target_arch = "x86_64")]
+mod network;
+mod prune;
+
+pub use multiply_add::split as split_multiply_add;
+#[cfg(target_arch = "x86_64")]
+pub use network::{Network, Rest};
+pub use prune::{cut, keep_outputs};

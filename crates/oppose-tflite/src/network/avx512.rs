@@ -1,0 +1,401 @@
+//! The arithmetic, with AVX-512: matrix products, depthwise convolutions, and what lies between them.
+//!
+//! Every sum is made as XNNPACK makes it: it starts with the bias, one fused multiply-add follows for each weight, and
+//! the weights come in XNNPACK's order. The results are therefore the same to the last bit, however the work is cut
+//! into tiles.
+// Intrinsics may only run on processors that have them, and go by pointers.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+/// Values in a register.
+pub const LANES: usize = 16;
+/// Readable values that must follow each buffer, so that a register's worth can be read at its last value.
+pub const SLACK: usize = LANES;
+/// Columns of a panel of packed weights.
+pub const PANEL: usize = 2 * LANES;
+/// The most pixels of a tile: 28 sums, two registers of weights and one pixel fill the 32 registers.
+const TILE: usize = 14;
+
+/// Proof that the processor has AVX-512.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// `None` where the processor lacks it.
+    pub fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx512f").then_some(Self(()))
+    }
+}
+
+/// The smallest and the largest result of an operator.
+pub type Range = [f32; 2];
+
+/// Weights of a matrix product, packed in panels of [`PANEL`] columns.
+#[derive(Debug)]
+pub struct Weights {
+    /// Length of each sum.
+    pub depth: usize,
+    /// Number of sums for each pixel.
+    pub columns: usize,
+    /// For each panel the weights, depth × [`PANEL`].
+    panels: Vec<f32>,
+    /// The bias, filled up with zeros to whole panels.
+    bias: Vec<f32>,
+    range: Range,
+}
+
+impl Weights {
+    /// So many pixels for these weights that lie one after another.
+    pub fn dense<'a>(&self, values: &'a [f32], count: usize) -> Pixels<'a> {
+        Pixels { values, count, runs: Runs { pixel: self.depth, row: 0, count: 1 } }
+    }
+
+    /// Packs weights of columns × depth.
+    ///
+    /// # Panics
+    /// The lengths do not fit.
+    pub fn pack(weights: &[f32], bias: &[f32], range: Range) -> Self {
+        let columns = bias.len();
+        let depth = weights.len() / columns;
+        assert_eq!(weights.len(), columns * depth);
+        let padded = columns.next_multiple_of(PANEL);
+        let mut panels = vec![0.0; padded * depth];
+        for (column, weights) in weights.chunks_exact(depth).enumerate() {
+            let start = column / PANEL * PANEL * depth + column % PANEL;
+            for (i, &weight) in weights.iter().enumerate() {
+                panels[start + i * PANEL] = weight;
+            }
+        }
+        let mut bias = bias.to_vec();
+        bias.resize(padded, 0.0);
+        Self { depth, columns, panels, bias, range }
+    }
+}
+
+/// Where the pixels of a matrix product go.
+#[derive(Clone, Copy, Debug)]
+pub enum Places<'a> {
+    /// One after another.
+    Dense,
+    /// Each to its own place.
+    Each(&'a [u32]),
+}
+
+/// Where the values stand that a pixel's sums are made of: in so many runs, one in each row of a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    /// From a pixel to the next.
+    pub pixel: usize,
+    /// From a run to the next.
+    pub row: usize,
+    /// Number of runs; they are equally long.
+    pub count: usize,
+}
+
+/// What is multiplied: so many pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    pub values: &'a [f32],
+    pub count: usize,
+    pub runs: Runs,
+}
+
+/// A second summand for each result, dense, and the range of the sum.
+pub type Summand<'a> = Option<(&'a [f32], Range)>;
+
+/// Multiplies pixels, of `weights.depth` values each, by the weights.
+///
+/// # Panics
+/// A slice is too short.
+pub fn multiply(
+    _: Avx512,
+    Pixels { values: input, count: pixels, runs }: Pixels<'_>,
+    weights: &Weights,
+    output: &mut [f32],
+    places: Places<'_>,
+    summand: Summand<'_>,
+) {
+    let Weights { depth, columns, .. } = *weights;
+    let Some(last) = pixels.checked_sub(1) else { return };
+    let length = depth / runs.count;
+    assert_eq!(length * runs.count, depth);
+    assert!(last * runs.pixel + (runs.count - 1) * runs.row + length <= input.len());
+    let last_place = match places {
+        Places::Dense => last * columns,
+        Places::Each(places) => places[..pixels].iter().max().map_or(0, |&place| place as usize),
+    };
+    assert!(last_place + columns <= output.len());
+    assert!(summand.is_none_or(|(values, _)| pixels * columns <= values.len()));
+
+    let tiles = pixels.div_ceil(TILE);
+    let mut output_places = [0; TILE];
+    for first in (0..columns).step_by(PANEL) {
+        let wide = columns - first > LANES;
+        for tile in 0..tiles {
+            // Tiles of nearly the same size: a last one of one or two pixels would wait for its own sums.
+            let (start, end) = (tile * pixels / tiles, (tile + 1) * pixels / tiles);
+            for (place, pixel) in output_places.iter_mut().zip(start..end) {
+                *place = first
+                    + match places {
+                        Places::Dense => pixel * columns,
+                        Places::Each(places) => places[pixel] as usize,
+                    };
+            }
+            let job = Tile {
+                input: &input[start * runs.pixel..],
+                runs,
+                length,
+                panel: &weights.panels[first * depth..],
+                bias: &weights.bias[first..],
+                columns: columns - first,
+                range: weights.range,
+                output: &mut *output,
+                places: &output_places,
+                summand: summand.map(|(values, range)| (&values[start * columns + first..], columns, range)),
+            };
+            macro_rules! run {
+                ($($count:literal)+) => {
+                    match (end - start, wide) {
+                        $(
+                            // SAFETY: the processor has AVX-512, as the proof says. That all pixels, places and
+                            // summands are inside their slices was found above, and the panels and the bias have
+                            // the sizes that `Weights::pack` gives them.
+                            ($count, true) => unsafe { job.run::<$count, 2>() },
+                            // SAFETY: as above.
+                            ($count, false) => unsafe { job.run::<$count, 1>() },
+                        )+
+                        _ => unreachable!("a tile has at most {TILE} pixels"),
+                    }
+                };
+            }
+            run!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        }
+    }
+}
+
+/// Some pixels by one panel of weights. Each slice starts with what belongs to the first of them.
+struct Tile<'a> {
+    input: &'a [f32],
+    runs: Runs,
+    length: usize,
+    panel: &'a [f32],
+    bias: &'a [f32],
+    /// Number of columns from the panel's first on.
+    columns: usize,
+    range: Range,
+    output: &'a mut [f32],
+    places: &'a [usize; TILE],
+    /// The values, and how many there are from a pixel to the next.
+    summand: Option<(&'a [f32], usize, Range)>,
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// The processor has AVX-512. There are `PIXELS` pixels, a panel of `REGISTERS` registers for each value of a
+    /// pixel, the bias, and room for a panel's results, or the rest of the columns, at each of the places.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn run<const PIXELS: usize, const REGISTERS: usize>(self) {
+        let (input, mut panel) = (self.input.as_ptr(), self.panel.as_ptr());
+        // SAFETY: only what the caller promises to be there is read and written; masks end at the last column.
+        unsafe {
+            let bias: [__m512; REGISTERS] =
+                std::array::from_fn(|i| _mm512_loadu_ps(self.bias.as_ptr().add(i * LANES)));
+            let mut sums = [bias; PIXELS];
+            for run in 0..self.runs.count {
+                let input = input.add(run * self.runs.row);
+                for i in 0..self.length {
+                    let weights: [__m512; REGISTERS] =
+                        std::array::from_fn(|j| _mm512_loadu_ps(panel.add(j * LANES)));
+                    for (pixel, sums) in sums.iter_mut().enumerate() {
+                        let value = _mm512_set1_ps(*input.add(pixel * self.runs.pixel + i));
+                        for (sum, weights) in sums.iter_mut().zip(weights) {
+                            *sum = _mm512_fmadd_ps(value, weights, *sum);
+                        }
+                    }
+                    panel = panel.add(PANEL);
+                }
+            }
+            for (pixel, sums) in sums.iter().enumerate() {
+                let output = self.output.as_mut_ptr().add(self.places[pixel]);
+                for (i, &sum) in sums.iter().enumerate() {
+                    let mask = mask(self.columns.saturating_sub(i * LANES));
+                    let mut result = clamp(sum, self.range);
+                    if let Some((values, stride, range)) = self.summand {
+                        let values = values.as_ptr().add(pixel * stride + i * LANES);
+                        result = clamp(_mm512_add_ps(result, _mm512_maskz_loadu_ps(mask, values)), range);
+                    }
+                    _mm512_mask_storeu_ps(output.add(i * LANES), mask, result);
+                }
+            }
+        }
+    }
+}
+
+/// The first `count` lanes.
+fn mask(count: usize) -> __mmask16 {
+    match count {
+        LANES.. => !0,
+        _ => (1 << count) - 1,
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+fn clamp(values: __m512, [least, most]: Range) -> __m512 {
+    _mm512_min_ps(_mm512_set1_ps(most), _mm512_max_ps(_mm512_set1_ps(least), values))
+}
+
+/// Weights of a depthwise convolution.
+#[derive(Debug)]
+pub struct DepthwiseWeights {
+    pub channels: usize,
+    /// Side of the square kernel: 3 or 5.
+    pub side: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// For each [`LANES`] channels the bias and the weights, column by column, in registers.
+    registers: Vec<f32>,
+    range: Range,
+}
+
+impl DepthwiseWeights {
+    /// Packs weights of side × side × channels. `None` for a kernel that there is no code for.
+    pub fn pack(weights: &[f32], bias: &[f32], stride: usize, range: Range) -> Option<Self> {
+        let channels = bias.len();
+        let side = match weights.len() / channels {
+            9 => 3,
+            25 => 5,
+            _ => return None,
+        };
+        if weights.len() != side * side * channels || !matches!(stride, 1 | 2) {
+            return None;
+        }
+        let mut registers = Vec::new();
+        for first in (0..channels).step_by(LANES) {
+            let mut push = |values: &[f32]| {
+                let values = &values[first..channels.min(first + LANES)];
+                registers.extend_from_slice(values);
+                registers.resize(registers.len() + LANES - values.len(), 0.0);
+            };
+            push(bias);
+            for x in 0..side {
+                for y in 0..side {
+                    push(&weights[(y * side + x) * channels..][..channels]);
+                }
+            }
+        }
+        Some(Self { channels, side, stride, registers, range })
+    }
+}
+
+/// Convolves rows of `input`, whose pixels are dense with the padding in place: `row` values from a row to the next.
+/// Makes `rows` rows of `width` pixels, dense.
+///
+/// # Panics
+/// A slice is too short; `input` must have [`SLACK`] values more than are used.
+pub fn convolve_depthwise(
+    _: Avx512,
+    input: &[f32],
+    row: usize,
+    weights: &DepthwiseWeights,
+    output: &mut [f32],
+    rows: usize,
+    width: usize,
+) {
+    let DepthwiseWeights { channels, side, stride, .. } = *weights;
+    if rows == 0 || width == 0 {
+        return;
+    }
+    let last_row = (rows - 1) * stride + side - 1;
+    let last_column = (width - 1) * stride + side - 1;
+    assert!((last_column + 1) * channels <= row);
+    assert!(last_row * row + (last_column + 1) * channels + SLACK <= input.len());
+    assert!(rows * width * channels <= output.len());
+    let job = Depthwise { input, row, weights, output, rows, width };
+    // SAFETY: the processor has AVX-512, as the proof says; all that is read and written was just found to be inside
+    // the slices, and the registers are those that `DepthwiseWeights::pack` makes for these channels.
+    unsafe {
+        match (side, stride) {
+            (3, 1) => job.run::<3, 9, 1>(),
+            (3, _) => job.run::<3, 9, 2>(),
+            (_, 1) => job.run::<5, 25, 1>(),
+            _ => job.run::<5, 25, 2>(),
+        }
+    }
+}
+
+struct Depthwise<'a> {
+    input: &'a [f32],
+    row: usize,
+    weights: &'a DepthwiseWeights,
+    output: &'a mut [f32],
+    rows: usize,
+    width: usize,
+}
+
+impl Depthwise<'_> {
+    /// # Safety
+    /// As in [`convolve_depthwise`], which checks it. `AREA` is the square of `SIDE`.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn run<const SIDE: usize, const AREA: usize, const STRIDE: usize>(self) {
+        // SAFETY: only what the caller promises to be there is read and written.
+        unsafe {
+            let channels = self.weights.channels;
+            let output = self.output.as_mut_ptr();
+            let mut registers = self.weights.registers.as_ptr();
+            for first in (0..channels).step_by(LANES) {
+                let bias = _mm512_loadu_ps(registers);
+                let weights: [__m512; AREA] =
+                    std::array::from_fn(|i| _mm512_loadu_ps(registers.add((1 + i) * LANES)));
+                registers = registers.add((1 + AREA) * LANES);
+                let mask = mask(channels - first);
+                for row in 0..self.rows {
+                    let input = self.input.as_ptr().add(row * STRIDE * self.row + first);
+                    let output = output.add(row * self.width * channels + first);
+                    let mut x = 0;
+                    while x + 4 <= self.width {
+                        self.pixels::<SIDE, AREA, STRIDE, 4>(input, output, x, bias, &weights, mask);
+                        x += 4;
+                    }
+                    while x < self.width {
+                        self.pixels::<SIDE, AREA, STRIDE, 1>(input, output, x, bias, &weights, mask);
+                        x += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As in [`run`](Self::run), with `COUNT` pixels from `x` on inside the row.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn pixels<const SIDE: usize, const AREA: usize, const STRIDE: usize, const COUNT: usize>(
+        &self,
+        input: *const f32,
+        output: *mut f32,
+        x: usize,
+        bias: __m512,
+        weights: &[__m512; AREA],
+        mask: __mmask16,
+    ) {
+        // SAFETY: as in `run`.
+        unsafe {
+            let channels = self.weights.channels;
+            let mut sums = [bias; COUNT];
+            for column in 0..SIDE {
+                for row in 0..SIDE {
+                    let weight = weights[column * SIDE + row];
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let place = row * self.row + ((x + i) * STRIDE + column) * channels;
+                        *sum = _mm512_fmadd_ps(_mm512_loadu_ps(input.add(place)), weight, *sum);
+                    }
+                }
+            }
+            for (i, &sum) in sums.iter().enumerate() {
+                let output = output.add((x + i) * channels);
+                _mm512_mask_storeu_ps(output, mask, clamp(sum, self.weights.range));
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Reads the graph of a `.tflite` file as far as this program computes it itself.
+
+use crate::prune::{FlatBuffer, field};
+
+/// The largest number of values of a tensor; those of the nets here have at most 3 million.
+const MOST_VALUES: usize = 1 << 26;
+
+/// A graph. Operators stand in the order they run in.
+#[derive(Debug)]
+pub struct Graph {
+    pub tensors: Vec<Tensor>,
+    pub operators: Vec<Operator>,
+    pub inputs: Vec<usize>,
+    pub outputs: Vec<usize>,
+}
+
+/// An array, of values that are computed or constant.
+#[derive(Debug)]
+pub struct Tensor {
+    pub shape: Vec<usize>,
+    /// Its values, where they are constant floating-point numbers.
+    pub constant: Option<Vec<f32>>,
+    /// Its values, where they are constant whole numbers.
+    whole: Option<Vec<i32>>,
+}
+
+impl Tensor {
+    /// Number of its values.
+    pub fn values(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Height, width and channels of one image. None of them is 0.
+    pub fn image(&self) -> Option<[usize; 3]> {
+        match *self.shape {
+            [1, height, width, channels] if self.values() > 0 => Some([height, width, channels]),
+            _ => None,
+        }
+    }
+}
+
+/// An operator, and the tensors it reads and makes.
+#[derive(Debug)]
+pub struct Operator {
+    pub kind: Kind,
+    pub inputs: Vec<usize>,
+    pub outputs: Vec<usize>,
+}
+
+/// How an operator's window goes over an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub stride: usize,
+    /// Whether the image is padded so that the stride alone decides how many results there are.
+    pub same: bool,
+}
+
+/// What comes after an operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    Nothing,
+    /// Values are limited to 0 to 6.
+    Relu6,
+}
+
+impl Activation {
+    /// The smallest and the largest value.
+    pub fn range(self) -> [f32; 2] {
+        match self {
+            Self::Nothing => [f32::NEG_INFINITY, f32::INFINITY],
+            Self::Relu6 => [0.0, 6.0],
+        }
+    }
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Convolution(Window, Activation),
+    Depthwise(Window, Activation),
+    Add(Activation),
+    /// Adds zeros: above, below, left, right.
+    Pad([usize; 4]),
+    /// The greatest of each two by two values.
+    MaxPool,
+    /// Twice the height and width, by interpolation between the centers of pixels.
+    Double,
+    Reshape,
+    /// Anything else.
+    Other,
+}
+
+/// Field numbers and values of TensorFlow Lite's schema that only this file needs.
+mod schema {
+    pub const TENSOR_TYPE: usize = 1;
+    pub const TENSOR_BUFFER: usize = 2;
+    pub const BUFFER_DATA: usize = 0;
+    pub const OPERATOR_OPTIONS: usize = 4;
+    pub const FLOAT32: u8 = 0;
+    pub const FLOAT16: u8 = 1;
+    pub const INT32: u8 = 2;
+}
+
+impl Graph {
+    /// `None` where it is not a `.tflite` file of one graph.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let file = FlatBuffer(bytes);
+        let graph = file.only_graph()?;
+        let mut tensors = file.tables(graph, field::SUBGRAPH_TENSORS)?;
+        let mut read = Vec::with_capacity(tensors.len());
+        let root = file.follow(0)?;
+        for tensor in tensors.drain(..) {
+            read.push(file.tensor(root, tensor)?);
+        }
+        let codes = file.tables(root, field::MODEL_OPERATOR_CODES)?;
+        let mut operators = Vec::new();
+        for operator in file.tables(graph, field::SUBGRAPH_OPERATORS)? {
+            let code = file.field(operator, field::OPERATOR_CODE).map_or(Some(0), |place| file.u32(place))?;
+            let code = *codes.get(code as usize)?;
+            let number = file.byte(code, field::CODE_NUMBER)?;
+            let inputs = file.tensors(operator, field::OPERATOR_INPUTS)?;
+            let outputs = file.tensors(operator, field::OPERATOR_OUTPUTS)?;
+            if inputs.iter().chain(&outputs).any(|&tensor| tensor >= read.len()) {
+                return None;
+            }
+            const DEQUANTIZE: u8 = 6;
+            if let (DEQUANTIZE, [from], [to]) = (number, &*inputs, &*outputs)
+                && let Some(values) = read[*from].constant.take()
+            {
+                // The weights of the file are half-precision numbers, and this makes them single.
+                read[*to].constant = Some(values);
+                continue;
+            }
+            let kind = file.kind(number, operator, &read, &inputs, &outputs).unwrap_or(Kind::Other);
+            operators.push(Operator { kind, inputs, outputs });
+        }
+        let numbers = |number| {
+            let numbers = file.tensors(graph, number)?;
+            numbers.iter().all(|&tensor| tensor < read.len()).then_some(numbers)
+        };
+        let (inputs, outputs) = (numbers(field::SUBGRAPH_INPUTS)?, numbers(field::SUBGRAPH_OUTPUTS)?);
+        Some(Self { tensors: read, operators, inputs, outputs })
+    }
+
+    /// The operators that read a tensor.
+    pub fn readers(&self, tensor: usize) -> impl Iterator<Item = usize> {
+        let reads = move |&(_, operator): &(usize, &Operator)| operator.inputs.contains(&tensor);
+        self.operators.iter().enumerate().filter(reads).map(|(i, _)| i)
+    }
+}
+
+impl FlatBuffer<'_> {
+    /// Where the tables of a vector lie.
+    fn tables(&self, table: usize, number: usize) -> Option<Vec<usize>> {
+        let vector = self.vector(table, number)?;
+        (0..vector.length).map(|i| self.follow(vector.item(i)?)).collect()
+    }
+
+    /// A field of one byte, which is 0 where it is absent.
+    fn byte(&self, table: usize, number: usize) -> Option<u8> {
+        self.field(table, number).map_or(Some(0), |place| self.0.get(place).copied())
+    }
+
+    /// A field of four bytes, which is 0 where it is absent.
+    fn number(&self, table: usize, number: usize) -> Option<u32> {
+        self.field(table, number).map_or(Some(0), |place| self.u32(place))
+    }
+
+    fn tensor(&self, root: usize, tensor: usize) -> Option<Tensor> {
+        let mut shape = Vec::new();
+        if let Some(sizes) = self.vector(tensor, field::TENSOR_SHAPE) {
+            for i in 0..sizes.length {
+                shape.push(usize::try_from(self.u32(sizes.item(i)?)? as i32).ok()?);
+            }
+        }
+        shape
+            .iter()
+            .try_fold(1_usize, |all, &size| all.checked_mul(size))
+            .filter(|&all| all <= MOST_VALUES)?;
+        let buffers = self.vector(root, field::MODEL_BUFFERS)?;
+        let buffer = self.follow(buffers.item(self.number(tensor, schema::TENSOR_BUFFER)? as usize)?)?;
+        let mut read = Tensor { shape, constant: None, whole: None };
+        let Some(place) = self.field(buffer, schema::BUFFER_DATA) else { return Some(read) };
+        let start = self.follow(place)?;
+        let bytes = self.0.get(start + 4..)?.get(..self.u32(start)? as usize)?;
+        let kind = self.byte(tensor, schema::TENSOR_TYPE)?;
+        let (halves, _) = bytes.as_chunks::<2>();
+        let (words, _) = bytes.as_chunks::<4>();
+        let expected = read.values();
+        match kind {
+            schema::FLOAT16 if halves.len() == expected => {
+                read.constant = Some(halves.iter().map(|&half| single(u16::from_le_bytes(half))).collect());
+            }
+            schema::FLOAT32 if words.len() == expected => {
+                read.constant = Some(words.iter().map(|&word| f32::from_le_bytes(word)).collect());
+            }
+            schema::INT32 if words.len() == expected => {
+                read.whole = Some(words.iter().map(|&word| i32::from_le_bytes(word)).collect());
+            }
+            _ => {}
+        }
+        Some(read)
+    }
+
+    /// What an operator does, by its number in the schema; `None` for what this program does not compute.
+    fn kind(
+        &self,
+        number: u8,
+        operator: usize,
+        tensors: &[Tensor],
+        inputs: &[usize],
+        outputs: &[usize],
+    ) -> Option<Kind> {
+        let options = self.field(operator, schema::OPERATOR_OPTIONS).and_then(|place| self.follow(place));
+        let byte = |number| options.map_or(Some(0), |options| self.byte(options, number));
+        let whole = |number| options.map_or(Some(0), |options| self.number(options, number));
+        let activation = |number| match byte(number)? {
+            0 => Some(Activation::Nothing),
+            3 => Some(Activation::Relu6),
+            _ => None,
+        };
+        let window = || {
+            let stride = whole(1)?;
+            let window = Window { stride: stride as usize, same: byte(0)? == 0 };
+            (whole(2)? == stride && (1..=4).contains(&stride)).then_some(window)
+        };
+        // Absent dilation factors are 1.
+        let undilated = |number: usize| {
+            options
+                .and_then(|options| self.field(options, number))
+                .is_none_or(|place| self.u32(place) == Some(1))
+        };
+        let image = |list: &[usize], i: usize| tensors[*list.get(i)?].image();
+        match number {
+            0 => {
+                let shape = &tensors[*inputs.first()?].shape;
+                let same =
+                    *shape == tensors[*inputs.get(1)?].shape && *shape == tensors[*outputs.first()?].shape;
+                same.then_some(Kind::Add(activation(0)?))
+            }
+            3 if undilated(4) && undilated(5) => Some(Kind::Convolution(window()?, activation(3)?)),
+            4 if undilated(5) && undilated(6) && whole(3)? == 1 => {
+                Some(Kind::Depthwise(window()?, activation(4)?))
+            }
+            17 => {
+                let by_two = whole(1)? == 2 && whole(2)? == 2 && whole(3)? == 2 && whole(4)? == 2;
+                let [height, width, channels] = image(inputs, 0)?;
+                // An odd last row or column is left out.
+                let fits = image(outputs, 0)? == [height / 2, width / 2, channels];
+                (by_two && fits && activation(5)? == Activation::Nothing).then_some(Kind::MaxPool)
+            }
+            22 => Some(Kind::Reshape),
+            23 => {
+                let [height, width, channels] = image(inputs, 0)?;
+                let doubled = image(outputs, 0)? == [2 * height, 2 * width, channels];
+                (doubled && byte(2)? == 0 && byte(3)? == 1).then_some(Kind::Double)
+            }
+            34 => match *tensors[*inputs.get(1)?].whole.as_deref()? {
+                [0, 0, above, below, left, right, 0, 0] => {
+                    let zeros =
+                        [above, below, left, right].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+                    zeros.iter().all(|&count| count <= 8).then_some(Kind::Pad(zeros))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The single-precision number that a half-precision one is.
+fn single(half: u16) -> f32 {
+    let (sign, exponent, fraction) =
+        (u32::from(half >> 15) << 31, u32::from(half >> 10) & 31, u32::from(half) & 0x3FF);
+    match exponent {
+        // Too small for the usual form: so many times the smallest number, 2^-24.
+        0 => f32::from_bits((fraction as f32 * f32::from_bits(0x3380_0000)).to_bits() | sign),
+        31 => f32::from_bits(sign | 0x7F80_0000 | fraction << 13),
+        _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
+    }
+}

@@ -1,0 +1,447 @@
+//! What a network does step by step.
+
+use std::ops::Range;
+
+use super::avx512::{
+    Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Weights, convolve_depthwise, multiply,
+};
+
+/// Number of values that a strip of an image may take between two operators: they are to stay in the second-level
+/// cache.
+const STRIP: usize = 1 << 16;
+
+/// How a window goes over an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Geometry {
+    /// Height, width and channels of what is read.
+    pub input: [usize; 3],
+    /// Height and width of what is made.
+    pub output: [usize; 2],
+    /// Height and width of the window.
+    pub window: [usize; 2],
+    pub stride: usize,
+    /// Rows of zeros above, and columns of zeros to the left.
+    pub padding: [usize; 2],
+}
+
+impl Geometry {
+    /// Whether each result depends on one pixel, in the same place.
+    pub fn is_pointwise(&self) -> bool {
+        self.window == [1, 1] && self.stride == 1 && self.padding == [0, 0] && self.output == self.input[..2]
+    }
+
+    /// Pixels of a row, with those of the padding.
+    fn padded_width(&self) -> usize {
+        (self.padding[1] + self.input[1]).max((self.output[1] - 1) * self.stride + self.window[1])
+    }
+
+    /// Those of some rows that are in the image. Rows count from the first one of the padding.
+    fn inside(&self, rows: &Range<usize>) -> Range<usize> {
+        let [above, height] = [self.padding[0], self.input[0]];
+        rows.start.clamp(above, above + height)..rows.end.clamp(above, above + height)
+    }
+
+    /// Fills rows of this many channels with zeros where there is no image, and elsewhere with the image, if it is
+    /// given.
+    fn pad(&self, rows: Range<usize>, channels: usize, output: &mut [f32], image: Option<&[f32]>) {
+        let (width, [above, left]) = (self.input[1], self.padding);
+        let inside = self.inside(&rows);
+        for (y, row) in rows.zip(output.chunks_exact_mut(self.padded_width() * channels)) {
+            if !inside.contains(&y) {
+                row.fill(0.0);
+                continue;
+            }
+            row[..left * channels].fill(0.0);
+            row[(left + width) * channels..].fill(0.0);
+            if let Some(image) = image {
+                let pixels = &image[(y - above) * width * channels..][..width * channels];
+                row[left * channels..][..width * channels].copy_from_slice(pixels);
+            }
+        }
+    }
+}
+
+/// Memory that the steps share.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    rows: Vec<f32>,
+    between: Vec<f32>,
+}
+
+impl Scratch {
+    fn reserve(buffer: &mut Vec<f32>, values: usize) {
+        if buffer.len() < values + SLACK {
+            buffer.resize(values + SLACK, 0.0);
+        }
+    }
+}
+
+/// A convolution.
+#[derive(Debug)]
+pub struct Convolution {
+    pub geometry: Geometry,
+    pub weights: Weights,
+}
+
+impl Convolution {
+    /// Makes the scratch memory large enough.
+    pub fn reserve(&self, scratch: &mut Scratch) {
+        if !self.geometry.is_pointwise() {
+            Scratch::reserve(&mut scratch.rows, self.padded_rows(self.strip()) * self.padded_row());
+        }
+    }
+
+    /// Rows that are made at a time.
+    fn strip(&self) -> usize {
+        let Geometry { output: [height, _], stride, .. } = self.geometry;
+        (STRIP / (stride * self.padded_row())).clamp(1, height)
+    }
+
+    /// Rows that the windows of so many rows see.
+    fn padded_rows(&self, rows: usize) -> usize {
+        (rows - 1) * self.geometry.stride + self.geometry.window[0]
+    }
+
+    /// Values of a row, with those of the padding.
+    fn padded_row(&self) -> usize {
+        self.geometry.padded_width() * self.geometry.input[2]
+    }
+
+    pub fn run(
+        &self,
+        proof: Avx512,
+        input: &[f32],
+        output: &mut [f32],
+        summand: Summand<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let Geometry { input: [_, _, channels], output: [height, width], stride, window, .. } = self.geometry;
+        let weights = &self.weights;
+        if self.geometry.is_pointwise() {
+            let pixels = weights.dense(input, height * width);
+            return multiply(proof, pixels, weights, output, Places::Dense, summand);
+        }
+        let runs = Runs { pixel: stride * channels, row: self.padded_row(), count: window[0] };
+        for first in (0..height).step_by(self.strip()) {
+            let rows = first..height.min(first + self.strip());
+            let needed = first * stride..first * stride + self.padded_rows(rows.len());
+            self.geometry.pad(needed, channels, &mut scratch.rows, Some(input));
+            for row in rows {
+                let start = row * width * weights.columns;
+                let summand = summand.map(|(values, range)| (&values[start..], range));
+                let values = &scratch.rows[(row - first) * stride * self.padded_row()..];
+                let pixels = Pixels { values, count: width, runs };
+                multiply(proof, pixels, weights, &mut output[start..], Places::Dense, summand);
+            }
+        }
+    }
+}
+
+/// A depthwise convolution, together with the pointwise convolutions before and after it. An image of many channels
+/// lies between them, of which there is never more than a strip.
+#[derive(Debug)]
+pub struct Depthwise {
+    geometry: Geometry,
+    expand: Option<Weights>,
+    weights: DepthwiseWeights,
+    project: Option<Weights>,
+    /// Rows that are made at a time.
+    strip: usize,
+    /// Where the pixels of the rows of a strip lie among those of the padding.
+    places: Vec<u32>,
+}
+
+impl Depthwise {
+    pub fn new(
+        geometry: Geometry,
+        expand: Option<Weights>,
+        weights: DepthwiseWeights,
+        project: Option<Weights>,
+    ) -> Self {
+        let Geometry { output: [height, _], window: [_, window], stride, .. } = geometry;
+        let [input_height, input_width, _] = geometry.input;
+        let padded_width = geometry.padded_width();
+        let strip = (STRIP / (stride * padded_width * weights.channels)).clamp(1, height);
+        let places = match expand {
+            Some(_) => {
+                let rows = ((strip - 1) * stride + window).min(input_height);
+                let place = |pixel: usize| {
+                    let (row, column) = (pixel / input_width, pixel % input_width);
+                    ((row * padded_width + geometry.padding[1] + column) * weights.channels) as u32
+                };
+                (0..rows * input_width).map(place).collect()
+            }
+            None => Vec::new(),
+        };
+        Self { geometry, expand, weights, project, strip, places }
+    }
+
+    /// Makes the scratch memory large enough.
+    pub fn reserve(&self, scratch: &mut Scratch) {
+        let rows = (self.strip - 1) * self.geometry.stride + self.weights.side;
+        Scratch::reserve(&mut scratch.rows, rows * self.geometry.padded_width() * self.weights.channels);
+        Scratch::reserve(&mut scratch.between, self.strip * self.geometry.output[1] * self.weights.channels);
+    }
+
+    pub fn run(
+        &self,
+        proof: Avx512,
+        input: &[f32],
+        output: &mut [f32],
+        summand: Summand<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let Geometry { output: [height, width], stride, .. } = self.geometry;
+        let channels = self.weights.channels;
+        let row = self.geometry.padded_width() * channels;
+        // Rows count from the first one of the padding.
+        let mut made = 0_usize..0;
+        for first in (0..height).step_by(self.strip) {
+            let rows = self.strip.min(height - first);
+            let needed = first * stride..(first + rows - 1) * stride + self.weights.side;
+            let kept = made.end.saturating_sub(needed.start);
+            scratch.rows.copy_within((needed.start - made.start).min(made.len()) * row..made.len() * row, 0);
+            self.fill(proof, input, needed.start + kept..needed.end, &mut scratch.rows[kept * row..]);
+            made = needed;
+
+            let Some(project) = &self.project else {
+                let output = &mut output[first * width * channels..];
+                convolve_depthwise(proof, &scratch.rows, row, &self.weights, output, rows, width);
+                continue;
+            };
+            convolve_depthwise(proof, &scratch.rows, row, &self.weights, &mut scratch.between, rows, width);
+            let start = first * width * project.columns;
+            let summand = summand.map(|(values, range)| (&values[start..], range));
+            let output = &mut output[start..];
+            let pixels = project.dense(&scratch.between, rows * width);
+            multiply(proof, pixels, project, output, Places::Dense, summand);
+        }
+    }
+
+    /// Makes rows of what the depthwise convolution reads, with the padding.
+    fn fill(&self, proof: Avx512, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
+        let Geometry { input: [_, width, depth], padding: [above, _], .. } = self.geometry;
+        let channels = self.weights.channels;
+        let image = self.expand.is_none().then_some(input);
+        self.geometry.pad(rows.clone(), channels, output, image);
+        let inside = self.geometry.inside(&rows);
+        if let Some(expand) = &self.expand
+            && !inside.is_empty()
+        {
+            let input = &input[(inside.start - above) * width * depth..];
+            let output = &mut output[(inside.start - rows.start) * self.geometry.padded_width() * channels..];
+            let pixels = expand.dense(input, inside.len() * width);
+            multiply(proof, pixels, expand, output, Places::Each(&self.places), None);
+        }
+    }
+}
+
+/// Adds two images.
+pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [least, most]: super::avx512::Range) {
+    for ((output, one), other) in output.iter_mut().zip(one).zip(other) {
+        *output = (one + other).max(least).min(most);
+    }
+}
+
+/// The greatest of each two by two values of an image of this height, width and number of channels.
+pub fn max_pool(input: &[f32], [_, width, channels]: [usize; 3], output: &mut [f32]) {
+    let output_row = width / 2 * channels;
+    for (rows, output) in input.chunks_exact(2 * width * channels).zip(output.chunks_exact_mut(output_row)) {
+        let (above, below) = rows.split_at(width * channels);
+        let pairs = above.chunks_exact(2 * channels).zip(below.chunks_exact(2 * channels));
+        for ((above, below), output) in pairs.zip(output.chunks_exact_mut(channels)) {
+            for (i, output) in output.iter_mut().enumerate() {
+                let greatest_above = above[i].max(above[i + channels]);
+                *output = greatest_above.max(below[i].max(below[i + channels]));
+            }
+        }
+    }
+}
+
+/// Doubles the height and width of an image, by interpolation between the centers of pixels.
+pub fn double(input: &[f32], [height, width, channels]: [usize; 3], output: &mut [f32]) {
+    // The two nearest of `count` places, and the weight of the second.
+    let neighbors = |place: usize, count: usize| {
+        let center = (0.5 * (place as f32 + 0.5) - 0.5).max(0.0);
+        let first = (center as usize).min(count - 1);
+        (first, (first + 1).min(count - 1), center - first as f32)
+    };
+    for (y, row) in output.chunks_exact_mut(2 * width * channels).take(2 * height).enumerate() {
+        let (top, bottom, down) = neighbors(y, height);
+        for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
+            let (left, right, across) = neighbors(x, width);
+            let at = |y: usize, x: usize| &input[(y * width + x) * channels..][..channels];
+            let (top_left, top_right) = (at(top, left), at(top, right));
+            let (bottom_left, bottom_right) = (at(bottom, left), at(bottom, right));
+            let tops = top_left.iter().zip(top_right);
+            let bottoms = bottom_left.iter().zip(bottom_right);
+            for ((value, top), bottom) in pixel.iter_mut().zip(tops).zip(bottoms) {
+                let between = |(one, other): (&f32, &f32), weight: f32| one + (other - one) * weight;
+                *value = between((&between(top, across), &between(bottom, across)), down);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers whose sums are rounded.
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+    }
+
+    const RANGE: [f32; 2] = [-0.5, 6.0];
+
+    /// The value of a padded image.
+    fn at(image: &[f32], geometry: &Geometry, y: usize, x: usize, channel: usize) -> f32 {
+        let [height, width, channels] = geometry.input;
+        let [above, left] = geometry.padding;
+        match (y.checked_sub(above), x.checked_sub(left)) {
+            (Some(y), Some(x)) if y < height && x < width => image[(y * width + x) * channels + channel],
+            _ => 0.0,
+        }
+    }
+
+    /// A convolution, sum by sum. Weights are columns × height × width × channels.
+    fn convolved(image: &[f32], geometry: &Geometry, weights: &[f32], bias: &[f32]) -> Vec<f32> {
+        let ([height, width], [window_height, window_width]) = (geometry.output, geometry.window);
+        let channels = geometry.input[2];
+        let mut output = Vec::new();
+        for (y, x) in
+            (0..height).flat_map(|y| (0..width).map(move |x| (y * geometry.stride, x * geometry.stride)))
+        {
+            for (weights, &bias) in weights.chunks_exact(window_height * window_width * channels).zip(bias) {
+                let mut weights = weights.iter();
+                let mut sum = bias;
+                for (dy, dx) in (0..window_height).flat_map(|dy| (0..window_width).map(move |dx| (dy, dx))) {
+                    for channel in 0..channels {
+                        let value = at(image, geometry, y + dy, x + dx, channel);
+                        sum = value.mul_add(*weights.next().unwrap(), sum);
+                    }
+                }
+                output.push(sum.clamp(RANGE[0], RANGE[1]));
+            }
+        }
+        output
+    }
+
+    /// A depthwise convolution, sum by sum. Weights are height × width × channels.
+    fn convolved_depthwise(image: &[f32], geometry: &Geometry, weights: &[f32], bias: &[f32]) -> Vec<f32> {
+        let ([height, width], [side, _], channels) = (geometry.output, geometry.window, geometry.input[2]);
+        let mut output = Vec::new();
+        for (y, x) in
+            (0..height).flat_map(|y| (0..width).map(move |x| (y * geometry.stride, x * geometry.stride)))
+        {
+            for channel in 0..channels {
+                let mut sum = bias[channel];
+                // Column by column, as XNNPACK does it.
+                for (dx, dy) in (0..side).flat_map(|dx| (0..side).map(move |dy| (dx, dy))) {
+                    let weight = weights[(dy * side + dx) * channels + channel];
+                    sum = at(image, geometry, y + dy, x + dx, channel).mul_add(weight, sum);
+                }
+                output.push(sum.clamp(RANGE[0], RANGE[1]));
+            }
+        }
+        output
+    }
+
+    fn geometry(input: [usize; 3], side: usize, stride: usize, padding: [usize; 2]) -> Geometry {
+        let output = [0, 1].map(|i| (input[i] + 2 * padding[i] - side) / stride + 1);
+        Geometry { input, output, window: [side; 2], stride, padding }
+    }
+
+    #[test]
+    fn convolutions_are_those_of_the_definition_to_the_last_bit() {
+        let Some(proof) = Avx512::detect() else {
+            return eprintln!("skipped: this processor has no AVX-512");
+        };
+        let mut scratch = Scratch::default();
+        for (input, side, stride, padding, columns) in [
+            ([9, 17, 3], 3, 2, [1, 1], 24),
+            ([4, 4, 8], 2, 2, [0, 0], 39),
+            ([2, 2, 288], 2, 1, [0, 0], 117),
+            ([5, 3, 40], 1, 1, [0, 0], 16),
+            ([33, 200, 64], 3, 1, [1, 1], 5),
+        ] {
+            let geometry = geometry(input, side, stride, padding);
+            let image = numbers(input.iter().product(), 1);
+            let (weights, bias) = (numbers(columns * side * side * input[2], 2), numbers(columns, 3));
+            let expected = convolved(&image, &geometry, &weights, &bias);
+            let convolution = Convolution { geometry, weights: Weights::pack(&weights, &bias, RANGE) };
+            convolution.reserve(&mut scratch);
+            let mut output = vec![f32::NAN; expected.len()];
+            convolution.run(proof, &image, &mut output, None, &mut scratch);
+            assert_eq!(output, expected, "{geometry:?}");
+            convolution.run(proof, &image, &mut output, Some((&expected, [0.0, 1.0])), &mut scratch);
+            let sum: Vec<f32> = expected.iter().map(|value| (value + value).clamp(0.0, 1.0)).collect();
+            assert_eq!(output, sum, "{geometry:?}");
+        }
+    }
+
+    #[test]
+    fn depthwise_convolutions_with_their_neighbors_are_those_of_the_definition() {
+        let Some(proof) = Avx512::detect() else {
+            return eprintln!("skipped: this processor has no AVX-512");
+        };
+        let mut scratch = Scratch::default();
+        for (input, side, stride, padding) in [
+            ([14, 14, 40], 3, 1, [1, 1]),
+            ([13, 11, 24], 5, 1, [2, 2]),
+            ([16, 9, 8], 3, 2, [0, 0]),
+            ([7, 7, 72], 5, 2, [2, 2]),
+            // Several strips.
+            ([70, 130, 16], 5, 2, [2, 2]),
+            ([2, 2, 16], 3, 1, [1, 1]),
+        ] {
+            let inner = geometry(input, side, stride, padding);
+            let channels = input[2];
+            let (weights, bias) = (numbers(side * side * channels, 2), numbers(channels, 3));
+            let pack = || DepthwiseWeights::pack(&weights, &bias, stride, RANGE).unwrap();
+            let image = numbers(input.iter().product(), 1);
+            let expected = convolved_depthwise(&image, &inner, &weights, &bias);
+            let alone = Depthwise::new(inner, None, pack(), None);
+            alone.reserve(&mut scratch);
+            let mut output = vec![f32::NAN; expected.len()];
+            alone.run(proof, &image, &mut output, None, &mut scratch);
+            assert_eq!(output, expected, "{inner:?}");
+
+            // From 6 channels to those of the depthwise convolution, and from them to 20.
+            let outer = geometry([input[0], input[1], 6], 1, 1, [0, 0]);
+            let image = numbers(input[0] * input[1] * 6, 4);
+            let (expanding, expanding_bias) = (numbers(6 * channels, 5), numbers(channels, 6));
+            let expanded = convolved(&image, &outer, &expanding, &expanding_bias);
+            let middle = convolved_depthwise(&expanded, &inner, &weights, &bias);
+            let (projecting, projecting_bias) = (numbers(20 * channels, 7), numbers(20, 8));
+            let last = geometry([inner.output[0], inner.output[1], channels], 1, 1, [0, 0]);
+            let expected = convolved(&middle, &last, &projecting, &projecting_bias);
+            let whole = Depthwise::new(
+                Geometry { input: [input[0], input[1], 6], ..inner },
+                Some(Weights::pack(&expanding, &expanding_bias, RANGE)),
+                pack(),
+                Some(Weights::pack(&projecting, &projecting_bias, RANGE)),
+            );
+            whole.reserve(&mut scratch);
+            let mut output = vec![f32::NAN; expected.len()];
+            whole.run(proof, &image, &mut output, None, &mut scratch);
+            assert_eq!(output, expected, "{inner:?}");
+        }
+    }
+
+    #[test]
+    fn a_doubled_image_lies_between_its_pixels() {
+        let mut output = vec![f32::NAN; 16];
+        double(&[0.0, 4.0, 8.0, 12.0], [2, 2, 1], &mut output);
+        assert_eq!(output[..4], [0.0, 1.0, 3.0, 4.0]);
+        assert_eq!(output[4..8], [2.0, 3.0, 5.0, 6.0]);
+        assert_eq!(output[12..], [8.0, 9.0, 11.0, 12.0]);
+    }
+
+    #[test]
+    fn the_greatest_of_four_stays() {
+        let mut output = vec![f32::NAN; 2];
+        max_pool(&[1.0, 5.0, 2.0, 0.0, 3.0, 4.0, -1.0, 7.0], [2, 4, 1], &mut output);
+        assert_eq!(output, [5.0, 7.0]);
+    }
+}
