@@ -17,7 +17,7 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
     let checks = match models::find(explicit, holistic::FOLDER.as_ref()) {
         Err(error) => {
             let found = format!("no folder {} in {}", holistic::FOLDER, models::places(&error.looked));
-            vec![Check::missing("holistic models", found).next("run scripts/fetch-models.sh")]
+            vec![Check::missing("holistic models", found).next(error.advice())]
         }
         Ok(folder) => {
             let place = folder.join(holistic::FOLDER);
@@ -36,7 +36,7 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                                 Check::good(*setting, format!("can be used: {} is as published", net.name()))
                             }
                             Err(problem) => Check::note(*setting, format!("cannot be used: {problem}"))
-                                .next("run scripts/fetch-models.sh to fetch its net"),
+                                .next(models::where_to_get_holistic()),
                         }
                     }));
                     checks
@@ -46,7 +46,7 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                     .iter()
                     .map(|problem| {
                         Check::missing("holistic models", problem.to_string())
-                            .next("run scripts/fetch-models.sh to fetch them again")
+                            .next(models::where_to_get_holistic())
                     })
                     .collect(),
                 Err(error) => vec![

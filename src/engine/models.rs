@@ -12,24 +12,45 @@ pub(super) const HOLISTIC: &str = "holistic";
 
 /// No folder holds what was looked for.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no models: {} was not found in {}; {}, or name the models folder in the environment variable {MODELS_VARIABLE}",
-    wanted.display(),
-    places(looked),
-    source_of(wanted)
-)]
+#[error("no models: {} was not found in {}; {}", wanted.display(), places(looked), self.advice())]
 pub struct ModelsNotFound {
     /// The engine's folder, relative to a models folder.
     pub wanted: PathBuf,
     /// Every folder that was looked in, in order.
     pub looked: Vec<PathBuf>,
+    /// The models folder that would have been found if the user had named none.
+    pub default: Option<PathBuf>,
 }
 
-/// Where a file comes from. OpenPose's models are not ours to give.
-fn source_of(wanted: &Path) -> &'static str {
-    match wanted.starts_with(HOLISTIC) {
-        true => "run scripts/fetch-models.sh",
-        false => "copy OpenPose's own folder models there",
+impl ModelsNotFound {
+    /// What to do about it.
+    pub(crate) fn advice(&self) -> String {
+        if let Some(folder) = &self.default {
+            return format!("leave --model-folder and {MODELS_VARIABLE} out: {} has it", folder.display());
+        }
+        // OpenPose's models are not ours to give.
+        let source = match self.wanted.starts_with(HOLISTIC) {
+            true => where_to_get_holistic(),
+            false => "copy OpenPose's own folder models there".to_owned(),
+        };
+        format!("{source}, or name the models folder in the environment variable {MODELS_VARIABLE}")
+    }
+}
+
+/// What to do where files of the engine `holistic` are missing or damaged: that depends on how this program was installed.
+pub(crate) fn where_to_get_holistic() -> String {
+    let folders = folders_of_program();
+    let script = folders.iter().map(|folder| folder.join("scripts/fetch-models.sh")).find(|it| it.is_file());
+    match script {
+        // The Python package: as the module, or as the program in its folder `bin`.
+        _ if SHIPPED.get().is_some() || folders.iter().take(2).any(|folder| folder.join("_native.pyi").is_file()) => {
+            "install the package again (pip install --force-reinstall --no-deps oppose)".to_owned()
+        }
+        // A checkout or an archive.
+        Some(script) => format!("run {}", script.display()),
+        None => "get them with the Python package (pip install oppose) or with scripts/fetch-models.sh of oppose's \
+                 repository"
+            .to_owned(),
     }
 }
 
@@ -57,28 +78,36 @@ pub fn set_shipped(folder: PathBuf) {
 /// None of them holds the file; the error names them all.
 pub fn find(explicit: Option<&Path>, wanted: &Path) -> Result<PathBuf, ModelsNotFound> {
     let looked = places_to_look(explicit);
-    match looked.iter().find(|folder| folder.join(wanted).exists()) {
-        Some(folder) => Ok(folder.clone()),
-        None => Err(ModelsNotFound { wanted: wanted.to_owned(), looked }),
-    }
+    let first = |folders: &[PathBuf]| folders.iter().find(|folder| folder.join(wanted).exists()).cloned();
+    first(&looked).ok_or_else(|| ModelsNotFound {
+        wanted: wanted.to_owned(),
+        looked,
+        default: first(&default_places()),
+    })
 }
 
 fn places_to_look(explicit: Option<&Path>) -> Vec<PathBuf> {
-    if let Some(folder) = explicit {
-        return vec![folder.to_owned()];
+    let variable = || env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    match explicit.map(Path::to_owned).or_else(variable) {
+        Some(folder) => vec![folder],
+        None => default_places(),
     }
-    if let Some(folder) = env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()) {
-        return vec![folder.into()];
-    }
+}
+
+/// Where models are looked for if the user names no folder.
+fn default_places() -> Vec<PathBuf> {
     let data = env::var_os("XDG_DATA_HOME")
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".local/share")));
     let mut folders: Vec<PathBuf> = data.map(|data| data.join("oppose/models")).into_iter().collect();
-    if let Ok(program) = env::current_exe() {
-        // target/release/oppose-native, or target/debug/deps/test: the checkout is at most four levels up.
-        folders.extend(program.ancestors().skip(1).take(4).map(|folder| folder.join("models")));
-    }
+    folders.extend(folders_of_program().iter().map(|folder| folder.join("models")));
     folders.extend(SHIPPED.get().cloned());
     folders
+}
+
+/// The program's folder and those above it: of target/debug/deps/test, the checkout is the fourth.
+fn folders_of_program() -> Vec<PathBuf> {
+    let program = env::current_exe().unwrap_or_default();
+    program.ancestors().skip(1).take(4).map(Path::to_owned).collect()
 }

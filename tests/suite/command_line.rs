@@ -178,7 +178,7 @@ fn wrong_arguments_start_nothing() {
 fn missing_models_are_named_with_the_places() {
     let folder = folder_with(&["h264_25.mp4"]);
     let at = folder.path();
-    refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "scripts/fetch-models.sh"]);
+    refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "OPPOSE_MODELS"]);
     let native = ["h264_25.mp4", "--model-folder", "nowhere", "--engine", "native"];
     refused(at, &native, 2, &["nowhere", "OpenPose's own"]);
     // A copy of the program, so that the checkout's own models are not found beside it.
@@ -189,6 +189,22 @@ fn missing_models_are_named_with_the_places() {
     let (code, text) = said(bare.arg("h264_25.mp4").output().unwrap());
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("data/oppose/models") && text.contains("OPPOSE_MODELS"), "{text}");
+    assert!(text.contains("pip install oppose") && text.contains("scripts/fetch-models.sh"), "{text}");
+    // As they lie in an archive or a checkout, and in the Python package.
+    fs::create_dir(at.join("scripts")).unwrap();
+    fs::write(at.join("scripts/fetch-models.sh"), "").unwrap();
+    let text = said(bare.output().unwrap()).1;
+    assert!(text.contains(&format!("run {}", at.join("scripts/fetch-models.sh").display())), "{text}");
+    fs::write(at.join("_native.pyi"), "").unwrap();
+    let text = said(bare.output().unwrap()).1;
+    assert!(text.contains("install the package again") && !text.contains("scripts/"), "{text}");
+    fs::remove_file(at.join("_native.pyi")).unwrap();
+    // A folder of one's own hides the models that are there.
+    fs::create_dir_all(at.join("models/holistic")).unwrap();
+    let (code, text) = said(bare.args(["--model-folder", "nowhere"]).output().unwrap());
+    assert_eq!(code, 2, "{text}");
+    let expected = format!("leave --model-folder and OPPOSE_MODELS out: {}", at.join("models").display());
+    assert!(text.contains(&expected), "{text}");
 
     // A net that is not the published one is never run.
     let tampered = at.join("tampered/holistic");

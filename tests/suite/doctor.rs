@@ -54,7 +54,7 @@ fn nothing_here_is_said_with_the_next_step_for_each_engine() {
     let (code, report) = findings(&mut doctor(folder.path()));
     assert_eq!(code, 2, "{report}");
     for (name, advice) in
-        [("holistic", "fetch-models.sh"), ("native", "--model-folder"), ("openpose", "use the container")]
+        [("holistic", "OPPOSE_MODELS"), ("native", "--model-folder"), ("openpose", "use the container")]
     {
         let engine = engine(&report, name);
         assert_eq!(engine["usable"], false, "{report}");

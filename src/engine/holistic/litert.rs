@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use libloading::Library;
 
+use crate::engine::models::where_to_get_holistic;
+
 /// What LiteRT calls its handles: pointers to types it doesn't show.
 type Handle = *mut c_void;
 /// `LiteRtStatus`; 0 is success.
@@ -72,8 +74,9 @@ pub enum LiteRtError {
     },
     /// The shared library is not the LiteRT this program was made for.
     #[error(
-        "{} has no function {symbol}: it is not LiteRT 2.3.0, which scripts/setup.sh installs",
-        path.display()
+        "{} has no function {symbol}: it is not LiteRT 2.3.0; {}",
+        path.display(),
+        where_to_get_holistic()
     )]
     Symbol {
         /// The library.

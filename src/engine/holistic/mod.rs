@@ -25,7 +25,7 @@
 //! # Files
 //! Nets from the `mediapipe` 0.10.21 package, two more from the npm package `@mediapipe/pose`, and the shared library
 //! of LiteRT 2.3.0, all under the Apache License 2.0. Which nets are needed depends on the options. They are found in the folder `holistic` of the models folder and checked against their
-//! published SHA-256; `scripts/setup.sh` puts them there. Nothing is fetched at run time.
+//! published SHA-256; `scripts/fetch-models.sh` puts them there. Nothing is fetched at run time.
 //!
 //! # Stages
 //! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts

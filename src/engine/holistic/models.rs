@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::litert::{LiteRtError, Runtime};
 use super::net::Net;
 use super::options::{Complexity, Hands, Options};
+use crate::engine::models::where_to_get_holistic;
 
 /// Where the files lie inside the models folder.
 pub const FOLDER: &str = crate::engine::models::HOLISTIC;
@@ -258,7 +259,7 @@ impl fmt::Display for ModelsError {
         for problem in &self.problems {
             writeln!(f, "  {problem}")?;
         }
-        write!(f, "Run scripts/setup.sh to fetch them, or name another models folder.")
+        write!(f, "To mend this, {}, or name another models folder.", where_to_get_holistic())
     }
 }
 
@@ -452,6 +453,6 @@ mod tests {
         assert!(message.contains("libLiteRt.so cannot be read"), "{message}");
         assert!(message.contains("has 5 bytes, the published file has 1242398"), "{message}");
         assert!(message.contains("the published file has 67d996ce"), "{message}");
-        assert!(message.contains("scripts/setup.sh"), "{message}");
+        assert!(message.contains("scripts/fetch-models.sh"), "{message}");
     }
 }

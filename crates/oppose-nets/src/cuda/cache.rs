@@ -18,7 +18,7 @@ const MAGIC: &[u8] = b"oppose kernel 1\n";
 const HASH_BYTES: usize = 32;
 
 /// Folders that may hold kernels that came with the program: the one that `OPPOSE_KERNELS` names, and one beside the program.
-fn shipped_folders() -> Vec<PathBuf> {
+pub fn shipped_folders() -> Vec<PathBuf> {
     let named = env::var_os(VARIABLE).map(PathBuf::from);
     let program = env::current_exe().and_then(fs::canonicalize).ok();
     let beside = program.as_deref().and_then(Path::parent).map(|folder| {

@@ -7,6 +7,7 @@ use std::ptr;
 
 use libloading::Library;
 
+use crate::cuda::cache;
 use crate::gpu::{ComputeCapability, CudaVersion};
 
 /// The oldest version that supports Hopper's instructions.
@@ -49,7 +50,8 @@ pub enum NvrtcError {
     /// The library no longer supports the GPU.
     #[error(
         "{} (NVRTC {version}) compiles for GPUs from compute capability {oldest} on, but this one has {gpu}: \
-         install NVRTC 12 (`pip install nvidia-cuda-nvrtc-cu12`), and name its file in {VARIABLE}",
+         install NVRTC 12 (`pip install nvidia-cuda-nvrtc-cu12`, or CUDA's package cuda-nvrtc-12-9), or name its file in \
+         {VARIABLE}",
         path.display()
     )]
     Gpu {
@@ -360,20 +362,24 @@ fn candidates() -> Vec<PathBuf> {
     candidates
 }
 
-/// Python's package folders: of the active environment, the user and the system.
+/// Python's package folders: the one that this program came in, and those of the active environment, the user and the system.
 fn python_packages() -> Vec<PathBuf> {
+    let shipped = cache::shipped_folders();
+    let own = shipped.iter().flat_map(|folder| folder.ancestors()).filter(|folder| {
+        folder.file_name().is_some_and(|name| name == "site-packages" || name == "dist-packages")
+    });
     let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let user = env::var_os("HOME").map(|home| Path::new(&home).join(".local"));
     let roots = environments.chain(user).chain(["/usr/local".into(), "/usr".into()]);
-    roots
-        .flat_map(|root| {
-            let versions = root.join("lib").read_dir().into_iter().flatten().flatten();
-            let versions =
-                versions.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
-            versions.flat_map(|entry| ["site-packages", "dist-packages"].map(|name| entry.path().join(name)))
-        })
-        .filter(|folder| folder.is_dir())
-        .collect()
+    let others = roots.flat_map(|root| {
+        let versions = root.join("lib").read_dir().into_iter().flatten().flatten();
+        let versions = versions.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
+        versions.flat_map(|entry| ["site-packages", "dist-packages"].map(|name| entry.path().join(name)))
+    });
+    let mut found: Vec<PathBuf> =
+        own.map(Path::to_owned).chain(others).filter(|folder| folder.is_dir()).collect();
+    found.dedup();
+    found
 }
 
 #[cfg(test)]
