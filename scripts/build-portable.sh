@@ -21,8 +21,10 @@ esac
     # Only FFmpeg as built here is found, never that of this system. A folder for each kind, since cargo does not notice
     # another FFmpeg.
     export PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig CARGO_TARGET_DIR=$work/cargo$kind
-    cargo zigbuild --release --locked --features static-ffmpeg --target "$PORTABLE_TARGET" --bin oppose-native \
-        --example compile_kernels
+    # Of its headers below the folder where it runs, zig names relative paths, which mean nothing to build scripts.
+    manifest=$PWD/Cargo.toml
+    (cd "$ffmpeg" && cargo zigbuild --manifest-path "$manifest" --release --locked --features static-ffmpeg \
+        --target "$PORTABLE_TARGET" --bin oppose-native --example compile_kernels)
     built=$CARGO_TARGET_DIR/${PORTABLE_TARGET%.2.*}/release
     # They take minutes, and change only with the program that makes them.
     maker=$(sha256sum < "$built/examples/compile_kernels")

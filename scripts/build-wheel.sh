@@ -25,8 +25,10 @@ scripts/collect-licences.sh "$package/licences" "$ffmpeg" --with-models
 python3 scripts/sbom.py --without-x264 --with-models > "$package/sbom/oppose.cdx.json"
 
 rm -rf "$output"
-maturin build --release --locked --zig --compatibility manylinux_2_28 --target "${PORTABLE_TARGET%.2.*}" \
-    --manifest-path "$package/Cargo.toml" --sbom-include sbom/oppose.cdx.json --out "$output"
+# From there for the reason that scripts/build-portable.sh gives.
+manifest=$PWD/$package/Cargo.toml
+(cd "$ffmpeg" && maturin build --release --locked --zig --compatibility manylinux_2_28 --target "${PORTABLE_TARGET%.2.*}" \
+    --manifest-path "$manifest" --sbom-include sbom/oppose.cdx.json --out "$output")
 wheel=$(echo "$output"/oppose-*.whl)
 size=$(stat --format %s "$wheel")
 if [ "$size" -ge 100000000 ]; then
