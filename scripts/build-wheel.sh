@@ -22,7 +22,7 @@ while read -r _ file; do
     install -m 644 "models/holistic/$file" "$package/python/oppose/models/holistic/"
 done < <(cat scripts/models.sha256 scripts/models-npm.sha256)
 scripts/collect-licences.sh "$package/licences" "$ffmpeg" --with-models
-python3 scripts/sbom.py --without-x264 --with-models > "$package/sbom/oppose.cdx.json"
+python3 scripts/sbom.py --without-x264 --with-models --python > "$package/sbom/oppose.cdx.json"
 
 rm -rf "$output"
 # From there for the reason that scripts/build-portable.sh gives.

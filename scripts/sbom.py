@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Prints what is in a portable program, as a software bill of materials in the CycloneDX format.
 
-    scripts/sbom.py [--without-x264] [--with-models]
+    scripts/sbom.py [--without-x264] [--with-models] [--python]
 
+`--python` is for the Python package, which has the module beside the program.
 The crates are those that cargo resolves, with the checksums of Cargo.lock; FFmpeg and its libraries are those of
 scripts/ffmpeg-sources.sha256; models and LiteRT those of scripts/models*.sha256.
 """
@@ -39,8 +40,8 @@ def component(kind, name, version, licence, purl=None, sha256=None):
     return entry
 
 
-def crates():
-    """The crates that become part of the program, and which needs which."""
+def crates(name):
+    """The crates that become part of a program or library, and which needs which."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]
     metadata = json.loads(subprocess.run(command, cwd=SCRIPTS.parent, check=True, stdout=subprocess.PIPE).stdout)
     lock = (SCRIPTS.parent / "Cargo.lock").read_text()
@@ -53,7 +54,7 @@ def crates():
         # What only builds or tests are made with is not in the program.
         return [dep["pkg"] for dep in node["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
 
-    root = next(id for id, package in packages.items() if package["name"] == "oppose")
+    root = next(id for id, package in packages.items() if package["name"] == name)
     found, left = {}, [root]
     while left:
         package = left.pop()
@@ -86,7 +87,7 @@ def sums(name):
 
 def main():
     with_x264, with_models = "--without-x264" not in sys.argv, "--with-models" in sys.argv
-    root, components, dependencies = crates()
+    root, components, dependencies = crates("oppose-python" if "--python" in sys.argv else "oppose")
     for sha256, file in sums("ffmpeg-sources.sha256"):
         name, version = re.fullmatch(r"([a-z0-9]+)_(.+)\.orig\.tar\..*", file).groups()
         if name == "x264" and not with_x264:
