@@ -132,7 +132,8 @@ pub struct OpenError(#[from] pub engines::OpenError);
 
 fn hint(error: &engines::OpenError) -> &'static str {
     match error {
-        engines::OpenError::Models(_) => " or with --model-folder",
+        // What it says ends with how else to name the folder.
+        engines::OpenError::Models(error) if error.default.is_none() => " or with --model-folder",
         engines::OpenError::Engine(error) => engine_hint(error),
         _ => "",
     }

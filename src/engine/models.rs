@@ -26,7 +26,8 @@ impl ModelsNotFound {
     /// What to do about it.
     pub(crate) fn advice(&self) -> String {
         if let Some(folder) = &self.default {
-            return format!("leave --model-folder and {MODELS_VARIABLE} out: {} has it", folder.display());
+            let folder = folder.display();
+            return format!("name no models folder, not in {MODELS_VARIABLE} either: {folder} has it");
         }
         // OpenPose's models are not ours to give.
         let source = match self.wanted.starts_with(HOLISTIC) {

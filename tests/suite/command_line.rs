@@ -203,7 +203,10 @@ fn missing_models_are_named_with_the_places() {
     fs::create_dir_all(at.join("models/holistic")).unwrap();
     let (code, text) = said(bare.args(["--model-folder", "nowhere"]).output().unwrap());
     assert_eq!(code, 2, "{text}");
-    let expected = format!("leave --model-folder and OPPOSE_MODELS out: {}", at.join("models").display());
+    let expected = format!(
+        "name no models folder, not in OPPOSE_MODELS either: {} has it\n",
+        at.join("models").display()
+    );
     assert!(text.contains(&expected), "{text}");
 
     // A net that is not the published one is never run.

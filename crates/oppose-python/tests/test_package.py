@@ -6,6 +6,7 @@ They need the package as scripts/build-wheel.sh builds it, and the repository fo
 import _thread
 import logging
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -23,6 +24,9 @@ import oppose
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLE = REPOSITORY / "assets" / "sample.mp4"
 FRAMES = 90
+
+# A shell makes what it starts in the background ignore Ctrl-C, which the tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def png(frame):
