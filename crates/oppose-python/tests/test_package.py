@@ -161,7 +161,7 @@ class Errors(Case):
         for options, message in [
             ({"face": False}, "no option face; did you mean no_face"),
             ({"engine": "other"}, "holistic"),
-            ({"fps": "fast"}, "no frame rate"),
+            ({"fps": "fast"}, "not a frame rate"),
             ({"workers": 2}, "oppose.run"),
             ({"engine": "openpose"}, "oppose.run"),
         ]:

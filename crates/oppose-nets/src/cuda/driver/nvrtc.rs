@@ -355,7 +355,7 @@ fn candidates() -> Vec<PathBuf> {
     for major in MAJORS {
         add_folder(Path::new(&format!("/usr/local/cuda-{major}/lib64")));
     }
-    for packages in python_packages() {
+    for packages in python_packages(&cache::shipped_folders()) {
         add_folder(&packages.join("nvidia/cu13/lib"));
         add_folder(&packages.join("nvidia/cuda_nvrtc/lib"));
     }
@@ -363,8 +363,7 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 /// Python's package folders: the one that this program came in, and those of the active environment, the user and the system.
-fn python_packages() -> Vec<PathBuf> {
-    let shipped = cache::shipped_folders();
+fn python_packages(shipped: &[PathBuf]) -> Vec<PathBuf> {
     let own = shipped.iter().flat_map(|folder| folder.ancestors()).filter(|folder| {
         folder.file_name().is_some_and(|name| name == "site-packages" || name == "dist-packages")
     });
@@ -398,6 +397,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_packages_beside_the_one_that_the_program_came_in_are_looked_in_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let packages = folder.path().join("lib/python3.9/site-packages");
+        let kernels = packages.join("oppose/bin/kernels");
+        std::fs::create_dir_all(&kernels).unwrap();
+        assert_eq!(python_packages(&[kernels]).first(), Some(&packages));
     }
 
     #[test]
