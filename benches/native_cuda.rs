@@ -1,7 +1,7 @@
 //! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
 //!
 //! `cargo bench --bench native_cuda [-- nets|table|layers|batches|latency|memory|colors VIDEO...] [fp32|fp16x3|tf32|fp16]
-//! [portable|ampere|hopper]`
+//! [portable|turing|ampere|hopper] [BATCH...]`
 
 #![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
 
@@ -57,7 +57,8 @@ fn main() {
         colors(chosen.iter().map(Path::new).filter(|path| path.is_file()), cuda);
     }
     if is_chosen("nets") || !chosen.iter().any(|name| OTHERS.contains(&name.as_str())) {
-        nets(&models, cuda, &[16]);
+        let batches: Vec<usize> = chosen.iter().filter_map(|name| name.parse().ok()).collect();
+        nets(&models, cuda, if batches.is_empty() { &[16] } else { &batches });
     }
     if is_chosen("batches") {
         nets(&models, cuda, &[1, 2, 4, 8, 12, 15, 16, 24, 31, 32]);
@@ -76,7 +77,7 @@ fn table(models: &Path) {
     let gpu = &gpu::detect().unwrap().gpus[0];
     println!("\n{}, compute capability {}", gpu.name, gpu.compute_capability);
     for precision in Precision::ALL {
-        for kernels in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
+        for kernels in KernelPath::ALL {
             let is_other = precision != Precision::Fp32 || kernels == KernelPath::Portable;
             if kernels.runs_on(gpu.compute_capability) && is_other {
                 let cuda = CudaOptions::default().with_precision(precision).with_kernels(kernels);

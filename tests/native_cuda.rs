@@ -54,7 +54,7 @@ fn main() {
         trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
         trial("drawn people lie where fp32 has them", &[Need::Gpu], drawn_people_lie_where_fp32_has_them),
     ];
-    for path in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
+    for path in KernelPath::ALL {
         for precision in PRECISIONS {
             let options = CudaOptions::default().with_precision(precision).with_kernels(path).with_batch(3);
             let name = |what: &str| format!("{precision}, {path}: {what}");
@@ -88,7 +88,7 @@ fn main() {
         let folder = common::shared("golden").join(case);
         trials.push(golden(case, folder, &[Need::Gpu, Need::Shared("golden")]));
     }
-    for path in [KernelPath::Portable, KernelPath::Ampere, KernelPath::Hopper] {
+    for path in KernelPath::ALL {
         for precision in PRECISIONS {
             // In single precision there is one way of computing.
             if precision == Precision::Fp32 && path != KernelPath::Portable {

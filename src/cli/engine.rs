@@ -99,7 +99,7 @@ pub struct EngineArguments {
     precision: Precision,
 
     /// Build native's GPU convolutions from these instructions, for tests [default: the best that the GPU has]
-    #[arg(long, value_name = "portable|ampere|hopper", env = "OPPOSE_CUDA_KERNELS", hide = true)]
+    #[arg(long, value_name = "portable|turing|ampere|hopper", env = "OPPOSE_CUDA_KERNELS", hide = true)]
     cuda_kernels: Option<KernelPath>,
 
     /// Give native's GPU this many frames at once; more are faster and need more GPU memory

@@ -339,9 +339,25 @@ const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usi
     Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
 }
 
+/// Bytes of shared memory that the blocks of a multiprocessor have.
+fn shared_memory(gpu: ComputeCapability) -> usize {
+    match (gpu.major, gpu.minor) {
+        (7, 0) => 96 << 10,
+        (7, _) => 64 << 10,
+        (8, 6 | 9) | (12, _) => 100 << 10,
+        (8, _) => 164 << 10,
+        _ => 228 << 10,
+    }
+}
+
 /// The fastest as measured on an H100.
-fn shapes(path: KernelPath, precision: Precision) -> Shapes {
+fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) -> Shapes {
     let is_split = precision == Precision::Fp16x3;
+    // Eight warps keep a multiprocessor busy: in two blocks if it has the memory, otherwise in one.
+    let wide_ampere = match shared_memory(gpu) > 128 << 10 {
+        true => shape(128, 128, (64, 64), 2, 2),
+        false => shape(256, 128, (64, 64), 2, 1),
+    };
     match path {
         KernelPath::Hopper if is_split => Shapes {
             wide: shape(128, 128, (0, 0), 3, 1),
@@ -362,10 +378,22 @@ fn shapes(path: KernelPath, precision: Precision) -> Shapes {
             thin: shape(128, 64, (32, 64), 3, 2),
         },
         KernelPath::Ampere => Shapes {
-            wide: shape(128, 128, (64, 32), 2, 2),
+            wide: wide_ampere,
             narrow: shape(128, 64, (64, 32), 2, 3),
             small: shape(64, 64, (32, 32), 3, 2),
-            thin: shape(256, 64, (64, 32), 2, 2),
+            thin: shape(128, 64, (64, 32), 2, 3),
+        },
+        KernelPath::Turing if is_split => Shapes {
+            wide: shape(64, 64, (32, 32), 2, 3),
+            narrow: shape(64, 64, (32, 32), 2, 3),
+            small: shape(64, 64, (32, 32), 2, 3),
+            thin: shape(64, 64, (32, 32), 2, 3),
+        },
+        KernelPath::Turing => Shapes {
+            wide: shape(128, 128, (64, 64), 2, 2),
+            narrow: shape(128, 64, (64, 32), 2, 2),
+            small: shape(64, 64, (32, 32), 2, 2),
+            thin: shape(128, 64, (64, 32), 2, 2),
         },
         KernelPath::Portable if is_split => Shapes {
             wide: shape(128, 64, (32, 32), 2, 2),
@@ -374,10 +402,10 @@ fn shapes(path: KernelPath, precision: Precision) -> Shapes {
             thin: shape(128, 64, (32, 32), 2, 2),
         },
         KernelPath::Portable => Shapes {
-            wide: shape(128, 128, (64, 32), 2, 1),
+            wide: shape(128, 128, (64, 64), 2, 2),
             narrow: shape(128, 64, (64, 32), 2, 2),
             small: shape(64, 64, (32, 32), 2, 2),
-            thin: shape(128, 64, (64, 32), 2, 2),
+            thin: shape(128, 64, (64, 64), 2, 4),
         },
     }
 }
@@ -396,7 +424,9 @@ impl Shape {
         match path {
             // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, and room for alignment.
             KernelPath::Hopper => self.stages * (rows * 128 + 16) + 1024,
-            KernelPath::Ampere => self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES,
+            KernelPath::Turing | KernelPath::Ampere => {
+                self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES
+            }
             // Rows of 64 bytes, padded to 80; later, sixteen pixels per warp in single precision.
             KernelPath::Portable => {
                 let warps = self.threads(path, precision) / 32;
@@ -424,19 +454,23 @@ fn step_vectors(path: KernelPath, precision: Precision) -> usize {
 pub enum KernelPath {
     /// Those of every GPU since Volta.
     Portable,
-    /// Asynchronous copies and products of smaller matrices, since Ampere.
+    /// Products of smaller matrices, since Turing.
+    Turing,
+    /// Asynchronous copies and larger products, since Ampere.
     Ampere,
     /// Hopper's own.
     Hopper,
 }
 
 impl KernelPath {
-    const ALL: [Self; 3] = [Self::Portable, Self::Ampere, Self::Hopper];
+    /// All, the fastest last.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Turing, Self::Ampere, Self::Hopper];
 
     /// Whether a GPU with this compute capability runs such code.
     pub fn runs_on(self, gpu: ComputeCapability) -> bool {
         match self {
             Self::Portable => gpu >= OLDEST_GPU,
+            Self::Turing => gpu >= TURING,
             Self::Ampere => gpu >= AMPERE,
             Self::Hopper => gpu == HOPPER,
         }
@@ -452,6 +486,7 @@ impl fmt::Display for KernelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Portable => "portable",
+            Self::Turing => "turing",
             Self::Ampere => "ampere",
             Self::Hopper => "hopper",
         })
@@ -465,7 +500,7 @@ impl FromStr for KernelPath {
         Self::ALL.into_iter().find(|path| path.to_string() == text).ok_or_else(|| OptionError {
             option: "kernels",
             found: text.into(),
-            expected: "portable, ampere or hopper",
+            expected: "portable, turing, ampere or hopper",
         })
     }
 }
@@ -555,17 +590,18 @@ pub struct Kernels {
     pub find_largest: Kernel<FindLargest>,
 }
 
-/// The first GPUs whose tensor cores support TF32, with asynchronous copies, and with the product that
-/// [`FirstConvolution`] uses.
+/// The first GPUs whose tensor cores support TF32, with asynchronous copies.
 const AMPERE: ComputeCapability = ComputeCapability { major: 8, minor: 0 };
 /// The oldest supported GPUs, Volta: the first with tensor cores.
 pub const OLDEST_GPU: ComputeCapability = ComputeCapability { major: 7, minor: 0 };
+/// The first GPUs that load matrices from shared memory as the tensor cores need them.
+const TURING: ComputeCapability = ComputeCapability { major: 7, minor: 5 };
 const HOPPER: ComputeCapability = ComputeCapability { major: 9, minor: 0 };
 
 /// The compute capabilities for which kernels are compiled in advance, from V100 to RTX 50.
 pub const AHEAD: [ComputeCapability; 8] = [
     OLDEST_GPU,
-    ComputeCapability { major: 7, minor: 5 },
+    TURING,
     AMPERE,
     ComputeCapability { major: 8, minor: 6 },
     ComputeCapability { major: 8, minor: 9 },
@@ -590,6 +626,8 @@ struct Code {
     has_precision: bool,
     shapes: Option<Shapes>,
     step_vectors: Option<usize>,
+    /// Whether it must do with Turing's instructions.
+    is_for_turing: bool,
 }
 
 /// A file of kernels.
@@ -605,6 +643,7 @@ macro_rules! code {
             has_precision: true,
             shapes: None,
             step_vectors: None,
+            is_for_turing: false,
         }
     };
 }
@@ -618,8 +657,8 @@ impl Code {
         Self { has_precision: false, ..self }
     }
 
-    fn convolution(path: KernelPath, precision: Precision) -> Self {
-        let shapes = Some(shapes(path, precision));
+    fn convolution(path: KernelPath, precision: Precision, gpu: ComputeCapability) -> Self {
+        let shapes = Some(shapes(path, precision, gpu));
         let step_vectors = Some(step_vectors(path, precision));
         match path {
             _ if is_single(path, precision) => {
@@ -631,11 +670,12 @@ impl Code {
                 step_vectors,
                 ..code!("convolution_volta.cu", Source, PlainConvolution, Layer)
             },
-            KernelPath::Ampere => Self {
+            KernelPath::Turing | KernelPath::Ampere => Self {
                 threads: None,
                 shapes,
                 step_vectors,
-                ..code!("convolution_ampere.cu", Source, PlainConvolution, Layer)
+                is_for_turing: path == KernelPath::Turing,
+                ..code!("convolution_mma.cu", Source, PlainConvolution, Layer)
             },
             KernelPath::Hopper => Self {
                 threads: Some(hopper_threads(precision)),
@@ -656,7 +696,8 @@ impl Code {
 
     fn first(path: KernelPath, precision: Precision) -> Option<Self> {
         let is_known = path != KernelPath::Portable && precision.element() == Element::Half;
-        is_known.then_some(code!("first.cu", FirstConvolution, Layer))
+        let is_for_turing = path == KernelPath::Turing;
+        is_known.then_some(Self { is_for_turing, ..code!("first.cu", FirstConvolution, Layer) })
     }
 
     fn pool() -> Self {
@@ -685,9 +726,9 @@ impl Code {
     }
 
     /// All files that are used together.
-    fn all(path: KernelPath, precision: Precision) -> Vec<Self> {
+    fn all(path: KernelPath, precision: Precision, gpu: ComputeCapability) -> Vec<Self> {
         let mut all = vec![
-            Self::convolution(path, precision),
+            Self::convolution(path, precision, gpu),
             Self::pool(),
             Self::colors(),
             Self::warp(),
@@ -752,6 +793,9 @@ impl Code {
                 define(name, &shape.macro_value());
             }
         }
+        if self.is_for_turing {
+            define("TURING", &1);
+        }
         if self.is_exact {
             options.push("--fmad=false".into());
         }
@@ -789,7 +833,8 @@ impl Code {
 
 /// Single precision is not for tensor cores; TF32 without Ampere's instructions is for tests.
 fn is_single(path: KernelPath, precision: Precision) -> bool {
-    precision == Precision::Fp32 || (precision == Precision::Tf32 && path == KernelPath::Portable)
+    let is_old = matches!(path, KernelPath::Portable | KernelPath::Turing);
+    precision == Precision::Fp32 || (precision == Precision::Tf32 && is_old)
 }
 
 impl Kernels {
@@ -810,7 +855,7 @@ impl Kernels {
             return Err(CudaError::KernelPath { path, found: gpu });
         }
         let loader = Loader { context, gpu, precision };
-        let module = loader.module(&Code::convolution(path, precision))?;
+        let module = loader.module(&Code::convolution(path, precision, gpu))?;
         let convolve = if is_single(path, precision) {
             // SAFETY: the struct mirrors the kernel's parameter.
             Convolve::Single(unsafe { module.kernel("convolve", 0) }?)
@@ -818,10 +863,10 @@ impl Kernels {
             let pooling = Code::pooling_convolution(path, precision);
             let pooling = pooling.map(|code| loader.pooling_convolution(&code)).transpose()?;
             // SAFETY: the struct mirrors the kernels' parameter.
-            Convolve::Hopper { tiles: Box::new(unsafe { tiles(&module, path, precision) }?), pooling }
+            Convolve::Hopper { tiles: Box::new(unsafe { tiles(&module, path, precision, gpu) }?), pooling }
         } else {
             // SAFETY: the struct mirrors the kernels' parameter.
-            Convolve::Tensor(Box::new(unsafe { tiles(&module, path, precision) }?))
+            Convolve::Tensor(Box::new(unsafe { tiles(&module, path, precision, gpu) }?))
         };
         let first = Code::first(path, precision).map(|code| -> Result<_, CudaError> {
             let module = loader.module(&code)?;
@@ -856,6 +901,7 @@ unsafe fn tiles<P: Copy>(
     module: &Arc<Module>,
     path: KernelPath,
     precision: Precision,
+    gpu: ComputeCapability,
 ) -> Result<Tiles<P>, CudaError> {
     let tile = |name: &'static str, shape: Shape| -> Result<Tile<P>, CudaError> {
         // SAFETY: the caller answers for the parameter.
@@ -863,7 +909,7 @@ unsafe fn tiles<P: Copy>(
         let threads = shape.threads(path, precision);
         Ok(Tile { kernel, channels: shape.channels, pixels: shape.pixels, threads })
     };
-    let Shapes { wide, narrow, small, thin } = shapes(path, precision);
+    let Shapes { wide, narrow, small, thin } = shapes(path, precision, gpu);
     Ok(Tiles {
         wide: tile("convolve_wide", wide)?,
         narrow: tile("convolve_narrow", narrow)?,
@@ -905,7 +951,7 @@ pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, Cud
     let compiler = Nvrtc::find_for(gpu)?;
     let mut keys = Vec::new();
     for precision in Precision::ALL.into_iter().filter(|&precision| check(precision, gpu).is_ok()) {
-        for code in Code::all(KernelPath::best(gpu), precision) {
+        for code in Code::all(KernelPath::best(gpu), precision, gpu) {
             let Some(key) = code.keys(precision, gpu).into_iter().next() else { continue };
             if !keys.contains(&key) {
                 let compiled = code.compile(&compiler, precision, gpu)?;
@@ -920,7 +966,7 @@ pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, Cud
 
 /// Whether the kernels for a GPU, in this precision, came with the program, so that no compiler is needed.
 pub fn came_with_program(gpu: ComputeCapability, precision: Precision) -> bool {
-    let all = Code::all(KernelPath::best(gpu), precision);
+    let all = Code::all(KernelPath::best(gpu), precision, gpu);
     all.iter().all(|code| cache::is_shipped(&code.keys(precision, gpu)))
 }
 
@@ -962,31 +1008,40 @@ mod tests {
     #[test]
     fn each_card_gets_its_kernels() {
         let paths = AHEAD.map(KernelPath::best);
-        use KernelPath::{Ampere, Hopper, Portable};
-        assert_eq!(paths, [Portable, Portable, Ampere, Ampere, Ampere, Hopper, Ampere, Ampere]);
-        assert!(!Hopper.runs_on(gpu(10, 0)) && !Ampere.runs_on(gpu(7, 5)) && !Portable.runs_on(gpu(6, 1)));
+        use KernelPath::{Ampere, Hopper, Portable, Turing};
+        assert_eq!(paths, [Portable, Turing, Ampere, Ampere, Ampere, Hopper, Ampere, Ampere]);
+        assert!(
+            !Hopper.runs_on(gpu(10, 0))
+                && !Ampere.runs_on(gpu(7, 5))
+                && !Turing.runs_on(gpu(7, 0))
+                && !Portable.runs_on(gpu(6, 1))
+        );
         for path in KernelPath::ALL {
             assert_eq!(path.to_string().parse::<KernelPath>().unwrap(), path);
         }
         assert!(
-            "volta".parse::<KernelPath>().unwrap_err().to_string().contains("portable, ampere or hopper")
+            "volta"
+                .parse::<KernelPath>()
+                .unwrap_err()
+                .to_string()
+                .contains("portable, turing, ampere or hopper")
         );
     }
 
-    /// A multiprocessor's shared memory; each block takes one kilobyte more than it requests.
+    /// Since Ampere, each block takes one kilobyte more than it requests.
     #[test]
     fn blocks_fit_into_every_card() {
-        let limits = [
-            (KernelPath::Portable, 64 << 10),
-            (KernelPath::Ampere, 99 << 10),
-            (KernelPath::Hopper, 227 << 10),
-        ];
-        for (path, limit) in limits {
+        let cards = AHEAD.into_iter().flat_map(|gpu| KernelPath::ALL.map(|path| (gpu, path)));
+        for (gpu, path) in cards.filter(|(gpu, path)| path.runs_on(*gpu)) {
+            let reserved = if gpu >= AMPERE { 1 << 10 } else { 0 };
             for precision in Precision::ALL.into_iter().filter(|&precision| !is_single(path, precision)) {
-                let Shapes { wide, narrow, small, thin } = shapes(path, precision);
+                let Shapes { wide, narrow, small, thin } = shapes(path, precision, gpu);
                 for shape in [wide, narrow, small, thin] {
-                    let bytes = shape.shared_bytes(path, precision);
-                    assert!(bytes <= limit, "{path} {precision}: {shape:?} takes {bytes} bytes");
+                    let bytes = shape.shared_bytes(path, precision) + reserved;
+                    assert!(
+                        bytes <= shared_memory(gpu),
+                        "{gpu} {path} {precision}: {shape:?} takes {bytes} bytes"
+                    );
                 }
                 assert!(thin.channels <= FEW_CHANNELS && wide.channels % narrow.channels == 0);
                 assert!(wide.channels % small.channels == 0 && thin.channels % small.channels == 0);
@@ -996,13 +1051,15 @@ mod tests {
 
     #[test]
     fn code_of_a_card_runs_on_its_later_revisions() {
-        let code = Code::convolution(KernelPath::Ampere, Precision::Fp16);
+        let code = Code::convolution(KernelPath::Ampere, Precision::Fp16, gpu(8, 7));
         let keys = code.keys(Precision::Fp16, gpu(8, 7));
         assert_eq!(keys.last(), code.keys(Precision::Fp16, gpu(8, 0)).first());
         assert_eq!(keys.len(), 8);
         // Code that only one kind of GPU runs is not used for another.
         assert_eq!(
-            Code::convolution(KernelPath::Hopper, Precision::Fp16).keys(Precision::Fp16, gpu(9, 0)).len(),
+            Code::convolution(KernelPath::Hopper, Precision::Fp16, HOPPER)
+                .keys(Precision::Fp16, HOPPER)
+                .len(),
             1
         );
         let (half, split) = (Precision::Fp16, Precision::Fp16x3);
@@ -1019,8 +1076,9 @@ mod tests {
         };
         println!("NVRTC {}", compiler.version());
         let folder = tempfile::tempdir().unwrap();
-        let oldest_and_newest = [OLDEST_GPU, HOPPER];
-        for gpu in oldest_and_newest.into_iter().filter(|&gpu| Nvrtc::find_for(gpu).is_ok()) {
+        for gpu in
+            [OLDEST_GPU, TURING, AMPERE, HOPPER].into_iter().filter(|&gpu| Nvrtc::find_for(gpu).is_ok())
+        {
             assert!(compile_ahead(folder.path(), gpu).unwrap() > 8, "{gpu}");
         }
     }

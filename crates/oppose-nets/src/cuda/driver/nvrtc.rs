@@ -251,7 +251,11 @@ impl Nvrtc {
         let suffix = if is_specific { "a" } else { "" };
         let architecture = format!("--gpu-architecture={kind}_{nearest}{suffix}");
         let options: Vec<&str> =
-            [architecture.as_str(), "--std=c++17"].iter().chain(options).copied().collect();
+            [architecture.as_str(), "--std=c++17", "--device-as-default-execution-space"]
+                .iter()
+                .chain(options)
+                .copied()
+                .collect();
         let program = self.program(name, source, headers)?;
         let outcome = self.compile_program(program, name, &options, is_machine_code);
         // SAFETY: made by `program`, and not used after.

@@ -1,9 +1,12 @@
 // Convolutions in half precision on the tensor cores of any GPU since Volta, as products of matrices: pixels x output
 // channels.
 //
-// While the products of a step are computed from one of two buffers in shared memory, each thread has the next step's
-// pieces of 16 bytes on their way to its registers, and writes them into the other buffer then. A step is 64 bytes
-// of a pixel's channels.
+// While the products of a step are computed from one of two buffers in shared memory, each thread writes the next step's
+// pieces of 16 bytes into the other, and has those of the step after it on their way to its registers. A step is 64
+// bytes of a pixel's channels.
+
+// Rows that are written at the same time lie four apart, which are other banks.
+#define OWN_ROW(row) (((row) & ~7) | ((row) & 1) << 2 | ((row) >> 1 & 3))
 
 #include "source.cuh"
 
@@ -22,7 +25,7 @@
 
 // 16 pixels x 16 channels.
 __device__ inline void multiply(float (&sums)[8], const unsigned (&a)[8], const unsigned (&b)[8]) {
-    asm volatile("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11, "
+    asm("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11, "
                  "%12, %13, %14, %15}, {%16, %17, %18, %19, %20, %21, %22, %23}, {%0, %1, %2, %3, %4, %5, %6, %7};"
                  : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]),
                    "+f"(sums[6]), "+f"(sums[7])
@@ -60,12 +63,12 @@ __device__ inline void convolve(const Convolution& work) {
             }
 #pragma unroll
             for (int i = 0; i < WEIGHT_COPIES; i++) {
-                weights_on_way[part][i] = *walk.weight_vector(part, i);
+                weights_on_way[part][i] = walk.weight_vector(part)[THREADS / 4 * i * CHUNK_VECTORS];
             }
         }
         walk.next();
     };
-    Element* own_place = buffers + thread / 4 * ROW + thread % 4 * VECTOR;
+    Element* own_place = buffers + OWN_ROW(thread / 4) * ROW + thread % 4 * VECTOR;
     auto put = [&](int buffer) {
 #pragma unroll
         for (int part = 0; part < PARTS; part++) {
@@ -86,9 +89,15 @@ __device__ inline void convolve(const Convolution& work) {
     float sums[DOWN][ACROSS][8] = {};
     fetch();
     put(0);
+    if (total > 1) {
+        fetch();
+    }
     for (int step = 0; step < total; step++) {
         __syncthreads();
         if (step + 1 < total) {
+            put((step + 1) % 2);
+        }
+        if (step + 2 < total) {
             fetch();
         }
         unsigned pixels = shared_address(buffers + step % 2 * BUFFER + warp_pixel * ROW);
@@ -125,25 +134,24 @@ __device__ inline void convolve(const Convolution& work) {
 #else
 #pragma unroll
         for (int k = 0; k < STEPS; k++) {
-            unsigned a[DOWN][8];
+            unsigned a[DOWN][8], b[ACROSS][8];
 #pragma unroll
             for (int i = 0; i < DOWN; i++) {
                 LOAD("a", "row", a[i], pixels + (i * 16 * ROW + k * 16) * BYTES);
             }
 #pragma unroll
             for (int j = 0; j < ACROSS; j++) {
-                unsigned b[8];
-                LOAD("b", "col", b, weights_at + (j * 16 * ROW + k * 16) * BYTES);
+                LOAD("b", "col", b[j], weights_at + (j * 16 * ROW + k * 16) * BYTES);
+            }
+#pragma unroll
+            for (int j = 0; j < ACROSS; j++) {
 #pragma unroll
                 for (int i = 0; i < DOWN; i++) {
-                    multiply(sums[i][j], a[i], b);
+                    multiply(sums[i][j], a[i], b[j]);
                 }
             }
         }
 #endif
-        if (step + 1 < total) {
-            put((step + 1) % 2);
-        }
     }
 
     // Sixteen pixels of a warp at a time, through shared memory, whose operands nobody reads any more then.

@@ -38,9 +38,13 @@ __device__ inline float activate(float sum, float bias, float slope) {
     return sum > 0.0f ? sum : sum * slope;
 }
 
-// Writes the sum of an output channel, for a pixel of the batch, into its plane.
-__device__ inline void store_plane(const Layer& layer, int pixel, int channel, float value) {
+// Where an output channel belongs in its plane, for a pixel of the batch. The next channel lies an image's pixels behind.
+__device__ inline float* plane_place(const Layer& layer, int pixel, int channel) {
     int image_pixels = layer.width * layer.height;
     size_t plane = (size_t)(pixel / image_pixels) * layer.planes + layer.first_plane + channel;
-    layer.planes_out[plane * image_pixels + pixel % image_pixels] = value;
+    return layer.planes_out + plane * image_pixels + pixel % image_pixels;
+}
+
+__device__ inline void store_plane(const Layer& layer, int pixel, int channel, float value) {
+    *plane_place(layer, pixel, channel) = value;
 }

@@ -23,15 +23,21 @@ __device__ inline unsigned shared_address(const void* pointer) {
 #ifdef STEP_VECTORS
 // A step is STEP_VECTORS vectors of 16 bytes of a pixel's channels, 4 or 8, of which each of so many threads takes one.
 
+// Which row of pixels and of weights a thread of these takes; the same within each group of eight.
+#ifndef OWN_ROW
+#define OWN_ROW(row) (row)
+#endif
+
 // Vectors of a row of weights, of which a multiplication takes two.
 #define CHUNK_VECTORS 8
 // Steps of a chunk.
 #define CHUNK_STEPS (CHUNK_VECTORS / STEP_VECTORS)
 
 // Goes through a convolution's operands, a step after the other: sources, positions in the kernel, channels. A thread
-// takes a vector of every THREADS / 4th of COPIES pixels.
+// takes a vector of each of COPIES pixels, and of rows of weights, which are ROWS apart.
 template <int COPIES, int THREADS>
 struct Walk {
+    static constexpr int ROWS = THREADS / STEP_VECTORS;
     const Convolution& work;
     // Of the thread: its vector in a step, its first pixel in the batch, and where its pixels lie in their image.
     int piece;
@@ -46,28 +52,29 @@ struct Walk {
     int source;
     int tap_x;
     int tap_y;
-    // From a pixel to the one at this position of the kernel, and which of the thread's pixels have one there.
-    int offset;
+    // Which of the thread's pixels have one at this position of the kernel.
     unsigned inside;
-    // The step's first vector of a pixel's channels, and whether it is the second of its row of weights.
+    // The step's first vector of a pixel's channels, and which of its row of weights it is.
     int vector;
     int half;
+    // The thread's first vectors of this step.
+    const uint4* pixels;
     const uint4* weights;
 
     __device__ Walk(const Convolution& work, int first_pixel, int first_channel) : work(work) {
         const Layer& layer = work.layer;
-        int thread = threadIdx.x, image_pixels = layer.width * layer.height;
-        piece = thread % STEP_VECTORS;
-        pixel = first_pixel + thread / STEP_VECTORS;
+        int row = OWN_ROW(threadIdx.x / STEP_VECTORS), image_pixels = layer.width * layer.height;
+        piece = threadIdx.x % STEP_VECTORS;
+        pixel = first_pixel + row;
 #pragma unroll
         for (int i = 0; i < COPIES; i++) {
-            int own = pixel + THREADS / STEP_VECTORS * i;
+            int own = pixel + ROWS * i;
             int place = own % image_pixels;
             x[i] = place % layer.width - layer.kernel / 2;
             y[i] = own < layer.pixels ? place / layer.width - layer.kernel / 2 : -100000;
         }
         source = tap_x = tap_y = vector = half = 0;
-        weights = (const uint4*)work.weights + (size_t)(first_channel + thread / STEP_VECTORS) * CHUNK_VECTORS + piece;
+        weights = (const uint4*)work.weights + (size_t)(first_channel + row) * CHUNK_VECTORS + piece;
         begin_source();
         begin_tap();
     }
@@ -88,16 +95,9 @@ struct Walk {
         return (work.layer.chunks[source] - 1) * CHUNK_STEPS + last;
     }
 
-    // Multiplications of this step that are not all zero.
-    __device__ int multiplications() const {
-        bool is_last = vector + STEP_VECTORS >= end;
-        return is_last ? work.layer.last_steps[source] - half * (STEP_VECTORS / 2) : STEP_VECTORS / 2;
-    }
-
     // The vector of the thread's pixel number i. Lower parts lie channel_vectors behind it.
     __device__ const uint4* pixel_vector(int i) const {
-        int own = pixel + offset + THREADS / STEP_VECTORS * i;
-        return values + (unsigned)(own * pixel_vectors + vector + piece);
+        return pixels + ROWS * i * pixel_vectors;
     }
 
     // Whether there is such a vector; it is zero where there is none.
@@ -105,20 +105,21 @@ struct Walk {
         return (inside >> i & 1) && vector + piece < channel_vectors;
     }
 
-    // The vector of row number i of the thread's rows of weights.
-    __device__ const uint4* weight_vector(int part, int i) const {
-        int row = part * work.layer.weight_rows + THREADS / STEP_VECTORS * i;
-        return weights + (half * STEP_VECTORS + row * CHUNK_VECTORS);
+    // The first row of weights of this part; the thread's others are ROWS apart.
+    __device__ const uint4* weight_vector(int part) const {
+        return weights + part * work.layer.weight_rows * CHUNK_VECTORS;
     }
 
     __device__ void next() {
         vector += STEP_VECTORS;
+        pixels += STEP_VECTORS;
         if (half + 1 < CHUNK_STEPS && vector < end) {
             half++;
+            weights += STEP_VECTORS;
             return;
         }
+        weights += (PARTS * work.layer.weight_rows * CHUNK_VECTORS - half * STEP_VECTORS);
         half = 0;
-        weights += (size_t)PARTS * work.layer.weight_rows * CHUNK_VECTORS;
         if (vector < end) {
             return;
         }
@@ -145,7 +146,8 @@ struct Walk {
 
     __device__ void begin_tap() {
         const Layer& layer = work.layer;
-        offset = (tap_y - layer.kernel / 2) * layer.width + tap_x - layer.kernel / 2;
+        int offset = (tap_y - layer.kernel / 2) * layer.width + tap_x - layer.kernel / 2;
+        pixels = values + ((pixel + offset) * pixel_vectors + piece);
         inside = 0;
 #pragma unroll
         for (int i = 0; i < COPIES; i++) {

@@ -12,7 +12,8 @@ use crate::cuda::kernels::{
 use crate::cuda::plan::{Place, Step};
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 
-/// Number of chunks of input channels from which on the start and end of a long block do not matter.
+/// Number of chunks of input channels from which on the start and end of one of Hopper's wide blocks do not matter: there
+/// is one per multiprocessor, so that nothing else is done meanwhile.
 const LONG: usize = 24;
 /// If there is less than one block per this many multiprocessors, smaller blocks are faster, although each does less at
 /// a time. Measured with another net running at the same time, which uses the remaining multiprocessors.
@@ -35,7 +36,7 @@ pub enum Call {
     /// The first, which reads the frame.
     First(Box<FirstConvolution>),
     /// With a kernel that loads its operands itself, however it is divided.
-    Plain { call: Box<PlainConvolution>, chunks: usize, is_thin: bool },
+    Plain { call: Box<PlainConvolution>, is_thin: bool },
     /// Pooling alone.
     Pool(Pooling),
 }
@@ -150,7 +151,7 @@ impl Net {
                     *to = Source { values: self.slots[source.slot].address(), stride, channels };
                 }
                 let is_thin = weights.channels_out <= FEW_CHANNELS;
-                Call::Plain { call: Box::new(call), chunks: weights.chunks, is_thin }
+                Call::Plain { call: Box::new(call), is_thin }
             }
         })
     }
@@ -193,7 +194,7 @@ impl Net {
         let multiprocessors = self.gpu.context.multiprocessors;
         match (call, &kernels.convolve) {
             (Call::Hopper { wide, narrow, small, chunks }, Convolve::Hopper { tiles, .. }) => {
-                let cut = self.choose(tiles, &wide.layer, images, *chunks);
+                let cut = self.choose(tiles, &wide.layer, images, *chunks >= LONG);
                 let call = match cut {
                     Cut::Wide => wide,
                     Cut::Narrow => narrow,
@@ -212,11 +213,11 @@ impl Net {
                 // SAFETY: the caller's.
                 unsafe { tile.launch(stream, &filled.layer, &filled) }
             }
-            (Call::Plain { call, chunks, is_thin }, Convolve::Tensor(tiles)) => {
+            (Call::Plain { call, is_thin }, Convolve::Tensor(tiles)) => {
                 let tile = match is_thin {
                     true if tiles.thin.blocks(&call.layer, images) * FEW < multiprocessors => &tiles.small,
                     true => &tiles.thin,
-                    false => self.choose(tiles, &call.layer, images, *chunks).of(tiles),
+                    false => self.choose(tiles, &call.layer, images, true).of(tiles),
                 };
                 let mut filled = **call;
                 fill(&mut filled.layer);
@@ -257,10 +258,10 @@ impl Net {
         }
     }
 
-    /// Long blocks need less cache, short ones are easier to distribute.
-    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, chunks: usize) -> Cut {
+    /// `suits_wide` tells whether wide blocks are faster if there are enough of them.
+    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, suits_wide: bool) -> Cut {
         let multiprocessors = self.gpu.context.multiprocessors;
-        if chunks >= LONG && tiles.wide.blocks(layer, images) >= multiprocessors {
+        if suits_wide && tiles.wide.blocks(layer, images) >= multiprocessors {
             Cut::Wide
         } else if tiles.narrow.blocks(layer, images) * FEW >= multiprocessors {
             Cut::Narrow

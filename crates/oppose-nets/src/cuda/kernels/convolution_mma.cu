@@ -1,7 +1,12 @@
-// Convolutions on the tensor cores of all GPUs since Ampere, as products of matrices: pixels x output channels.
+// Convolutions on the tensor cores of all GPUs since Turing, as products of matrices: pixels x output channels.
 //
-// Each thread copies pieces of 16 bytes into shared memory, STAGES - 1 steps ahead of the products. Rows are swizzled, so
-// that eight rows are read from all banks. What a thread has in the end are neighbouring channels, which it writes without a detour.
+// A step is 64 or 128 bytes of a pixel's channels. Its operands lie in shared memory, in rows that are swizzled, so that
+// eight rows are read from all banks; a warp loads those of the next multiplication while it multiplies. Since Ampere,
+// each thread copies pieces of 16 bytes there STAGES - 1 steps ahead. TURING: it has the pieces of two steps later on
+// their way to its registers, and writes those of the next step into the other of two buffers. What a thread has in the
+// end are neighbouring channels, which it writes without a detour.
+//
+// The code is kept short on purpose: a block that waits for its instructions waits longer than for its operands.
 
 #include "source.cuh"
 
@@ -12,10 +17,15 @@
 // A shift of a row's number by its thread's quarter of the channels flips this piece.
 #define QUARTER (STEP_VECTORS / 4)
 
+#ifndef TURING
+// From so many bytes behind an address to so many bytes behind another; zeros if nothing is there.
+template <int TARGET_OFFSET, int OFFSET>
 __device__ inline void copy(unsigned target, const uint4* from, bool is_inside) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(is_inside ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global [%0 + %3], [%1 + %4], 16, %2;" ::"r"(target), "l"(from),
+                 "r"(is_inside ? 16 : 0), "n"(TARGET_OFFSET), "n"(OFFSET)
                  : "memory");
 }
+#endif
 
 __device__ inline void load(unsigned (&matrices)[4], unsigned address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -24,17 +34,40 @@ __device__ inline void load(unsigned (&matrices)[4], unsigned address) {
                  : "memory");
 }
 
+template <int VALUE>
+struct Index {
+    static constexpr int value = VALUE;
+};
+
+// Calls `work` with each index, known when it is compiled.
+template <int COUNT, typename Work>
+__device__ inline void for_each(const Work& work) {
+    if constexpr (COUNT > 0) {
+        for_each<COUNT - 1>(work);
+        work(Index<COUNT - 1>());
+    }
+}
+
 // 16 pixels x 8 channels.
 __device__ inline void multiply(float (&sums)[4], const unsigned (&pixels)[4], unsigned first, unsigned second) {
-#ifdef HALF
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};"
+#ifdef TURING
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(pixels[0]), "r"(pixels[1]), "r"(first));
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(pixels[2]), "r"(pixels[3]), "r"(second));
 #else
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};"
+#ifdef HALF
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+#else
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
 #endif
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-                 : "r"(pixels[0]), "r"(pixels[1]), "r"(pixels[2]), "r"(pixels[3]), "r"(first), "r"(second));
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(pixels[0]), "r"(pixels[1]), "r"(pixels[2]), "r"(pixels[3]), "r"(first), "r"(second));
+#endif
 }
 
 // Where a piece of 16 bytes of a row lies.
@@ -53,6 +86,8 @@ __device__ inline void convolve(const Convolution& work) {
     constexpr int STAGE_BYTES = PARTS * (PIXEL_BYTES + WEIGHT_BYTES);
     // Rows of which a thread copies a piece each.
     constexpr int PIXEL_COPIES = PIXELS * STEP_VECTORS / THREADS, WEIGHT_COPIES = CHANNELS * STEP_VECTORS / THREADS;
+    // Rows between a thread's.
+    constexpr int ROWS = THREADS / STEP_VECTORS;
     // Products of a warp: 16 pixels x 8 channels each.
     constexpr int DOWN = WARP_PIXELS / 16, ACROSS = WARP_CHANNELS / 8;
     // A quarter of a warp's channels, which are a thread's, is this power of two.
@@ -73,41 +108,78 @@ __device__ inline void convolve(const Convolution& work) {
     // Where this thread's first vectors go; those of a row below lie in the same piece, or with a bit flipped.
     unsigned pixel_place = place<PIXEL_SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
     unsigned weight_place = place<SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
-    // Of the steps on their way, the oldest first, four bits each: multiplications that are not all zero.
-    unsigned multiplications = 0;
-    auto copy_step = [&](int stage) {
-        multiplications |= walk.multiplications();
-        unsigned pixels_to = stages + stage * STAGE_BYTES, weights_to = pixels_to + PARTS * PIXEL_BYTES;
-#pragma unroll
-        for (int i = 0; i < PIXEL_COPIES; i++) {
-            bool is_inside = walk.is_inside(i);
-            const uint4* from = is_inside ? walk.pixel_vector(i) : walk.values;
-            unsigned to = pixels_to + pixel_place + THREADS / STEP_VECTORS * i * STEP_BYTES;
-            copy(to, from, is_inside);
-#ifdef SPLIT
-            copy(to + PIXEL_BYTES, from + walk.channel_vectors, is_inside);
-#endif
-        }
+#ifdef TURING
+    uint4 pixels_on_way[PARTS][PIXEL_COPIES], weights_on_way[PARTS][WEIGHT_COPIES];
+    auto fetch = [&]() {
 #pragma unroll
         for (int part = 0; part < PARTS; part++) {
 #pragma unroll
+            for (int i = 0; i < PIXEL_COPIES; i++) {
+                const uint4* from = walk.pixel_vector(i) + part * walk.channel_vectors;
+                pixels_on_way[part][i] = walk.is_inside(i) ? *from : make_uint4(0, 0, 0, 0);
+            }
+#pragma unroll
             for (int i = 0; i < WEIGHT_COPIES; i++) {
-                unsigned flipped = (THREADS / STEP_VECTORS * i >> SHIFT & 3) * QUARTER * 16;
-                unsigned to = weights_to + (weight_place ^ flipped) + THREADS / STEP_VECTORS * i * STEP_BYTES;
-                copy(to + part * WEIGHT_BYTES, walk.weight_vector(part, i), true);
+                weights_on_way[part][i] = walk.weight_vector(part)[ROWS * i * CHUNK_VECTORS];
             }
         }
+        walk.next();
+    };
+    auto put = [&](int stage) {
+        unsigned char* to = shared + stage * STAGE_BYTES;
+#pragma unroll
+        for (int part = 0; part < PARTS; part++) {
+#pragma unroll
+            for (int i = 0; i < PIXEL_COPIES; i++) {
+                *(uint4*)(to + pixel_place + ROWS * i * STEP_BYTES + part * PIXEL_BYTES) =
+                    pixels_on_way[part][i];
+            }
+#pragma unroll
+            for (int i = 0; i < WEIGHT_COPIES; i++) {
+                unsigned flipped = (ROWS * i >> SHIFT & 3) * QUARTER * 16;
+                *(uint4*)(to + PARTS * PIXEL_BYTES + (weight_place ^ flipped) +
+                          ROWS * i * STEP_BYTES + part * WEIGHT_BYTES) = weights_on_way[part][i];
+            }
+        }
+    };
+    fetch();
+    put(0);
+    if (total > 1) {
+        fetch();
+    }
+    __syncthreads();
+#else
+    auto copy_step = [&](int stage) {
+        unsigned pixels_to = stages + stage * STAGE_BYTES + pixel_place;
+        unsigned weights_to = stages + stage * STAGE_BYTES + PARTS * PIXEL_BYTES;
+        for_each<PIXEL_COPIES>([&](auto index) {
+            constexpr int i = decltype(index)::value;
+            const uint4* from = walk.pixel_vector(i);
+            bool is_inside = walk.is_inside(i);
+            copy<ROWS * i * STEP_BYTES, 0>(pixels_to, from, is_inside);
+#ifdef SPLIT
+            copy<ROWS * i * STEP_BYTES + PIXEL_BYTES, 0>(pixels_to, from + walk.channel_vectors, is_inside);
+#endif
+        });
+        for_each<PARTS * WEIGHT_COPIES>([&](auto index) {
+            constexpr int part = decltype(index)::value / WEIGHT_COPIES, i = decltype(index)::value % WEIGHT_COPIES;
+            constexpr int flipped = (ROWS * i >> SHIFT & 3) * QUARTER * 16;
+            copy<part * WEIGHT_BYTES + ROWS * i * STEP_BYTES, ROWS * i * CHUNK_VECTORS * 16>(
+                weights_to + (weight_place ^ flipped), walk.weight_vector(part), true);
+        });
         walk.next();
     };
 
 #pragma unroll
     for (int stage = 0; stage < STAGES - 1; stage++) {
-        multiplications <<= 4;
         if (stage < total) {
             copy_step(stage);
         }
         asm volatile("cp.async.commit_group;" ::: "memory");
     }
+    asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
+    __syncthreads();
+#endif
 
     // Rows that a lane gives the address of: of pixels, 16 rows and then their second half; of weights two groups of
     // eight channels, whose halves follow each other. A group's channels are two each of the four threads' own.
@@ -133,22 +205,39 @@ __device__ inline void convolve(const Convolution& work) {
     };
 
     float sums[DOWN][ACROSS][4] = {};
-    int stage = 0, next = STAGES - 1;
-    for (int step = 0; step < total; step++) {
+    int stage = 0;
+#ifdef TURING
+    // Writes the next step's operands, and has those of the step after it on their way.
+    auto copy_next = [&](int step) {
+        if (step + 1 < total) {
+            put(stage ^ 1);
+        }
+        if (step + 2 < total) {
+            fetch();
+        }
+    };
+    auto go_on = [&]() {
+        __syncthreads();
+        stage ^= 1;
+    };
+#else
+    int next = STAGES - 1;
+    auto copy_next = [&](int step) {
+        if (step + STAGES - 1 < total) {
+            copy_step(next);
+        }
+        asm volatile("cp.async.commit_group;" ::: "memory");
+        next = next + 1 == STAGES ? 0 : next + 1;
+    };
+    auto go_on = [&]() {
         asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
         __syncthreads();
-        unsigned operands = stages + stage * STAGE_BYTES;
-#ifndef SPLIT
-        int used = multiplications >> 4 * (STAGES - 2) & 15;
+        stage = stage + 1 == STAGES ? 0 : stage + 1;
+    };
 #endif
-        auto copy_next = [&]() {
-            multiplications <<= 4;
-            if (step + STAGES - 1 < total) {
-                copy_step(next);
-            }
-            asm volatile("cp.async.commit_group;" ::: "memory");
-        };
 #ifdef SPLIT
+    for (int step = 0; step < total; step++) {
+        unsigned operands = stages + stage * STAGE_BYTES;
         unsigned b[PARTS][STEPS][ACROSS / 2][4];
 #pragma unroll
         for (int part = 0; part < PARTS; part++) {
@@ -186,7 +275,7 @@ __device__ inline void convolve(const Convolution& work) {
             }
             // Between the products: other warps multiply meanwhile.
             if (i == 0) {
-                copy_next();
+                copy_next(step);
             }
 #pragma unroll
             for (int j = 0; j < ACROSS; j++) {
@@ -196,46 +285,51 @@ __device__ inline void convolve(const Convolution& work) {
                 }
             }
         }
+        go_on();
+    }
 #else
-        auto multiply_all = [&](int k) {
-            unsigned a[DOWN][4], b[ACROSS / 2][4];
+    // Operands of this multiplication, and of the next, which are loaded meanwhile.
+    unsigned a[2][DOWN][4], b[2][ACROSS / 2][4];
+    auto load_all = [&](int to, int k) {
+        unsigned operands = stages + stage * STAGE_BYTES;
 #pragma unroll
-            for (int i = 0; i < DOWN; i++) {
-                load(a[i], pixels_at(operands, 0, i, k));
-            }
+        for (int i = 0; i < DOWN; i++) {
+            load(a[to][i], pixels_at(operands, 0, i, k));
+        }
 #pragma unroll
-            for (int j = 0; j < ACROSS / 2; j++) {
-                load(b[j], weights_at(operands, 0, j, k));
-            }
+        for (int j = 0; j < ACROSS / 2; j++) {
+            load(b[to][j], weights_at(operands, 0, j, k));
+        }
+    };
+    auto multiply_all = [&](int from) {
 #pragma unroll
-            for (int i = 0; i < DOWN; i++) {
+        for (int i = 0; i < DOWN; i++) {
 #pragma unroll
-                for (int j = 0; j < ACROSS; j++) {
-                    multiply(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
-                }
-            }
-        };
-        // Between the products: other warps multiply meanwhile.
-        multiply_all(0);
-        copy_next();
-        if (used == STEPS) {
-#pragma unroll
-            for (int k = 1; k < STEPS; k++) {
-                multiply_all(k);
-            }
-        } else {
-#pragma unroll
-            for (int k = 1; k < STEPS; k++) {
-                if (k < used) {
-                    multiply_all(k);
-                }
+            for (int across = 0; across < ACROSS; across++) {
+                // To and fro: what was multiplied last is at hand.
+                int j = i % 2 ? ACROSS - 1 - across : across;
+                multiply(sums[i][j], a[from][i], b[from][j / 2][j % 2 * 2], b[from][j / 2][j % 2 * 2 + 1]);
             }
         }
-#endif
-        stage = stage + 1 == STAGES ? 0 : stage + 1;
-        next = next + 1 == STAGES ? 0 : next + 1;
+    };
+    load_all(0, 0);
+    for (int step = 0; step < total; step++) {
+#pragma unroll
+        for (int k = 0; k < STEPS; k++) {
+            if (k == STEPS - 1) {
+                go_on();
+            }
+            load_all((k + 1) % 2, (k + 1) % STEPS);
+            if (k == 0) {
+                copy_next(step);
+            }
+            multiply_all(k % 2);
+        }
     }
+#endif
+#ifndef TURING
     asm volatile("cp.async.wait_group 0;" ::: "memory");
+#endif
 
     // A thread has rows lane / 4 and 8 below, and of each product two channels.
     int channel = first_channel + warp_channel + lane % 4 * OWN_CHANNELS;
@@ -245,28 +339,36 @@ __device__ inline void convolve(const Convolution& work) {
         bias[own] = layer.bias[channel + own];
         slope[own] = layer.slope[channel + own];
     }
+    size_t image_pixels = layer.width * layer.height;
 #pragma unroll
     for (int i = 0; i < DOWN; i++) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             int pixel = first_pixel + warp_pixel + i * 16 + half * 8 + lane / 4;
+            float values[OWN_CHANNELS];
+#pragma unroll
+            for (int own = 0; own < OWN_CHANNELS; own++) {
+                values[own] = activate(sums[i][own / 2][half * 2 + own % 2], bias[own], slope[own]);
+            }
             if (pixel >= layer.pixels) {
                 continue;
             }
+            if (layer.planes_out) {
+                float* plane = plane_place(layer, pixel, channel);
 #pragma unroll
-            for (int first = 0; first < OWN_CHANNELS; first += VECTOR) {
-                float values[VECTOR];
-#pragma unroll
-                for (int n = 0; n < VECTOR; n++) {
-                    int own = first + n;
-                    values[n] = activate(sums[i][own / 2][half * 2 + own % 2], bias[own], slope[own]);
-                    if (layer.planes_out && channel + own < layer.used_planes) {
-                        store_plane(layer, pixel, channel + own, values[n]);
+                for (int own = 0; own < OWN_CHANNELS; own++) {
+                    if (channel + own < layer.used_planes) {
+                        plane[own * image_pixels] = values[own];
                     }
                 }
-                if (layer.pixels_out && channel + first < layer.channels_out) {
-                    store_channels(layer.pixels_out + (size_t)pixel * layer.pixel_stride + channel + first,
-                                   layer.channels_out, values);
+            }
+            if (layer.pixels_out) {
+                Element* to = layer.pixels_out + (size_t)pixel * layer.pixel_stride + channel;
+#pragma unroll
+                for (int first = 0; first < OWN_CHANNELS; first += VECTOR) {
+                    if (channel + first < layer.channels_out) {
+                        store_channels(to + first, layer.channels_out, *(float(*)[VECTOR])&values[first]);
+                    }
                 }
             }
         }
