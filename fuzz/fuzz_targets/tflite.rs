@@ -10,7 +10,7 @@ fuzz_target!(|model: &[u8]| {
     if keep_outputs(&mut kept, &[0]).is_none() {
         assert_eq!(kept, model);
     }
-    if let Some(mut network) = Network::load(model) {
+    if let Some(mut network) = Network::load(model, 1) {
         network.run();
     }
 });

@@ -24,7 +24,9 @@ pub struct Network {
     /// For each tensor the buffer that holds it, if one does.
     places: Vec<Option<usize>>,
     buffers: Vec<Vec<f32>>,
-    scratch: Scratch,
+    /// For each thread.
+    scratch: Vec<Scratch>,
+    pool: Option<rayon::ThreadPool>,
     input: usize,
     outputs: Vec<usize>,
     rest: Option<Rest>,
@@ -60,9 +62,10 @@ enum Action {
 }
 
 impl Network {
-    /// Prepares the net in the bytes of a `.tflite` file. `None` where this program cannot compute it here: the
-    /// processor lacks AVX-512, or the net has none of the operators that it is worth it for.
-    pub fn load(bytes: &[u8]) -> Option<Self> {
+    /// Prepares the net in the bytes of a `.tflite` file for this many threads; the results do not depend on their
+    /// number. `None` where this program cannot compute it here: the processor lacks AVX-512, the net has none of the
+    /// operators that it is worth it for, or the system gives no more threads.
+    pub fn load(bytes: &[u8], threads: usize) -> Option<Self> {
         let proof = Avx512::detect()?;
         let graph = Graph::read(bytes)?;
         let &[input] = &*graph.inputs else { return None };
@@ -72,20 +75,26 @@ impl Network {
             return None;
         }
         let rest = plan.rest();
-        let mut scratch = Scratch::default();
-        for step in &steps {
-            match &step.action {
-                Action::Convolution(convolution) => convolution.reserve(&mut scratch),
-                Action::Depthwise(depthwise) => depthwise.reserve(&mut scratch),
-                _ => {}
+        let mut scratch: Vec<Scratch> = (0..threads.max(1)).map(|_| Scratch::default()).collect();
+        for scratch in &mut scratch {
+            for step in &steps {
+                match &step.action {
+                    Action::Convolution(convolution) => convolution.reserve(scratch),
+                    Action::Depthwise(depthwise) => depthwise.reserve(scratch),
+                    _ => {}
+                }
             }
         }
+        let pool = match threads {
+            0 | 1 => None,
+            _ => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?),
+        };
         let mut kept = graph.outputs.clone();
         kept.extend(rest.iter().flat_map(|rest| &rest.inputs).map(|&(tensor, _)| tensor as usize));
         kept.push(input);
         let (places, sizes) = assign(&graph, &steps, &kept);
         let buffers = sizes.into_iter().map(|size| vec![0.0; size + SLACK]).collect();
-        Some(Self { proof, steps, places, buffers, scratch, input, outputs: graph.outputs, rest })
+        Some(Self { proof, steps, places, buffers, scratch, pool, input, outputs: graph.outputs, rest })
     }
 
     /// What is left to the runtime, if anything.
@@ -118,6 +127,18 @@ impl Network {
 
     /// Computes all tensors from the input.
     pub fn run(&mut self) {
+        match self.pool.take() {
+            Some(pool) => {
+                pool.install(|| self.run_here());
+                self.pool = Some(pool);
+            }
+            None => self.run_here(),
+        }
+    }
+
+    /// On the calling thread, and the others of its pool if there is one.
+    fn run_here(&mut self) {
+        let (proof, scratch) = (self.proof, &mut *self.scratch);
         for step in &self.steps {
             let place = |tensor: usize| self.places[tensor].unwrap_or_default();
             let mut output = std::mem::take(&mut self.buffers[place(step.output)]);
@@ -125,10 +146,17 @@ impl Network {
             let summand = step.summand.map(|(tensor, range)| (&*self.buffers[place(tensor)], range));
             match &step.action {
                 Action::Convolution(convolution) => {
-                    convolution.run(self.proof, input, &mut output, summand, &mut self.scratch);
+                    let [height, width] = convolution.geometry.output;
+                    let row = width * convolution.weights.columns;
+                    share(height, convolution.work(), row, &mut output, scratch, |rows, output, scratch| {
+                        convolution.run(proof, input, rows, output, summand, scratch);
+                    });
                 }
                 Action::Depthwise(depthwise) => {
-                    depthwise.run(self.proof, input, &mut output, summand, &mut self.scratch);
+                    let (height, row) = (depthwise.rows(), depthwise.row());
+                    share(height, depthwise.work(), row, &mut output, scratch, |rows, output, scratch| {
+                        depthwise.run(proof, input, rows, output, summand, scratch);
+                    });
                 }
                 Action::MaxPool(image) => layers::max_pool(input, *image, &mut output),
                 Action::Double(image) => layers::double(input, *image, &mut output),
@@ -143,6 +171,37 @@ impl Network {
             self.buffers[place(step.output)] = output;
         }
     }
+}
+
+/// The fewest multiplications that are worth another thread: about a tenth of a millisecond.
+const SHARE: usize = 4_000_000;
+
+/// Makes an image's rows, of `row` values and `work` multiplications each, on as many threads as there is scratch
+/// memory for.
+fn share(
+    height: usize,
+    work: usize,
+    row: usize,
+    output: &mut [f32],
+    scratch: &mut [Scratch],
+    make: impl Fn(std::ops::Range<usize>, &mut [f32], &mut Scratch) + Sync,
+) {
+    let parts = (height * work / SHARE).clamp(1, scratch.len().min(height));
+    if parts == 1 {
+        return make(0..height, output, &mut scratch[0]);
+    }
+    rayon::scope(|scope| {
+        let (mut output, make) = (output, &make);
+        for (part, scratch) in scratch.iter_mut().enumerate().take(parts) {
+            let rows = part * height / parts..(part + 1) * height / parts;
+            let (mine, others) = output.split_at_mut(rows.len() * row);
+            output = others;
+            match part + 1 == parts {
+                true => make(rows, mine, scratch),
+                false => scope.spawn(move |_| make(rows, mine, scratch)),
+            }
+        }
+    });
 }
 
 /// Gives each tensor a buffer, and buffers whose tensor nobody reads any more to later ones. Returns the buffer of
@@ -466,7 +525,7 @@ mod tests {
     proptest! {
         #[test]
         fn other_bytes_are_no_network(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            prop_assert!(Network::load(&bytes).is_none());
+            prop_assert!(Network::load(&bytes, 1).is_none());
         }
     }
 
@@ -489,7 +548,7 @@ mod tests {
             let mut damaged = net.clone();
             let place = damaged.len() - 1 - i * 7919 % 60_000;
             damaged[place] ^= 1 << (i % 8);
-            if let Some(mut network) = Network::load(&damaged) {
+            if let Some(mut network) = Network::load(&damaged, 1) {
                 network.run();
             }
         }

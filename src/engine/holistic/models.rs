@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::litert::{LiteRtError, Runtime};
 use super::net::Net;
-use super::options::{Complexity, Hands, Options};
+use super::options::{Complexity, Hands, Options, Threads};
 use crate::engine::models::where_to_get_holistic;
 
 /// Where the files lie inside the models folder.
@@ -320,14 +320,14 @@ impl Models {
     /// # Errors
     /// The runtime refuses the net.
     pub fn load(&self, model: &Model) -> Result<Net, LoadError> {
-        self.load_for(model, 1)
+        self.load_for(model, Threads::ONE)
     }
 
     /// Loads a net for this many threads, without the outputs that are not used.
     ///
     /// # Errors
     /// The runtime refuses the net.
-    pub fn load_for(&self, model: &Model, threads: usize) -> Result<Net, LoadError> {
+    pub(super) fn load_for(&self, model: &Model, threads: Threads) -> Result<Net, LoadError> {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
         let mut bytes = match model.is_split() {
@@ -336,13 +336,12 @@ impl Models {
         };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
         #[cfg(target_arch = "x86_64")]
-        if threads == 1
-            && model.has_own_kernels()
-            && let Some(net) = Net::by_network(&self.runtime, &bytes, &sizes)?
+        if model.has_own_kernels()
+            && let Some(net) = Net::by_network(&self.runtime, &bytes, &sizes, threads.kernels)?
         {
             return Ok(net);
         }
-        Ok(Net::by_runtime(&self.runtime, &bytes, &[model.input()], &sizes, threads)?)
+        Ok(Net::by_runtime(&self.runtime, &bytes, &[model.input()], &sizes, threads.runtime)?)
     }
 
     /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last

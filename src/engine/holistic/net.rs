@@ -51,7 +51,7 @@ impl Net {
         litert::Net::load(runtime, model, inputs, outputs, threads).map(|net| Self(Kind::Runtime(net)))
     }
 
-    /// Loads a net of one input that this program computes itself, if it can on this processor.
+    /// Loads a net of one input that this program computes itself on so many threads, if it can on this processor.
     ///
     /// # Errors
     /// LiteRT refuses what is left to it.
@@ -60,8 +60,9 @@ impl Net {
         runtime: &Arc<Runtime>,
         model: &[u8],
         outputs: &[usize],
+        threads: usize,
     ) -> Result<Option<Self>, LiteRtError> {
-        let Some(network) = Network::load(model) else { return Ok(None) };
+        let Some(network) = Network::load(model, threads) else { return Ok(None) };
         let mut rest = None;
         if let Some(part) = network.rest() {
             let numbers = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();

@@ -197,8 +197,8 @@ impl Options {
     }
 
     /// How many of them compute the body's landmarks.
-    pub(super) fn body_threads(&self) -> usize {
-        body_threads(self.available_threads(), cores())
+    pub(super) fn body_threads(&self) -> Threads {
+        body_threads(self.available_threads(), cores(), self.complexity)
     }
 
     /// Whether landmarks are smoothed: pictures of their own never are.
@@ -239,10 +239,28 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// The threads for the body's landmarks: those that no other stage can use. They wait for one another in a busy loop,
-/// so there must be a core for each.
-fn body_threads(threads: usize, cores: usize) -> usize {
-    (threads.min(cores) + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS)
+/// How many threads a net gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads {
+    /// With this program's kernels.
+    pub kernels: usize,
+    /// With LiteRT.
+    pub runtime: usize,
+}
+
+impl Threads {
+    /// One thread.
+    pub(super) const ONE: Self = Self { kernels: 1, runtime: 1 };
+}
+
+/// The threads for the body's landmarks: those that no other stage can use, and all where the net is the largest, which
+/// takes longer than all other stages together. LiteRT's threads wait for one another in a busy loop, so there must be
+/// a core for each that no other stage uses.
+fn body_threads(threads: usize, cores: usize, complexity: Complexity) -> Threads {
+    let available = threads.min(cores);
+    let spare = (available + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS);
+    let kernels = if complexity == Complexity::Heavy { available.clamp(1, MAX_THREADS) } else { spare };
+    Threads { kernels, runtime: spare }
 }
 
 #[cfg(test)]
@@ -267,8 +285,11 @@ mod tests {
 
     #[test]
     fn threads_beyond_those_of_the_stages_go_to_the_body() {
-        assert_eq!([1, 2, 4, 5, 7, 64].map(|threads| body_threads(threads, 64)), [1, 1, 1, 2, 4, 4]);
-        assert_eq!(body_threads(64, 2), 1, "not more than there are cores");
+        let full = |threads, cores| body_threads(threads, cores, Complexity::Full);
+        assert_eq!([1, 2, 4, 5, 7, 64].map(|threads| full(threads, 64).kernels), [1, 1, 1, 2, 4, 4]);
+        assert_eq!(full(64, 2), Threads::ONE, "not more than there are cores");
+        let heavy = body_threads(64, 2, Complexity::Heavy);
+        assert_eq!(heavy, Threads { kernels: 2, runtime: 1 }, "the largest net takes all");
     }
 
     #[test]

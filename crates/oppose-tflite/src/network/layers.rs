@@ -107,27 +107,37 @@ impl Convolution {
         self.geometry.padded_width() * self.geometry.input[2]
     }
 
+    /// Number of multiplications for a row.
+    pub fn work(&self) -> usize {
+        self.geometry.output[1] * self.weights.depth * self.weights.columns
+    }
+
+    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
     pub fn run(
         &self,
         proof: Avx512,
         input: &[f32],
+        rows: Range<usize>,
         output: &mut [f32],
         summand: Summand<'_>,
         scratch: &mut Scratch,
     ) {
-        let Geometry { input: [_, _, channels], output: [height, width], stride, window, .. } = self.geometry;
+        let Geometry { input: [_, _, channels], output: [_, width], stride, window, .. } = self.geometry;
         let weights = &self.weights;
+        let made = rows.start * width * weights.columns;
+        let summand = summand.map(|(values, range)| (&values[made..], range));
         if self.geometry.is_pointwise() {
-            let pixels = weights.dense(input, height * width);
+            let pixels = weights.dense(&input[rows.start * width * channels..], rows.len() * width);
             return multiply(proof, pixels, weights, output, Places::Dense, summand);
         }
         let runs = Runs { pixel: stride * channels, row: self.padded_row(), count: window[0] };
-        for first in (0..height).step_by(self.strip()) {
-            let rows = first..height.min(first + self.strip());
+        let (all, strip) = (rows, self.strip());
+        for first in all.clone().step_by(strip) {
+            let rows = first..all.end.min(first + strip);
             let needed = first * stride..first * stride + self.padded_rows(rows.len());
             self.geometry.pad(needed, channels, &mut scratch.rows, Some(input));
             for row in rows {
-                let start = row * width * weights.columns;
+                let start = (row - all.start) * width * weights.columns;
                 let summand = summand.map(|(values, range)| (&values[start..], range));
                 let values = &scratch.rows[(row - first) * stride * self.padded_row()..];
                 let pixels = Pixels { values, count: width, runs };
@@ -183,21 +193,43 @@ impl Depthwise {
         Scratch::reserve(&mut scratch.between, self.strip * self.geometry.output[1] * self.weights.channels);
     }
 
+    /// Number of rows that it makes.
+    pub fn rows(&self) -> usize {
+        self.geometry.output[0]
+    }
+
+    /// Number of values of a row that it makes.
+    pub fn row(&self) -> usize {
+        let channels = self.project.as_ref().map_or(self.weights.channels, |weights| weights.columns);
+        self.geometry.output[1] * channels
+    }
+
+    /// Number of multiplications for a row.
+    pub fn work(&self) -> usize {
+        let [_, width, depth] = self.geometry.input;
+        let expand = if self.expand.is_some() { self.geometry.stride * width * depth } else { 0 };
+        let project = self.project.as_ref().map_or(0, |weights| weights.columns);
+        let window = self.weights.side * self.weights.side;
+        self.weights.channels * (expand + self.geometry.output[1] * (window + project))
+    }
+
+    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
     pub fn run(
         &self,
         proof: Avx512,
         input: &[f32],
+        all: Range<usize>,
         output: &mut [f32],
         summand: Summand<'_>,
         scratch: &mut Scratch,
     ) {
-        let Geometry { output: [height, width], stride, .. } = self.geometry;
+        let Geometry { output: [_, width], stride, .. } = self.geometry;
         let channels = self.weights.channels;
         let row = self.geometry.padded_width() * channels;
         // Rows count from the first one of the padding.
-        let mut made = 0_usize..0;
-        for first in (0..height).step_by(self.strip) {
-            let rows = self.strip.min(height - first);
+        let mut made = all.start * stride..all.start * stride;
+        for first in all.clone().step_by(self.strip) {
+            let rows = self.strip.min(all.end - first);
             let needed = first * stride..(first + rows - 1) * stride + self.weights.side;
             let kept = made.end.saturating_sub(needed.start);
             scratch.rows.copy_within((needed.start - made.start).min(made.len()) * row..made.len() * row, 0);
@@ -205,14 +237,14 @@ impl Depthwise {
             made = needed;
 
             let Some(project) = &self.project else {
-                let output = &mut output[first * width * channels..];
+                let output = &mut output[(first - all.start) * width * channels..];
                 convolve_depthwise(proof, &scratch.rows, row, &self.weights, output, rows, width);
                 continue;
             };
             convolve_depthwise(proof, &scratch.rows, row, &self.weights, &mut scratch.between, rows, width);
             let start = first * width * project.columns;
             let summand = summand.map(|(values, range)| (&values[start..], range));
-            let output = &mut output[start..];
+            let output = &mut output[(first - all.start) * width * project.columns..];
             let pixels = project.dense(&scratch.between, rows * width);
             multiply(proof, pixels, project, output, Places::Dense, summand);
         }
@@ -372,9 +404,16 @@ mod tests {
             let convolution = Convolution { geometry, weights: Weights::pack(&weights, &bias, RANGE) };
             convolution.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            convolution.run(proof, &image, &mut output, None, &mut scratch);
+            convolution.run(proof, &image, 0..geometry.output[0], &mut output, None, &mut scratch);
             assert_eq!(output, expected, "{geometry:?}");
-            convolution.run(proof, &image, &mut output, Some((&expected, [0.0, 1.0])), &mut scratch);
+            convolution.run(
+                proof,
+                &image,
+                0..geometry.output[0],
+                &mut output,
+                Some((&expected, [0.0, 1.0])),
+                &mut scratch,
+            );
             let sum: Vec<f32> = expected.iter().map(|value| (value + value).clamp(0.0, 1.0)).collect();
             assert_eq!(output, sum, "{geometry:?}");
         }
@@ -404,7 +443,7 @@ mod tests {
             let alone = Depthwise::new(inner, None, pack(), None);
             alone.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            alone.run(proof, &image, &mut output, None, &mut scratch);
+            alone.run(proof, &image, 0..inner.output[0], &mut output, None, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
 
             // From 6 channels to those of the depthwise convolution, and from them to 20.
@@ -424,7 +463,11 @@ mod tests {
             );
             whole.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            whole.run(proof, &image, &mut output, None, &mut scratch);
+            // In two parts, as two threads do it.
+            let [rows, width] = inner.output;
+            let (above, below) = output.split_at_mut(rows / 2 * width * 20);
+            whole.run(proof, &image, rows / 2..rows, below, None, &mut scratch);
+            whole.run(proof, &image, 0..rows / 2, above, None, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
         }
     }
