@@ -99,7 +99,10 @@ pub struct Selection {
 #[non_exhaustive]
 pub enum Notice {
     /// [`Choice::Best`] is `holistic`, because OpenPose's models were not found.
-    ChoseHolistic,
+    ChoseHolistic {
+        /// How many people it follows.
+        people: usize,
+    },
     /// [`Choice::Best`] is `native` on a GPU.
     ChoseGpu {
         /// Number of the GPU.
@@ -129,8 +132,11 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ChoseHolistic => {
+            Self::ChoseHolistic { people: 1 } => {
                 f.write_str("engine: holistic (MediaPipe, one person; no OpenPose models found)")
+            }
+            Self::ChoseHolistic { people } => {
+                write!(f, "engine: holistic (MediaPipe, up to {people} people; no OpenPose models found)")
             }
             Self::ChoseGpu { gpu, precision } => {
                 write!(f, "engine: native (OpenPose's models, on GPU {gpu}, {precision})")
@@ -200,7 +206,7 @@ pub fn open(selection: &Selection, notice: &mut dyn FnMut(Notice)) -> Opened {
         Choice::Holistic => selection.open_holistic(),
         Choice::Best if selection.is_holistic() => {
             let engine = selection.open_holistic()?;
-            notice(Notice::ChoseHolistic);
+            notice(Notice::ChoseHolistic { people: selection.holistic.followed_people() });
             Ok(engine)
         }
         Choice::Best => selection.open_with_models(notice),

@@ -83,7 +83,7 @@ pub fn native(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
 /// Where the kernels for a GPU come from.
 fn kernels_for(gpu: &Gpu) -> Check {
     let name = format!("kernels for GPU {}", gpu.index);
-    let path = KernelPath::best(gpu.compute_capability);
+    let path = KernelPath::best(gpu.compute_capability, Precision::default());
     if cuda::came_with_program(gpu.compute_capability, Precision::default()) {
         return Check::good(name, format!("{path}, came with the program"));
     }

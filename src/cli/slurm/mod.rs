@@ -62,6 +62,11 @@ struct SubmitArguments {
     #[arg(short, long)]
     recursive: bool,
 
+    /// Process only those videos in folders whose names end in one of these, as they are written: .mp4, or .mp4,.webm
+    /// [default: every video]
+    #[arg(long, alias = "video_suffixes", value_name = "SUFFIX,...", value_delimiter = ',')]
+    video_suffixes: Vec<String>,
+
     /// Write video.mp4.pose instead of video.pose
     #[arg(long)]
     keep_suffix: bool,

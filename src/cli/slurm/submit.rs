@@ -31,6 +31,7 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let mut inputs = Inputs::new(&input).output(&output);
     inputs.recursive = arguments.recursive;
     inputs.keep_suffix = arguments.keep_suffix;
+    inputs.suffixes = arguments.video_suffixes.clone();
     let plan = Plan::new(&inputs)?;
     for (path, reason) in &plan.problems {
         say(format_args!("{}: {reason}", printable(path)));

@@ -186,6 +186,11 @@ impl Options {
         }
     }
 
+    /// How many people are followed.
+    pub fn followed_people(&self) -> usize {
+        self.max_people
+    }
+
     /// Whether the face has 478 points instead of 468.
     pub fn refines_face(&self) -> bool {
         self.refine_face
