@@ -3,6 +3,7 @@
 //! It covers what MediaPipe Holistic's nets need. A `.tflite` file is a
 //! [flat buffer](https://flatbuffers.dev/internals/) and may come from anywhere: every step of reading one is checked.
 
+mod flat_buffer;
 mod multiply_add;
 #[cfg(target_arch = "x86_64")]
 mod network;

@@ -2,15 +2,11 @@
 //!
 //! The XNNPACK in MediaPipe 0.10.21 rounds after the multiplication and again after the addition; that in LiteRT 2.3.0
 //! computes both in one step and rounds once. Written as two operators, the net gives MediaPipe's numbers there
-//! too. Like [`prune`](super::prune), this works on the bytes of a `.tflite` file: new tables are put in front of the
+//! too. Like [`prune`](crate::prune), this works on the bytes of a `.tflite` file: new tables are put in front of the
 //! old file, because offsets only ever point forward.
 
-use crate::prune::{FlatBuffer, field};
+use crate::flat_buffer::{FlatBuffer, Vector, field, operator};
 
-/// TensorFlow Lite's numbers of operators.
-const ADD: u32 = 0;
-const DEPTHWISE_CONVOLUTION: u32 = 4;
-const MULTIPLY: u32 = 18;
 /// TensorFlow Lite's numbers of what an operator's options are.
 const ADD_OPTIONS: u32 = 11;
 const MULTIPLY_OPTIONS: u32 = 21;
@@ -29,7 +25,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let old = |table: usize, number: usize| {
         file.field(table, number).and_then(|place| file.follow(place)).map_or(Value::Absent, Value::Old)
     };
-    let old_items = |vector: crate::prune::Vector| {
+    let old_items = |vector: Vector| {
         let item = |i| Some(Value::Old(file.follow(vector.item(i)?)?));
         (0..vector.length).map(item).collect::<Option<Vec<_>>>()
     };
@@ -41,10 +37,10 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     // Tables that follow the lists which refer to them.
     let mut later: Vec<(Label, Vec<Value>, bool)> = Vec::new();
     let (multiply, add) = (code_items.len() as u32, code_items.len() as u32 + 1);
-    for operator_code in [MULTIPLY, ADD] {
+    for operator_code in [operator::MULTIPLY, operator::ADD] {
         let label = front.label();
         code_items.push(Value::New(label));
-        let number = Value::Number(operator_code);
+        let number = Value::Number(operator_code.into());
         later.push((label, vec![number, Value::Absent, Value::Number(1), number], true));
     }
     for i in 0..operators.length {
@@ -118,21 +114,12 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
 
 impl FlatBuffer<'_> {
     /// Input, weights, bias and output of a depthwise convolution of one by one pixel.
-    fn one_by_one(
-        &self,
-        operator: usize,
-        codes: crate::prune::Vector,
-        tensors: crate::prune::Vector,
-    ) -> Option<[u32; 4]> {
-        let code = self.field(operator, field::OPERATOR_CODE).map_or(Some(0), |place| self.u32(place))?;
-        let code = self.follow(codes.item(code as usize)?)?;
-        // The older of two fields for the same number: one byte, enough for the operators looked for here.
-        let number = self.field(code, field::CODE_NUMBER).and_then(|place| self.0.get(place)).copied();
-        if u32::from(number.unwrap_or_default()) != DEPTHWISE_CONVOLUTION {
+    fn one_by_one(&self, table: usize, codes: Vector, tensors: Vector) -> Option<[u32; 4]> {
+        if self.operator_number(table, codes)? != operator::DEPTHWISE_CONVOLUTION {
             return None;
         }
-        let [input, weights, bias] = self.tensors(operator, field::OPERATOR_INPUTS)?[..] else { return None };
-        let [output] = self.tensors(operator, field::OPERATOR_OUTPUTS)?[..] else { return None };
+        let [input, weights, bias] = self.tensors(table, field::OPERATOR_INPUTS)?[..] else { return None };
+        let [output] = self.tensors(table, field::OPERATOR_OUTPUTS)?[..] else { return None };
         let shape = self.vector(self.follow(tensors.item(weights)?)?, field::TENSOR_SHAPE)?;
         let is_one = |i| self.u32(shape.item(i)?).filter(|&side| side == 1);
         is_one(1)?;
@@ -257,7 +244,7 @@ mod tests {
         front.root(model);
         front.table(model, &[Value::Number(3), Value::New(codes), Value::New(graphs)]);
         front.vector(codes, &[Value::New(code)]);
-        front.table(code, &[Value::Number(DEPTHWISE_CONVOLUTION)]);
+        front.table(code, &[Value::Number(operator::DEPTHWISE_CONVOLUTION.into())]);
         front.vector(graphs, &[Value::New(graph)]);
         front.table(
             graph,

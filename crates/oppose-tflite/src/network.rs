@@ -12,9 +12,9 @@ mod avx512;
 mod graph;
 mod layers;
 
-use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Weights};
-use self::graph::{Graph, Kind, Operator, Window};
-use self::layers::{Convolution, Depthwise, Geometry, Scratch};
+use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Summand, Weights};
+use self::graph::{Graph, Kind, Operator};
+use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch};
 
 /// A net, or the greater part of one, ready to run.
 #[derive(Debug)]
@@ -53,8 +53,7 @@ struct Step {
 
 #[derive(Debug)]
 enum Action {
-    Convolution(Convolution),
-    Depthwise(Box<Depthwise>),
+    Layer(Box<dyn Layer>),
     MaxPool([usize; 3]),
     Double([usize; 3]),
     /// Nothing but the addition of the summand, or a change of shape.
@@ -78,10 +77,8 @@ impl Network {
         let mut scratch: Vec<Scratch> = (0..threads.max(1)).map(|_| Scratch::default()).collect();
         for scratch in &mut scratch {
             for step in &steps {
-                match &step.action {
-                    Action::Convolution(convolution) => convolution.reserve(scratch),
-                    Action::Depthwise(depthwise) => depthwise.reserve(scratch),
-                    _ => {}
+                if let Action::Layer(layer) = &step.action {
+                    layer.reserve(scratch);
                 }
             }
         }
@@ -92,7 +89,7 @@ impl Network {
         let mut kept = graph.outputs.clone();
         kept.extend(rest.iter().flat_map(|rest| &rest.inputs).map(|&(tensor, _)| tensor as usize));
         kept.push(input);
-        let (places, sizes) = assign(&graph, &steps, &kept);
+        let (places, sizes) = assign(&graph, input, &steps, &kept);
         let buffers = sizes.into_iter().map(|size| vec![0.0; size + SLACK]).collect();
         Some(Self { proof, steps, places, buffers, scratch, pool, input, outputs: graph.outputs, rest })
     }
@@ -140,24 +137,13 @@ impl Network {
     fn run_here(&mut self) {
         let (proof, scratch) = (self.proof, &mut *self.scratch);
         for step in &self.steps {
-            let place = |tensor: usize| self.places[tensor].unwrap_or_default();
+            let place =
+                |tensor: usize| self.places[tensor].unwrap_or_else(|| unreachable!("{tensor} has no buffer"));
             let mut output = std::mem::take(&mut self.buffers[place(step.output)]);
             let input = &*self.buffers[place(step.input)];
             let summand = step.summand.map(|(tensor, range)| (&*self.buffers[place(tensor)], range));
             match &step.action {
-                Action::Convolution(convolution) => {
-                    let [height, width] = convolution.geometry.output;
-                    let row = width * convolution.weights.columns;
-                    share(height, convolution.work(), row, &mut output, scratch, |rows, output, scratch| {
-                        convolution.run(proof, input, rows, output, summand, scratch);
-                    });
-                }
-                Action::Depthwise(depthwise) => {
-                    let (height, row) = (depthwise.rows(), depthwise.row());
-                    share(height, depthwise.work(), row, &mut output, scratch, |rows, output, scratch| {
-                        depthwise.run(proof, input, rows, output, summand, scratch);
-                    });
-                }
+                Action::Layer(layer) => share(proof, &**layer, input, &mut output, summand, scratch),
                 Action::MaxPool(image) => layers::max_pool(input, *image, &mut output),
                 Action::Double(image) => layers::double(input, *image, &mut output),
                 Action::Copy => match summand {
@@ -176,29 +162,30 @@ impl Network {
 /// The fewest multiplications that are worth another thread: about a tenth of a millisecond.
 const SHARE: usize = 4_000_000;
 
-/// Makes an image's rows, of `row` values and `work` multiplications each, on as many threads as there is scratch
-/// memory for.
+/// Runs a layer on as many threads as there is scratch memory for.
 fn share(
-    height: usize,
-    work: usize,
-    row: usize,
+    proof: Avx512,
+    layer: &dyn Layer,
+    input: &[f32],
     output: &mut [f32],
+    summand: Summand<'_>,
     scratch: &mut [Scratch],
-    make: impl Fn(std::ops::Range<usize>, &mut [f32], &mut Scratch) + Sync,
 ) {
-    let parts = (height * work / SHARE).clamp(1, scratch.len().min(height));
+    let height = layer.rows();
+    let parts = (height * layer.work() / SHARE).clamp(1, scratch.len().min(height));
     if parts == 1 {
-        return make(0..height, output, &mut scratch[0]);
+        return layer.run(proof, input, 0..height, output, summand, &mut scratch[0]);
     }
     rayon::scope(|scope| {
-        let (mut output, make) = (output, &make);
+        let mut output = output;
         for (part, scratch) in scratch.iter_mut().enumerate().take(parts) {
             let rows = part * height / parts..(part + 1) * height / parts;
-            let (mine, others) = output.split_at_mut(rows.len() * row);
+            let (mine, others) = output.split_at_mut(rows.len() * layer.row());
             output = others;
+            let work = move || layer.run(proof, input, rows, mine, summand, scratch);
             match part + 1 == parts {
-                true => make(rows, mine, scratch),
-                false => scope.spawn(move |_| make(rows, mine, scratch)),
+                true => work(),
+                false => scope.spawn(move |_| work()),
             }
         }
     });
@@ -206,7 +193,7 @@ fn share(
 
 /// Gives each tensor a buffer, and buffers whose tensor nobody reads any more to later ones. Returns the buffer of
 /// each tensor and the size of each buffer.
-fn assign(graph: &Graph, steps: &[Step], kept: &[usize]) -> (Vec<Option<usize>>, Vec<usize>) {
+fn assign(graph: &Graph, input: usize, steps: &[Step], kept: &[usize]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut last_read = vec![0; graph.tensors.len()];
     for (i, step) in steps.iter().enumerate() {
         last_read[step.input] = i;
@@ -220,9 +207,8 @@ fn assign(graph: &Graph, steps: &[Step], kept: &[usize]) -> (Vec<Option<usize>>,
     let mut places = vec![None; graph.tensors.len()];
     let mut sizes: Vec<usize> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
-    let first = steps.first().map(|step| step.input);
     let made = steps.iter().map(|step| step.output);
-    for (i, tensor) in first.into_iter().chain(made).enumerate() {
+    for (i, tensor) in std::iter::once(input).chain(made).enumerate() {
         let size = graph.tensors[tensor].values();
         // The smallest that is large enough, or else the largest, which grows.
         let fits =
@@ -252,7 +238,7 @@ fn assign(graph: &Graph, steps: &[Step], kept: &[usize]) -> (Vec<Option<usize>>,
     (places, sizes)
 }
 
-/// A convolution of the file.
+/// A convolution of the file that can be done here.
 struct Filter<'a> {
     input: usize,
     geometry: Geometry,
@@ -264,6 +250,10 @@ struct Filter<'a> {
 impl Filter<'_> {
     fn pack(&self) -> Weights {
         Weights::pack(self.weights, self.bias, self.range)
+    }
+
+    fn pack_depthwise(&self) -> DepthwiseWeights {
+        DepthwiseWeights::pack(self.weights, self.bias, self.geometry.stride, self.range)
     }
 }
 
@@ -290,121 +280,94 @@ impl<'a> Plan<'a> {
                 plan.here[output] = plan.can(operator);
             }
         }
-        // A padding that is not part of a convolution is for the runtime.
-        for operator in graph.operators.iter().rev() {
-            if let (Kind::Pad(_), [output]) = (operator.kind, &*operator.outputs)
-                && (graph.outputs.contains(output)
-                    || !graph.readers(*output).all(|i| plan.here[graph.operators[i].outputs[0]]))
-            {
-                plan.here[*output] = false;
-            }
-        }
         Some(plan)
     }
 
-    /// Whether an operator whose inputs are made here can be done here.
+    /// Whether an operator can be done here. A padding cannot: it becomes part of the convolutions after it.
     fn can(&self, operator: &Operator) -> bool {
         let is_here = |i: usize| operator.inputs.get(i).is_some_and(|&tensor| self.here[tensor]);
-        let one_output = operator.outputs.len() == 1;
-        one_output
-            && is_here(0)
+        operator.outputs.len() == 1
             && match operator.kind {
-                Kind::Convolution(..) => self.convolution(operator).is_some(),
-                Kind::Depthwise(..) => self.depthwise(operator).is_some(),
-                Kind::Add(_) => is_here(1),
-                Kind::Pad(_) => self.graph.readers(operator.outputs[0]).all(|i| {
-                    matches!(
-                        self.graph.operators[i].kind,
-                        Kind::Convolution(Window { same: false, .. }, _)
-                            | Kind::Depthwise(Window { same: false, .. }, _)
-                    )
-                }),
-                Kind::MaxPool | Kind::Double | Kind::Reshape => true,
-                Kind::Other => false,
+                Kind::Convolution(..) | Kind::Depthwise(..) => {
+                    self.filter(operator).is_some_and(|filter| self.here[filter.input])
+                }
+                Kind::Add(_) => is_here(0) && is_here(1),
+                Kind::MaxPool | Kind::Double | Kind::Reshape => is_here(0),
+                Kind::Pad(_) | Kind::Other => false,
             }
     }
 
-    /// The tensor that an operator reads, without the padding before it, and how its window goes over it.
-    fn geometry(&self, operator: &Operator, window: Window, sides: [usize; 2]) -> Option<(usize, Geometry)> {
-        let mut tensor = *operator.inputs.first()?;
-        let [height, width, _] = self.graph.tensors[*operator.outputs.first()?].image()?;
-        if sides.iter().any(|side| !(1..=16).contains(side)) {
-            return None;
-        }
+    /// A convolution, depthwise or not, together with the padding before it. `None` for one that there is no code for.
+    fn filter(&self, operator: &Operator) -> Option<Filter<'a>> {
+        let (window, activation, is_depthwise) = match operator.kind {
+            Kind::Convolution(window, activation) => (window, activation, false),
+            Kind::Depthwise(window, activation) => (window, activation, true),
+            _ => return None,
+        };
+        let [mut input, weights, bias] = *operator.inputs else { return None };
+        let [height, width, made] = self.graph.tensors[*operator.outputs.first()?].image()?;
+        let [weights, bias] = [weights, bias].map(|tensor| &self.graph.tensors[tensor]);
+        let [filters, window_height, window_width, channels] = *weights.shape else { return None };
+        let (weights, bias) = (weights.constant.as_deref()?, bias.constant.as_deref()?);
+
         let mut padding = [0, 0];
-        if let Some(maker) = self.makers[tensor].map(|i| &self.graph.operators[i])
+        if !window.same
+            && let Some(maker) = self.makers[input].map(|i| &self.graph.operators[i])
             && let Kind::Pad([above, _, left, _]) = maker.kind
-            && self.here[tensor]
         {
-            tensor = *maker.inputs.first()?;
+            input = *maker.inputs.first()?;
             padding = [above, left];
         }
-        let input = self.graph.tensors[tensor].image()?;
+        let read = self.graph.tensors[input].image()?;
         if window.same {
             let zeros = |made: usize, side: usize, read: usize| {
                 ((made - 1) * window.stride + side).saturating_sub(read) / 2
             };
-            padding = [zeros(height, sides[0], input[0]), zeros(width, sides[1], input[1])];
+            padding = [zeros(height, window_height, read[0]), zeros(width, window_width, read[1])];
         }
-        let geometry =
-            Geometry { input, output: [height, width], window: sides, stride: window.stride, padding };
-        Some((tensor, geometry))
-    }
-
-    fn constant(&self, operator: &Operator, i: usize) -> Option<&'a [f32]> {
-        self.graph.tensors[*operator.inputs.get(i)?].constant.as_deref()
-    }
-
-    fn convolution(&self, operator: &Operator) -> Option<Filter<'a>> {
-        let Kind::Convolution(window, activation) = operator.kind else { return None };
-        let (weights, bias) = (self.constant(operator, 1)?, self.constant(operator, 2)?);
-        let &[columns, window_height, window_width, channels] =
-            &*self.graph.tensors[*operator.inputs.get(1)?].shape
-        else {
-            return None;
+        let is_covered = match is_depthwise {
+            true => {
+                filters == 1
+                    && made == channels
+                    && DepthwiseWeights::has_code_for([window_height, window_width], window.stride)
+            }
+            // XNNPACK has kernels of another order for one and two columns.
+            false => {
+                filters > 2
+                    && made == filters
+                    && (1..=16).contains(&window_height)
+                    && (1..=16).contains(&window_width)
+            }
         };
-        let (input, geometry) = self.geometry(operator, window, [window_height, window_width])?;
-        // XNNPACK has kernels of another order for one and two columns.
-        let fits = columns > 2 && bias.len() == columns && geometry.input[2] == channels;
-        let made = self.graph.tensors[*operator.outputs.first()?].image()?;
-        (fits && made[2] == columns).then_some(Filter {
-            input,
-            geometry,
-            weights,
-            bias,
-            range: activation.range(),
-        })
-    }
-
-    fn depthwise(&self, operator: &Operator) -> Option<(usize, Geometry, DepthwiseWeights)> {
-        let Kind::Depthwise(window, activation) = operator.kind else { return None };
-        let (weights, bias) = (self.constant(operator, 1)?, self.constant(operator, 2)?);
-        let &[1, window_height, window_width, channels] =
-            &*self.graph.tensors[*operator.inputs.get(1)?].shape
-        else {
-            return None;
+        let geometry = Geometry {
+            input: read,
+            output: [height, width],
+            window: [window_height, window_width],
+            stride: window.stride,
+            padding,
         };
-        let (input, geometry) = self.geometry(operator, window, [window_height, window_width])?;
-        let made = self.graph.tensors[*operator.outputs.first()?].image()?[2];
-        if window_height != window_width || [bias.len(), geometry.input[2], made] != [channels; 3] {
-            return None;
-        }
-        let packed = DepthwiseWeights::pack(weights, bias, window.stride, activation.range())?;
-        Some((input, geometry, packed))
+        let fits = read[2] == channels && bias.len() == made;
+        (is_covered && fits).then_some(Filter { input, geometry, weights, bias, range: activation.range() })
     }
 
-    /// The only operator that reads a tensor, if it is done here and nothing else needs the tensor.
+    /// The only operator that reads a tensor, or its padded copy, if it is done here and nothing else needs the tensor.
     fn only_reader(&self, tensor: usize) -> Option<usize> {
         let mut readers = self.graph.readers(tensor);
         let reader = readers.next()?;
-        let alone = readers.next().is_none() && !self.graph.outputs.contains(&tensor);
-        (alone && self.here[self.graph.operators[reader].outputs[0]]).then_some(reader)
+        if readers.next().is_some() || self.graph.outputs.contains(&tensor) {
+            return None;
+        }
+        let operator = &self.graph.operators[reader];
+        match operator.kind {
+            Kind::Pad(_) => self.only_reader(operator.outputs[0]),
+            _ => self.here[operator.outputs[0]].then_some(reader),
+        }
     }
 
-    /// The weights of an operator, if it is a pointwise convolution.
-    fn pointwise(&self, operator: &Operator) -> Option<(usize, Weights)> {
-        let filter = self.convolution(operator)?;
-        filter.geometry.is_pointwise().then(|| (filter.input, filter.pack()))
+    /// An operator, if it is a pointwise convolution.
+    fn pointwise(&self, operator: &Operator) -> Option<Filter<'a>> {
+        let is_convolution = matches!(operator.kind, Kind::Convolution(..));
+        self.filter(operator).filter(|filter| is_convolution && filter.geometry.is_pointwise())
     }
 
     /// All that is done here, in order.
@@ -415,36 +378,36 @@ impl<'a> Plan<'a> {
         let mut steps: Vec<(usize, Step)> = Vec::new();
         // Depthwise convolutions come first: they take in the operators around them.
         for (i, operator) in operators.iter().enumerate() {
-            if !self.here[operator.outputs[0]] {
+            let Kind::Depthwise(..) = operator.kind else { continue };
+            let Some(filter) = self.filter(operator).filter(|_| self.here[operator.outputs[0]]) else {
                 continue;
-            }
-            let Some((mut input, mut geometry, weights)) = self.depthwise(operator) else { continue };
+            };
             done[i] = true;
+            let (mut input, mut geometry) = (filter.input, filter.geometry);
             let mut expand = None;
-            // The tensor has one reader: this operator, or the padding before it.
             if let Some(maker) = self.makers[input]
                 && !done[maker]
-                && self.only_reader(input).is_some()
-                && self.only_reader(operator.inputs[0]).is_some()
-                && let Some((source, weights)) = self.pointwise(&operators[maker])
+                && self.only_reader(input) == Some(i)
+                && let Some(before) = self.pointwise(&operators[maker])
             {
                 done[maker] = true;
-                input = source;
-                geometry.input[2] = weights.depth;
-                expand = Some(weights);
+                input = before.input;
+                geometry.input[2] = before.geometry.input[2];
+                expand = Some(before.pack());
             }
             let (mut last, mut output) = (i, operator.outputs[0]);
             let mut project = None;
             if let Some(reader) = self.only_reader(output)
-                && let Some((_, weights)) = self.pointwise(&operators[reader])
+                && let Some(after) = self.pointwise(&operators[reader])
             {
                 done[reader] = true;
                 (last, output) = (reader, operators[reader].outputs[0]);
-                project = Some(weights);
+                project = Some(after.pack());
             }
             let summand =
                 project.is_some().then(|| self.summand(&mut last, &mut output, &mut done)).flatten();
-            let action = Action::Depthwise(Box::new(Depthwise::new(geometry, expand, weights, project)));
+            let action =
+                Action::Layer(Box::new(Depthwise::new(geometry, expand, filter.pack_depthwise(), project)));
             steps.push((last, Step { action, input, output, summand }));
         }
         for (i, operator) in operators.iter().enumerate() {
@@ -458,10 +421,10 @@ impl<'a> Plan<'a> {
             let image = || self.graph.tensors[operator.inputs[0]].image().unwrap_or_default();
             let action = match operator.kind {
                 Kind::Convolution(..) => {
-                    let Some(filter) = self.convolution(operator) else { continue };
+                    let Some(filter) = self.filter(operator) else { continue };
                     input = filter.input;
                     summand = self.summand(&mut last, &mut output, &mut done);
-                    Action::Convolution(Convolution { geometry: filter.geometry, weights: filter.pack() })
+                    Action::Layer(Box::new(Convolution { geometry: filter.geometry, weights: filter.pack() }))
                 }
                 Kind::Add(activation) => {
                     summand = Some((operator.inputs[1], activation.range()));
@@ -486,32 +449,38 @@ impl<'a> Plan<'a> {
         if done[reader] {
             return None;
         }
-        let other = *operator.inputs.iter().find(|&tensor| tensor != output)?;
-        // What is added must be there before: the other branch may take in the addition instead.
+        // What is added stands before the addition, which is where the step runs. Its own step may want the addition too.
+        let other = match *operator.inputs {
+            [one, other] if one == *output => other,
+            [other, one] if one == *output => other,
+            _ => return None,
+        };
         done[reader] = true;
         *last = reader;
         *output = operator.outputs[0];
         Some((other, activation.range()))
     }
 
-    /// What is left to the runtime.
+    /// What is left to the runtime: the outputs that are not made here, and what they need.
     fn rest(&self) -> Option<Rest> {
         let numbered = |tensor: usize| (tensor as u32, self.graph.tensors[tensor].values());
-        let outputs: Vec<_> = self
-            .graph
-            .outputs
-            .iter()
-            .filter(|&&tensor| !self.here[tensor])
-            .map(|&tensor| numbered(tensor))
-            .collect();
+        let is_left = |tensor: &usize| !self.here[*tensor];
+        let outputs: Vec<_> = self.graph.outputs.iter().copied().filter(is_left).collect();
+        let mut needed = outputs.clone();
         let mut inputs = Vec::new();
-        for operator in self.graph.operators.iter().filter(|operator| !self.here[operator.outputs[0]]) {
-            for &tensor in operator.inputs.iter().filter(|&&tensor| self.here[tensor]) {
-                if !inputs.contains(&numbered(tensor)) {
-                    inputs.push(numbered(tensor));
+        for operator in self.graph.operators.iter().rev() {
+            if !operator.outputs.iter().any(|tensor| needed.contains(tensor)) {
+                continue;
+            }
+            for &tensor in &operator.inputs {
+                match self.here[tensor] {
+                    true if !inputs.contains(&numbered(tensor)) => inputs.push(numbered(tensor)),
+                    true => {}
+                    false => needed.push(tensor),
                 }
             }
         }
+        let outputs: Vec<_> = outputs.into_iter().map(numbered).collect();
         (!outputs.is_empty()).then_some(Rest { inputs, outputs })
     }
 }

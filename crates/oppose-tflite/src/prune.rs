@@ -2,29 +2,9 @@
 //! of the middle of a net.
 //!
 //! The body net also paints a 256 × 256 mask of the person, which a pose has no use for, and the runtime would
-//! compute it with every frame. This edits the `.tflite` file in memory. Such a file is a
-//! [flat buffer](https://flatbuffers.dev/internals/); the field numbers are those of TensorFlow Lite's
-//! schema. All of it is bounds-checked.
+//! compute it with every frame. This edits the `.tflite` file in memory.
 
-/// Field numbers of the tables in TensorFlow Lite's schema.
-pub(super) mod field {
-    pub const MODEL_VERSION: usize = 0;
-    pub const MODEL_OPERATOR_CODES: usize = 1;
-    pub const MODEL_SUBGRAPHS: usize = 2;
-    pub const MODEL_DESCRIPTION: usize = 3;
-    pub const MODEL_BUFFERS: usize = 4;
-    pub const MODEL_SIGNATURES: usize = 7;
-    pub const CODE_NUMBER: usize = 0;
-    pub const SUBGRAPH_TENSORS: usize = 0;
-    pub const SUBGRAPH_INPUTS: usize = 1;
-    pub const SUBGRAPH_OUTPUTS: usize = 2;
-    pub const SUBGRAPH_OPERATORS: usize = 3;
-    pub const SUBGRAPH_NAME: usize = 4;
-    pub const TENSOR_SHAPE: usize = 0;
-    pub const OPERATOR_CODE: usize = 0;
-    pub const OPERATOR_INPUTS: usize = 1;
-    pub const OPERATOR_OUTPUTS: usize = 2;
-}
+use crate::flat_buffer::{FlatBuffer, field};
 
 /// Keeps only the outputs whose indices are in `keep` (in their order), and only the operators they need.
 ///
@@ -80,47 +60,7 @@ fn apply(model: &mut [u8], changes: &[(usize, u32)]) -> Option<()> {
     Some(())
 }
 
-/// The bytes of a file, read with every step checked.
-pub(super) struct FlatBuffer<'a>(pub(super) &'a [u8]);
-
-/// A vector of 4-byte items: its length stands at `start`, the items behind it.
-#[derive(Clone, Copy)]
-pub(super) struct Vector {
-    start: usize,
-    pub(super) length: usize,
-}
-
-impl Vector {
-    /// Where item `i` stands.
-    pub(super) fn item(self, i: usize) -> Option<usize> {
-        (i < self.length).then(|| self.start + 4 + 4 * i)
-    }
-}
-
 impl FlatBuffer<'_> {
-    fn u16(&self, at: usize) -> Option<u16> {
-        Some(u16::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
-    }
-
-    pub(super) fn u32(&self, at: usize) -> Option<u32> {
-        Some(u32::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
-    }
-
-    /// Where the offset that stands at `at` leads to.
-    pub(super) fn follow(&self, at: usize) -> Option<usize> {
-        at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
-    }
-
-    /// The graph of a file that has only one, and no signatures, which would refer to it.
-    pub(super) fn only_graph(&self) -> Option<usize> {
-        let root = self.follow(0)?;
-        let graphs = self.vector(root, field::MODEL_SUBGRAPHS)?;
-        if graphs.length != 1 || self.vector(root, field::MODEL_SIGNATURES).is_some_and(|v| v.length > 0) {
-            return None;
-        }
-        self.follow(graphs.item(0)?)
-    }
-
     /// What to write where so that only the operators stay that make `wanted` when `given` are there; and how
     /// many go.
     fn only_what_makes(
@@ -156,42 +96,6 @@ impl FlatBuffer<'_> {
             changes.push((place, u32::try_from(operator.checked_sub(place)?).ok()?));
         }
         Some((changes, operators.length - live.len()))
-    }
-
-    /// Where the value of field `field` of the table at `table` stands; `None` where the field is absent.
-    pub(super) fn field(&self, table: usize, field: usize) -> Option<usize> {
-        // A table starts with the signed distance back to the list of its fields' places.
-        let back = self.u32(table)? as i32;
-        let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
-        let entry = 4 + 2 * field;
-        if entry + 2 > usize::from(self.u16(places)?) {
-            return None;
-        }
-        match self.u16(places + entry)? {
-            0 => None,
-            place => Some(table + usize::from(place)),
-        }
-    }
-
-    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
-    pub(super) fn vector(&self, table: usize, field: usize) -> Option<Vector> {
-        let start = self.follow(self.field(table, field)?)?;
-        let length = self.u32(start)? as usize;
-        // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
-        (length <= (self.0.len() - start) / 4).then_some(Vector { start, length })
-    }
-
-    /// The tensor numbers in a vector of an operator, without the absent ones (-1).
-    pub(super) fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
-        let Some(vector) = self.vector(operator, field) else { return Some(Vec::new()) };
-        let mut tensors = Vec::with_capacity(vector.length);
-        for i in 0..vector.length {
-            match self.u32(vector.item(i)?)? as i32 {
-                -1 => {}
-                tensor => tensors.push(usize::try_from(tensor).ok()?),
-            }
-        }
-        Some(tensors)
     }
 }
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use oppose_tflite::{cut, keep_outputs, split_multiply_add};
+use oppose_tflite::{keep_outputs, split_multiply_add};
 use sha2::{Digest, Sha256};
 
-use super::litert::{LiteRtError, Runtime};
-use super::net::Net;
+use super::litert::{self, LiteRtError, Runtime};
+use super::net::{self, Net};
 use super::options::{Complexity, Hands, Options, Threads};
 use crate::engine::models::where_to_get_holistic;
 
@@ -341,7 +341,7 @@ impl Models {
         {
             return Ok(net);
         }
-        Ok(Net::by_runtime(&self.runtime, &bytes, &[model.input()], &sizes, threads.runtime)?)
+        Ok(litert::Net::load(&self.runtime, &bytes, &[model.input()], &sizes, threads.runtime)?.into())
     }
 
     /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last
@@ -351,7 +351,7 @@ impl Models {
     /// The runtime refuses the net.
     pub fn load_whole(&self, model: &Model) -> Result<Net, LoadError> {
         let sizes: Vec<usize> = model.outputs.iter().map(|&(size, _)| size).collect();
-        Ok(Net::by_runtime(&self.runtime, self.bytes(model), &[model.input()], &sizes, 1)?)
+        Ok(litert::Net::load(&self.runtime, self.bytes(model), &[model.input()], &sizes, 1)?.into())
     }
 
     /// Loads the part of a net that computes some of its tensors from others: number in the file and size of each.
@@ -364,11 +364,8 @@ impl Models {
         inputs: &[(u32, usize)],
         outputs: &[(u32, usize)],
     ) -> Result<Net, LoadError> {
-        let mut bytes = self.bytes(model).to_vec();
-        let tensors = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();
-        let sizes = |list: &[(u32, usize)]| list.iter().map(|&(_, size)| size).collect::<Vec<_>>();
-        cut(&mut bytes, &tensors(inputs), &tensors(outputs)).ok_or(LoadError::Graph(model.file.name))?;
-        Ok(Net::by_runtime(&self.runtime, &bytes, &sizes(inputs), &sizes(outputs), 1)?)
+        let part = net::load_part(&self.runtime, self.bytes(model), inputs, outputs)?;
+        part.map(Net::from).ok_or(LoadError::Graph(model.file.name))
     }
 
     fn bytes(&self, model: &Model) -> &[u8] {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 #[cfg(target_arch = "x86_64")]
-use oppose_tflite::{Network, cut};
+use oppose_tflite::Network;
+use oppose_tflite::cut;
 
 use super::litert::{self, LiteRtError, Runtime};
 
@@ -36,21 +37,33 @@ enum Maker {
     Rest(usize),
 }
 
-impl Net {
-    /// Loads a net for LiteRT, as [`litert::Net::load`].
-    ///
-    /// # Errors
-    /// The file is damaged, or its inputs and outputs have other sizes.
-    pub(super) fn by_runtime(
-        runtime: &Arc<Runtime>,
-        model: &[u8],
-        inputs: &[usize],
-        outputs: &[usize],
-        threads: usize,
-    ) -> Result<Self, LiteRtError> {
-        litert::Net::load(runtime, model, inputs, outputs, threads).map(|net| Self(Kind::Runtime(net)))
+impl From<litert::Net> for Net {
+    fn from(net: litert::Net) -> Self {
+        Self(Kind::Runtime(net))
     }
+}
 
+/// Loads the part of a net that computes some of its tensors from others: number in the file and size of each. `None`
+/// where the graph has no such part.
+///
+/// # Errors
+/// LiteRT refuses the part.
+pub(super) fn load_part(
+    runtime: &Arc<Runtime>,
+    model: &[u8],
+    inputs: &[(u32, usize)],
+    outputs: &[(u32, usize)],
+) -> Result<Option<litert::Net>, LiteRtError> {
+    let unzip = |list: &[(u32, usize)]| list.iter().copied().unzip::<u32, usize, Vec<_>, Vec<_>>();
+    let ((input_tensors, input_sizes), (output_tensors, output_sizes)) = (unzip(inputs), unzip(outputs));
+    let mut bytes = model.to_vec();
+    if cut(&mut bytes, &input_tensors, &output_tensors).is_none() {
+        return Ok(None);
+    }
+    litert::Net::load(runtime, &bytes, &input_sizes, &output_sizes, 1).map(Some)
+}
+
+impl Net {
     /// Loads a net of one input that this program computes itself on so many threads, if it can on this processor.
     ///
     /// # Errors
@@ -65,13 +78,7 @@ impl Net {
         let Some(network) = Network::load(model, threads) else { return Ok(None) };
         let mut rest = None;
         if let Some(part) = network.rest() {
-            let numbers = |list: &[(u32, usize)]| list.iter().map(|&(tensor, _)| tensor).collect::<Vec<_>>();
-            let sizes = |list: &[(u32, usize)]| list.iter().map(|&(_, size)| size).collect::<Vec<_>>();
-            let mut bytes = model.to_vec();
-            if cut(&mut bytes, &numbers(&part.inputs), &numbers(&part.outputs)).is_none() {
-                return Ok(None);
-            }
-            let net = litert::Net::load(runtime, &bytes, &sizes(&part.inputs), &sizes(&part.outputs), 1)?;
+            let Some(net) = load_part(runtime, model, &part.inputs, &part.outputs)? else { return Ok(None) };
             rest = Some((net, part.inputs.iter().map(|&(tensor, size)| (tensor as usize, size)).collect()));
         }
         let made = network.outputs().iter().map(|&tensor| {

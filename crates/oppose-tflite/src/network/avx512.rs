@@ -259,17 +259,19 @@ pub struct DepthwiseWeights {
 }
 
 impl DepthwiseWeights {
-    /// Packs weights of side × side × channels. `None` for a kernel that there is no code for.
-    pub fn pack(weights: &[f32], bias: &[f32], stride: usize, range: Range) -> Option<Self> {
+    /// Whether there is code for a window of this height and width.
+    pub fn has_code_for([height, width]: [usize; 2], stride: usize) -> bool {
+        height == width && matches!(height, 3 | 5) && matches!(stride, 1 | 2)
+    }
+
+    /// Packs weights of side × side × channels.
+    ///
+    /// # Panics
+    /// There is no code for such a window, or the lengths do not fit.
+    pub fn pack(weights: &[f32], bias: &[f32], stride: usize, range: Range) -> Self {
         let channels = bias.len();
-        let side = match weights.len() / channels {
-            9 => 3,
-            25 => 5,
-            _ => return None,
-        };
-        if weights.len() != side * side * channels || !matches!(stride, 1 | 2) {
-            return None;
-        }
+        let side = if weights.len() == 9 * channels { 3 } else { 5 };
+        assert!(weights.len() == side * side * channels && Self::has_code_for([side; 2], stride));
         let mut registers = Vec::new();
         for first in (0..channels).step_by(LANES) {
             let mut push = |values: &[f32]| {
@@ -284,7 +286,7 @@ impl DepthwiseWeights {
                 }
             }
         }
-        Some(Self { channels, side, stride, registers, range })
+        Self { channels, side, stride, registers, range }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Reads the graph of a `.tflite` file as far as this program computes it itself.
 
-use crate::prune::{FlatBuffer, field};
+use crate::flat_buffer::{FlatBuffer, field, operator};
 
 /// The largest number of values of a tensor; those of the nets here have at most 3 million.
 const MOST_VALUES: usize = 1 << 26;
 
-/// A graph. Operators stand in the order they run in.
+/// A graph: its operators in execution order, and the tensors between them.
 #[derive(Debug)]
 pub struct Graph {
     pub tensors: Vec<Tensor>,
@@ -90,12 +90,8 @@ pub enum Kind {
     Other,
 }
 
-/// Field numbers and values of TensorFlow Lite's schema that only this file needs.
-mod schema {
-    pub const TENSOR_TYPE: usize = 1;
-    pub const TENSOR_BUFFER: usize = 2;
-    pub const BUFFER_DATA: usize = 0;
-    pub const OPERATOR_OPTIONS: usize = 4;
+/// TensorFlow Lite's numbers of the types of tensors.
+mod tensor_type {
     pub const FLOAT32: u8 = 0;
     pub const FLOAT16: u8 = 1;
     pub const INT32: u8 = 2;
@@ -106,40 +102,34 @@ impl Graph {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let file = FlatBuffer(bytes);
         let graph = file.only_graph()?;
-        let mut tensors = file.tables(graph, field::SUBGRAPH_TENSORS)?;
-        let mut read = Vec::with_capacity(tensors.len());
         let root = file.follow(0)?;
-        for tensor in tensors.drain(..) {
-            read.push(file.tensor(root, tensor)?);
-        }
-        let codes = file.tables(root, field::MODEL_OPERATOR_CODES)?;
+        let tables = file.tables(graph, field::SUBGRAPH_TENSORS)?;
+        let mut tensors =
+            tables.into_iter().map(|table| file.tensor(root, table)).collect::<Option<Vec<_>>>()?;
+        let count = tensors.len();
+        let numbers = |table, number| {
+            let numbers = file.tensors(table, number)?;
+            numbers.iter().all(|&tensor| tensor < count).then_some(numbers)
+        };
+        let codes = file.vector(root, field::MODEL_OPERATOR_CODES)?;
         let mut operators = Vec::new();
-        for operator in file.tables(graph, field::SUBGRAPH_OPERATORS)? {
-            let code = file.field(operator, field::OPERATOR_CODE).map_or(Some(0), |place| file.u32(place))?;
-            let code = *codes.get(code as usize)?;
-            let number = file.byte(code, field::CODE_NUMBER)?;
-            let inputs = file.tensors(operator, field::OPERATOR_INPUTS)?;
-            let outputs = file.tensors(operator, field::OPERATOR_OUTPUTS)?;
-            if inputs.iter().chain(&outputs).any(|&tensor| tensor >= read.len()) {
-                return None;
-            }
-            const DEQUANTIZE: u8 = 6;
-            if let (DEQUANTIZE, [from], [to]) = (number, &*inputs, &*outputs)
-                && let Some(values) = read[*from].constant.take()
+        for table in file.tables(graph, field::SUBGRAPH_OPERATORS)? {
+            let number = file.operator_number(table, codes)?;
+            let inputs = numbers(table, field::OPERATOR_INPUTS)?;
+            let outputs = numbers(table, field::OPERATOR_OUTPUTS)?;
+            if let (operator::DEQUANTIZE, [from], [to]) = (number, &*inputs, &*outputs)
+                && let Some(values) = tensors[*from].constant.take()
             {
                 // The weights of the file are half-precision numbers, and this makes them single.
-                read[*to].constant = Some(values);
+                tensors[*to].constant = Some(values);
                 continue;
             }
-            let kind = file.kind(number, operator, &read, &inputs, &outputs).unwrap_or(Kind::Other);
+            let kind = file.kind(number, table, &tensors, &inputs, &outputs).unwrap_or(Kind::Other);
             operators.push(Operator { kind, inputs, outputs });
         }
-        let numbers = |number| {
-            let numbers = file.tensors(graph, number)?;
-            numbers.iter().all(|&tensor| tensor < read.len()).then_some(numbers)
-        };
-        let (inputs, outputs) = (numbers(field::SUBGRAPH_INPUTS)?, numbers(field::SUBGRAPH_OUTPUTS)?);
-        Some(Self { tensors: read, operators, inputs, outputs })
+        let (inputs, outputs) =
+            (numbers(graph, field::SUBGRAPH_INPUTS)?, numbers(graph, field::SUBGRAPH_OUTPUTS)?);
+        Some(Self { tensors, operators, inputs, outputs })
     }
 
     /// The operators that read a tensor.
@@ -150,22 +140,6 @@ impl Graph {
 }
 
 impl FlatBuffer<'_> {
-    /// Where the tables of a vector lie.
-    fn tables(&self, table: usize, number: usize) -> Option<Vec<usize>> {
-        let vector = self.vector(table, number)?;
-        (0..vector.length).map(|i| self.follow(vector.item(i)?)).collect()
-    }
-
-    /// A field of one byte, which is 0 where it is absent.
-    fn byte(&self, table: usize, number: usize) -> Option<u8> {
-        self.field(table, number).map_or(Some(0), |place| self.0.get(place).copied())
-    }
-
-    /// A field of four bytes, which is 0 where it is absent.
-    fn number(&self, table: usize, number: usize) -> Option<u32> {
-        self.field(table, number).map_or(Some(0), |place| self.u32(place))
-    }
-
     fn tensor(&self, root: usize, tensor: usize) -> Option<Tensor> {
         let mut shape = Vec::new();
         if let Some(sizes) = self.vector(tensor, field::TENSOR_SHAPE) {
@@ -178,23 +152,23 @@ impl FlatBuffer<'_> {
             .try_fold(1_usize, |all, &size| all.checked_mul(size))
             .filter(|&all| all <= MOST_VALUES)?;
         let buffers = self.vector(root, field::MODEL_BUFFERS)?;
-        let buffer = self.follow(buffers.item(self.number(tensor, schema::TENSOR_BUFFER)? as usize)?)?;
+        let buffer = self.follow(buffers.item(self.number(tensor, field::TENSOR_BUFFER)? as usize)?)?;
         let mut read = Tensor { shape, constant: None, whole: None };
-        let Some(place) = self.field(buffer, schema::BUFFER_DATA) else { return Some(read) };
+        let Some(place) = self.field(buffer, field::BUFFER_DATA) else { return Some(read) };
         let start = self.follow(place)?;
         let bytes = self.0.get(start + 4..)?.get(..self.u32(start)? as usize)?;
-        let kind = self.byte(tensor, schema::TENSOR_TYPE)?;
+        let kind = self.byte(tensor, field::TENSOR_TYPE)?;
         let (halves, _) = bytes.as_chunks::<2>();
         let (words, _) = bytes.as_chunks::<4>();
         let expected = read.values();
         match kind {
-            schema::FLOAT16 if halves.len() == expected => {
+            tensor_type::FLOAT16 if halves.len() == expected => {
                 read.constant = Some(halves.iter().map(|&half| single(u16::from_le_bytes(half))).collect());
             }
-            schema::FLOAT32 if words.len() == expected => {
+            tensor_type::FLOAT32 if words.len() == expected => {
                 read.constant = Some(words.iter().map(|&word| f32::from_le_bytes(word)).collect());
             }
-            schema::INT32 if words.len() == expected => {
+            tensor_type::INT32 if words.len() == expected => {
                 read.whole = Some(words.iter().map(|&word| i32::from_le_bytes(word)).collect());
             }
             _ => {}
@@ -206,12 +180,12 @@ impl FlatBuffer<'_> {
     fn kind(
         &self,
         number: u8,
-        operator: usize,
+        table: usize,
         tensors: &[Tensor],
         inputs: &[usize],
         outputs: &[usize],
     ) -> Option<Kind> {
-        let options = self.field(operator, schema::OPERATOR_OPTIONS).and_then(|place| self.follow(place));
+        let options = self.field(table, field::OPERATOR_OPTIONS).and_then(|place| self.follow(place));
         let byte = |number| options.map_or(Some(0), |options| self.byte(options, number));
         let whole = |number| options.map_or(Some(0), |options| self.number(options, number));
         let activation = |number| match byte(number)? {
@@ -232,30 +206,32 @@ impl FlatBuffer<'_> {
         };
         let image = |list: &[usize], i: usize| tensors[*list.get(i)?].image();
         match number {
-            0 => {
+            operator::ADD => {
                 let shape = &tensors[*inputs.first()?].shape;
                 let same =
                     *shape == tensors[*inputs.get(1)?].shape && *shape == tensors[*outputs.first()?].shape;
                 same.then_some(Kind::Add(activation(0)?))
             }
-            3 if undilated(4) && undilated(5) => Some(Kind::Convolution(window()?, activation(3)?)),
-            4 if undilated(5) && undilated(6) && whole(3)? == 1 => {
+            operator::CONVOLUTION if undilated(4) && undilated(5) => {
+                Some(Kind::Convolution(window()?, activation(3)?))
+            }
+            operator::DEPTHWISE_CONVOLUTION if undilated(5) && undilated(6) && whole(3)? == 1 => {
                 Some(Kind::Depthwise(window()?, activation(4)?))
             }
-            17 => {
+            operator::MAX_POOL => {
                 let by_two = whole(1)? == 2 && whole(2)? == 2 && whole(3)? == 2 && whole(4)? == 2;
                 let [height, width, channels] = image(inputs, 0)?;
                 // An odd last row or column is left out.
                 let fits = image(outputs, 0)? == [height / 2, width / 2, channels];
                 (by_two && fits && activation(5)? == Activation::Nothing).then_some(Kind::MaxPool)
             }
-            22 => Some(Kind::Reshape),
-            23 => {
+            operator::RESHAPE => Some(Kind::Reshape),
+            operator::RESIZE_BILINEAR => {
                 let [height, width, channels] = image(inputs, 0)?;
                 let doubled = image(outputs, 0)? == [2 * height, 2 * width, channels];
                 (doubled && byte(2)? == 0 && byte(3)? == 1).then_some(Kind::Double)
             }
-            34 => match *tensors[*inputs.get(1)?].whole.as_deref()? {
+            operator::PAD => match *tensors[*inputs.get(1)?].whole.as_deref()? {
                 [0, 0, above, below, left, right, 0, 0] => {
                     let zeros =
                         [above, below, left, right].map(|count| usize::try_from(count).unwrap_or(usize::MAX));

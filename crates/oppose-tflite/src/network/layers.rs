@@ -1,5 +1,6 @@
 //! What a network does step by step.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::avx512::{
@@ -76,6 +77,32 @@ impl Scratch {
     }
 }
 
+/// Convolutions that run as one step.
+pub trait Layer: fmt::Debug + Send + Sync {
+    /// Makes the scratch memory large enough.
+    fn reserve(&self, scratch: &mut Scratch);
+
+    /// Number of rows that it makes.
+    fn rows(&self) -> usize;
+
+    /// Number of values of a row that it makes.
+    fn row(&self) -> usize;
+
+    /// Number of multiplications for a row.
+    fn work(&self) -> usize;
+
+    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
+    fn run(
+        &self,
+        proof: Avx512,
+        input: &[f32],
+        rows: Range<usize>,
+        output: &mut [f32],
+        summand: Summand<'_>,
+        scratch: &mut Scratch,
+    );
+}
+
 /// A convolution.
 #[derive(Debug)]
 pub struct Convolution {
@@ -84,13 +111,6 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Makes the scratch memory large enough.
-    pub fn reserve(&self, scratch: &mut Scratch) {
-        if !self.geometry.is_pointwise() {
-            Scratch::reserve(&mut scratch.rows, self.padded_rows(self.strip()) * self.padded_row());
-        }
-    }
-
     /// Rows that are made at a time.
     fn strip(&self) -> usize {
         let Geometry { output: [height, _], stride, .. } = self.geometry;
@@ -106,14 +126,28 @@ impl Convolution {
     fn padded_row(&self) -> usize {
         self.geometry.padded_width() * self.geometry.input[2]
     }
+}
 
-    /// Number of multiplications for a row.
-    pub fn work(&self) -> usize {
+impl Layer for Convolution {
+    fn reserve(&self, scratch: &mut Scratch) {
+        if !self.geometry.is_pointwise() {
+            Scratch::reserve(&mut scratch.rows, self.padded_rows(self.strip()) * self.padded_row());
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.geometry.output[0]
+    }
+
+    fn row(&self) -> usize {
+        self.geometry.output[1] * self.weights.columns
+    }
+
+    fn work(&self) -> usize {
         self.geometry.output[1] * self.weights.depth * self.weights.columns
     }
 
-    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
-    pub fn run(
+    fn run(
         &self,
         proof: Avx512,
         input: &[f32],
@@ -186,26 +220,41 @@ impl Depthwise {
         Self { geometry, expand, weights, project, strip, places }
     }
 
-    /// Makes the scratch memory large enough.
-    pub fn reserve(&self, scratch: &mut Scratch) {
+    /// Makes rows of what the depthwise convolution reads, with the padding.
+    fn fill(&self, proof: Avx512, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
+        let Geometry { input: [_, width, depth], padding: [above, _], .. } = self.geometry;
+        let channels = self.weights.channels;
+        let image = self.expand.is_none().then_some(input);
+        self.geometry.pad(rows.clone(), channels, output, image);
+        let inside = self.geometry.inside(&rows);
+        if let Some(expand) = &self.expand
+            && !inside.is_empty()
+        {
+            let input = &input[(inside.start - above) * width * depth..];
+            let output = &mut output[(inside.start - rows.start) * self.geometry.padded_width() * channels..];
+            let pixels = expand.dense(input, inside.len() * width);
+            multiply(proof, pixels, expand, output, Places::Each(&self.places), None);
+        }
+    }
+}
+
+impl Layer for Depthwise {
+    fn reserve(&self, scratch: &mut Scratch) {
         let rows = (self.strip - 1) * self.geometry.stride + self.weights.side;
         Scratch::reserve(&mut scratch.rows, rows * self.geometry.padded_width() * self.weights.channels);
         Scratch::reserve(&mut scratch.between, self.strip * self.geometry.output[1] * self.weights.channels);
     }
 
-    /// Number of rows that it makes.
-    pub fn rows(&self) -> usize {
+    fn rows(&self) -> usize {
         self.geometry.output[0]
     }
 
-    /// Number of values of a row that it makes.
-    pub fn row(&self) -> usize {
+    fn row(&self) -> usize {
         let channels = self.project.as_ref().map_or(self.weights.channels, |weights| weights.columns);
         self.geometry.output[1] * channels
     }
 
-    /// Number of multiplications for a row.
-    pub fn work(&self) -> usize {
+    fn work(&self) -> usize {
         let [_, width, depth] = self.geometry.input;
         let expand = if self.expand.is_some() { self.geometry.stride * width * depth } else { 0 };
         let project = self.project.as_ref().map_or(0, |weights| weights.columns);
@@ -213,8 +262,7 @@ impl Depthwise {
         self.weights.channels * (expand + self.geometry.output[1] * (window + project))
     }
 
-    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
-    pub fn run(
+    fn run(
         &self,
         proof: Avx512,
         input: &[f32],
@@ -247,23 +295,6 @@ impl Depthwise {
             let output = &mut output[(first - all.start) * width * project.columns..];
             let pixels = project.dense(&scratch.between, rows * width);
             multiply(proof, pixels, project, output, Places::Dense, summand);
-        }
-    }
-
-    /// Makes rows of what the depthwise convolution reads, with the padding.
-    fn fill(&self, proof: Avx512, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
-        let Geometry { input: [_, width, depth], padding: [above, _], .. } = self.geometry;
-        let channels = self.weights.channels;
-        let image = self.expand.is_none().then_some(input);
-        self.geometry.pad(rows.clone(), channels, output, image);
-        let inside = self.geometry.inside(&rows);
-        if let Some(expand) = &self.expand
-            && !inside.is_empty()
-        {
-            let input = &input[(inside.start - above) * width * depth..];
-            let output = &mut output[(inside.start - rows.start) * self.geometry.padded_width() * channels..];
-            let pixels = expand.dense(input, inside.len() * width);
-            multiply(proof, pixels, expand, output, Places::Each(&self.places), None);
         }
     }
 }
@@ -437,7 +468,7 @@ mod tests {
             let inner = geometry(input, side, stride, padding);
             let channels = input[2];
             let (weights, bias) = (numbers(side * side * channels, 2), numbers(channels, 3));
-            let pack = || DepthwiseWeights::pack(&weights, &bias, stride, RANGE).unwrap();
+            let pack = || DepthwiseWeights::pack(&weights, &bias, stride, RANGE);
             let image = numbers(input.iter().product(), 1);
             let expected = convolved_depthwise(&image, &inner, &weights, &bias);
             let alone = Depthwise::new(inner, None, pack(), None);

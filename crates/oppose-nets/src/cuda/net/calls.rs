@@ -12,8 +12,8 @@ use crate::cuda::kernels::{
 use crate::cuda::plan::{Place, Step};
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 
-/// Number of chunks of input channels from which on the start and end of one of Hopper's wide blocks do not matter: there
-/// is one per multiprocessor, so that nothing else is done meanwhile.
+/// Number of chunks of input channels from which on the start and end of one of Hopper's wide blocks do not matter. A
+/// multiprocessor holds one such block, and has no other work while that block starts or ends.
 const LONG: usize = 24;
 /// If there is less than one block per this many multiprocessors, smaller blocks are faster, although each does less at
 /// a time. Measured with another net running at the same time, which uses the remaining multiprocessors.
