@@ -23,6 +23,7 @@ use std::thread;
 
 use tracing::debug;
 
+use crate::Chain;
 use crate::engine::holistic::{self, Holistic};
 use crate::engine::isolated::Isolated;
 use crate::engine::models::{self, ModelsNotFound};
@@ -172,7 +173,7 @@ pub enum OpenError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The log cannot be written.
-    #[error("cannot write the log {}: {source}", path.display())]
+    #[error("cannot write the log {}", path.display())]
     Log {
         /// The file.
         path: PathBuf,
@@ -180,7 +181,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// This program cannot be started again.
-    #[error("cannot start a process for the engine: {0}")]
+    #[error("cannot start a process for the engine")]
     Program(#[source] io::Error),
 }
 
@@ -248,7 +249,7 @@ impl Selection {
                     return Ok(engine);
                 }
                 Err(error) if self.device == Device::Gpu => return Err(error),
-                Err(error) => Some(error.to_string()),
+                Err(error) => Some(Chain(&error).to_string()),
             },
         };
         // OpenPose without a GPU is far slower than native, and in this process it could end the program.
@@ -305,7 +306,7 @@ impl Selection {
         }
         match self.open_cuda() {
             Err(error) if self.device == Device::Best && error.is_device() => {
-                notice(Notice::OnCpu { reason: error.to_string() });
+                notice(Notice::OnCpu { reason: Chain(&error).to_string() });
                 self.open_cpu()
             }
             outcome => outcome,

@@ -61,6 +61,7 @@ pub mod render;
 pub mod report;
 pub mod video;
 
+pub use oppose_core::Chain;
 #[cfg(feature = "cuda")]
 pub use oppose_nets::gpu;
 pub use oppose_pose as pose;

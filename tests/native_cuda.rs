@@ -22,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Need, trial};
 use libtest_mimic::Trial;
+use oppose::Chain;
 use oppose::engine::Engine;
 use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::cpu::Cpu;
@@ -451,7 +452,7 @@ fn too_large_a_frame() {
         // The small nets may fit into a large GPU.
         Ok(()) => println!("fits"),
         Err(error) => {
-            let error = error.to_string();
+            let error = Chain(&error).to_string();
             assert!(error.contains("frames of 4096x4096") && error.contains("in batches of 64"), "{error}");
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::journal::{RecordedDone, VideoState};
+use crate::Chain;
 use crate::pose::{Pose, PoseError};
 
 /// What was found there.
@@ -35,18 +36,18 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
             Some(change) => Existing::Other(change),
             None => Existing::Complete { frames },
         },
-        Err(PoseError::Io { error, .. })
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        Err(PoseError::Io { source, .. })
+            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
         {
             Existing::Nothing
         }
         Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
         // Who asks knows the file's name.
-        Err(PoseError::File { error, .. }) => match *error {
+        Err(PoseError::File { source, .. }) => match *source {
             PoseError::NotPose(found) => Existing::Other(format!("is not a .pose file ({found})")),
-            error => Existing::Other(format!("is damaged ({error})")),
+            error => Existing::Other(format!("is damaged ({})", Chain(&error))),
         },
-        Err(error) => Existing::Other(format!("is damaged ({error})")),
+        Err(error) => Existing::Other(format!("is damaged ({})", Chain(&error))),
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Job, journal, list, slurm};
+use crate::Chain;
 use crate::output_file::{folder_of, remove_unfinished};
 use crate::video::{self, Input, VideoError};
 
@@ -46,7 +47,7 @@ pub enum PlanError {
         output: PathBuf,
     },
     /// A list cannot be read.
-    #[error("cannot read the list {}: {source}", .list.display())]
+    #[error("cannot read the list {}", .list.display())]
     List {
         /// The list.
         list: PathBuf,
@@ -79,7 +80,7 @@ pub enum PlanError {
     #[error("the output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
     /// An output folder cannot be made.
-    #[error("cannot create the folder {}: {source}", .folder.display())]
+    #[error("cannot create the folder {}", .folder.display())]
     CreateFolder {
         /// The folder.
         folder: PathBuf,
@@ -87,7 +88,7 @@ pub enum PlanError {
         source: io::Error,
     },
     /// An output folder cannot be written to.
-    #[error("cannot write into the folder {}: {source}; choose another for the output", .folder.display())]
+    #[error("cannot write into the folder {}", .folder.display())]
     NotWritable {
         /// The folder.
         folder: PathBuf,
@@ -236,11 +237,11 @@ impl Plan {
 /// Why something below a folder cannot be looked at.
 fn problem(folder: &Path, error: VideoError) -> (PathBuf, String) {
     match error {
-        VideoError::Read { path, error } if path.is_symlink() && !path.exists() => {
-            (path, format!("is a link that leads nowhere: {error}"))
+        VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
+            (path, format!("is a link that leads nowhere: {source}"))
         }
-        VideoError::Read { path, error } => (path, format!("cannot be read: {error}")),
-        other => (folder.to_owned(), other.to_string()),
+        VideoError::Read { path, source } => (path, format!("cannot be read: {source}")),
+        other => (folder.to_owned(), Chain(&other).to_string()),
     }
 }
 

@@ -115,8 +115,11 @@ impl Sorted {
                 Ok(aside) => moved(&output, &reason, &aside),
                 Err(source) => {
                     for job in self.left.extract_if(.., |job| job.output == output) {
-                        let error =
-                            PoseError::Io { what: "move away", path: output.clone(), error: copy(&source) };
+                        let error = PoseError::Io {
+                            what: "move away",
+                            path: output.clone(),
+                            source: copy(&source).into(),
+                        };
                         self.unknown.push((job, error));
                     }
                 }

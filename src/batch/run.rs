@@ -17,6 +17,7 @@ use super::resume::{self, Conflict, Sorted};
 use super::supervisor::{Limits, SupervisorError, supervise};
 use super::tally::{Summary, Tally};
 use super::{Ended, Event, Job, run_in_process};
+use crate::Chain;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::pipeline::{self, Cancel};
 use crate::pose::PoseError;
@@ -46,7 +47,7 @@ pub enum BatchError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The journal cannot be read.
-    #[error("cannot read the journal {}: {source}", path.display())]
+    #[error("cannot read the journal {}", path.display())]
     ReadJournal {
         /// The journal.
         path: PathBuf,
@@ -54,7 +55,7 @@ pub enum BatchError {
         source: io::Error,
     },
     /// The journal cannot be written.
-    #[error("cannot write the journal {}: {source}", path.display())]
+    #[error("cannot write the journal {}", path.display())]
     WriteJournal {
         /// The journal.
         path: PathBuf,
@@ -71,8 +72,8 @@ pub enum BatchError {
     #[error(transparent)]
     Supervisor(#[from] SupervisorError),
     /// The engine cannot be opened.
-    #[error("{0}")]
-    Engine(#[source] Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Engine(Box<dyn Error + Send + Sync>),
 }
 
 impl From<EngineError> for BatchError {
@@ -258,7 +259,7 @@ impl Batch {
     ) {
         let (jobs, errors): (Vec<Job>, Vec<PoseError>) = unknown.into_iter().unzip();
         for (video, error) in errors.iter().enumerate() {
-            let update = VideoUpdate::Failed { reason: error.to_string(), is_crash: false };
+            let update = VideoUpdate::Failed { reason: Chain(error).to_string(), is_crash: false };
             self.hear(&jobs, &Event::Video { worker: 0, video, update: &update }, events);
         }
     }
@@ -297,7 +298,7 @@ impl Batch {
             Ok(ended) => Ok(ended),
             Err(error) if self.tally.ended_in_run() == 0 => Err(error),
             Err(error) => {
-                let reason = error.to_string();
+                let reason = Chain(&error).to_string();
                 events(&Event::GaveUp { reason: &reason }, State { jobs, tally: &self.tally });
                 Ok(Ended::Completed)
             }

@@ -12,6 +12,7 @@ use super::message::{VideoUpdate, WorkerMessage};
 use super::queue::Queue;
 use super::worker_process::WorkerProcess;
 use super::{Ended, Event, Job};
+use crate::Chain;
 use crate::output_file::remove_unfinished;
 use crate::pipeline::Cancel;
 use crate::process::Clock;
@@ -51,7 +52,7 @@ impl Limits {
 #[non_exhaustive]
 pub enum SupervisorError {
     /// The process cannot be started.
-    #[error("cannot start a worker process: {0}")]
+    #[error("cannot start a worker process")]
     Start(#[source] io::Error),
     /// No worker can open its engine.
     #[error("{0}")]
@@ -92,7 +93,7 @@ pub fn supervise(
         (Ended::Completed, Some((_, error))) if !supervisor.queue.is_empty() => Err(error),
         (Ended::Completed, Some((worker, error))) => {
             // The others have done its share, at the cost of time.
-            (supervisor.events)(Event::Note { worker, text: &format!("gave up: {error}") });
+            (supervisor.events)(Event::Note { worker, text: &format!("gave up: {}", Chain(&error)) });
             Ok(ended)
         }
         (ended, _) => Ok(ended),

@@ -1,7 +1,7 @@
 //! Workers that are this program, started again.
 
 use std::env;
-use std::fmt::Display;
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::process::Command;
@@ -42,7 +42,7 @@ pub fn is_worker() -> bool {
 ///
 /// # Errors
 /// The streams cannot be used, or nobody listens any more. Whatever else goes wrong is reported to the supervisor.
-pub fn serve_supervisor<E: Display>(
+pub fn serve_supervisor<E: Error + 'static>(
     open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
     options: &pipeline::Options,
     video_options: &video::Options,

@@ -1,6 +1,7 @@
 //! A worker: one engine, and videos as they are handed to it.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use tracing::info_span;
 
 use super::message::{Assignment, VideoUpdate, WorkerMessage};
+use crate::Chain;
 use crate::engine::{Engine, EngineInfo};
 use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video, at};
 use crate::pose::PoseError;
@@ -29,7 +31,7 @@ const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Nobody listens any more. Whatever else goes wrong is reported as a message.
-pub fn serve<E: std::fmt::Display>(
+pub fn serve<E: Error + 'static>(
     open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
     options: &pipeline::Options,
     video_options: &video::Options,
@@ -81,11 +83,11 @@ pub fn serve<E: std::fmt::Display>(
 }
 
 /// An engine and which it is, or why there is none.
-fn with_info<E: std::fmt::Display>(
+fn with_info<E: Error + 'static>(
     opened: Result<Box<dyn Engine>, E>,
 ) -> Result<(Box<dyn Engine>, EngineInfo), String> {
-    let mut engine = opened.map_err(|error| error.to_string())?;
-    let info = engine.info().map_err(|error| error.to_string())?;
+    let mut engine = opened.map_err(|error| Chain(&error).to_string())?;
+    let info = engine.info().map_err(|error| Chain(&error).to_string())?;
     Ok((engine, info))
 }
 
@@ -126,7 +128,7 @@ pub(super) fn suspicion(death: &EngineDeath) -> (String, Vec<usize>) {
     let kept =
         kept.map(|path| format!("; the frames before it are in {}", path.display())).unwrap_or_default();
     let place = at(oldest.map(|suspect| suspect.frame));
-    let reason = format!("the engine failed{place}: {}{kept}", death.error);
+    let reason = format!("the engine failed{place}: {}{kept}", Chain(&death.error));
     (reason, death.suspects.iter().map(|suspect| suspect.video).collect())
 }
 
@@ -152,7 +154,9 @@ impl Updates {
             // The caller knows that it asked for the end.
             Event::Failed(PipelineError::Cancelled) => return None,
             Event::Failed(PipelineError::Write(PoseError::Exists(_))) => VideoUpdate::Exists,
-            Event::Failed(error) => VideoUpdate::Failed { reason: error.to_string(), is_crash: false },
+            Event::Failed(error) => {
+                VideoUpdate::Failed { reason: Chain(&error).to_string(), is_crash: false }
+            }
         })
     }
 }

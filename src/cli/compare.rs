@@ -8,7 +8,7 @@ use oppose::inspect::{Comparison, compare};
 
 use super::Outcome;
 use super::inspect::{read_pose, write_columns};
-use super::terminal::say;
+use super::terminal::say_error;
 
 /// The options of `compare`.
 #[derive(Args, Debug)]
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             _ => Outcome::AllDone,
         },
         Err(error) => {
-            say(error);
+            say_error(&*error, "");
             Outcome::NothingRan
         }
     }

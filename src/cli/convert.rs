@@ -16,7 +16,7 @@ use oppose::video::{self, FrameRate, Rotate, STDIN, SourceError};
 use super::Outcome;
 use super::inspect::read_pose;
 use super::points::PointArguments;
-use super::terminal::{frames, printable, say};
+use super::terminal::{frames, printable, say, say_error};
 
 /// The options of `convert`.
 #[derive(Args, Debug)]
@@ -83,7 +83,7 @@ enum ConvertError {
         printable(path)
     )]
     NotOpenPose { path: PathBuf, found: String },
-    #[error("cannot write {}: {source}", printable(path))]
+    #[error("cannot write {}", printable(path))]
     Write { path: PathBuf, source: io::Error },
     #[error("{} exists already; --overwrite replaces it", printable(.0))]
     Exists(PathBuf),
@@ -143,7 +143,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Err(error) => {
             // The library knows no options.
             let exists = matches!(error, ConvertError::Pose(PoseError::Exists(_)));
-            say(format_args!("{error}{}", if exists { " (--overwrite)" } else { "" }));
+            say_error(&error, if exists { " (--overwrite)" } else { "" });
             Outcome::NothingRan
         }
     }

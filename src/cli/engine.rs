@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use oppose::Chain;
 use oppose::engine::native::cuda::{CudaError, CudaOptions, KernelPath, Precision};
 use oppose::engine::native::{NativeError, OptionError};
+use oppose::engine::openpose::OpenPoseError;
 use oppose::engine::{Engine, EngineError};
 use oppose::engines::{self, Selection};
 use oppose::gpu::GpuError;
@@ -127,8 +129,14 @@ pub struct EngineArguments {
 
 /// Why an engine cannot be opened, with the option that helps.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}{hint}", hint = hint(.0))]
-pub struct OpenError(#[from] pub engines::OpenError);
+#[error("{}{}", Chain(.0), hint(.0))]
+pub struct OpenError(pub engines::OpenError);
+
+impl From<engines::OpenError> for OpenError {
+    fn from(error: engines::OpenError) -> Self {
+        Self(error)
+    }
+}
 
 fn hint(error: &engines::OpenError) -> &'static str {
     match error {
@@ -144,6 +152,9 @@ fn engine_hint(error: &EngineError) -> &'static str {
         NativeError::Cuda(error) => Some(error),
         _ => None,
     });
+    if let Some(OpenPoseError::Gpu(_) | OpenPoseError::NoCode { .. }) = error.downcast_ref() {
+        return " (--engine native)";
+    }
     match error.downcast_ref().or(native) {
         Some(CudaError::Number { .. }) => " (`oppose-native doctor` lists them)",
         Some(CudaError::Precision { .. }) => " (--precision, --device cpu)",
@@ -190,7 +201,9 @@ impl EngineArguments {
 
     /// OpenPose in this process.
     pub fn open_openpose(&self, people: MaxPeople) -> Result<Box<dyn Engine>, EngineError> {
-        engines::open_openpose(&self.selection(people))
+        engines::open_openpose(&self.selection(people)).map_err(|error| {
+            EngineError::new(error.kind(), format!("{}{}", Chain(&error), engine_hint(&error)))
+        })
     }
 
     fn selection(&self, people: MaxPeople) -> Selection {

@@ -18,7 +18,7 @@ use super::overlays::{self, Place};
 use super::people::{MaxPeople, PeopleArguments};
 use super::progress::{Reporter, Style};
 use super::signals::{SUPERVISOR_PATIENCE, Signals};
-use super::terminal::say;
+use super::terminal::say_error;
 use super::workers::{WorkerArguments, WorkerSlot, WorkersError};
 
 /// The options of the main job.
@@ -200,14 +200,14 @@ impl Arguments {
 /// Why nothing ran.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
-    #[error("{0}{hint}", hint = plan_hint(.0))]
+    #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("{0}{hint}", hint = hint(.0))]
+    #[error(transparent)]
     Batch(#[from] BatchError),
     #[error(transparent)]
     Workers(#[from] WorkersError),
-    #[error("cannot start this program again as a worker: {0}")]
-    Program(std::io::Error),
+    #[error("cannot start this program again as a worker")]
+    Program(#[source] std::io::Error),
     #[error(
         "standard input is one of several videos: it can be processed only alone, as in `oppose-native - -o \
          FILE.pose`"
@@ -218,24 +218,26 @@ enum StartError {
          .pose file alone afterwards with `oppose-native render FILE.pose -o FILE.mp4`"
     )]
     RenderStandardInput,
-    #[error("cannot write the list to standard output: {0}")]
-    Print(std::io::Error),
-    #[error("cannot listen for signals: {0}")]
+    #[error("cannot write the list to standard output")]
+    Print(#[source] std::io::Error),
+    #[error("cannot listen for signals")]
     Signals(#[from] std::io::Error),
 }
 
-/// The options that help.
-fn hint(error: &BatchError) -> &'static str {
-    match error {
-        BatchError::Plan(error) => plan_hint(error),
-        BatchError::ReadJournal { .. } | BatchError::WriteJournal { .. } => {
-            "; choose another journal with --journal"
+impl StartError {
+    /// The options that help.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Plan(error) | Self::Batch(BatchError::Plan(error)) => plan_hint(error),
+            Self::Batch(BatchError::ReadJournal { .. } | BatchError::WriteJournal { .. }) => {
+                "; choose another journal with --journal"
+            }
+            Self::Batch(BatchError::MixedEngines(_)) => {
+                ": choose another folder with --output, process all videos again with --overwrite, or mix them on \
+                 purpose with --allow-mixed-engines"
+            }
+            _ => "",
         }
-        BatchError::MixedEngines(_) => {
-            ": choose another folder with --output, process all videos again with --overwrite, or mix them on purpose \
-             with --allow-mixed-engines"
-        }
-        _ => "",
     }
 }
 
@@ -243,10 +245,10 @@ fn hint(error: &BatchError) -> &'static str {
 pub fn plan_hint(error: &PlanError) -> &'static str {
     match error {
         PlanError::NamelessInput => " (--output FILE.pose)",
-        PlanError::OneFileForMany { .. }
-        | PlanError::OutputIsFile(_)
-        | PlanError::CreateFolder { .. }
-        | PlanError::NotWritable { .. } => " (--output)",
+        PlanError::OneFileForMany { .. } | PlanError::OutputIsFile(_) => " (--output)",
+        PlanError::CreateFolder { .. } | PlanError::NotWritable { .. } => {
+            "; choose another for the output (--output)"
+        }
         PlanError::Clash { .. } => " (--keep-suffix)",
         _ => "",
     }
@@ -257,7 +259,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match start(arguments) {
         Ok(outcome) => outcome,
         Err(error) => {
-            say(error);
+            say_error(&error, error.hint());
             Outcome::NothingRan
         }
     }

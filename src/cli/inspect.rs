@@ -10,7 +10,7 @@ use oppose::video::STDIN;
 use serde::Serialize;
 
 use super::Outcome;
-use super::terminal::{printable, say};
+use super::terminal::{printable, say, say_error};
 
 /// What the columns mean.
 const COLUMNS: &str = "\
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let (files, problems) = match files(&arguments.inputs) {
         Ok(found) => found,
         Err(error) => {
-            say(error);
+            say_error(&error, "");
             return Outcome::NothingRan;
         }
     };
@@ -65,12 +65,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
         say(format_args!("--plot draws one file; found {count}"));
         return Outcome::NothingRan;
     }
-    problems.iter().for_each(say);
+    problems.iter().for_each(|problem| say_error(problem, ""));
     let mut inspected = Vec::new();
     for file in &files {
         match look_at(file, arguments.plot.as_deref()) {
             Ok(inspection) => inspected.push((file.as_path(), inspection)),
-            Err(error) => say(error),
+            Err(error) => say_error(&*error, ""),
         }
     }
     inspected.sort_by(|a, b| b.1.faults.total_cmp(&a.1.faults));

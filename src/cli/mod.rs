@@ -29,6 +29,7 @@ mod thumbnails;
 mod view;
 mod workers;
 
+use oppose::Chain;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -143,7 +144,7 @@ impl Outcome {
             Ok(()) => Self::AllDone,
             Err(error) => {
                 // Control characters are escaped by the process that shows it.
-                let _ = writeln!(io::stderr(), "{error}");
+                let _ = writeln!(io::stderr(), "{}", Chain(&*error));
                 Self::SomeFailed
             }
         }

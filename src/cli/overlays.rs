@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use std::{env, error::Error};
 
+use oppose::Chain;
 use oppose::batch::{Job, Limits};
 use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
@@ -48,7 +49,7 @@ pub fn draw(
         Place::Apart(limits) => apart(job, limits, cancel),
     };
     if let Err(error) = &drawn {
-        reporter.trouble(&job.video, &error.to_string());
+        reporter.trouble(&job.video, &Chain(&**error).to_string());
     }
     drawn.is_ok()
 }

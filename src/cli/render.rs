@@ -12,7 +12,7 @@ use oppose::video::{self, EncodeError, Rotate, Source};
 use super::Outcome;
 use super::inspect::read_pose;
 use super::signals::Signals;
-use super::terminal::{frames, printable, say};
+use super::terminal::{frames, printable, say, say_error};
 
 /// The options of `render`.
 #[derive(Args, Debug)]
@@ -89,8 +89,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
     });
     stopped.unwrap_or_else(|error| {
         // The library knows no options.
-        let exists = matches!(error.downcast_ref(), Some(RenderError::Encoder(EncodeError::Exists(_))));
-        say(format_args!("{error}{}", if exists { " (--overwrite)" } else { "" }));
+        let exists = matches!(
+            error.downcast_ref(),
+            Some(RenderError::Encoder(EncodeError::Exists(_)) | RenderError::FolderNotEmpty(_))
+        );
+        say_error(&*error, if exists { " (--overwrite)" } else { "" });
         Outcome::NothingRan
     })
 }

@@ -11,7 +11,7 @@ use oppose::report::{Collector, Options, Progress, ReportError, Thumbnails, Tota
 
 use super::Outcome;
 use super::signals::Signals;
-use super::terminal::{print, printable, say};
+use super::terminal::{print, printable, say_error};
 use super::thumbnails;
 
 /// The options of `report`.
@@ -58,10 +58,10 @@ pub enum PageError {
     Report(#[from] ReportError),
     #[error("{} is to be a page for the browser: expected a name ending in .html", printable(.0))]
     Suffix(PathBuf),
-    #[error("cannot write {}: {source}", printable(path))]
+    #[error("cannot write {}", printable(path))]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("cannot listen for signals: {0}")]
-    Signals(std::io::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
 }
 
 /// Writes the page, once or again and again.
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         if signals.cancel.is_cancelled() { Ok(signals.outcome()) } else { written }
     });
     written.unwrap_or_else(|error| {
-        say(error);
+        say_error(&error, "");
         Outcome::NothingRan
     })
 }

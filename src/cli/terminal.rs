@@ -4,9 +4,11 @@
 //! written (a full disk, a closed pipe) is no reason to stop working, which is what `eprintln!` and `println!` would do:
 //! they panic.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
+use oppose::Chain;
 pub use oppose::printable::printable;
 use oppose::printable::printable_message;
 
@@ -14,6 +16,11 @@ use oppose::printable::printable_message;
 pub fn say(message: impl Display) {
     // One write for the whole line, so that lines of several processes do not mix.
     let _ = io::stderr().write_all(line(message).as_bytes());
+}
+
+/// Writes an error and its causes to standard error, followed by `hint`: which option helps, or nothing.
+pub fn say_error(error: &(dyn Error + 'static), hint: &str) {
+    say(format_args!("{}{hint}", Chain(error)));
 }
 
 /// The same for standard output. For results that a program reads, use `io::stdout()` and report its errors.

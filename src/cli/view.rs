@@ -11,7 +11,7 @@ use oppose::report::{View, ViewError};
 
 use super::Outcome;
 use super::report::{PageError, check_name};
-use super::terminal::{print, printable, say};
+use super::terminal::{print, printable, say_error};
 
 /// Bytes of a table of timestamps that are read: those of ten million frames have fewer.
 const LONGEST_TABLE: u64 = 1 << 28;
@@ -41,7 +41,7 @@ enum Failed {
     View(#[from] ViewError),
     #[error(transparent)]
     Page(#[from] PageError),
-    #[error("cannot find {}: {source}", printable(path))]
+    #[error("cannot find {}", printable(path))]
     Find { path: PathBuf, source: std::io::Error },
 }
 
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             Outcome::AllDone
         }
         Err(error) => {
-            say(error);
+            say_error(&error, "");
             Outcome::NothingRan
         }
     }

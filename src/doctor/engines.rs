@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use super::{Check, EngineReport, Gpus};
+use crate::Chain;
 use crate::engine::holistic::models::{FURTHER, LoadError, Models, needed};
 use crate::engine::holistic::{self, Options};
 use crate::engine::models;
@@ -35,8 +36,10 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                             Ok(()) => {
                                 Check::good(*setting, format!("can be used: {} is as published", net.name()))
                             }
-                            Err(problem) => Check::note(*setting, format!("cannot be used: {problem}"))
-                                .next(models::where_to_get_holistic()),
+                            Err(problem) => {
+                                Check::note(*setting, format!("cannot be used: {}", Chain(&problem)))
+                                    .next(models::where_to_get_holistic())
+                            }
                         }
                     }));
                     checks
@@ -45,12 +48,12 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
                     .problems
                     .iter()
                     .map(|problem| {
-                        Check::missing("holistic models", problem.to_string())
+                        Check::missing("holistic models", Chain(problem).to_string())
                             .next(models::where_to_get_holistic())
                     })
                     .collect(),
                 Err(error) => vec![
-                    Check::missing("LiteRT", error.to_string())
+                    Check::missing("LiteRT", Chain(&error).to_string())
                         .next("LiteRT 2.3.0 needs Linux on x86-64 with a C library (glibc) of 2.27 or later"),
                 ],
             }
@@ -92,7 +95,7 @@ fn kernels_for(gpu: &Gpu) -> Check {
             let (version, place) = (nvrtc.version(), nvrtc.path().display());
             Check::good(name, format!("{path}, compiled once by NVRTC {version}, {place}"))
         }
-        Err(error) => Check::note(name, error.to_string())
+        Err(error) => Check::note(name, Chain(&error).to_string())
             .next("without it only GPUs that were compiled for before can be used"),
     }
 }
@@ -115,7 +118,7 @@ pub fn openpose(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
     let mut checks = models.to_vec();
     match OpenPose::installed() {
         // Its words say what to do.
-        Err(error) => checks.push(Check::missing("OpenPose", error.to_string())),
+        Err(error) => checks.push(Check::missing("OpenPose", Chain(&error).to_string())),
         Ok(Installed { build, gpu_code }) => {
             checks.push(Check::good("OpenPose", format!("{build}, loads")));
             match gpu_code {
@@ -133,7 +136,7 @@ pub fn openpose(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
 fn gpu_checks(code: &GpuCode, gpus: Gpus<'_>) -> Vec<Check> {
     let driver = match gpus {
         Ok(driver) => driver,
-        Err(error) => return vec![Check::missing("GPU", error.to_string())],
+        Err(error) => return vec![Check::missing("GPU", Chain(error).to_string())],
     };
     // Code that was not found may still be there.
     let runs = |gpu: &&Gpu| code.is_empty() || code.runs_on(gpu.compute_capability);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Check, Gpus};
+use crate::Chain;
 use crate::video;
 
 /// How containers tell what runs in them where they come from.
@@ -25,7 +26,7 @@ fn driver(gpus: Gpus<'_>) -> Vec<Check> {
     let driver = match gpus {
         Ok(driver) => driver,
         // `native` does without; for `openpose` it is looked at again.
-        Err(error) => return vec![Check::note("NVIDIA driver", error.to_string())],
+        Err(error) => return vec![Check::note("NVIDIA driver", Chain(error).to_string())],
     };
     let mut checks = vec![Check::good("NVIDIA driver", format!("serves CUDA up to {}", driver.cuda))];
     checks.extend(driver.gpus.iter().map(|gpu| {

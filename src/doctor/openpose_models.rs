@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Check;
+use crate::Chain;
 use crate::engine::models;
 use crate::engine::native::model::Net;
 
@@ -29,11 +30,11 @@ fn net_check(net: Net, folder: &Path) -> Check {
     let name = net.caffemodel();
     let (bytes, md5) = match net.md5(folder) {
         Ok(found) => found,
-        Err(error) => return Check::missing(name, error.to_string()).next(SOURCE),
+        Err(error) => return Check::missing(name, Chain(&error).to_string()).next(SOURCE),
     };
     // A truncated or mismatching file makes OpenPose abort: it is read as a whole here.
     if let Err(error) = net.read(folder) {
-        return Check::missing(name, error.to_string())
+        return Check::missing(name, Chain(&error).to_string())
             .next(format!("fetch the file again; the published one has MD5 {}", net.published_md5()));
     }
     if md5 == net.published_md5() {

@@ -9,7 +9,9 @@ mod presence;
 mod scheduler;
 mod timestamps;
 
+use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,22 +89,19 @@ pub struct Report {
 }
 
 /// Why a video did not become a complete `.pose` file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// The video cannot be read, or breaks before its end.
-    #[error("{error}{}", kept(.partial))]
+    /// The video cannot be read, or breaks before its end. Prints as the decoder's error.
     Video {
         /// What the decoder says.
         error: SourceError,
         /// The file that holds what came before, if anything did.
         partial: Option<PathBuf>,
     },
-    /// The engine cannot work on this video; it is as usable as before.
-    #[error(transparent)]
+    /// The engine cannot work on this video; it is as usable as before. Prints as the engine's error.
     Unsuitable(EngineError),
     /// The engine died.
-    #[error("the engine failed{}: {error}{}", at(*.frame), kept(.partial))]
     Engine {
         /// What the engine said.
         error: EngineError,
@@ -111,18 +110,52 @@ pub enum PipelineError {
         /// The file that holds what came before, if anything did.
         partial: Option<PathBuf>,
     },
-    /// The result cannot be written.
-    #[error(transparent)]
-    Write(#[from] PoseError),
+    /// The result cannot be written. Prints as the writer's error.
+    Write(PoseError),
     /// The stream ends before its first frame.
-    #[error("no frame could be decoded: the video stream is empty or damaged; play the file to check it")]
     NoFrames,
     /// The caller asked to stop.
-    #[error("stopped before the end; nothing was written")]
     Cancelled,
     /// The decoding thread could not be started.
-    #[error("cannot start the decoding thread: {0}")]
-    Thread(#[source] io::Error),
+    Thread(io::Error),
+}
+
+impl From<PoseError> for PipelineError {
+    fn from(error: PoseError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl fmt::Display for PipelineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Video { error, partial } => write!(f, "{error}{}", kept(partial)),
+            Self::Unsuitable(error) => error.fmt(f),
+            Self::Engine { frame, partial, .. } => {
+                write!(f, "the engine failed{}{}", at(*frame), kept(partial))
+            }
+            Self::Write(error) => error.fmt(f),
+            Self::NoFrames => f.write_str(
+                "no frame could be decoded: the video stream is empty or damaged; play the file to check it",
+            ),
+            Self::Cancelled => f.write_str("stopped before the end; nothing was written"),
+            Self::Thread(_) => f.write_str("cannot start the decoding thread"),
+        }
+    }
+}
+
+impl Error for PipelineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // They print as what they hold, so the chain continues after that.
+            Self::Video { error, .. } => error.source(),
+            Self::Unsuitable(error) => error.source(),
+            Self::Write(error) => error.source(),
+            Self::Engine { error, .. } => Some(error),
+            Self::Thread(error) => Some(error),
+            Self::NoFrames | Self::Cancelled => None,
+        }
+    }
 }
 
 /// Where in the video the engine failed, as part of a sentence.

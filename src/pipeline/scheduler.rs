@@ -13,6 +13,7 @@ use super::decoder::{DecodeStream, Item, PendingVideo, Poll};
 use super::presence::Presence;
 use super::timestamps::TimestampWriter;
 use super::{Options, PipelineError, Progress, Report, partial_path};
+use crate::Chain;
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::output_file::folder_of;
 use crate::people::Arrangement;
@@ -64,15 +65,17 @@ pub enum Stop {
     #[error("the run was cancelled")]
     Cancelled,
     /// The engine died. Open another one for the videos that are left.
-    #[error("the engine died: {}", .0.error)]
+    #[error(transparent)]
     Engine(EngineDeath),
 }
 
 /// The end of an engine, and the videos that may have caused it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the engine died")]
 #[non_exhaustive]
 pub struct EngineDeath {
     /// What the engine said.
+    #[source]
     pub error: EngineError,
     /// The videos of which frames were in flight, the oldest first: one of them caused the death, unless the engine died
     /// of something else. The end of none of them was reported. Empty where nothing was in flight.
@@ -427,12 +430,12 @@ impl Scheduler<'_> {
     }
 
     fn failed(&mut self, number: usize, error: PipelineError) {
-        info!(number, %error, "a video failed");
+        info!(number, error = %Chain(&error), "a video failed");
         (self.events)(number, Event::Failed(error));
     }
 
     fn died(&mut self, error: EngineError) -> Stop {
-        warn!(%error, in_flight = self.in_flight, "the engine died");
+        warn!(error = %Chain(&error), in_flight = self.in_flight, "the engine died");
         Stop::Engine(self.death(error))
     }
 

@@ -81,5 +81,5 @@ fn is_table(path: &Path) -> bool {
 }
 
 fn failed(path: &Path, error: io::Error) -> PoseError {
-    PoseError::Io { what: "write", path: path.to_owned(), error }
+    PoseError::Io { what: "write", path: path.to_owned(), source: error.into() }
 }

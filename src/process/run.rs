@@ -24,7 +24,7 @@ const MAX_OUTPUT: u64 = 64 << 20;
 #[non_exhaustive]
 pub enum ProcessError {
     /// It cannot be started.
-    #[error("cannot start a process: {0}")]
+    #[error("cannot start a process")]
     Start(#[from] io::Error),
     /// It failed, and printed why.
     #[error("{0}")]

@@ -54,7 +54,7 @@ pub enum RenderError {
     #[error("a picture of {0}x{1} pixels is too large; show less of it, or fewer at once")]
     TooLarge(u32, u32),
     /// The picture cannot be written.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}", .path.display())]
     Write {
         /// Where to.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum RenderError {
     )]
     NotAFolder(PathBuf),
     /// Pictures would come among others.
-    #[error("the folder {} is not empty; --overwrite writes the pictures into it all the same", .0.display())]
+    #[error("the folder {} is not empty; name another one, or allow pictures to be written among its files", .0.display())]
     FolderNotEmpty(PathBuf),
     /// Files shown side by side are of different lengths.
     #[error("the pose files have {first} and {second} frames; side by side they must be of one video")]

@@ -13,6 +13,7 @@ use super::encoding::{PageSkeleton, Sketch, SketchSize, timelines};
 use super::explanations::Explanation;
 use super::runs::{Recorded, RunInfo, UnderWay};
 use super::thumbnails::{ThumbnailRequest, Thumbnails};
+use crate::Chain;
 use crate::batch::journal::{self, Outcome};
 use crate::batch::slurm::Run;
 use crate::inspect::{Inspection, inspect};
@@ -52,7 +53,7 @@ pub enum ReportError {
     #[error(transparent)]
     Pose(#[from] PoseError),
     /// A journal cannot be read.
-    #[error("cannot read the journal {}: {source}", printable(path))]
+    #[error("cannot read the journal {}", printable(path))]
     Journal {
         /// Which one.
         path: PathBuf,
@@ -226,7 +227,8 @@ impl Collector {
                 Ok(below) => {
                     let name = |path: &PathBuf| shown_file(path.strip_prefix(input).unwrap_or(path));
                     files.extend(below.files.into_iter().map(|path| (path.clone(), name(&path))));
-                    unreadable.extend(below.problems.iter().map(|error| (input.clone(), error.to_string())));
+                    unreadable
+                        .extend(below.problems.iter().map(|error| (input.clone(), Chain(error).to_string())));
                 }
                 // A run may have failed throughout, or have only begun.
                 Err(PoseError::NoFiles(_)) if has_journal(input) => {}
@@ -412,7 +414,7 @@ fn stamp(found: &Metadata) -> Stamp {
 }
 
 fn read(path: &Path, name: &str) -> Reading {
-    let pose = Pose::read_file(path).map_err(|error| error.to_string())?;
+    let pose = Pose::read_file(path).map_err(|error| Chain(&error).to_string())?;
     let sketch = Sketch::new(&pose, ROW_SKETCH).filter(|sketch| sketch.data.len() <= LONGEST_SKETCH);
     let row = Row {
         file: name.to_owned(),

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Need, bytes, output, repository, trial};
+use oppose::Chain;
 use oppose::video::{self, Options, Rotate, Source, SourceError, VideoError};
 
 /// Name, frames, frames per second, width, height.
@@ -58,7 +59,7 @@ fn failure(path: &Path) -> String {
         while video.next_frame()?.is_some() {}
         Ok(())
     };
-    read().expect_err("this file cannot be read to its end").to_string()
+    Chain(&*read().expect_err("this file cannot be read to its end")).to_string()
 }
 
 /// All pixels of a video, and its size.
@@ -295,7 +296,10 @@ fn what_is_no_video_gets_a_sentence() {
     fs::write(path("empty.mp4"), "").unwrap();
     assert!(failure(&path("empty.mp4")).contains("empty (0 bytes)"));
     fs::write(path("text.mp4"), "no video at all\n".repeat(100)).unwrap();
-    assert!(failure(&path("text.mp4")).contains("not recognised (Invalid data found"));
+    assert!(
+        failure(&path("text.mp4"))
+            .contains("not recognised (is it a video, and complete?): Invalid data found")
+    );
     fs::create_dir(path("folder")).unwrap();
     assert!(failure(&path("folder")).contains("no videos or pictures"));
 }
@@ -466,7 +470,7 @@ fn describe_stdin() -> String {
         while video.next_frame()?.is_some() {}
         Ok(video.summary().frames)
     };
-    read().map_or_else(|error| error.to_string(), |frames| format!("{frames} frames"))
+    read().map_or_else(|error| Chain(&*error).to_string(), |frames| format!("{frames} frames"))
 }
 
 fn a_pipe_gives_frames_or_a_sentence() {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::names;
+use oppose::Chain;
 use oppose::engine::{Engine, EngineError, EngineInfo};
 use oppose::pipeline::{self, Cancel, Event, Options, PipelineError, Stop, Video};
 use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
@@ -168,7 +169,7 @@ fn the_rate_and_the_instants_are_those_of_the_frames() {
     fs::write(&foreign, "mine").unwrap();
     let output = folder.path().join("other.pose");
     let error = run(Box::new(Timed(counting(3, false))), &mut gathering(2), &output, &options).unwrap_err();
-    assert!(error.to_string().contains("another file has this name"), "{error}");
+    assert!(Chain(&error).to_string().ends_with(": another file has this name"), "{error:?}");
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "mine");
     assert!(!output.exists());
 }
@@ -431,7 +432,7 @@ fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
     let videos = (0..4).map(video);
     let stopped =
         pipeline::run_all(videos, &mut gathering(2), &Options::default(), &mut |number, event| match event {
-            Event::Failed(error) => failed.push((number, error.to_string())),
+            Event::Failed(error) => failed.push((number, Chain(&error).to_string())),
             Event::Done(report) => done.push((number, report.frames)),
             _ => {}
         });

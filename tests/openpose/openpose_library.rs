@@ -13,6 +13,7 @@ use common::{Need, names, output, shared, trial};
 use openpose_json::{
     FACES_AND_HANDS_OF_SMALL_NETS, as_rgb, compare_with_golden, of_openpose, of_program, photographs,
 };
+use oppose::Chain;
 use oppose::engine::Engine;
 use oppose::engine::native;
 use oppose::engine::openpose::{OpenPose, Options};
@@ -179,14 +180,14 @@ fn damaged_models_are_refused() {
     let whole = fs::read(&body).unwrap();
     for bytes in [&whole[..whole.len() - 7], b"no protobuf at all", b""] {
         fs::write(&body, bytes).unwrap();
-        let error = OpenPose::open(folder.path(), Options::default()).unwrap_err().to_string();
+        let error = Chain(&OpenPose::open(folder.path(), Options::default()).unwrap_err()).to_string();
         assert!(error.contains("pose_iter_584000.caffemodel"), "{error}");
     }
     fs::write(&body, &whole).unwrap();
     let prototxt = folder.path().join("hand/pose_deploy.prototxt");
     let text = fs::read_to_string(&prototxt).unwrap();
     fs::write(&prototxt, text.replacen("num_output: ", "num_output: 1", 1)).unwrap();
-    let error = OpenPose::open(folder.path(), Options::default()).unwrap_err().to_string();
+    let error = Chain(&OpenPose::open(folder.path(), Options::default()).unwrap_err()).to_string();
     assert!(error.contains("hand/pose_deploy.prototxt"), "{error}");
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use libtest_mimic::Trial;
 
 use common::{Need, names, output, repository, run_python, trial};
+use oppose::Chain;
 use oppose::pose::openpose_json::file_name;
 use oppose::pose::{FramePose, Pose, openpose_137};
 use serde_json::{Value, json};
@@ -233,7 +234,7 @@ fn the_first_version_is_read_whole() {
             );
         }
         fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
-        let error = Pose::check_file(&path).unwrap_err().to_string();
+        let error = Chain(&Pose::check_file(&path).unwrap_err()).to_string();
         assert!(error.contains("old.pose: 1 bytes follow the last frame"), "{error}");
         fs::write(&path, &whole).unwrap();
         assert_eq!(Pose::check_file(&path).unwrap(), file.people.len() as u64);

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cancel;
+mod chain;
 mod engine;
 mod frame;
 mod note;
@@ -14,6 +15,7 @@ mod planes;
 mod source;
 
 pub use cancel::Cancel;
+pub use chain::Chain;
 pub use engine::{Engine, EngineError, EngineErrorKind, EngineInfo};
 pub use frame::{Frame, FramePool, FrameSizeError, MAX_PIXELS, MAX_SIDE, MIN_SIDE};
 pub use note::Note;

@@ -4,7 +4,7 @@
 //! runs them, and the engine [`Native`] finds people with them. With the feature `cuda`, the module of that name does all of
 //! it on a GPU.
 //!
-//! Messages of errors include their causes; [`source`](std::error::Error::source) does not repeat them.
+//! Errors say what happened, and their [`source`](std::error::Error::source) says why; [`oppose_core::Chain`] prints both.
 
 // The stages around the nets, public only because tests and benchmarks in the root package compare each with recordings of
 // OpenPose. They are not part of the interface.
@@ -62,11 +62,11 @@ pub enum NativeError {
     #[error(transparent)]
     Cuda(#[from] cuda::CudaError),
     /// A net could not be run.
-    #[error("the net cannot be run: {0}")]
-    Backend(BackendError),
+    #[error("the net cannot be run")]
+    Backend(#[source] BackendError),
     /// A thread that works on frames cannot be started.
-    #[error("cannot start a thread that works on frames: {0}")]
-    Thread(std::io::Error),
+    #[error("cannot start a thread that works on frames")]
+    Thread(#[source] std::io::Error),
     /// A thread that works on frames has ended.
     #[error("a thread that works on frames has ended")]
     Ended,

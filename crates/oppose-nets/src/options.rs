@@ -121,9 +121,7 @@ impl Options {
         let points = openpose_137().points();
         let mut info = EngineInfo::new(name, &backend.device, &backend.precision, points);
         if let Some(folder) = &backend.model_folder {
-            let models = Net::hashes(folder).map_err(|error| {
-                EngineError::failed(format!("cannot read the models in {}: {error}", folder.display()))
-            })?;
+            let models = Net::hashes(folder).map_err(EngineError::failed)?;
             info = info.with_models(models);
         }
         for ((name, value), (_, default)) in self.settings().into_iter().zip(Self::default().settings()) {

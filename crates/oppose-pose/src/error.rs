@@ -1,5 +1,6 @@
 //! What can go wrong when `.pose` files are read and written.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -89,27 +90,57 @@ pub enum PoseError {
     /// There is a folder where the file is to be.
     #[error("{} is a folder; name a file in it", .0.display())]
     IsFolder(PathBuf),
-    /// An error with the name of the file that it is about.
-    #[error("{}: {error}", path.display())]
+    /// The file cannot be used.
+    #[error("cannot use {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: Box<PoseError>,
+        source: Box<PoseError>,
     },
     /// Writing to a stream fails.
-    #[error("cannot write the pose: {0}")]
-    Write(io::Error),
+    #[error("cannot write the pose")]
+    Write(#[source] io::Error),
     /// The system refuses.
-    #[error("cannot {what} {}: {error}{}", .path.display(), advice(.error.kind()))]
+    #[error("cannot {what} {}", .path.display())]
     Io {
         /// What was tried.
         what: &'static str,
         /// With which file or folder.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: SystemError,
     },
+}
+
+/// An error of the operating system. Prints as that error, with what to do about the most common ones.
+#[derive(Debug)]
+pub struct SystemError(io::Error);
+
+impl SystemError {
+    /// What kind of error it is.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind()
+    }
+}
+
+impl From<io::Error> for SystemError {
+    fn from(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.0, advice(self.kind()))
+    }
+}
+
+impl std::error::Error for SystemError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // This error prints as the system's own, so the chain continues after that.
+        self.0.source()
+    }
 }
 
 impl PoseError {
@@ -117,7 +148,7 @@ impl PoseError {
     pub fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Io { .. } | Self::File { .. } => self,
-            error => Self::File { path: path.to_owned(), error: Box::new(error) },
+            error => Self::File { path: path.to_owned(), source: Box::new(error) },
         }
     }
 }

@@ -58,7 +58,7 @@ mod view;
 pub mod walk;
 mod writer;
 
-pub use error::PoseError;
+pub use error::{PoseError, SystemError};
 pub use frame_pose::FramePose;
 pub use frame_rate::{FrameRate, FrameRateError};
 pub use header::Header;

@@ -34,12 +34,12 @@ const MAX_PEOPLE: usize = 1 << 14;
 #[non_exhaustive]
 pub enum JsonError {
     /// The system refuses.
-    #[error("cannot read {}: {error}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
     /// There is nothing to read.
     #[error("{} holds no file named like video_000000000000{ENDING}: is it the folder OpenPose wrote?", .0.display())]
@@ -66,12 +66,12 @@ pub enum JsonError {
     #[error("{} has more than {MAX_FILE_BYTES} bytes, which no frame has", .0.display())]
     TooLarge(PathBuf),
     /// A file is not OpenPose's JSON.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot use {}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: ContentError,
+        source: ContentError,
     },
 }
 
@@ -185,7 +185,7 @@ impl JsonFolder {
     /// # Errors
     /// The folder cannot be read, holds no frames, or holds one twice.
     pub fn open(folder: &Path) -> Result<Self, JsonError> {
-        let failed = |error| JsonError::Io { path: folder.to_owned(), error };
+        let failed = |error| JsonError::Io { path: folder.to_owned(), source: error };
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -477,14 +477,14 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
 }
 
 fn read_file(path: &Path, pose: &mut FramePose) -> Result<Contents, JsonError> {
-    let failed = |error| JsonError::Io { path: path.to_owned(), error };
+    let failed = |error| JsonError::Io { path: path.to_owned(), source: error };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(JsonError::TooLarge(path.to_owned()));
     }
-    from_json(&bytes, pose).map_err(|error| JsonError::Content { path: path.to_owned(), error })
+    from_json(&bytes, pose).map_err(|error| JsonError::Content { path: path.to_owned(), source: error })
 }
 
 /// The index in BODY_25 of the point that has the same name as each of COCO's 18 points.

@@ -245,7 +245,8 @@ impl Pose {
     /// # Errors
     /// The file cannot be read, or is not a `.pose` file; the error names it.
     pub fn read_file(path: &Path) -> Result<Self, PoseError> {
-        let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
+        let failed =
+            |error: io::Error| PoseError::Io { what: "read", path: path.to_owned(), source: error.into() };
         // A pipe can be read only once, and has no length to check.
         if fs::metadata(path).map_err(failed)?.is_file() {
             Self::check_file(path)?;
@@ -259,7 +260,8 @@ impl Pose {
     /// It cannot be read, or is not a `.pose` file.
     pub fn read_from(input: impl Read, name: &Path) -> Result<Self, PoseError> {
         let mut bytes = Vec::new();
-        let failed = |error| PoseError::Io { what: "read", path: name.to_owned(), error };
+        let failed =
+            |error: io::Error| PoseError::Io { what: "read", path: name.to_owned(), source: error.into() };
         let mut input = input.take(MAX_FILE + 1);
         input.by_ref().take(MAX_BEGINNING).read_to_end(&mut bytes).map_err(failed)?;
         // A large file that is not a `.pose` file, or an endless device, is refused before it fills the memory.
@@ -397,7 +399,8 @@ fn check_v0_0(
     frames: u64,
     length: u64,
 ) -> Result<u64, PoseError> {
-    let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
+    let failed =
+        |error: io::Error| PoseError::Io { what: "read", path: path.to_owned(), source: error.into() };
     let mut file = BufReader::new(fs::File::open(path).map_err(failed)?);
     file.seek(SeekFrom::Start(offset as u64)).map_err(failed)?;
     let mut offset = offset as u64;
@@ -430,7 +433,8 @@ fn check_v0_0(
 
 /// The first bytes of a file, at most `limit`, and how many follow.
 fn beginning(path: &Path, limit: u64) -> Result<(Vec<u8>, u64), PoseError> {
-    let failed = |error| PoseError::Io { what: "read", path: path.to_owned(), error };
+    let failed =
+        |error: io::Error| PoseError::Io { what: "read", path: path.to_owned(), source: error.into() };
     let file = fs::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut beginning = Vec::new();
@@ -457,7 +461,11 @@ pub struct FilesBelow {
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
 pub fn files_below(folder: &Path) -> Result<FilesBelow, PoseError> {
     let mut below = FilesBelow::default();
-    let failed = |path: &Path, error| PoseError::Io { what: "read", path: path.to_owned(), error };
+    let failed = |path: &Path, error: io::Error| PoseError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source: error.into(),
+    };
     let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| match entries {
         Ok(entries) => {
             // Opening a link that leads nowhere is an error that says so.

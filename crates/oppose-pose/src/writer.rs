@@ -80,7 +80,7 @@ impl WriterOptions {
         check_writable(&folder).map_err(|error| PoseError::Io {
             what: "write into the folder",
             path: folder.clone(),
-            error,
+            source: error.into(),
         })?;
         let spool = SpooledTempFile::new_in(SPOOLED_IN_MEMORY, &folder);
         Ok(PoseWriter {
@@ -224,7 +224,7 @@ impl PoseWriter {
     }
 
     fn failed(&self, what: &'static str, path: &Path, error: io::Error) -> PoseError {
-        PoseError::Io { what, path: path.to_owned(), error }
+        PoseError::Io { what, path: path.to_owned(), source: error.into() }
     }
 }
 
@@ -239,7 +239,7 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), PoseError> {
         Ok(_) if !overwrite => Err(PoseError::Exists(path.to_owned())),
         // A missing folder is reported, with its own name, when the folder is checked.
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(PoseError::Io { what: "write", path: path.to_owned(), error })
+            Err(PoseError::Io { what: "write", path: path.to_owned(), source: error.into() })
         }
         _ => Ok(()),
     }

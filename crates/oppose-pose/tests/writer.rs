@@ -1,6 +1,7 @@
 //! What the writer of `.pose` files promises: complete or not at all, and refusals before the work, not after.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
@@ -75,8 +76,10 @@ fn long_names_work_or_are_refused_at_once() {
 fn what_no_file_can_be_put_at_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent/video.pose");
-    let message = create(&absent, true).unwrap_err().to_string();
-    assert!(message.contains("absent: No such file") && message.ends_with("check the path"), "{message}");
+    let error = create(&absent, true).unwrap_err();
+    assert!(error.to_string().ends_with("absent"), "{error}");
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.starts_with("No such file") && cause.ends_with("check the path"), "{cause}");
     for directory in [folder.path().to_owned(), folder.path().join("..")] {
         let message = create(&directory, true).unwrap_err().to_string();
         assert!(message.contains("is a folder"), "{message}");

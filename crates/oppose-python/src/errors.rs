@@ -1,5 +1,6 @@
 //! Errors of the library as exceptions of the package.
 
+use oppose::Chain;
 use oppose::cli::estimation::{OpenError, OptionsError};
 use oppose::engine::EngineError;
 use oppose::engines;
@@ -22,28 +23,28 @@ mod exceptions {
 
 /// An option that cannot be used.
 pub fn options(error: &OptionsError) -> PyErr {
-    exceptions::OptionsError::new_err(error.to_string())
+    exceptions::OptionsError::new_err(Chain(error).to_string())
 }
 
 /// An engine that cannot be opened.
 pub fn open(error: &OpenError) -> PyErr {
     match error {
         OpenError::Engine(engines::OpenError::Models(error)) => {
-            exceptions::ModelsNotFoundError::new_err(error.to_string())
+            exceptions::ModelsNotFoundError::new_err(Chain(error).to_string())
         }
-        OpenError::Process => exceptions::OptionsError::new_err(error.to_string()),
-        error => exceptions::EngineError::new_err(error.to_string()),
+        OpenError::Process => exceptions::OptionsError::new_err(Chain(error).to_string()),
+        error => exceptions::EngineError::new_err(Chain(error).to_string()),
     }
 }
 
 /// An engine that has failed.
 pub fn engine(error: &EngineError) -> PyErr {
-    exceptions::EngineError::new_err(error.to_string())
+    exceptions::EngineError::new_err(Chain(error).to_string())
 }
 
 /// A video that cannot be opened.
 pub fn video(error: &VideoError) -> PyErr {
-    exceptions::VideoError::new_err(error.to_string())
+    exceptions::VideoError::new_err(Chain(error).to_string())
 }
 
 /// Frames that cannot be a video.
@@ -53,7 +54,7 @@ pub fn frames(message: String) -> PyErr {
 
 /// A `.pose` file that cannot be read or written.
 pub fn pose(error: &PoseError) -> PyErr {
-    exceptions::PoseError::new_err(error.to_string())
+    exceptions::PoseError::new_err(Chain(error).to_string())
 }
 
 /// A folder for files of the moment that cannot be had.
@@ -67,17 +68,17 @@ pub fn temporary(error: &std::io::Error) -> PyErr {
 pub fn pipeline(python: Python<'_>, error: &PipelineError) -> PyErr {
     let (message, partial, exception): (_, _, fn(String) -> PyErr) = match error {
         PipelineError::Video { error, partial } => {
-            (error.to_string(), partial, exceptions::VideoError::new_err::<String>)
+            (Chain(&**error).to_string(), partial, exceptions::VideoError::new_err::<String>)
         }
         PipelineError::Engine { error, frame, partial } => {
             let place = frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default();
-            let message = format!("the engine failed{place}: {error}");
+            let message = format!("the engine failed{place}: {}", Chain(error));
             (message, partial, exceptions::EngineError::new_err::<String>)
         }
         PipelineError::Unsuitable(_) | PipelineError::NoFrames => {
-            (error.to_string(), &None, exceptions::VideoError::new_err::<String>)
+            (Chain(error).to_string(), &None, exceptions::VideoError::new_err::<String>)
         }
-        error => (error.to_string(), &None, exceptions::Error::new_err::<String>),
+        error => (Chain(error).to_string(), &None, exceptions::Error::new_err::<String>),
     };
     let partial = partial.as_deref().and_then(|path| Pose::read_file(path).ok());
     let Some(partial) = partial else { return exception(message) };

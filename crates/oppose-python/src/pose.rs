@@ -131,7 +131,7 @@ pub fn write_file(python: Python<'_>, path: PathBuf, bytes: &[u8], overwrite: bo
     written.map_err(|error| {
         errors::pose(&match error.kind() {
             io::ErrorKind::AlreadyExists => PoseError::Exists(path),
-            _ => PoseError::Io { what: "write", path, error },
+            _ => PoseError::Io { what: "write", path, source: error.into() },
         })
     })
 }

@@ -60,7 +60,7 @@ pub(super) struct Bytes {
 impl Bytes {
     /// The bytes of a file, or of standard input for [`STDIN`].
     pub(super) fn open(path: &Path) -> Result<Self, VideoError> {
-        let failed = |error| VideoError::Read { path: path.to_owned(), error };
+        let failed = |error| VideoError::Read { path: path.to_owned(), source: error };
         if path == Path::new(STDIN) {
             let input = rustix::io::dup(io::stdin()).map_err(|error| failed(error.into()))?;
             return Self::new(StreamIo::from_read(File::from(input)), None);

@@ -34,12 +34,12 @@ pub enum VideoError {
         target: PathBuf,
     },
     /// The system refuses to read.
-    #[error("cannot read {}: {error}", .path.display())]
+    #[error("cannot read {}", .path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
     /// The file is empty.
     #[error("the file is empty (0 bytes); copy or download it again")]
@@ -51,8 +51,8 @@ pub enum VideoError {
     )]
     EmptyFolder(PathBuf),
     /// FFmpeg does not know this kind of file, or the file is too damaged to tell.
-    #[error("expected a video, but its format is not recognised ({0}); is it a video, and complete?")]
-    Unrecognized(FfmpegError),
+    #[error("expected a video, but its format is not recognised (is it a video, and complete?)")]
+    Unrecognized(#[source] FfmpegError),
     /// A playlist, a script, or another format that consists of further files, which are never opened.
     #[error(
         "expected a video, found a file that only names others (format {0}); give the video itself, or join the parts \
@@ -86,8 +86,8 @@ pub enum VideoError {
     #[error("this FFmpeg has no decoder for {}", without_decoder(.0))]
     NoDecoder(String),
     /// The decoder does not start.
-    #[error("the decoder cannot start: {0}")]
-    Decoder(FfmpegError),
+    #[error("the decoder cannot start")]
+    Decoder(#[source] FfmpegError),
     /// No frame can be decoded.
     #[error("the file has a video stream, but no frame of it can be decoded; it is damaged or cut off")]
     NoFrames,
@@ -141,12 +141,12 @@ pub enum VideoError {
         packets: u64,
     },
     /// Reading fails before the end of the file.
-    #[error("reading fails after frame {frames}: {error}")]
+    #[error("reading fails after frame {frames}")]
     Broken {
         /// Number of frames decoded before.
         frames: u64,
         /// FFmpeg's error.
-        error: FfmpegError,
+        source: FfmpegError,
     },
     /// A frame's colours cannot be converted.
     #[error("frame {frame} has the pixel format {format}, which cannot be converted to BGR")]
@@ -157,12 +157,12 @@ pub enum VideoError {
         format: String,
     },
     /// A picture of a folder cannot be used.
-    #[error("{}: {error}", .path.display())]
+    #[error("cannot use the picture {}", .path.display())]
     Picture {
         /// The picture.
         path: PathBuf,
         /// What is wrong with it.
-        error: Box<VideoError>,
+        source: Box<VideoError>,
     },
 }
 
@@ -176,7 +176,7 @@ impl VideoError {
     }
 
     pub(super) fn broken(frames: u64, error: ffmpeg_next::Error) -> Self {
-        Self::Broken { frames, error: FfmpegError(error) }
+        Self::Broken { frames, source: FfmpegError(error) }
     }
 
     /// The error for a path that does not exist.

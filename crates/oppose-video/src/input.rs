@@ -43,7 +43,7 @@ impl Input {
         if path == Path::new(STDIN) {
             return Ok(Self::Video);
         }
-        if !path.try_exists().map_err(|error| VideoError::Read { path: path.to_owned(), error })? {
+        if !path.try_exists().map_err(|error| VideoError::Read { path: path.to_owned(), source: error })? {
             return Err(VideoError::not_found(path));
         }
         if !path.is_dir() {
@@ -56,7 +56,7 @@ impl Input {
         if !files(path, &PICTURE_SUFFIXES)?.is_empty() {
             return Ok(Self::Pictures);
         }
-        let failed = |error| VideoError::Read { path: path.to_owned(), error };
+        let failed = |error| VideoError::Read { path: path.to_owned(), source: error };
         let mut folders = Vec::new();
         for entry in fs::read_dir(path).map_err(failed)? {
             let folder = entry.map_err(failed)?.path();
@@ -91,7 +91,7 @@ pub struct VideosBelow {
 /// The folder itself cannot be read, or there is nothing in it, not even a problem.
 pub fn videos_below(folder: &Path) -> Result<VideosBelow, VideoError> {
     let mut below = VideosBelow::default();
-    let failed = |path: &Path, error| VideoError::Read { path: path.to_owned(), error };
+    let failed = |path: &Path, error| VideoError::Read { path: path.to_owned(), source: error };
     let mut visit = |folder: &Path, entries: io::Result<Vec<Entry>>| {
         let entries = match entries {
             Ok(entries) => entries,
@@ -129,7 +129,7 @@ fn sort_naturally(paths: &mut [PathBuf]) {
 /// The files of a folder with one of these suffixes, in natural order: `image2` before `image10`. Includes links that lead
 /// nowhere: opening one is an error, whereas a missing frame would go unnoticed.
 pub(super) fn files(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, VideoError> {
-    let failed = |error| VideoError::Read { path: folder.to_owned(), error };
+    let failed = |error| VideoError::Read { path: folder.to_owned(), source: error };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

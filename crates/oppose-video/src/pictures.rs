@@ -32,7 +32,7 @@ impl Pictures {
     fn picture(&mut self) -> Result<Option<Frame>, VideoError> {
         let index = self.frames;
         let Some(path) = self.paths.get(index as usize) else { return Ok(None) };
-        let in_picture = |error| VideoError::Picture { path: path.clone(), error: Box::new(error) };
+        let in_picture = |error| VideoError::Picture { path: path.clone(), source: Box::new(error) };
         let mut picture = Reader::open(path, &self.options).map_err(in_picture)?;
         let (found, expected) = (picture.info(), (self.info.width, self.info.height));
         let found = (found.width, found.height);

@@ -697,8 +697,8 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            let VideoError::Broken { frames: found, error } = error else { panic!("{name}: {error}") };
-            assert_eq!((found, error.0), (frames, ffmpeg::Error::Other { errno: 5 }), "{name}");
+            let VideoError::Broken { frames: found, source } = error else { panic!("{name}: {error}") };
+            assert_eq!((found, source.0), (frames, ffmpeg::Error::Other { errno: 5 }), "{name}");
             assert!(frames >= reader.packets - 1, "{name}: {frames} of {} packets", reader.packets);
             assert!(frames > 20, "{name}: {frames}");
         }

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use oppose::Chain;
 use oppose::batch::journal::{self, Entry};
 use oppose::batch::slurm::Run;
 use oppose::batch::{Job, PlanError};
@@ -20,7 +21,7 @@ use self::submit::{resume, submit};
 use super::Outcome;
 use super::estimate::plan_hint;
 use super::report::PageError;
-use super::terminal::{printable, say};
+use super::terminal::{printable, say_error};
 
 /// How long SLURM may take to answer: a busy controller takes a minute or two.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -139,9 +140,9 @@ struct ResumeArguments {
 /// Why nothing was submitted, or nothing can be told.
 #[derive(Debug, thiserror::Error)]
 enum SlurmError {
-    #[error("{0}{hint}", hint = plan_hint(.0))]
+    #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("cannot {what} {}: {source}", printable(path))]
+    #[error("cannot {what} {}", printable(path))]
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("no submission in {}: `oppose-native slurm submit` makes one", printable(.0))]
     NoRun(PathBuf),
@@ -151,12 +152,22 @@ enum SlurmError {
     Page(#[from] PageError),
     #[error("{0}")]
     Unknown(String),
-    #[error("cannot start {program}: {source}; is this a node from which jobs are submitted?")]
+    #[error("cannot start {program} (is this a node from which jobs are submitted?)")]
     Start { program: &'static str, source: io::Error },
     #[error("{program} says: {words}")]
     Refused { program: &'static str, words: String },
     #[error("{program} gave no answer: {how}; look at `squeue` before you try again")]
     Unanswered { program: &'static str, how: String },
+}
+
+impl SlurmError {
+    /// The options that help.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Plan(error) => plan_hint(error),
+            _ => "",
+        }
+    }
 }
 
 /// Does what was asked.
@@ -169,7 +180,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     match done {
         Ok(outcome) => outcome,
         Err(error) => {
-            say(error);
+            say_error(&error, error.hint());
             Outcome::NothingRan
         }
     }
@@ -211,7 +222,7 @@ fn call(program: &'static str, command: &mut Command) -> Result<String, SlurmErr
     process::output(command, PATIENCE).map_err(|error| match error {
         ProcessError::Start(source) => SlurmError::Start { program, source },
         ProcessError::Reported(words) => SlurmError::Refused { program, words },
-        other => SlurmError::Unanswered { program, how: other.to_string() },
+        other => SlurmError::Unanswered { program, how: Chain(&other).to_string() },
     })
 }
 

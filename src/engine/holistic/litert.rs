@@ -65,7 +65,7 @@ const CPU_OPTIONS: &CStr = c"xnnpack";
 #[non_exhaustive]
 pub enum LiteRtError {
     /// The shared library does not load.
-    #[error("{} does not load as a shared library: {source}", path.display())]
+    #[error("{} does not load as a shared library", path.display())]
     Load {
         /// The file that was tried.
         path: PathBuf,

@@ -89,7 +89,7 @@ pub enum HolisticError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The system gives no thread.
-    #[error("no thread can be started: {0}")]
+    #[error("no thread can be started")]
     Thread(#[from] std::io::Error),
     /// The runtime failed on a frame.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use crate::Chain;
 use oppose_tflite::{keep_outputs, split_multiply_add};
 use sha2::{Digest, Sha256};
 
@@ -215,7 +216,7 @@ pub(super) fn hashes(options: &Options) -> BTreeMap<String, String> {
 #[non_exhaustive]
 pub enum FileProblem {
     /// It cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -257,7 +258,7 @@ impl fmt::Display for ModelsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the files of the holistic engine are not complete:")?;
         for problem in &self.problems {
-            writeln!(f, "  {problem}")?;
+            writeln!(f, "  {}", Chain(problem))?;
         }
         write!(f, "To mend this, {}, or name another models folder.", where_to_get_holistic())
     }

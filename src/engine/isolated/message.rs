@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Chain;
 use crate::engine::{EngineError, EngineErrorKind, EngineInfo};
 
 /// From the process that has the video.
@@ -43,7 +44,7 @@ pub(super) enum Reply {
 impl Reply {
     /// That the engine has failed, or could not be opened.
     pub(super) fn failed(error: &EngineError) -> Self {
-        Self::Failed { reason: error.to_string(), is_device: error.kind() == EngineErrorKind::Device }
+        Self::Failed { reason: Chain(error).to_string(), is_device: error.kind() == EngineErrorKind::Device }
     }
 }
 

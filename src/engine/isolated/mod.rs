@@ -35,7 +35,7 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum IsolatedError {
     /// The process cannot be started.
-    #[error("cannot start the {engine} process: {source}")]
+    #[error("cannot start the {engine} process")]
     Start {
         /// The engine's name.
         engine: &'static str,

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufWriter, Write};
 use std::time::Duration;
 
 use super::message::{self, Reply, Request};
+use crate::Chain;
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::pose::FramePose;
 use crate::process::messages;
@@ -66,7 +67,7 @@ impl<I: BufRead, O: Write> Server<I, O> {
                 match self.engine.start_video(&info) {
                     Ok(()) => self.reply(&Reply::Started).map(Ok)?,
                     Err(error) if error.kind() == EngineErrorKind::Unsuitable => {
-                        self.reply(&Reply::Unsuitable(error.to_string())).map(Ok)?
+                        self.reply(&Reply::Unsuitable(Chain(&error).to_string())).map(Ok)?
                     }
                     Err(error) => Err(error),
                 }

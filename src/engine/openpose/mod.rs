@@ -95,7 +95,7 @@ pub enum OpenPoseError {
     #[error(transparent)]
     Option(#[from] OptionError),
     /// OpenPose was built for a GPU, and none can be used.
-    #[error("this OpenPose needs a GPU: {0}; --engine native runs the same nets without one")]
+    #[error("this OpenPose needs a GPU (the engine native runs the same nets without one)")]
     Gpu(#[from] GpuError),
     /// There is no GPU with this index.
     #[error("GPU {asked} was asked for, but there are {gpus}, counted from 0")]
@@ -107,7 +107,7 @@ pub enum OpenPoseError {
     },
     /// OpenPose brings no code for the GPU.
     #[error(
-        "this OpenPose cannot run on {gpu} (compute capability {found}): it was built for {code}; use such a GPU, or --engine native"
+        "this OpenPose cannot run on {gpu} (compute capability {found}): it was built for {code}; use such a GPU, or the engine native"
     )]
     NoCode {
         /// The GPU's name.

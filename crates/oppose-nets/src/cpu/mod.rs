@@ -62,12 +62,12 @@ pub enum CpuError {
     #[error("this processor has no {0:?} instructions; its best are {best:?}", best = Instructions::best())]
     Instructions(Instructions),
     /// The operating system cannot start threads.
-    #[error("cannot start {threads} threads: {error}; ask for fewer")]
+    #[error("cannot start {threads} threads (ask for fewer)")]
     Threads {
         /// How many were asked for; 0 is one per core.
         threads: usize,
         /// Why not.
-        error: io::Error,
+        source: io::Error,
     },
     /// The input's size is not a multiple of the net's stride.
     #[error("net input of {width}x{height} pixels; width and height must be multiples of {multiple}, not 0")]

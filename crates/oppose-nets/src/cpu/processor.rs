@@ -41,7 +41,7 @@ impl Processor {
             .num_threads(threads)
             .thread_name(|index| format!("net-{index}"))
             .build()
-            .map_err(|error| CpuError::Threads { threads, error: io::Error::other(error) })?;
+            .map_err(|error| CpuError::Threads { threads, source: io::Error::other(error) })?;
         let scratch = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
         Ok(Self { pool, scratch, spares: Mutex::default(), frames: AtomicUsize::new(0), available })
     }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 
 use super::CudaError;
+use oppose_core::Chain;
 
 /// The environment variable that names a folder of kernels that were compiled in advance.
 pub const VARIABLE: &str = "OPPOSE_KERNELS";
@@ -113,7 +114,7 @@ fn load_from<T>(
                 return Ok(loaded);
             }
             Err(error) => {
-                warn!(file = %path.display(), %error, "cannot use a compiled kernel");
+                warn!(file = %path.display(), error = %Chain(&error), "cannot use a compiled kernel");
                 refused = Some(error);
             }
         }

@@ -959,7 +959,7 @@ pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, Cud
             if !keys.contains(&key) {
                 let compiled = code.compile(&compiler, precision, gpu)?;
                 cache::write(folder, &key, &compiled)
-                    .map_err(|error| CudaError::Kernels { folder: folder.into(), error })?;
+                    .map_err(|error| CudaError::Kernels { folder: folder.into(), source: error })?;
                 keys.push(key);
             }
         }

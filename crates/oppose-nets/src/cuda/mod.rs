@@ -196,12 +196,12 @@ pub enum CudaError {
         found: ComputeCapability,
     },
     /// Kernels that were compiled ahead cannot be written.
-    #[error("cannot write kernels into {}: {error}", folder.display())]
+    #[error("cannot write kernels into {}", folder.display())]
     Kernels {
         /// The folder.
         folder: std::path::PathBuf,
         /// Why not.
-        error: std::io::Error,
+        source: std::io::Error,
     },
     /// The kernels cannot be compiled.
     #[error(transparent)]
@@ -263,8 +263,8 @@ pub enum CudaError {
     #[error("the thread that works with the GPU has ended")]
     Ended,
     /// The thread that feeds the GPU cannot be started.
-    #[error("cannot start the thread that works with the GPU: {0}")]
-    Thread(std::io::Error),
+    #[error("cannot start the thread that works with the GPU")]
+    Thread(#[source] std::io::Error),
 }
 
 impl CudaError {

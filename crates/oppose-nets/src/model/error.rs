@@ -8,12 +8,12 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ModelError {
     /// A file cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
     /// A file is larger than any net.
     #[error("{} has {found} bytes, a net has at most {limit}: is it the right file?", path.display())]
@@ -26,30 +26,30 @@ pub enum ModelError {
         limit: u64,
     },
     /// The prototxt is not a text that describes a net.
-    #[error("{}: {error}", path.display())]
+    #[error("{} is not the description of a net", path.display())]
     Prototxt {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        error: PrototxtError,
+        source: PrototxtError,
     },
     /// The caffemodel is not a file of trained layers.
-    #[error("{}: {error}; is the download complete?", path.display())]
+    #[error("{} is no caffemodel, or damaged (is the download complete?)", path.display())]
     Caffemodel {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        error: CaffemodelError,
+        source: CaffemodelError,
     },
     /// Prototxt and caffemodel do not form a net that can be run.
-    #[error("{} with {}: {error}", prototxt.display(), caffemodel.display())]
+    #[error("{} and {} form no net that can be run", prototxt.display(), caffemodel.display())]
     Graph {
         /// The description of the net.
         prototxt: PathBuf,
         /// The weights of the net.
         caffemodel: PathBuf,
         /// Which layer and why.
-        error: Box<GraphError>,
+        source: Box<GraphError>,
     },
 }
 

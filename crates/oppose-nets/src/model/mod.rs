@@ -34,12 +34,14 @@ impl Graph {
         let text = read_file(prototxt, MAX_PROTOTXT_BYTES)?;
         let values = read_file(caffemodel, MAX_CAFFEMODEL_BYTES)?;
         Self::from_bytes(&text, &values).map_err(|error| match error {
-            BytesError::Prototxt(error) => ModelError::Prototxt { path: prototxt.into(), error },
-            BytesError::Caffemodel(error) => ModelError::Caffemodel { path: caffemodel.into(), error },
+            BytesError::Prototxt(error) => ModelError::Prototxt { path: prototxt.into(), source: error },
+            BytesError::Caffemodel(error) => {
+                ModelError::Caffemodel { path: caffemodel.into(), source: error }
+            }
             BytesError::Graph(error) => ModelError::Graph {
                 prototxt: prototxt.into(),
                 caffemodel: caffemodel.into(),
-                error: error.into(),
+                source: error.into(),
             },
         })
     }
@@ -61,10 +63,10 @@ impl Graph {
 #[non_exhaustive]
 pub enum BytesError {
     /// The prototxt is damaged.
-    #[error("prototxt: {0}")]
+    #[error("the prototxt is not the description of a net")]
     Prototxt(#[from] PrototxtError),
     /// The caffemodel is damaged.
-    #[error("caffemodel: {0}")]
+    #[error("this is no caffemodel, or a damaged one")]
     Caffemodel(#[from] CaffemodelError),
     /// The two do not fit each other, or form a net that cannot be run.
     #[error(transparent)]
@@ -74,7 +76,7 @@ pub enum BytesError {
 /// The whole file, if it is not larger than `limit`. A map would save the copy of the values, but files
 /// that others can change while they are mapped cannot be read safely.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
-    let failed = |error| ModelError::Io { path: path.into(), error };
+    let failed = |error| ModelError::Io { path: path.into(), source: error };
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
     if found > limit {

@@ -69,7 +69,7 @@ impl Net {
         let failed = |error: GraphError| ModelError::Graph {
             prototxt: prototxt.into(),
             caffemodel: caffemodel.into(),
-            error: error.into(),
+            source: error.into(),
         };
         let output = &graph.tensors[graph.output];
         let (channels, stride, expected) = (output.channels, output.stride, self.output_channels());

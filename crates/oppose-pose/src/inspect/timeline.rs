@@ -92,12 +92,12 @@ pub enum TimelineError {
     #[error("cannot encode the picture: {0}")]
     Encode(String),
     /// The system refuses.
-    #[error("cannot write {}: {error}", .path.display())]
+    #[error("cannot write {}", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
 }
 
@@ -196,7 +196,7 @@ impl Timeline {
             _ => return Err(TimelineError::Suffix(path.to_owned())),
         };
         write_file(path, &picture, true)
-            .map_err(|error| TimelineError::Write { path: path.to_owned(), error })
+            .map_err(|error| TimelineError::Write { path: path.to_owned(), source: error })
     }
 
     /// The picture as SVG, with text as text. Its colours follow the reader's light or dark setting.

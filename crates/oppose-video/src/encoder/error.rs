@@ -24,20 +24,20 @@ pub enum EncodeError {
     #[error("the path {0:?} is not UTF-8; choose another name")]
     PathNotUtf8(PathBuf),
     /// FFmpeg refuses.
-    #[error("cannot write the video {}: {error}", .path.display())]
+    #[error("cannot write the video {}", .path.display())]
     Ffmpeg {
         /// The file.
         path: PathBuf,
         /// FFmpeg's error.
-        error: FfmpegError,
+        source: FfmpegError,
     },
     /// The system refuses.
-    #[error("cannot write {}: {error}", .path.display())]
+    #[error("cannot write {}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        error: io::Error,
+        source: io::Error,
     },
     /// A picture has another size than the video.
     #[error("the picture has {found} bytes, expected {expected}: all pictures of a video are of one size")]

@@ -118,9 +118,9 @@ impl Encoder {
         if !options.overwrite && path.symlink_metadata().is_ok() {
             return Err(EncodeError::Exists(path.to_owned()));
         }
-        let ffmpeg = |error| EncodeError::Ffmpeg { path: path.to_owned(), error: FfmpegError(error) };
-        let file =
-            OutputFile::create(path).map_err(|error| EncodeError::Io { path: path.to_owned(), error })?;
+        let ffmpeg = |error| EncodeError::Ffmpeg { path: path.to_owned(), source: FfmpegError(error) };
+        let file = OutputFile::create(path)
+            .map_err(|error| EncodeError::Io { path: path.to_owned(), source: error })?;
         let url = file.temporary_path().to_str().filter(|text| !text.contains('\0'));
         let url = format!("file:{}", url.ok_or_else(|| EncodeError::PathNotUtf8(path.to_owned()))?);
         let mut container = format::output_as(&url, kind.container).map_err(ffmpeg)?;
@@ -257,7 +257,7 @@ impl Encoder {
         drop(container);
         file.finish(overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => EncodeError::Exists(path.clone()),
-            _ => EncodeError::Io { path: path.clone(), error },
+            _ => EncodeError::Io { path: path.clone(), source: error },
         })
     }
 
@@ -321,7 +321,7 @@ impl Encoder {
     }
 
     fn failed(&self, error: ffmpeg_next::Error) -> EncodeError {
-        EncodeError::Ffmpeg { path: self.path.clone(), error: FfmpegError(error) }
+        EncodeError::Ffmpeg { path: self.path.clone(), source: FfmpegError(error) }
     }
 }
 

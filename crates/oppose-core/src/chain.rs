@@ -1,0 +1,44 @@
+//! Errors with their causes, as people read them.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error and all that caused it, in one line: `cannot write clip.pose: No space left on device`.
+///
+/// The errors of these crates say what happened and leave out why, which [`Error::source`] gives. This prints both, each
+/// once, joined by `: `.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::EngineError;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the net")]
+    struct Read(#[source] io::Error);
+
+    #[test]
+    fn every_cause_is_printed_once() {
+        let read = Read(io::Error::other("the disk is gone"));
+        assert_eq!(Chain(&read).to_string(), "cannot read the net: the disk is gone");
+        // An engine's error prints as what it holds.
+        let engine = EngineError::failed(read);
+        assert_eq!(Chain(&engine).to_string(), "cannot read the net: the disk is gone");
+    }
+}
