@@ -11,8 +11,11 @@
 mod avx512;
 mod graph;
 mod layers;
+mod silent;
 
-use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Summand, Weights};
+use std::borrow::Cow;
+
+use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Summand, Values, Weights};
 use self::graph::{Graph, Kind, Operator};
 use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch};
 
@@ -23,7 +26,7 @@ pub struct Network {
     steps: Vec<Step>,
     /// For each tensor the buffer that holds it, if one does.
     places: Vec<Option<usize>>,
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Values>,
     /// For each thread.
     scratch: Vec<Scratch>,
     pool: Option<rayon::ThreadPool>,
@@ -90,7 +93,7 @@ impl Network {
         kept.extend(rest.iter().flat_map(|rest| &rest.inputs).map(|&(tensor, _)| tensor as usize));
         kept.push(input);
         let (places, sizes) = assign(&graph, input, &steps, &kept);
-        let buffers = sizes.into_iter().map(|size| vec![0.0; size + SLACK]).collect();
+        let buffers = sizes.into_iter().map(|size| Values::zeros(size + SLACK)).collect();
         Some(Self { proof, steps, places, buffers, scratch, pool, input, outputs: graph.outputs, rest })
     }
 
@@ -242,18 +245,18 @@ fn assign(graph: &Graph, input: usize, steps: &[Step], kept: &[usize]) -> (Vec<O
 struct Filter<'a> {
     input: usize,
     geometry: Geometry,
-    weights: &'a [f32],
-    bias: &'a [f32],
+    weights: Cow<'a, [f32]>,
+    bias: Cow<'a, [f32]>,
     range: Range,
 }
 
 impl Filter<'_> {
     fn pack(&self) -> Weights {
-        Weights::pack(self.weights, self.bias, self.range)
+        Weights::pack(&self.weights, &self.bias, self.range)
     }
 
     fn pack_depthwise(&self) -> DepthwiseWeights {
-        DepthwiseWeights::pack(self.weights, self.bias, self.geometry.stride, self.range)
+        DepthwiseWeights::pack(&self.weights, &self.bias, self.geometry.stride, self.range)
     }
 }
 
@@ -347,7 +350,13 @@ impl<'a> Plan<'a> {
             padding,
         };
         let fits = read[2] == channels && bias.len() == made;
-        (is_covered && fits).then_some(Filter { input, geometry, weights, bias, range: activation.range() })
+        (is_covered && fits).then(|| Filter {
+            input,
+            geometry,
+            weights: weights.into(),
+            bias: bias.into(),
+            range: activation.range(),
+        })
     }
 
     /// The only operator that reads a tensor, or its padded copy, if it is done here and nothing else needs the tensor.
@@ -379,7 +388,7 @@ impl<'a> Plan<'a> {
         // Depthwise convolutions come first: they take in the operators around them.
         for (i, operator) in operators.iter().enumerate() {
             let Kind::Depthwise(..) = operator.kind else { continue };
-            let Some(filter) = self.filter(operator).filter(|_| self.here[operator.outputs[0]]) else {
+            let Some(mut filter) = self.filter(operator).filter(|_| self.here[operator.outputs[0]]) else {
                 continue;
             };
             done[i] = true;
@@ -393,7 +402,7 @@ impl<'a> Plan<'a> {
                 done[maker] = true;
                 input = before.input;
                 geometry.input[2] = before.geometry.input[2];
-                expand = Some(before.pack());
+                expand = Some(before);
             }
             let (mut last, mut output) = (i, operator.outputs[0]);
             let mut project = None;
@@ -402,10 +411,19 @@ impl<'a> Plan<'a> {
             {
                 done[reader] = true;
                 (last, output) = (reader, operators[reader].outputs[0]);
-                project = Some(after.pack());
+                project = Some(after);
             }
             let summand =
                 project.is_some().then(|| self.summand(&mut last, &mut output, &mut done)).flatten();
+            if let Some(project) = &mut project {
+                silent::remove(expand.as_mut(), &mut filter, project);
+            }
+            let skips_zeros = filter.range[0] == 0.0
+                && project.as_ref().is_some_and(|project| silent::may_skip(&project.weights, &project.bias));
+            let [expand, mut project] = [expand, project].map(|filter| filter.map(|filter| filter.pack()));
+            if let Some(project) = &mut project {
+                project.skips_zeros = skips_zeros;
+            }
             let action =
                 Action::Layer(Box::new(Depthwise::new(geometry, expand, filter.pack_depthwise(), project)));
             steps.push((last, Step { action, input, output, summand }));

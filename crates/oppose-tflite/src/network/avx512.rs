@@ -6,7 +6,10 @@
 // Intrinsics may only run on processors that have them, and go by pointers.
 #![allow(unsafe_code)]
 
+pub mod sparse;
+
 use std::arch::x86_64::*;
+use std::ops::{Deref, DerefMut};
 
 /// Values in a register.
 pub const LANES: usize = 16;
@@ -16,6 +19,42 @@ pub const SLACK: usize = LANES;
 pub const PANEL: usize = 2 * LANES;
 /// The most pixels of a tile: 28 sums, two registers of weights and one pixel fill the 32 registers.
 const TILE: usize = 14;
+
+/// What a register holds, in a cache line of its own: a register's worth that lies across two lines takes twice the
+/// time to read.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// Values of which the first one starts a cache line.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl Values {
+    /// So many zeros.
+    pub fn zeros(length: usize) -> Self {
+        Self { lines: vec![Line([0.0; LANES]); length.div_ceil(LANES)], length }
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of values without gaps, and there are lines for this many.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
+    }
+}
+
+impl DerefMut for Values {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
+    }
+}
 
 /// Proof that the processor has AVX-512.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +78,12 @@ pub struct Weights {
     /// Number of sums for each pixel.
     pub columns: usize,
     /// For each panel the weights, depth × [`PANEL`].
-    panels: Vec<f32>,
+    panels: Values,
     /// The bias, filled up with zeros to whole panels.
-    bias: Vec<f32>,
+    bias: Values,
     range: Range,
+    /// Whether zeros among what they are multiplied by may be passed over.
+    pub skips_zeros: bool,
 }
 
 impl Weights {
@@ -60,16 +101,16 @@ impl Weights {
         let depth = weights.len() / columns;
         assert_eq!(weights.len(), columns * depth);
         let padded = columns.next_multiple_of(PANEL);
-        let mut panels = vec![0.0; padded * depth];
+        let mut panels = Values::zeros(padded * depth);
         for (column, weights) in weights.chunks_exact(depth).enumerate() {
             let start = column / PANEL * PANEL * depth + column % PANEL;
             for (i, &weight) in weights.iter().enumerate() {
                 panels[start + i * PANEL] = weight;
             }
         }
-        let mut bias = bias.to_vec();
-        bias.resize(padded, 0.0);
-        Self { depth, columns, panels, bias, range }
+        let mut padded_bias = Values::zeros(padded);
+        padded_bias[..columns].copy_from_slice(bias);
+        Self { depth, columns, panels, bias: padded_bias, range, skips_zeros: false }
     }
 }
 
@@ -254,7 +295,7 @@ pub struct DepthwiseWeights {
     /// 1 or 2.
     pub stride: usize,
     /// For each [`LANES`] channels the bias and the weights, column by column, in registers.
-    registers: Vec<f32>,
+    registers: Values,
     range: Range,
 }
 
@@ -272,12 +313,14 @@ impl DepthwiseWeights {
         let channels = bias.len();
         let side = if weights.len() == 9 * channels { 3 } else { 5 };
         assert!(weights.len() == side * side * channels && Self::has_code_for([side; 2], stride));
-        let mut registers = Vec::new();
+        let mut registers = Values::zeros(channels.div_ceil(LANES) * (1 + side * side) * LANES);
+        let mut free = registers.chunks_exact_mut(LANES);
         for first in (0..channels).step_by(LANES) {
             let mut push = |values: &[f32]| {
                 let values = &values[first..channels.min(first + LANES)];
-                registers.extend_from_slice(values);
-                registers.resize(registers.len() + LANES - values.len(), 0.0);
+                if let Some(register) = free.next() {
+                    register[..values.len()].copy_from_slice(values);
+                }
             };
             push(bias);
             for x in 0..side {

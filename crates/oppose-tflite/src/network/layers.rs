@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use super::avx512::{
-    Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Weights, convolve_depthwise, multiply,
+    Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Values, Weights, convolve_depthwise,
+    multiply, sparse,
 };
 
 /// Number of values that a strip of an image may take between two operators: they are to stay in the second-level
@@ -65,14 +66,15 @@ impl Geometry {
 /// Memory that the steps share.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    rows: Vec<f32>,
-    between: Vec<f32>,
+    rows: Values,
+    between: Values,
+    depths: sparse::Depths,
 }
 
 impl Scratch {
-    fn reserve(buffer: &mut Vec<f32>, values: usize) {
+    fn reserve(buffer: &mut Values, values: usize) {
         if buffer.len() < values + SLACK {
-            buffer.resize(values + SLACK, 0.0);
+            *buffer = Values::zeros(values + SLACK);
         }
     }
 }
@@ -242,7 +244,9 @@ impl Layer for Depthwise {
     fn reserve(&self, scratch: &mut Scratch) {
         let rows = (self.strip - 1) * self.geometry.stride + self.weights.side;
         Scratch::reserve(&mut scratch.rows, rows * self.geometry.padded_width() * self.weights.channels);
-        Scratch::reserve(&mut scratch.between, self.strip * self.geometry.output[1] * self.weights.channels);
+        let pixels = self.strip * self.geometry.output[1];
+        Scratch::reserve(&mut scratch.between, pixels * self.weights.channels);
+        scratch.depths.reserve(pixels, self.weights.channels);
     }
 
     fn rows(&self) -> usize {
@@ -293,7 +297,21 @@ impl Layer for Depthwise {
             let start = first * width * project.columns;
             let summand = summand.map(|(values, range)| (&values[start..], range));
             let output = &mut output[(first - all.start) * width * project.columns..];
-            let pixels = project.dense(&scratch.between, rows * width);
+            let count = rows * width;
+            if project.skips_zeros
+                && sparse::multiply(
+                    proof,
+                    &scratch.between,
+                    count,
+                    project,
+                    output,
+                    summand,
+                    &mut scratch.depths,
+                )
+            {
+                continue;
+            }
+            let pixels = project.dense(&scratch.between, count);
             multiply(proof, pixels, project, output, Places::Dense, summand);
         }
     }
