@@ -8,6 +8,7 @@ pub mod field {
     pub const MODEL_SUBGRAPHS: usize = 2;
     pub const MODEL_DESCRIPTION: usize = 3;
     pub const MODEL_BUFFERS: usize = 4;
+    pub const MODEL_METADATA: usize = 6;
     pub const MODEL_SIGNATURES: usize = 7;
     pub const BUFFER_DATA: usize = 0;
     /// The older of two fields for the same number: one byte, enough for the operators that are looked for here.

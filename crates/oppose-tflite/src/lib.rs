@@ -12,4 +12,4 @@ mod prune;
 pub use multiply_add::split as split_multiply_add;
 #[cfg(target_arch = "x86_64")]
 pub use network::{Network, Rest};
-pub use prune::{cut, keep_outputs};
+pub use prune::{cut, keep_outputs, remove_metadata};

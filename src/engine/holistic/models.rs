@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::Chain;
-use oppose_tflite::{keep_outputs, split_multiply_add};
+use oppose_tflite::{keep_outputs, remove_metadata, split_multiply_add};
 use sha2::{Digest, Sha256};
 
 use super::litert::{self, LiteRtError, Runtime};
@@ -305,7 +305,13 @@ impl Models {
         let (mut nets, mut problems) = (Vec::new(), Vec::new());
         for (name, checked) in checked {
             match checked {
-                Ok(Ok(bytes)) => nets.push((name, bytes)),
+                // Loaded from its file, below.
+                Ok(Ok(_)) if name == RUNTIME.name => {}
+                Ok(Ok(mut bytes)) => {
+                    // Every processor is to compute in single precision.
+                    remove_metadata(&mut bytes).ok_or(LoadError::Graph(name))?;
+                    nets.push((name, bytes));
+                }
                 Ok(Err(problem)) => problems.push(problem),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
