@@ -6,16 +6,18 @@
 // Kernels are looked up by name, as functions that take one of the parameters below.
 #![allow(unsafe_code)]
 
+mod shapes;
+
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use self::shapes::{Shape, Shapes, hopper_threads, shapes, step_vectors};
 use super::cache;
 use super::driver::{Context, Element, Kernel, Module, Nvrtc, NvrtcError, Plain, TensorMap};
 use super::plan::MAX_SOURCES;
-use super::weights::VECTOR_BYTES;
 use super::{CudaError, Precision};
 use crate::OptionError;
 use crate::assemble::heat_maps::MAX_SCALES;
@@ -23,12 +25,13 @@ use crate::assemble::peaks::MAX_PEAKS;
 use crate::gpu::ComputeCapability;
 
 /// Files that the others include.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 6] = [
     ("element.cuh", include_str!("kernels/element.cuh")),
     ("heat_maps.cuh", include_str!("kernels/heat_maps.cuh")),
     ("hopper.cuh", include_str!("kernels/hopper.cuh")),
     ("layer.cuh", include_str!("kernels/layer.cuh")),
     ("source.cuh", include_str!("kernels/source.cuh")),
+    ("tiles.cuh", include_str!("kernels/tiles.cuh")),
 ];
 
 /// A struct that the kernels declare too.
@@ -312,142 +315,6 @@ impl TensorMap {
     const LAYOUT: Layout = Layout { name: "TensorMap", bytes: size_of::<TensorMap>(), fields: &[] };
 }
 
-/// How a convolution is divided into blocks, and blocks into warps.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    pixels: usize,
-    channels: usize,
-    /// Size of a warp's part; 0 if the kernel divides blocks by itself.
-    warp_pixels: usize,
-    warp_channels: usize,
-    /// Number of steps whose operands are in shared memory at once.
-    stages: usize,
-    /// Number of blocks that a multiprocessor should run at once.
-    blocks: usize,
-}
-
-/// The ways to divide a convolution, each of which suits some layers and batches.
-#[derive(Clone, Copy, Debug)]
-struct Shapes {
-    wide: Shape,
-    narrow: Shape,
-    small: Shape,
-    thin: Shape,
-}
-
-const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usize, blocks: usize) -> Shape {
-    Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
-}
-
-/// Bytes of shared memory that the blocks of a multiprocessor have.
-fn shared_memory(gpu: ComputeCapability) -> usize {
-    match (gpu.major, gpu.minor) {
-        (7, 0) => 96 << 10,
-        (7, _) => 64 << 10,
-        (8, 6 | 9) | (12, _) => 100 << 10,
-        (8, _) => 164 << 10,
-        _ => 228 << 10,
-    }
-}
-
-/// The fastest as measured on an H100.
-fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) -> Shapes {
-    let is_split = precision == Precision::Fp16x3;
-    // Eight warps keep a multiprocessor busy: in two blocks if it has the memory, otherwise in one.
-    let wide_ampere = match shared_memory(gpu) > 128 << 10 {
-        true => shape(128, 128, (64, 64), 2, 2),
-        false => shape(256, 128, (64, 64), 2, 1),
-    };
-    match path {
-        KernelPath::Hopper if is_split => Shapes {
-            wide: shape(128, 128, (0, 0), 3, 1),
-            narrow: shape(128, 128, (0, 0), 3, 1),
-            small: shape(64, 64, (0, 0), 3, 2),
-            thin: shape(256, 64, (0, 0), 2, 1),
-        },
-        KernelPath::Hopper => Shapes {
-            wide: shape(256, 128, (0, 0), 4, 1),
-            narrow: shape(128, 128, (0, 0), 3, 2),
-            small: shape(64, 64, (0, 0), 6, 2),
-            thin: shape(256, 64, (0, 0), 5, 1),
-        },
-        KernelPath::Ampere if is_split => Shapes {
-            wide: shape(128, 64, (32, 64), 3, 2),
-            narrow: shape(128, 64, (32, 64), 3, 2),
-            small: shape(64, 64, (32, 32), 4, 2),
-            thin: shape(128, 64, (32, 64), 3, 2),
-        },
-        KernelPath::Ampere => Shapes {
-            wide: wide_ampere,
-            narrow: shape(128, 64, (64, 32), 2, 3),
-            small: shape(64, 64, (32, 32), 3, 2),
-            thin: shape(128, 64, (64, 32), 2, 3),
-        },
-        KernelPath::Turing if is_split => Shapes {
-            wide: shape(64, 64, (32, 32), 2, 3),
-            narrow: shape(64, 64, (32, 32), 2, 3),
-            small: shape(64, 64, (32, 32), 2, 3),
-            thin: shape(64, 64, (32, 32), 2, 3),
-        },
-        KernelPath::Turing => Shapes {
-            wide: shape(128, 128, (64, 64), 2, 2),
-            narrow: shape(128, 64, (64, 32), 2, 2),
-            small: shape(64, 64, (32, 32), 2, 2),
-            thin: shape(128, 64, (64, 32), 2, 2),
-        },
-        KernelPath::Portable if is_split => Shapes {
-            wide: shape(128, 64, (32, 32), 2, 2),
-            narrow: shape(128, 64, (32, 32), 2, 2),
-            small: shape(64, 64, (32, 32), 2, 2),
-            thin: shape(128, 64, (32, 32), 2, 2),
-        },
-        KernelPath::Portable => Shapes {
-            wide: shape(128, 128, (64, 64), 2, 2),
-            narrow: shape(128, 64, (64, 32), 2, 2),
-            small: shape(64, 64, (32, 32), 2, 2),
-            thin: shape(128, 64, (64, 64), 2, 4),
-        },
-    }
-}
-
-impl Shape {
-    fn threads(self, path: KernelPath, precision: Precision) -> usize {
-        match path {
-            KernelPath::Hopper => hopper_threads(precision),
-            _ => self.pixels / self.warp_pixels * (self.channels / self.warp_channels) * 32,
-        }
-    }
-
-    /// Bytes of shared memory per block.
-    fn shared_bytes(self, path: KernelPath, precision: Precision) -> usize {
-        let rows = precision.parts() * (self.pixels + self.channels);
-        match path {
-            // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, and room for alignment.
-            KernelPath::Hopper => self.stages * (rows * 128 + 16) + 1024,
-            KernelPath::Turing | KernelPath::Ampere => {
-                self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES
-            }
-            // Rows of 64 bytes, padded to 80; later, sixteen pixels per warp in single precision.
-            KernelPath::Portable => {
-                let warps = self.threads(path, precision) / 32;
-                (self.stages * rows * 80).max(warps * 16 * (self.warp_channels + 4) * size_of::<f32>())
-            }
-        }
-    }
-
-    /// The arguments of the macro that instantiates a kernel for it.
-    fn macro_value(self) -> String {
-        let Self { pixels, channels, warp_pixels, warp_channels, stages, blocks } = self;
-        format!("{pixels},{channels},{warp_pixels},{warp_channels},{stages},{blocks}")
-    }
-}
-
-/// Number of vectors of a pixel's channels that are loaded together, if the kernel loads them itself. Split values take twice
-/// the memory and registers.
-fn step_vectors(path: KernelPath, precision: Precision) -> usize {
-    if path == KernelPath::Ampere && precision != Precision::Fp16x3 { 8 } else { 4 }
-}
-
 /// The instructions that convolutions use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -567,11 +434,6 @@ pub const POOLING_THREADS: usize = 288;
 /// Threads per block for all other kernels.
 pub const THREADS: usize = 256;
 
-/// A producer and eight warps that multiply; with two parts, the producer is four warps, whose registers the others use.
-fn hopper_threads(precision: Precision) -> usize {
-    if precision == Precision::Fp16x3 { 384 } else { 288 }
-}
-
 /// All kernels, for one GPU and precision.
 #[derive(Debug)]
 pub struct Kernels {
@@ -631,6 +493,8 @@ struct Code {
     step_vectors: Option<usize>,
     /// Whether it must do with Turing's instructions.
     is_for_turing: bool,
+    /// Whether it must do with Volta's.
+    is_portable: bool,
 }
 
 /// A file of kernels.
@@ -647,6 +511,7 @@ macro_rules! code {
             shapes: None,
             step_vectors: None,
             is_for_turing: false,
+            is_portable: false,
         }
     };
 }
@@ -698,9 +563,11 @@ impl Code {
     }
 
     fn first(path: KernelPath, precision: Precision) -> Option<Self> {
-        let is_known = path != KernelPath::Portable && precision.element() == Element::Half;
+        // Without `mma`, two parts of each value would take too much shared memory.
+        let is_portable = path == KernelPath::Portable;
+        let is_known = precision == Precision::Fp16 || (precision == Precision::Fp16x3 && !is_portable);
         let is_for_turing = path == KernelPath::Turing;
-        is_known.then_some(Self { is_for_turing, ..code!("first.cu", FirstConvolution, Layer) })
+        is_known.then_some(Self { is_for_turing, is_portable, ..code!("first.cu", FirstConvolution, Layer) })
     }
 
     fn pool() -> Self {
@@ -798,6 +665,9 @@ impl Code {
         }
         if self.is_for_turing {
             define("TURING", &1);
+        }
+        if self.is_portable {
+            define("PORTABLE", &1);
         }
         if self.is_exact {
             options.push("--fmad=false".into());
@@ -990,6 +860,7 @@ impl Precision {
 
 #[cfg(test)]
 mod tests {
+    use super::shapes::shared_memory;
     use super::*;
 
     fn gpu(major: u32, minor: u32) -> ComputeCapability {

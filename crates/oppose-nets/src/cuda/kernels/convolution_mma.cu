@@ -8,7 +8,7 @@
 //
 // The code is kept short on purpose: a block that waits for its instructions waits longer than for its operands.
 
-#include "source.cuh"
+#include "tiles.cuh"
 
 // Bytes of a row in a step, and multiplications.
 #define STEP_BYTES (STEP_VECTORS * 16)
@@ -109,43 +109,20 @@ __device__ inline void convolve(const Convolution& work) {
     unsigned pixel_place = place<PIXEL_SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
     unsigned weight_place = place<SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
 #ifdef TURING
-    uint4 pixels_on_way[PARTS][PIXEL_COPIES], weights_on_way[PARTS][WEIGHT_COPIES];
-    auto fetch = [&]() {
-#pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-#pragma unroll
-            for (int i = 0; i < PIXEL_COPIES; i++) {
-                const uint4* from = walk.pixel_vector(i) + part * walk.channel_vectors;
-                pixels_on_way[part][i] = walk.is_inside(i) ? *from : make_uint4(0, 0, 0, 0);
-            }
-#pragma unroll
-            for (int i = 0; i < WEIGHT_COPIES; i++) {
-                weights_on_way[part][i] = walk.weight_vector(part)[ROWS * i * CHUNK_VECTORS];
-            }
-        }
-        walk.next();
-    };
+    Pieces<PIXEL_COPIES, WEIGHT_COPIES> pieces;
     auto put = [&](int stage) {
         unsigned char* to = shared + stage * STAGE_BYTES;
-#pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-#pragma unroll
-            for (int i = 0; i < PIXEL_COPIES; i++) {
-                *(uint4*)(to + pixel_place + ROWS * i * STEP_BYTES + part * PIXEL_BYTES) =
-                    pixels_on_way[part][i];
-            }
-#pragma unroll
-            for (int i = 0; i < WEIGHT_COPIES; i++) {
-                unsigned flipped = (ROWS * i >> SHIFT & 3) * QUARTER * 16;
-                *(uint4*)(to + PARTS * PIXEL_BYTES + (weight_place ^ flipped) +
-                          ROWS * i * STEP_BYTES + part * WEIGHT_BYTES) = weights_on_way[part][i];
-            }
-        }
+        pieces.put([&](int part, int i) { return to + pixel_place + ROWS * i * STEP_BYTES + part * PIXEL_BYTES; },
+                   [&](int part, int i) {
+                       unsigned flipped = (ROWS * i >> SHIFT & 3) * QUARTER * 16;
+                       return to + PARTS * PIXEL_BYTES + (weight_place ^ flipped) + ROWS * i * STEP_BYTES +
+                              part * WEIGHT_BYTES;
+                   });
     };
-    fetch();
+    pieces.fetch(walk);
     put(0);
     if (total > 1) {
-        fetch();
+        pieces.fetch(walk);
     }
     __syncthreads();
 #else
@@ -213,7 +190,7 @@ __device__ inline void convolve(const Convolution& work) {
             put(stage ^ 1);
         }
         if (step + 2 < total) {
-            fetch();
+            pieces.fetch(walk);
         }
     };
     auto go_on = [&]() {
@@ -375,15 +352,4 @@ __device__ inline void convolve(const Convolution& work) {
     }
 }
 
-#define CONVOLVE(NAME, SHAPE) CONVOLVE_SHAPE(NAME, SHAPE)
-#define CONVOLVE_SHAPE(NAME, PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES, BLOCKS)                            \
-    extern "C" __global__ void __launch_bounds__(PIXELS / WARP_PIXELS * (CHANNELS / WARP_CHANNELS) * 32, BLOCKS)      \
-        NAME(const __grid_constant__ Convolution work) {                                                              \
-        convolve<PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES>(work);                                         \
-    }
-
-// The numbers of each are kernels.rs'.
-CONVOLVE(convolve_wide, WIDE)
-CONVOLVE(convolve_narrow, NARROW)
-CONVOLVE(convolve_thin, THIN)
-CONVOLVE(convolve_small, SMALL)
+CONVOLVE_ALL

@@ -8,7 +8,7 @@
 // Rows that are written at the same time lie four apart, which are other banks.
 #define OWN_ROW(row) (((row) & ~7) | ((row) & 1) << 2 | ((row) >> 1 & 3))
 
-#include "source.cuh"
+#include "tiles.cuh"
 
 #define STEP_ELEMENTS (STEP_VECTORS * VECTOR)
 #define STEPS (STEP_VECTORS / 2)
@@ -33,13 +33,15 @@ __device__ inline void multiply(float (&sums)[8], const unsigned (&a)[8], const 
                    "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(b[4]), "r"(b[5]), "r"(b[6]), "r"(b[7]));
 }
 
-template <int PIXELS, int CHANNELS, int WARP_PIXELS, int WARP_CHANNELS>
+template <int PIXELS, int CHANNELS, int WARP_PIXELS, int WARP_CHANNELS, int STAGES>
 __device__ inline void convolve(const Convolution& work) {
+    static_assert(STAGES == 2, "two buffers");
     constexpr int WARPS_ACROSS = CHANNELS / WARP_CHANNELS;
     constexpr int THREADS = PIXELS / WARP_PIXELS * WARPS_ACROSS * 32;
-    // Elements of a step's operands in shared memory.
-    constexpr int BUFFER = PARTS * (PIXELS + CHANNELS) * ROW;
-    constexpr int PIXEL_COPIES = PIXELS * 4 / THREADS, WEIGHT_COPIES = CHANNELS * 4 / THREADS;
+    constexpr int PIXEL_COPIES = PIXELS * STEP_VECTORS / THREADS, WEIGHT_COPIES = CHANNELS * STEP_VECTORS / THREADS;
+    constexpr int ELEMENT = sizeof(Element);
+    // Elements of a step's operands in shared memory, and rows between those that a thread copies.
+    constexpr int BUFFER = PARTS * (PIXELS + CHANNELS) * ROW, ROWS = THREADS / STEP_VECTORS;
     constexpr int DOWN = WARP_PIXELS / 16, ACROSS = WARP_CHANNELS / 16;
     constexpr int SUM_ROW = WARP_CHANNELS + 4;
     extern __shared__ __align__(128) unsigned char shared[];
@@ -49,61 +51,51 @@ __device__ inline void convolve(const Convolution& work) {
     int channel_tiles = layer.weight_rows / CHANNELS;
     int first_channel = blockIdx.x % channel_tiles * CHANNELS;
     int first_pixel = blockIdx.x / channel_tiles * PIXELS;
+    int warp_pixel = warp / WARPS_ACROSS * WARP_PIXELS, warp_channel = warp % WARPS_ACROSS * WARP_CHANNELS;
 
     Walk<PIXEL_COPIES, THREADS> walk(work, first_pixel, first_channel);
     int total = walk.steps();
-    uint4 pixels_on_way[PARTS][PIXEL_COPIES], weights_on_way[PARTS][WEIGHT_COPIES];
-    auto fetch = [&]() {
-#pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-#pragma unroll
-            for (int i = 0; i < PIXEL_COPIES; i++) {
-                const uint4* from = walk.pixel_vector(i) + part * walk.channel_vectors;
-                pixels_on_way[part][i] = walk.is_inside(i) ? *from : make_uint4(0, 0, 0, 0);
-            }
-#pragma unroll
-            for (int i = 0; i < WEIGHT_COPIES; i++) {
-                weights_on_way[part][i] = walk.weight_vector(part)[THREADS / 4 * i * CHUNK_VECTORS];
-            }
-        }
-        walk.next();
-    };
-    Element* own_place = buffers + OWN_ROW(thread / 4) * ROW + thread % 4 * VECTOR;
+    Pieces<PIXEL_COPIES, WEIGHT_COPIES> pieces;
+    Element* own_place = buffers + OWN_ROW(thread / STEP_VECTORS) * ROW + thread % STEP_VECTORS * VECTOR;
     auto put = [&](int buffer) {
-#pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-#pragma unroll
-            for (int i = 0; i < PIXEL_COPIES; i++) {
-                int row = part * PIXELS + THREADS / 4 * i;
-                *(uint4*)(own_place + buffer * BUFFER + row * ROW) = pixels_on_way[part][i];
-            }
-#pragma unroll
-            for (int i = 0; i < WEIGHT_COPIES; i++) {
-                int row = PARTS * PIXELS + part * CHANNELS + THREADS / 4 * i;
-                *(uint4*)(own_place + buffer * BUFFER + row * ROW) = weights_on_way[part][i];
-            }
-        }
+        Element* to = own_place + buffer * BUFFER;
+        pieces.put([&](int part, int i) { return to + (part * PIXELS + ROWS * i) * ROW; },
+                   [&](int part, int i) { return to + (PARTS * PIXELS + part * CHANNELS + ROWS * i) * ROW; });
     };
 
-    int warp_pixel = warp / WARPS_ACROSS * WARP_PIXELS, warp_channel = warp % WARPS_ACROSS * WARP_CHANNELS;
     float sums[DOWN][ACROSS][8] = {};
-    fetch();
+    pieces.fetch(walk);
     put(0);
     if (total > 1) {
-        fetch();
+        pieces.fetch(walk);
     }
-    for (int step = 0; step < total; step++) {
-        __syncthreads();
+    __syncthreads();
+    int buffer = 0;
+    // Writes the next step's operands, and has those of the step after it on their way.
+    auto copy_next = [&](int step) {
         if (step + 1 < total) {
-            put((step + 1) % 2);
+            put(buffer ^ 1);
         }
         if (step + 2 < total) {
-            fetch();
+            pieces.fetch(walk);
         }
-        unsigned pixels = shared_address(buffers + step % 2 * BUFFER + warp_pixel * ROW);
-        unsigned weights_at = shared_address(buffers + step % 2 * BUFFER + (PARTS * PIXELS + warp_channel) * ROW);
-        constexpr int BYTES = sizeof(Element);
+    };
+    auto go_on = [&]() {
+        __syncthreads();
+        buffer ^= 1;
+    };
+    unsigned first_operands = shared_address(buffers);
+    // Where a warp's matrix of pixels or weights begins in the present buffer.
+    auto pixels_at = [&](int part, int i, int k) {
+        return first_operands + (buffer * BUFFER + (part * PIXELS + warp_pixel + i * 16) * ROW + k * 16) * ELEMENT;
+    };
+    auto weights_at = [&](int part, int j, int k) {
+        int row = PARTS * PIXELS + part * CHANNELS + warp_channel + j * 16;
+        return first_operands + (buffer * BUFFER + row * ROW + k * 16) * ELEMENT;
+    };
 #ifdef SPLIT
+    for (int step = 0; step < total; step++) {
+        copy_next(step);
         // The tensor cores' sums lose bits as they grow: each step's are added up by themselves.
 #pragma unroll
         for (int i = 0; i < DOWN; i++) {
@@ -111,13 +103,13 @@ __device__ inline void convolve(const Convolution& work) {
 #pragma unroll
             for (int k = 0; k < STEPS; k++) {
                 unsigned a[PARTS][8];
-                LOAD("a", "row", a[0], pixels + (i * 16 * ROW + k * 16) * BYTES);
-                LOAD("a", "row", a[1], pixels + ((PIXELS + i * 16) * ROW + k * 16) * BYTES);
+                LOAD("a", "row", a[0], pixels_at(0, i, k));
+                LOAD("a", "row", a[1], pixels_at(1, i, k));
 #pragma unroll
                 for (int j = 0; j < ACROSS; j++) {
                     unsigned b[PARTS][8];
-                    LOAD("b", "col", b[0], weights_at + (j * 16 * ROW + k * 16) * BYTES);
-                    LOAD("b", "col", b[1], weights_at + ((CHANNELS + j * 16) * ROW + k * 16) * BYTES);
+                    LOAD("b", "col", b[0], weights_at(0, j, k));
+                    LOAD("b", "col", b[1], weights_at(1, j, k));
                     multiply(high[j], a[0], b[0]);
                     multiply(low[j], a[1], b[0]);
                     multiply(low[j], a[0], b[1]);
@@ -131,28 +123,42 @@ __device__ inline void convolve(const Convolution& work) {
                 }
             }
         }
+        go_on();
+    }
 #else
+    // Operands are loaded while others are multiplied: weights one product ahead, pixels as soon as the last product
+    // with those before them is under way. Volta has no registers for more.
+    unsigned a[DOWN][8], b[2][8];
+#pragma unroll
+    for (int i = 0; i < DOWN; i++) {
+        LOAD("a", "row", a[i], pixels_at(0, i, 0));
+    }
+    LOAD("b", "col", b[0], weights_at(0, 0, 0));
+    for (int step = 0; step < total; step++) {
 #pragma unroll
         for (int k = 0; k < STEPS; k++) {
-            unsigned a[DOWN][8], b[ACROSS][8];
-#pragma unroll
-            for (int i = 0; i < DOWN; i++) {
-                LOAD("a", "row", a[i], pixels + (i * 16 * ROW + k * 16) * BYTES);
-            }
 #pragma unroll
             for (int j = 0; j < ACROSS; j++) {
-                LOAD("b", "col", b[j], weights_at + (j * 16 * ROW + k * 16) * BYTES);
-            }
-#pragma unroll
-            for (int j = 0; j < ACROSS; j++) {
+                bool is_last = j == ACROSS - 1;
+                if (is_last && k == STEPS - 1) {
+                    go_on();
+                }
+                int next = is_last ? (k + 1) % STEPS : k;
+                LOAD("b", "col", b[(j + 1) % 2], weights_at(0, (j + 1) % ACROSS, next));
+                if (k == 0 && j == 0) {
+                    copy_next(step);
+                }
 #pragma unroll
                 for (int i = 0; i < DOWN; i++) {
-                    multiply(sums[i][j], a[i], b[j]);
+                    multiply(sums[i][j], a[i], b[j % 2]);
+                    if (is_last) {
+                        LOAD("a", "row", a[i], pixels_at(0, i, next));
+                    }
                 }
             }
         }
-#endif
     }
+#endif
 
     // Sixteen pixels of a warp at a time, through shared memory, whose operands nobody reads any more then.
     __syncthreads();
@@ -197,15 +203,4 @@ __device__ inline void convolve(const Convolution& work) {
     }
 }
 
-#define CONVOLVE(NAME, SHAPE) CONVOLVE_SHAPE(NAME, SHAPE)
-#define CONVOLVE_SHAPE(NAME, PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES, BLOCKS)                            \
-    extern "C" __global__ void __launch_bounds__(PIXELS / WARP_PIXELS * (CHANNELS / WARP_CHANNELS) * 32, BLOCKS)      \
-        NAME(const __grid_constant__ Convolution work) {                                                              \
-        convolve<PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS>(work);                                                 \
-    }
-
-// The numbers of each are kernels.rs'.
-CONVOLVE(convolve_wide, WIDE)
-CONVOLVE(convolve_narrow, NARROW)
-CONVOLVE(convolve_thin, THIN)
-CONVOLVE(convolve_small, SMALL)
+CONVOLVE_ALL

@@ -1,5 +1,7 @@
-// The first convolution of a net, 3 x 3 from up to three channels to 64, in half precision on GPUs since compute
-// capability 7.5. It is bound by writing its result, which other ways of computing it would wait for.
+// The first convolution of a net, 3 x 3 from up to three channels to 64, in half precision. It is bound by writing its
+// result, which other ways of computing it would wait for.
+//
+// PORTABLE: with the products of whole matrices that Volta has, whose operands and sums pass through shared memory.
 
 #include "layer.cuh"
 
@@ -20,6 +22,22 @@ struct First {
     int unused;
 };
 
+#ifdef PORTABLE
+// Elements of a row of inputs, and values of a row of sums, in shared memory.
+#define INPUT_ROW (INPUTS + VECTOR)
+#define SUM_ROW 20
+
+// 16 pixels x 16 channels.
+__device__ inline void multiply(float (&sums)[8], const unsigned (&a)[8], const unsigned (&b)[8]) {
+    asm volatile(
+        "wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11, "
+        "%12, %13, %14, %15}, {%16, %17, %18, %19, %20, %21, %22, %23}, {%0, %1, %2, %3, %4, %5, %6, %7};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]), "+f"(sums[4]), "+f"(sums[5]), "+f"(sums[6]),
+          "+f"(sums[7])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(a[4]), "r"(a[5]), "r"(a[6]), "r"(a[7]), "r"(b[0]),
+          "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(b[4]), "r"(b[5]), "r"(b[6]), "r"(b[7]));
+}
+#else
 // 16 pixels x 8 channels.
 __device__ inline void multiply(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #ifdef TURING
@@ -37,6 +55,7 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&a)[4], const 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
 }
+#endif
 
 // Blocks: tiles across x tiles down, images.
 extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(const __grid_constant__ First work) {
@@ -57,6 +76,87 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
         }
     }
 
+#ifdef PORTABLE
+    // Sixteen pixels of a warp at a time: their inputs, and sixteen channels of their sums in the same place.
+    __shared__ __align__(128) Element rows[THREADS / 32 * 16 * INPUT_ROW];
+    Element* inputs = rows + warp * 16 * INPUT_ROW;
+    unsigned inputs_at = (unsigned)__cvta_generic_to_shared(inputs);
+    unsigned weights[2][CHANNELS / 16][8];
+#pragma unroll
+    for (int step = 0; step < 2; step++) {
+#pragma unroll
+        for (int j = 0; j < CHANNELS / 16; j++) {
+            unsigned(&own)[8] = weights[step][j];
+            asm volatile("wmma.load.b.sync.aligned.col.m16n16k16.global.f16 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8], %9;"
+                         : "=r"(own[0]), "=r"(own[1]), "=r"(own[2]), "=r"(own[3]), "=r"(own[4]), "=r"(own[5]),
+                           "=r"(own[6]), "=r"(own[7])
+                         : "l"(work.weights + j * 16 * INPUTS + step * 16), "n"(INPUTS)
+                         : "memory");
+        }
+    }
+    // A lane gathers half the inputs of a pixel, and later has eight of its channels.
+    int own_row = threadIdx.x % 32 / 2, half = threadIdx.x % 2;
+    int offsets[INPUTS / 2];
+#pragma unroll
+    for (int i = 0; i < INPUTS / 2; i++) {
+        int input = half * (INPUTS / 2) + i;
+        int position = input < 27 ? input / 3 : 0;
+        offsets[i] = (position / 3 * (TILE_WIDTH + 2) + position % 3) * 4 + (input < 27 ? input % 3 : 3);
+    }
+    __syncthreads();
+    const Element* shared = (const Element*)pixels;
+    for (int run = warp; run < TILE_HEIGHT * (TILE_WIDTH / 16); run += THREADS / 32) {
+        int x = run % (TILE_WIDTH / 16) * 16, y = run / (TILE_WIDTH / 16);
+        if (first_x + x >= layer.width || first_y + y >= layer.height) {
+            continue;
+        }
+        const Element* pixel = shared + (y * (TILE_WIDTH + 2) + x + own_row) * 4;
+        __syncwarp();
+#pragma unroll
+        for (int first = 0; first < INPUTS / 2; first += VECTOR) {
+            Vector gathered;
+#pragma unroll
+            for (int i = 0; i < VECTOR; i++) {
+                gathered.elements[i] = pixel[offsets[first + i]];
+            }
+            *(uint4*)(inputs + own_row * INPUT_ROW + half * (INPUTS / 2) + first) = gathered.bits;
+        }
+        __syncwarp();
+        unsigned a[2][8];
+#pragma unroll
+        for (int step = 0; step < 2; step++) {
+            asm volatile("wmma.load.a.sync.aligned.row.m16n16k16.shared.f16 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8], %9;"
+                         : "=r"(a[step][0]), "=r"(a[step][1]), "=r"(a[step][2]), "=r"(a[step][3]), "=r"(a[step][4]),
+                           "=r"(a[step][5]), "=r"(a[step][6]), "=r"(a[step][7])
+                         : "r"(inputs_at + step * 32), "n"(INPUT_ROW)
+                         : "memory");
+        }
+        int own_x = first_x + x + own_row;
+        size_t place = image * image_pixels + (size_t)(first_y + y) * layer.width + own_x;
+#pragma unroll
+        for (int j = 0; j < CHANNELS / 16; j++) {
+            float sums[8] = {};
+            multiply(sums, a[0], weights[0][j]);
+            multiply(sums, a[1], weights[1][j]);
+            __syncwarp();
+            asm volatile("wmma.store.d.sync.aligned.row.m16n16k16.shared.f32 [%0], {%1, %2, %3, %4, %5, %6, %7, %8}, %9;"
+                         ::"r"(inputs_at), "f"(sums[0]), "f"(sums[1]), "f"(sums[2]), "f"(sums[3]), "f"(sums[4]),
+                         "f"(sums[5]), "f"(sums[6]), "f"(sums[7]), "n"(SUM_ROW)
+                         : "memory");
+            __syncwarp();
+            if (own_x < layer.width) {
+                int channel = j * 16 + half * VECTOR;
+                const float* own_sums = (const float*)inputs + own_row * SUM_ROW + half * VECTOR;
+                float values[VECTOR];
+#pragma unroll
+                for (int i = 0; i < VECTOR; i++) {
+                    values[i] = activate(own_sums[i], layer.bias[channel + i], layer.slope[channel + i]);
+                }
+                store_channels(layer.pixels_out + place * layer.pixel_stride + channel, layer.channels_out, values);
+            }
+        }
+    }
+#else
     // Of the weights a lane has those of channels that lie one behind the other in its results: column n of product
     // j is channel n / 2 * 16 + j * 2 + n % 2.
     unsigned weights[PARTS][2][8][2];
@@ -139,4 +239,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
             }
         }
     }
+#endif
 }
