@@ -42,7 +42,7 @@ fn main() {
         folder.path().into()
     });
     if is_chosen("layers") {
-        layers(&models, cuda);
+        layers(&models, cuda, chosen.iter().find_map(|name| name.parse().ok()).unwrap_or(16));
     }
     if is_chosen("table") {
         table(&models);
@@ -218,11 +218,11 @@ fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
     }
 }
 
-fn layers(models: &Path, cuda: CudaOptions) {
-    let options = cuda.with_batch(16);
+fn layers(models: &Path, cuda: CudaOptions, batch: usize) {
+    let options = cuda.with_batch(batch);
     let mut nets = CudaNets::read(models, options).unwrap();
-    for job in jobs(16) {
-        println!("\n{:?}, {} images, {}", job.net, job.images.min(16), name(cuda));
+    for job in jobs(batch) {
+        println!("\n{:?}, {} images, {}", job.net, job.images, name(cuda));
         println!("| layer | microseconds | TFLOP/s |\n| --- | ---: | ---: |");
         for (name, operations, time) in nets.measure_layers(job, 5).unwrap() {
             println!("| {name} | {:.0} | {:.0} |", time * 1e3, operations as f64 / f64::from(time) / 1e9);

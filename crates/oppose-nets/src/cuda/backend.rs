@@ -7,7 +7,7 @@ use super::driver::{Context, DeviceBuffer, Pinned, Stream};
 use super::measure::Job;
 use super::net::Net;
 use super::weights::{VECTOR_BYTES, split};
-use super::{CudaError, CudaOptions, Precision, info, open};
+use super::{CudaError, CudaOptions, Precision, images, info, open};
 use crate::assemble::size::Size;
 use crate::{Backend, BackendError, BackendInfo, model};
 
@@ -33,7 +33,7 @@ impl CudaNets {
     /// There is no usable GPU, a file is missing or damaged, or there is too little memory.
     pub fn read(model_folder: &Path, options: CudaOptions) -> Result<Self, CudaError> {
         let gpu = open(options)?;
-        let read = |net: model::Net| Net::new(&gpu, &net.read(model_folder)?, options.batch);
+        let read = |net: model::Net| Net::new(&gpu, &net.read(model_folder)?, images(net, options));
         let nets = [read(model::Net::Body25)?, read(model::Net::Face)?, read(model::Net::Hand)?];
         Ok(Self {
             nets,

@@ -16,7 +16,7 @@ use super::bodies::{Bodies, BodyBatch, kind};
 use super::crops::{CropBatch, Crops};
 use super::driver::Context;
 use super::net::Footprint;
-use super::{CudaError, CudaOptions, info, open};
+use super::{CudaError, CudaOptions, images, info, open};
 use crate::assemble::Keypoint;
 use crate::assemble::body::{BODY_25, Thresholds};
 use crate::assemble::limit_people;
@@ -102,8 +102,9 @@ impl Cuda {
         let read = |net: Net| net.read(model_folder).map_err(CudaError::from);
         let body = read(Net::Body25)?;
         let bodies = Bodies::new(&gpu, &body, cuda.batch, &options)?;
-        let crops =
-            |net: Net, side: usize, points: usize| Crops::new(&gpu, &read(net)?, cuda.batch, side, points);
+        let crops = |net: Net, side: usize, points: usize| {
+            Crops::new(&gpu, &read(net)?, images(net, cuda), side, points)
+        };
         let faces = crops(Net::Face, options.face_net_resolution.side(), FACE_POINTS)?;
         let hands = crops(Net::Hand, options.hand_net_resolution.side(), HAND_POINTS)?;
         let slot = || -> Result<Slot, CudaError> {

@@ -49,7 +49,7 @@ pub use measure::Job;
 use self::driver::Context;
 use self::kernels::Kernels;
 use self::net::Gpu;
-use super::model::ModelError;
+use super::model::{self, ModelError};
 use super::{BackendInfo, OptionError};
 use oppose_core::EngineErrorKind;
 
@@ -107,7 +107,8 @@ pub struct CudaOptions {
     pub gpu: usize,
     /// The floating-point format in which the nets are computed.
     pub precision: Precision,
-    /// Number of frames that the body net processes at once, and of faces and hands that their nets do: 1 to [`MAX_BATCH`].
+    /// Number of frames that the body net processes at once: 1 to [`MAX_BATCH`]. The face net takes as many faces; the hand
+    /// net up to twice as many hands, as a person has two.
     pub batch: usize,
     /// The instructions that convolutions use. By default the fastest of the GPU.
     pub kernels: Option<KernelPath>,
@@ -282,6 +283,16 @@ fn advice(fits: usize) -> String {
     match fits {
         0 => "choose a smaller net resolution, or the CPU".into(),
         fits => format!("batches of {fits} would fit"),
+    }
+}
+
+/// How many inputs a net gets at once. A few hands leave most of a GPU idle: two of each frame are computed together, as
+/// long as they need no more memory than 16 would with two parts per value.
+fn images(net: model::Net, options: CudaOptions) -> usize {
+    let enough = if options.precision == Precision::Fp16 { 32 } else { 16 };
+    match net {
+        model::Net::Hand => (2 * options.batch).min(options.batch.max(enough)),
+        _ => options.batch,
     }
 }
 

@@ -15,9 +15,11 @@ use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 /// Number of chunks of input channels from which on the start and end of one of Hopper's wide blocks do not matter. A
 /// multiprocessor holds one such block, and has no other work while that block starts or ends.
 const LONG: usize = 24;
-/// If there is less than one block per this many multiprocessors, smaller blocks are faster, although each does less at
-/// a time. Measured with another net running at the same time, which uses the remaining multiprocessors.
-const FEW: usize = 4;
+/// If there is less than one of Hopper's blocks per this many multiprocessors, smaller blocks are faster, although each
+/// does less at a time. Measured with the other nets running at the same time, which use the remaining multiprocessors.
+const HOPPER_FEW: usize = 2;
+/// The same for other kernels, whose small blocks lose less.
+const FEW: usize = 1;
 
 /// A step, for inputs of one size.
 #[derive(Clone, Debug)]
@@ -194,7 +196,7 @@ impl Net {
         let multiprocessors = self.gpu.context.multiprocessors;
         match (call, &kernels.convolve) {
             (Call::Hopper { wide, narrow, small, chunks }, Convolve::Hopper { tiles, .. }) => {
-                let cut = self.choose(tiles, &wide.layer, images, *chunks >= LONG);
+                let cut = self.choose(tiles, &wide.layer, images, *chunks >= LONG, HOPPER_FEW);
                 let call = match cut {
                     Cut::Wide => wide,
                     Cut::Narrow => narrow,
@@ -206,7 +208,7 @@ impl Net {
                 unsafe { cut.of(tiles).launch(stream, &filled.layer, &filled) }
             }
             (Call::Thin { thin, small }, Convolve::Hopper { tiles, .. }) => {
-                let is_small = tiles.thin.blocks(&thin.layer, images) * FEW < multiprocessors;
+                let is_small = tiles.thin.blocks(&thin.layer, images) * HOPPER_FEW < multiprocessors;
                 let (tile, call) = if is_small { (&tiles.small, small) } else { (&tiles.thin, thin) };
                 let mut filled = **call;
                 fill(&mut filled.layer);
@@ -217,7 +219,7 @@ impl Net {
                 let tile = match is_thin {
                     true if tiles.thin.blocks(&call.layer, images) * FEW < multiprocessors => &tiles.small,
                     true => &tiles.thin,
-                    false => self.choose(tiles, &call.layer, images, true).of(tiles),
+                    false => self.choose(tiles, &call.layer, images, true, FEW).of(tiles),
                 };
                 let mut filled = **call;
                 fill(&mut filled.layer);
@@ -258,12 +260,12 @@ impl Net {
         }
     }
 
-    /// `suits_wide` tells whether wide blocks are faster if there are enough of them.
-    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, suits_wide: bool) -> Cut {
+    /// `suits_wide` tells whether wide blocks are faster if there are enough of them; `few` is [`FEW`] of these kernels.
+    fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, suits_wide: bool, few: usize) -> Cut {
         let multiprocessors = self.gpu.context.multiprocessors;
         if suits_wide && tiles.wide.blocks(layer, images) >= multiprocessors {
             Cut::Wide
-        } else if tiles.narrow.blocks(layer, images) * FEW >= multiprocessors {
+        } else if tiles.narrow.blocks(layer, images) * few >= multiprocessors {
             Cut::Narrow
         } else {
             Cut::Small
