@@ -1,4 +1,4 @@
-//! Opening an engine: the one that was asked for, or the best one that can run here.
+//! Opening an engine: the selected one, or the best one that can run here.
 //!
 //! ```
 //! use oppose::engines::{self, Selection};
@@ -38,64 +38,66 @@ use crate::gpu;
 use crate::pose::openpose_137;
 use crate::process;
 
-/// Tells the process of an engine that OpenPose is of use only on a GPU.
+/// Tells the engine's process that OpenPose is wanted only if it can use a GPU.
 const NEEDS_GPU_VARIABLE: &str = "OPPOSE_ENGINE_NEEDS_GPU";
 
-/// An engine, by its name.
+/// Names an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Choice {
-    /// The best that can run here. Where OpenPose's models are found: `native` on a GPU, else `openpose` on a GPU if it
-    /// gets a [process of its own](Selection::openpose_process), else `native` on the CPU. Without them: `holistic`.
+    /// The best one that can run here. With OpenPose's models: `native` on a GPU, else `openpose` on a GPU if it
+    /// gets a [process of its own](Selection::openpose_process), else `native` on the CPU. Without them:
+    /// `holistic`.
     #[default]
     Best,
     /// OpenPose 1.5.1 itself: several people, body, face and hands.
     OpenPose,
     /// OpenPose's nets without OpenPose: several people, body, face and hands.
     Native,
-    /// MediaPipe Holistic: one person, body, face and hands.
+    /// MediaPipe Holistic: one person by default, several on request; body, face and hands.
     Holistic,
 }
 
-/// Where the engine `native` computes.
+/// The device on which the engine `native` computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Device {
-    /// On the GPU where it can be used, else on the CPU.
+    /// On the GPU if it can be used, else on the CPU.
     #[default]
     Best,
     /// On the CPU.
     Cpu,
-    /// On the GPU; it is an error if that cannot be used.
+    /// On the GPU; if it cannot be used, opening the engine is an error.
     Gpu,
 }
 
-/// Which engine to open, and with what settings.
+/// Which engine to open, and with which settings.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Selection {
-    /// Which engine.
+    /// The engine.
     pub engine: Choice,
-    /// The models folder. Where absent, [`models::find`] looks for it.
+    /// The models folder. If `None`, [`models::find`] looks for it.
     pub model_folder: Option<PathBuf>,
-    /// Where `native` computes.
+    /// The device of `native`.
     pub device: Device,
     /// The GPU of `native` and `openpose`, and how `native` uses it.
     pub cuda: CudaOptions,
-    /// CPU threads of the engine. Where absent, one for each processor.
+    /// CPU threads of the engine. If `None`, one per processor.
     pub threads: Option<NonZeroUsize>,
     /// Settings of `native` and `openpose`.
     pub openpose: native::Options,
-    /// Settings of `holistic`, but for its threads.
+    /// Settings of `holistic`, except for its threads.
     pub holistic: holistic::Options,
-    /// The arguments with which this program, started again, serves what [`open_openpose`] opens. OpenPose ends its process where
-    /// something is wrong: that is then a process of its own. Where absent, OpenPose runs in this process.
+    /// The arguments with which this program, started again, serves the engine of [`open_openpose`]. OpenPose ends
+    /// its process when something is wrong, so this gives it a process of its own. If `None`, OpenPose runs in this
+    /// process.
     pub openpose_process: Option<Vec<OsString>>,
-    /// The file to which everything is appended that OpenPose prints in a process of its own.
+    /// The file to which everything that OpenPose prints in its own process is appended.
     pub openpose_log: Option<PathBuf>,
 }
 
-/// Something worth knowing about the engine that is being opened. As text it is one sentence without its full stop.
+/// Something worth knowing about the engine being opened. As text it is one sentence without a full stop.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Notice {
@@ -106,9 +108,9 @@ pub enum Notice {
     },
     /// [`Choice::Best`] is `native` on a GPU.
     ChoseGpu {
-        /// Number of the GPU.
+        /// Index of the GPU.
         gpu: usize,
-        /// In which numbers it computes.
+        /// The precision in which it computes.
         precision: Precision,
     },
     /// [`Choice::Best`] is `openpose` on a GPU.
@@ -118,10 +120,10 @@ pub enum Notice {
     },
     /// [`Choice::Best`] is `native` on the CPU.
     ChoseCpu {
-        /// Why neither engine can use a GPU. `None` where the CPU was asked for.
+        /// Why neither engine can use a GPU. `None` if the CPU was selected.
         reason: Option<String>,
     },
-    /// `native` was asked for, and [`Device::Best`] is the CPU.
+    /// `native` was selected, and [`Device::Best`] is the CPU.
     OnCpu {
         /// Why the GPU cannot be used.
         reason: String,
@@ -166,7 +168,7 @@ impl fmt::Display for Notice {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Its models are not here.
+    /// Its models were not found.
     #[error(transparent)]
     Models(#[from] ModelsNotFound),
     /// It cannot start.
@@ -177,16 +179,16 @@ pub enum OpenError {
     Log {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// This program cannot be started again.
+    /// This program cannot be started a second time.
     #[error("cannot start a process for the engine")]
     Program(#[source] io::Error),
 }
 
 impl OpenError {
-    /// Whether another device may work where this one does not.
+    /// Whether another device may work although this one does not.
     fn is_device(&self) -> bool {
         matches!(self, Self::Engine(error) if error.kind() == EngineErrorKind::Device)
     }
@@ -194,8 +196,9 @@ impl OpenError {
 
 type Opened = Result<Box<dyn Engine>, OpenError>;
 
-/// Opens an engine, which takes from some tenths of a second to a minute: nets are read, and on a GPU without shipped
-/// kernels these are compiled once. `notice` is called with what is worth knowing, such as which engine is the best.
+/// Opens an engine, which takes from a few tenths of a second to a minute: nets are read, and on a GPU without
+/// shipped kernels these are compiled once. `notice` is called with what is worth knowing, such as which engine is
+/// the best.
 ///
 /// # Errors
 /// The models are not found, or the engine cannot start on the device.
@@ -214,7 +217,7 @@ pub fn open(selection: &Selection, notice: &mut dyn FnMut(Notice)) -> Opened {
     }
 }
 
-/// OpenPose in this process, whatever engine is selected: what a process of its own
+/// OpenPose in this process, whichever engine is selected: the engine that a process of its own
 /// [serves](crate::engine::isolated::serve).
 ///
 /// # Errors
@@ -231,7 +234,7 @@ pub fn open_openpose(selection: &Selection) -> Result<Box<dyn Engine>, EngineErr
 }
 
 impl Selection {
-    /// Whether `holistic` will be opened: by its name, or because OpenPose's models are not found.
+    /// Whether `holistic` will be opened: because it is selected, or because OpenPose's models are not found.
     pub fn is_holistic(&self) -> bool {
         match self.engine {
             Choice::Best => self.find(Net::Body25.caffemodel()).is_err(),
@@ -264,11 +267,11 @@ impl Selection {
         self.open_cpu()
     }
 
-    /// OpenPose in a process of its own, if there is one for it.
+    /// OpenPose in a process of its own, if the selection has one for it.
     fn isolate_openpose(&self, needs_gpu: bool, notice: &mut dyn FnMut(Notice)) -> Opened {
         let folder = self.find(Net::Body25.caffemodel())?;
         if needs_gpu {
-            // Looking for both is much faster than starting a process that ends for want of one.
+            // Looking for both is much faster than starting a process that ends because one is missing.
             openpose::find_shim().map_err(EngineError::from)?;
             gpu::detect().map_err(EngineError::failed)?;
         }

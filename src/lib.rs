@@ -17,26 +17,26 @@
 //! # }
 //! ```
 //!
-//! The [`guide`] goes on from here: a folder, frames and engines of your own, what is in a file, a look at it.
+//! The [`guide`] continues from here: a folder, frames and engines of your own, what is in a file, drawing it.
 //!
-//! Data flows one way, and each room is useful alone:
+//! Data flows one way, and each module is useful alone:
 //!
-//! * [`video`] decodes files, pictures and pipes to upright frames. Frames of your own: implement
+//! * [`video`] decodes files, pictures and pipes to upright frames. To supply your own frames, implement
 //!   [`video::Source`].
-//! * [`engine`] estimates keypoints. An engine of your own: implement [`engine::Engine`], as
+//! * [`engine`] estimates keypoints. To add your own engine, implement [`engine::Engine`], as
 //!   `examples/own_engine.rs` does.
-//! * [`engines`] opens the engine that was asked for, or the best one that can run here.
+//! * [`engines`] opens the engine you select, or the best one that can run here.
 //! * [`pose`] reads and writes `.pose` files.
-//! * [`people`] keeps each person in one row, or one person alone.
-//! * [`pipeline`] joins the three for one video, or for several one behind the other.
-//! * [`batch`] shares many videos out to several processes, one a GPU.
-//! * [`render`] draws poses over pictures, to look at before believing.
-//! * [`inspect`] says how good a `.pose` file is, and how far two are apart.
+//! * [`people`] keeps each person in one row, or keeps only one person.
+//! * [`pipeline`] joins source, engine and file, for one video or for several in a row.
+//! * [`batch`] distributes many videos over several processes, for example one per GPU.
+//! * [`render`] draws poses over the video, so that you can check them.
+//! * [`inspect`] measures the quality of a `.pose` file, and how much two differ.
 //! * [`report`] shows a whole corpus, or one video with its poses, as a page for the browser.
-//! * [`output_file`] writes files that appear whole or not at all.
-//! * [`gpu`] says which NVIDIA GPUs are here, [`doctor`] what is missing and what to do about it.
+//! * [`output_file`] writes files that appear complete or not at all.
+//! * [`gpu`] lists the NVIDIA GPUs, and [`doctor`] finds what is missing on this machine and what to do about it.
 
-// The command line says `oppose::` of the library, whoever compiles it.
+// The command line refers to the library as `oppose::`, whichever crate compiles it.
 #[cfg(feature = "program")]
 extern crate self as oppose;
 

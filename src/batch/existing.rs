@@ -1,4 +1,4 @@
-//! What stands at the place of a `.pose` file that is to be made.
+//! What exists at the path of a `.pose` file that is to be written.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use super::journal::{RecordedDone, VideoState};
 use crate::Chain;
 use crate::pose::{Pose, PoseError};
 
-/// What was found there.
+/// What was found at the path.
 #[derive(Debug)]
 pub enum Existing {
     /// Nothing.
@@ -18,13 +18,14 @@ pub enum Existing {
         /// Frames in it.
         frames: u64,
     },
-    /// A file that is not what its video becomes, and why.
+    /// Something other than the result of the video, and why.
     Other(String),
-    /// It is not known what it is.
+    /// It cannot be determined.
     Unknown(PoseError),
 }
 
-/// Looks at the place of an output. `recorded` is what the journal knows of it, `video` what the video is like now.
+/// Checks the path of an output. `recorded` is what the journal says about it, `video` is the present state of the
+/// video.
 pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&VideoState>) -> Existing {
     let change = || video?.change_since(recorded?.source.as_ref()?);
     match Pose::check_file(output) {
@@ -42,7 +43,7 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
             Existing::Nothing
         }
         Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
-        // Who asks knows the file's name.
+        // The caller knows the file's name.
         Err(PoseError::File { source, .. }) => match *source {
             PoseError::NotPose(found) => Existing::Other(format!("is not a .pose file ({found})")),
             error => Existing::Other(format!("is damaged ({})", Chain(&error))),
@@ -51,10 +52,10 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
     }
 }
 
-/// Moves a file out of the way: `NAME.pose` becomes `NAME.replaced.pose`, which is returned.
+/// Moves a file out of the way: `NAME.pose` becomes `NAME.replaced.pose`. Returns the new path.
 ///
 /// # Errors
-/// The system refuses.
+/// The file cannot be renamed.
 pub fn set_aside(output: &Path) -> io::Result<PathBuf> {
     let mut name = output.file_stem().unwrap_or_default().to_owned();
     name.push(".replaced.pose");

@@ -1,4 +1,4 @@
-//! Several videos in this process, with a new engine where one dies.
+//! Several videos in this process, with a new engine after one dies.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -11,17 +11,18 @@ use crate::engine::{Engine, EngineError};
 use crate::pipeline::{self, Next, Stop, Video};
 use crate::video;
 
-/// How often in a row engines may die without a video that could have caused it.
+/// How many times in a row engines may die without a video that could have caused it.
 const IDLE_DEATHS: u32 = 3;
 
-/// Processes all jobs in this process, one after another, with the engine that `open` gives, and another one where it
-/// dies. Blocks until all are done; `events` is called on this thread.
+/// Processes all jobs in this process, one after another, with the engine that `open` returns, and with a new one
+/// after that dies. Blocks until all are done; `events` is called on this thread.
 ///
-/// The videos that were in flight when an engine died are tried once more, each alone; one that ends its engine again
-/// fails, and all others go on. What ends the process ends the run: [`supervise`](super::supervise) survives that.
+/// The videos that were in flight when an engine died are tried once more, each alone. One that ends its engine
+/// again fails, and all others continue. Whatever ends the process ends the run; [`supervise`](super::supervise)
+/// survives that.
 ///
 /// # Errors
-/// `open` gives no engine; what was done until then stays.
+/// `open` fails. What was done until then is kept.
 pub fn run_in_process<E: From<EngineError>>(
     jobs: &[Job],
     mut open: impl FnMut() -> Result<Box<dyn Engine>, E>,
@@ -40,7 +41,7 @@ pub fn run_in_process<E: From<EngineError>>(
         let info = engine.info()?;
         (events.borrow_mut())(Event::Ready { worker: 0, engine: &info });
         let video_options = video_options.clone().with_keep_planes(engine.takes_planes());
-        // The jobs given to this engine, in order, and those whose end was not reported.
+        // The jobs given to this engine, in order, and those whose outcome was not reported.
         let given = RefCell::new(Vec::new());
         let held = RefCell::new(Vec::new());
         let mut next = |may_wait: bool| {
@@ -80,7 +81,7 @@ pub fn run_in_process<E: From<EngineError>>(
             held.borrow().iter().copied().filter(|job| !suspects.contains(job)).collect();
         let mut queue = queue.borrow_mut();
         queue.put_back(innocent.into_iter());
-        // It died of nothing that it was given: another one may not fare better.
+        // It died of nothing that it had been given: another one may not do better.
         idle_deaths += u32::from(suspects.is_empty());
         if idle_deaths == IDLE_DEATHS {
             return Err(death.error.into());

@@ -1,4 +1,4 @@
-//! The journal: a line of JSON for each video that was worked on, in the folder of the outputs.
+//! The journal: one line of JSON per outcome of a video, in the folder of the outputs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -19,10 +19,10 @@ use crate::video::{self, Colors, Note, RateSource};
 /// The journal's name in the folder of the outputs.
 pub const NAME: &str = "oppose.jsonl";
 
-/// Longer lines, in bytes, are not ours: an entry has two paths and a reason.
+/// Longer lines, in bytes, are not entries: an entry has two paths and a reason.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// What became of a video.
+/// An entry: the outcome of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Seconds since 1970.
@@ -31,7 +31,7 @@ pub struct Entry {
     pub video: PathBuf,
     /// The `.pose` file; an absolute path, as far as it is text.
     pub output: PathBuf,
-    /// What the video was like when it was given to be worked on; not in the journals of earlier versions.
+    /// The state of the video before it was processed; not in the journals of earlier versions.
     #[serde(flatten)]
     pub source: Option<VideoState>,
     /// How it ended.
@@ -39,30 +39,30 @@ pub struct Entry {
     pub outcome: Outcome,
     /// Version of this program.
     pub version: String,
-    /// The number of the worker process, where there were several.
+    /// The number of the worker process, if there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<usize>,
-    /// What computed it: the engine of that very worker. Empty for videos that have not ended, and where no engine was
-    /// open yet.
+    /// What computed it: that worker's engine. Empty for videos that have not ended, and if no engine was open yet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub engine: EngineInfo,
-    /// By which matrix colours were converted: `auto` or `bt601`. Empty in journals from before there was a choice,
-    /// when it was `auto`.
+    /// The matrix by which colours were converted: `auto` or `bt601`. Empty in journals from before there was a
+    /// choice, when it was `auto`.
     #[serde(default)]
     pub colors: String,
 }
 
-/// Size and age of a video's file, or of all files of a folder of pictures: what tells whether it is still the same.
+/// Size and age of a video's file, or of all files of a folder of pictures, which show whether it is still the
+/// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoState {
     /// Bytes.
     pub video_bytes: u64,
-    /// When it was changed last, in whole seconds since 1970: file systems differ in what they keep beyond.
+    /// When it was last changed, in whole seconds since 1970: file systems differ in what they keep beyond that.
     pub video_modified: u64,
 }
 
 impl VideoState {
-    /// That of a video now; `None` for standard input, and where the system does not say.
+    /// The present state of a video; `None` for standard input, and if the system does not tell.
     pub fn of(video: &Path) -> Option<Self> {
         if video == Path::new(video::STDIN) {
             return None;
@@ -86,8 +86,8 @@ impl VideoState {
         Some(state)
     }
 
-    /// What is known of the length of a video without opening it: the bytes of its file, or of all pictures of a folder; at
-    /// least 1.
+    /// What is known about the length of a video without opening it: the bytes of its file, or of all pictures in a
+    /// folder; at least 1.
     pub fn work(state: Option<Self>) -> u64 {
         state.map_or(1, |state| state.video_bytes.max(1))
     }
@@ -118,21 +118,21 @@ pub enum Outcome {
         frames: u64,
         /// Frames the video announces.
         announced_frames: Option<u64>,
-        /// Frames with somebody in them.
+        /// Frames with at least one person.
         frames_with_people: u64,
         /// Share of the frames in which each component of the skeleton was found, 0 to 1, by its name: body, face,
         /// each hand.
         present: BTreeMap<String, f64>,
-        /// The most people of a frame.
+        /// The largest number of people in a frame.
         people: usize,
-        /// Exactly: `30000/1001`.
+        /// The exact frame rate: `30000/1001`.
         frame_rate: String,
         /// Where that rate comes from.
         #[serde(default)]
         frame_rate_source: RateSource,
         /// Whether the time between frames varies.
         variable_rate: bool,
-        /// What else is worth knowing of the video, a sentence each.
+        /// What else is worth knowing about the video, one sentence each.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<String>,
         /// Damaged pieces of the video.
@@ -148,13 +148,14 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "is_false")]
         crashed: bool,
     },
-    /// It was begun. Where no other outcome follows, the run was ended from outside while it was being processed.
+    /// It was started. If no other outcome follows, the run was killed while processing it.
     Started {
-        /// How many videos of the run had not ended then, with this one; not in the journals of earlier versions.
+        /// How many videos of the run had not ended then, including this one; not in the journals of earlier
+        /// versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left: Option<usize>,
     },
-    /// The user stopped the run before its end.
+    /// The user stopped the run before it was done.
     Stopped,
 }
 
@@ -167,7 +168,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Outcome {
-    /// That of a video that is done.
+    /// The outcome of a video that is done.
     pub fn done(report: &Report) -> Self {
         Self::Done {
             frames: report.frames,
@@ -185,13 +186,13 @@ impl Outcome {
     }
 }
 
-/// To four digits: nobody reads more.
+/// Four digits: nobody reads more.
 fn shares(present: &[(String, u64)], of: u64) -> BTreeMap<String, f64> {
     let share = |frames: u64| (frames as f64 / of.max(1) as f64 * 1e4).round() / 1e4;
     present.iter().map(|(name, frames)| (name.clone(), share(*frames))).collect()
 }
 
-/// A journal that lines are added to.
+/// A journal to which lines are appended.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -201,16 +202,15 @@ pub struct Journal {
     colors: Colors,
     /// Whether the last line may have been written in part.
     is_cut_off: bool,
-    /// The videos as they were before they were opened: one that grows meanwhile must not pass for a whole one.
+    /// The videos as they were before they were opened: one that grows meanwhile must not pass for complete.
     states: HashMap<PathBuf, VideoState>,
 }
 
 impl Journal {
-    /// Opens a journal to add to, or begins one.
+    /// Opens a journal to append to, or creates one.
     ///
-    /// # Errors
-    /// It cannot be written, or what is there is no journal: a symbolic link, no regular file, or a file of other
-    /// contents, such as a video.
+    /// It cannot be written, or the existing file is not a journal: a symbolic link, not a regular file, or a file
+    /// with other contents, such as a video.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = File::options();
         let mut file = open_regular(options.create(true).append(true).read(true), path)?;
@@ -230,26 +230,26 @@ impl Journal {
         Ok(Self { file, engines, has_workers: false, colors: Colors::default(), is_cut_off, states })
     }
 
-    /// Says what these videos are like before they are worked on.
+    /// Records the state of these videos before they are processed.
     pub fn expect(&mut self, states: impl IntoIterator<Item = (PathBuf, VideoState)>) {
         self.states.extend(states);
     }
 
-    /// Says which engine a worker has from now on.
+    /// Records the engine that a worker has from now on.
     pub fn set_engine(&mut self, worker: usize, engine: EngineInfo) {
         self.engines.insert(worker, engine);
         self.has_workers |= worker > 0;
     }
 
-    /// Says by which matrix colours are converted from now on.
+    /// Records the matrix by which colours are converted from now on.
     pub fn set_colors(&mut self, colors: Colors) {
         self.colors = colors;
     }
 
-    /// Adds a line, whole: several processes may add to one journal.
+    /// Appends a line in one piece: several processes may append to one journal.
     ///
     /// # Errors
-    /// It cannot be written; the next one can, when there is room again.
+    /// It cannot be written; the next line can, once there is room again.
     pub fn add(&mut self, worker: usize, video: &Path, output: &Path, outcome: Outcome) -> io::Result<()> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let engine = match outcome {
@@ -277,15 +277,15 @@ impl Journal {
     }
 }
 
-/// A path that is the same from every folder, and that JSON can hold: what is no text in it is replaced.
+/// A path that means the same in every folder and that JSON can hold: parts that are not text are replaced.
 fn absolute(path: &Path) -> PathBuf {
     let is_stdin = path == Path::new(video::STDIN);
     let whole = if is_stdin { None } else { std::path::absolute(path).ok() };
     PathBuf::from(whole.as_deref().unwrap_or(path).to_string_lossy().into_owned())
 }
 
-/// Opens a file that has to be a regular one, without following a link in its last place and without waiting for
-/// anybody, as opening a pipe does.
+/// Opens a file that has to be a regular one, without following a link at the end of its path and without blocking,
+/// as opening a pipe does.
 fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = options.custom_flags(flags.bits() as i32).open(path).map_err(|error| {
@@ -302,8 +302,8 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether a file is a journal, judged by its beginning: it is empty, or an entry is among its first lines. A journal
-/// whose only line was cut off counts too.
+/// Whether a file is a journal, judged by its beginning: it is empty, or one of its first lines is an entry. A
+/// journal whose only line was cut off counts too.
 fn is_journal(file: &File) -> io::Result<bool> {
     let mut beginning = Vec::new();
     let mut reader = file;
@@ -319,15 +319,15 @@ fn is_journal(file: &File) -> io::Result<bool> {
 /// How every entry begins.
 const ENTRY_BEGINNING: &[u8] = b"{\"time\":";
 
-/// What journals know of an output.
+/// What journals say about an output.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Recorded {
     /// The last time that it was completed.
     pub done: Option<RecordedDone>,
-    /// Where nothing else came of its video since: the crash.
+    /// The crash, if the video has had no other outcome since.
     pub crash: Option<RecordedCrash>,
-    /// How often a run was ended from outside while its video was being processed, since the last outcome.
+    /// How often a run was killed while processing its video, since the last outcome.
     pub interruptions: u32,
 }
 
@@ -337,7 +337,7 @@ pub struct Recorded {
 pub struct RecordedDone {
     /// Frames in it.
     pub frames: u64,
-    /// The video that it was made of.
+    /// The state of the video that it was computed from.
     pub source: Option<VideoState>,
     /// What computed it.
     pub engine: Arc<EngineInfo>,
@@ -349,16 +349,16 @@ pub struct RecordedDone {
 pub struct RecordedCrash {
     /// How.
     pub reason: String,
-    /// The video that did it.
+    /// The state of the video that caused it.
     pub source: Option<VideoState>,
-    /// The version of the program that it happened to.
+    /// The version of the program that crashed.
     pub version: String,
 }
 
 /// Reads several journals as one, sorted by time; within a second, in the order of the journals and their lines.
 ///
 /// # Errors
-/// A journal is there and cannot be read, or is a link or no regular file.
+/// A journal exists and cannot be read, or is a link or not a regular file.
 pub fn read_all(journals: &[PathBuf]) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for journal in journals {
@@ -368,7 +368,7 @@ pub fn read_all(journals: &[PathBuf]) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What journals know of the outputs; `entries` are in the order of time.
+/// What journals say about the outputs; `entries` are in order of time.
 pub fn recorded(entries: impl IntoIterator<Item = Entry>) -> HashMap<PathBuf, Recorded> {
     let mut engines: Vec<Arc<EngineInfo>> = Vec::new();
     let mut recorded: HashMap<PathBuf, Recorded> = HashMap::new();
@@ -398,10 +398,11 @@ pub fn recorded(entries: impl IntoIterator<Item = Entry>) -> HashMap<PathBuf, Re
     recorded
 }
 
-/// Reads a journal; none is an empty one. Lines that are no entries, as one that was cut off, are left out.
+/// Reads a journal; one that does not exist is empty. Lines that are not entries, such as one that was cut off, are
+/// skipped.
 ///
 /// # Errors
-/// It is there and cannot be read, or is a link or no regular file.
+/// It exists and cannot be read, or is a link or not a regular file.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     match open_regular(File::options().read(true), path) {
         Ok(file) => read_from(BufReader::new(file)),
@@ -410,7 +411,7 @@ pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     }
 }
 
-/// [`read`], of a journal that is open. Whatever is in it, what is no entry costs no other.
+/// Like [`read`], for a journal that is open. Something that is not an entry costs no other entry.
 ///
 /// # Errors
 /// It cannot be read.
@@ -481,7 +482,7 @@ mod tests {
         fs::write(path("target"), b"").unwrap();
         symlink(path("target"), path("link")).unwrap();
         symlink(path("absent"), path("dangling")).unwrap();
-        // `mkfifo`, which a plain `open` waits at.
+        // `mkfifo`, on which a plain `open` blocks.
         let fifo = std::process::Command::new("mkfifo").arg(path("pipe")).status();
         assert!(fifo.unwrap().success());
         for (name, reason) in [
@@ -504,7 +505,7 @@ mod tests {
         fs::write(&video, b"12345").unwrap();
         let mut journal = Journal::open(&path).unwrap();
         journal.expect([(video.clone(), VideoState::of(&video).unwrap())]);
-        // It grows while it is worked on: what is recorded is what it was before.
+        // It grows while it is processed: what is recorded is its state before.
         fs::write(&video, b"1234567").unwrap();
         journal.add(0, &video, Path::new("/a.pose"), failed()).unwrap();
         let recorded = read(&path).unwrap()[0].source.unwrap();

@@ -1,4 +1,4 @@
-//! What supervisor and worker say to each other.
+//! The messages between the supervisor and a worker.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,7 +10,7 @@ use super::Job;
 use crate::engine::EngineInfo;
 use crate::pipeline::{Progress, Report};
 
-/// A job for a worker. Paths are bytes: not all are text.
+/// A job for a worker. Paths are bytes, because not all are text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Assignment {
     number: usize,
@@ -19,31 +19,31 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// The job of this number.
+    /// The job with this number.
     pub fn new(number: usize, job: &Job) -> Self {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         Self { number, video: bytes(&job.video), output: bytes(&job.output) }
     }
 
-    /// Its number and what it is.
+    /// Its number, and the job itself.
     pub fn job(self) -> (usize, Job) {
         let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
         (self.number, Job { video: path(self.video), output: path(self.output) })
     }
 }
 
-/// What a worker says.
+/// A message from a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum WorkerMessage {
-    /// Its engine is open, and which it is.
+    /// Its engine is open.
     Ready(EngineInfo),
     /// Its engine cannot be opened, and why.
     Unusable(String),
-    /// A remark for the user.
+    /// A message for the user.
     Note(String),
-    /// What became of a video, by the job's number.
+    /// Something happened to a video, identified by the job's number.
     Video(usize, VideoUpdate),
-    /// Its engine died, and why; the jobs that may have caused it. The worker ends.
+    /// Its engine died: why, and the jobs that may have caused it. The worker ends.
     EngineDied {
         /// Why.
         reason: String,
@@ -67,13 +67,13 @@ pub enum VideoUpdate {
     Progress(Progress),
     /// Its file is complete.
     Done(Box<Report>),
-    /// Its file was written meanwhile by somebody else.
+    /// Its file has meanwhile been written by another program.
     Exists,
     /// It failed.
     Failed {
         /// Why.
         reason: String,
-        /// Whether it ended the engine or its process, twice, and should not be tried again without need.
+        /// Whether it ended the engine or its process twice, and should be retried only on request.
         is_crash: bool,
     },
 }
@@ -84,7 +84,7 @@ impl VideoUpdate {
         Self::Failed { reason: format!("failed twice, the second time alone: {reason}"), is_crash: true }
     }
 
-    /// Whether nothing more will be heard of the video.
+    /// Whether this is the last update about the video.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Done(_) | Self::Exists | Self::Failed { .. })
     }

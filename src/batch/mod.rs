@@ -1,12 +1,14 @@
-//! Many videos: none stops the others, whatever it does.
+//! Many videos, none of which stops the others, whatever happens to it.
 //!
-//! [`Plan`] pairs videos with their outputs, and [`Batch`] takes them from there to a [`Summary`]: it skips what is done,
-//! keeps the journal and tries crashed videos again. It stands on two functions that know nothing of files that exist:
+//! [`Plan`] pairs videos with their outputs, and [`Batch`] takes them from there to a [`Summary`]: it skips what is
+//! done, keeps the journal and tries crashed videos again. It is built on two functions that know nothing of
+//! existing files:
 //!
-//! [`supervise`] hands videos to worker processes and hears what becomes of them, as JSON lines through pipes. Each
-//! worker opens its engine once and goes from video to video without a pause, by [`serve`]. A worker that dies is
-//! replaced; the videos that it was processing are tried once more, each alone, and one that ends its process again is
-//! given up; all others go on. [`run_in_process`] does the same for engines that die, without further processes.
+//! [`supervise`] hands videos to worker processes and receives reports about them, as JSON lines through pipes.
+//! Each worker opens its engine once and goes from video to video without a pause, in [`serve`]. A worker that dies
+//! is replaced. The videos that it was processing are tried once more, each alone, and one that ends its process
+//! again is given up; all others continue. [`run_in_process`] does the same for engines that die, without further
+//! processes.
 
 pub mod existing;
 mod in_process;
@@ -55,28 +57,28 @@ pub enum Event<'a> {
     Ready {
         /// The number of the worker, from 0.
         worker: usize,
-        /// Which engine it is.
+        /// The engine.
         engine: &'a EngineInfo,
     },
     /// Something happened to a video.
     Video {
         /// The number of the worker.
         worker: usize,
-        /// The video, by its place among the jobs.
+        /// The video, by its index among the jobs.
         video: usize,
         /// What happened.
         update: &'a VideoUpdate,
     },
-    /// A worker or its engine died. The suspects will be tried once more, each alone; it is replaced.
+    /// A worker or its engine died. The worker is replaced, and the suspects will be tried once more, each alone.
     Died {
         /// The number of the worker.
         worker: usize,
         /// How it died.
         reason: &'a str,
-        /// The videos that may have caused it, by their places among the jobs.
+        /// The videos that may have caused it, by their indices among the jobs.
         suspects: &'a [usize],
     },
-    /// What was at the place of an output was renamed: it is no complete `.pose` file of its video.
+    /// What existed at the path of an output was renamed: it is not a complete `.pose` file of its video.
     SetAside {
         /// The output.
         output: &'a Path,
@@ -85,18 +87,18 @@ pub enum Event<'a> {
         /// Its new name.
         aside: &'a Path,
     },
-    /// What became of a video is missing in the journal, which cannot be written.
+    /// The outcome of a video is missing in the journal, which cannot be written.
     NotRecorded {
-        /// The video, by its place among the jobs.
+        /// The video, by its index among the jobs.
         video: usize,
-        /// What the system says.
+        /// The system's error.
         error: &'a io::Error,
     },
     /// The run was cancelled while this video was being processed.
     Stopped {
         /// The number of the worker.
         worker: usize,
-        /// The video, by its place among the jobs.
+        /// The video, by its index among the jobs.
         video: usize,
     },
     /// No engine or worker is left for the remaining videos.
@@ -104,11 +106,11 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// A remark for the user.
+    /// A message for the user.
     Note {
         /// The number of the worker.
         worker: usize,
-        /// The remark.
+        /// The message.
         text: &'a str,
     },
 }
@@ -116,7 +118,7 @@ pub enum Event<'a> {
 /// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The end of every video was reported.
+    /// The outcome of every video was reported.
     Completed,
     /// The caller asked to stop.
     Cancelled,

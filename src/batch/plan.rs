@@ -1,4 +1,4 @@
-//! From what was asked for to what will be done: one job per video, checked before anything starts.
+//! From what was requested to what will be done: one job per video, checked before anything starts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use crate::Chain;
 use crate::output_file::{folder_of, remove_unfinished};
 use crate::video::{self, Input, VideoError};
 
-/// A list of a million long paths has less.
+/// A list of a million long paths is shorter.
 const MAX_LIST_BYTES: u64 = 1 << 29;
 
 /// Why the plan cannot be carried out.
@@ -30,7 +30,7 @@ pub enum PlanError {
         /// How many videos there are.
         videos: usize,
     },
-    /// Standard input without the name of an output.
+    /// Standard input without a name for the output.
     #[error("a video on standard input has no name: give the name of its .pose file")]
     NamelessInput,
     /// Two videos with one output.
@@ -51,7 +51,7 @@ pub enum PlanError {
     List {
         /// The list.
         list: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A list that is too long to be one.
@@ -65,7 +65,7 @@ pub enum PlanError {
     /// A list without videos.
     #[error("the list {} names no videos: one path per line was expected", .0.display())]
     ListEmpty(PathBuf),
-    /// A line of a list without a video.
+    /// A line of a list that names no video.
     #[error("line {line} of the list {} begins with a tab: the path of a video was expected before it", .list.display())]
     ListLine {
         /// The list.
@@ -79,12 +79,12 @@ pub enum PlanError {
     /// The output is a file of another kind.
     #[error("the output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
-    /// An output folder cannot be made.
+    /// An output folder cannot be created.
     #[error("cannot create the folder {}", .folder.display())]
     CreateFolder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// An output folder cannot be written to.
@@ -92,7 +92,7 @@ pub enum PlanError {
     NotWritable {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -105,23 +105,23 @@ pub struct Inputs {
     pub paths: Vec<PathBuf>,
     /// A [list](super::list) of further videos; `-` is standard input.
     pub list: Option<PathBuf>,
-    /// Whether folders count with all folders in them. Their tree is kept in the output folder.
+    /// Whether to search subfolders too. Their structure is mirrored in the output folder.
     pub recursive: bool,
-    /// Where the outputs go: a file for one video, or a folder. Where absent, beside each video.
+    /// Where the outputs go: a file for one video, or a folder. If `None`, beside each video.
     pub output: Option<PathBuf>,
-    /// Whether `a.mp4` becomes `a.mp4.pose`, not `a.pose`.
+    /// Whether `a.mp4` becomes `a.mp4.pose` rather than `a.pose`.
     pub keep_suffix: bool,
-    /// How the names of videos in folders end, with a dot or without; in any way where empty.
+    /// The suffixes of the videos to take from folders, with a dot or without. If empty, all.
     pub suffixes: Vec<String>,
 }
 
 impl Inputs {
-    /// These videos and folders, with their outputs beside each video.
+    /// These videos and folders, with each output beside its video.
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self { paths: paths.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// The same with the outputs in this file or folder.
+    /// The same inputs, with the outputs in this file or folder.
     #[must_use]
     pub fn output(self, output: impl Into<PathBuf>) -> Self {
         Self { output: Some(output.into()), ..self }
@@ -142,12 +142,12 @@ impl Inputs {
 pub struct Plan {
     /// In the order of the inputs; videos of a folder in natural order.
     pub jobs: Vec<Job>,
-    /// Folders that cannot be read and links that lead nowhere, and why.
+    /// Folders that cannot be read and links that lead nowhere, with the reason.
     pub problems: Vec<(PathBuf, String)>,
-    /// Where the journal belongs. Several videos, or a list, have one in the folder of their outputs, if that is one
-    /// folder. A list of failed videos continues the journal beside it.
+    /// Where the journal belongs. Several videos, or a list, have one in the folder of their outputs, if all
+    /// outputs are in one folder. A list of failed videos continues the journal beside it.
     pub journal: Option<PathBuf>,
-    /// Whether the only output was named, so that its folder may hold other things.
+    /// Whether the only output was named, so that its folder may contain other things.
     is_named: bool,
 }
 
@@ -194,7 +194,7 @@ impl Plan {
                 None => target.output(&video, root.as_deref(), inputs.keep_suffix)?,
             };
             if let Some(first) = taken.insert(output.clone(), video.clone()) {
-                // The same video twice is done once.
+                // A video that is named twice is processed once.
                 if first == video {
                     continue;
                 }
@@ -207,11 +207,11 @@ impl Plan {
         Ok(Self { jobs, problems, journal, is_named })
     }
 
-    /// Makes the folders of the outputs, removes what killed processes have left there, and makes sure that they can be
-    /// written to. A [`Batch`](super::Batch) does so itself.
+    /// Creates the folders of the outputs, removes what killed processes have left there, and checks that they can
+    /// be written to. A [`Batch`](super::Batch) does this itself.
     ///
     /// # Errors
-    /// A folder cannot be made or written to.
+    /// A folder cannot be created or written to.
     pub fn prepare_folders(&self) -> Result<(), PlanError> {
         sweep(self.jobs.iter());
         check_outputs(&self.jobs)
@@ -225,7 +225,7 @@ impl Plan {
         let folders: BTreeSet<&Path> = outputs.chain(submitted.and_then(Path::parent)).collect();
         let mut journals = BTreeSet::new();
         for folder in folders {
-            // Folders that cannot be read have nothing to say.
+            // Folders that cannot be read are skipped.
             journals.insert(folder.join(journal::NAME));
             let runs = slurm::Run::all(folder).unwrap_or_default();
             journals.extend(runs.iter().flat_map(|run| run.journals().unwrap_or_default()));
@@ -234,7 +234,7 @@ impl Plan {
     }
 }
 
-/// Why something below a folder cannot be looked at.
+/// Why something inside a folder cannot be read.
 fn problem(folder: &Path, error: VideoError) -> (PathBuf, String) {
     match error {
         VideoError::Read { path, source } if path.is_symlink() && !path.exists() => {
@@ -265,7 +265,7 @@ fn journal_of_list(list: Option<&Path>) -> Option<PathBuf> {
     journal.is_file().then_some(journal)
 }
 
-/// The folder of all outputs that lie beside their videos: the one folder that was given, or the parent of all.
+/// The folder of all outputs that are beside their videos: the one folder that was given, or the parent of all.
 fn common_folder<'a>(inputs: &'a Inputs, jobs: &'a [Job]) -> Option<&'a Path> {
     if let ([folder], None) = (&inputs.paths[..], &inputs.list)
         && folder.is_dir()
@@ -277,7 +277,7 @@ fn common_folder<'a>(inputs: &'a Inputs, jobs: &'a [Job]) -> Option<&'a Path> {
     folders.all(|folder| folder == first).then_some(first)
 }
 
-/// A video, the folder it was found below, and its output where that was given with it.
+/// A video, the folder in which it was found, and its output if one was given with it.
 struct Found {
     root: Option<PathBuf>,
     video: PathBuf,
@@ -329,7 +329,7 @@ pub(super) fn sweep<'a>(jobs: impl Iterator<Item = &'a Job>) {
     folders(jobs).into_iter().for_each(remove_unfinished);
 }
 
-/// Makes the output folders, and makes sure that they can be written to, before anything is computed.
+/// Creates the output folders, and checks that they can be written to, before anything is computed.
 pub(super) fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
     for folder in folders(jobs.iter()) {
         fs::create_dir_all(folder)
@@ -360,12 +360,12 @@ impl From<Option<&Path>> for Target {
 }
 
 impl Target {
-    /// `root` is the folder below which the video was found.
+    /// `root` is the folder in which the video was found.
     fn output(&self, video: &Path, root: Option<&Path>, keep_suffix: bool) -> Result<PathBuf, PlanError> {
         if let Self::File(file) = self {
             return Ok(file.clone());
         }
-        // `frames/` and `.` have no last component of their own; the real path has.
+        // `frames/` and `.` have no last component of their own; the real path has one.
         let resolved = match video.file_name() {
             Some(_) => video.to_owned(),
             None => video.canonicalize().unwrap_or_else(|_| video.to_owned()),
@@ -373,7 +373,7 @@ impl Target {
         if video == Path::new(video::STDIN) {
             return Err(PlanError::NamelessInput);
         }
-        // A folder of pictures has no suffix, though its name may hold a dot.
+        // A folder of pictures has no suffix, though its name may contain a dot.
         let whole = keep_suffix || video.is_dir();
         let name = if whole { resolved.file_name() } else { resolved.file_stem() };
         let mut name = name.ok_or(PlanError::NamelessInput)?.to_owned();

@@ -1,13 +1,13 @@
-//! Which video is next, and which may have caused a death.
+//! Which video is next, and which one may have caused a death.
 
 use std::collections::VecDeque;
 
-/// The videos that nobody works on yet.
+/// The videos that no worker has yet.
 ///
-/// A video that was being processed when an engine or a process died is a suspect. Suspects wait until all others have
-/// been handed out, and each is then tried once more, alone: if the death repeats itself, it is the guilty one. So a
-/// poisoned video costs itself and nobody else, whatever the instant of the death. An engine that one video has damaged
-/// may die of the next one, so only the death of an engine that had worked on nothing else proves the guilt of a video.
+/// A video that was being processed when an engine or a process died is a suspect. Suspects wait until all others
+/// have been handed out, and each is then tried once more, alone: if the death repeats itself, it is the culprit.
+/// So a poisoned video costs no other video, whenever it kills. An engine that one video has damaged may die of the
+/// next one, so only the death of an engine that has processed nothing else proves that a video is the culprit.
 #[derive(Debug)]
 pub struct Queue {
     waiting: VecDeque<usize>,
@@ -21,22 +21,22 @@ impl Queue {
         Self { waiting: (0..videos).collect(), suspects: VecDeque::new(), is_suspect: vec![false; videos] }
     }
 
-    /// How many videos wait.
+    /// How many videos are waiting.
     pub fn len(&self) -> usize {
         self.waiting.len() + self.suspects.len()
     }
 
-    /// Whether none waits.
+    /// Whether no video is waiting.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether a video is tried for the second time, alone.
+    /// Whether a video is being tried for the second time, alone.
     pub fn is_suspect(&self, video: usize) -> bool {
         self.is_suspect[video]
     }
 
-    /// The next video. Suspects go only to who works on nothing else: `is_idle`.
+    /// The next video. Suspects are returned only if the worker is doing nothing else: `is_idle`.
     pub fn next(&mut self, is_idle: bool) -> Option<usize> {
         match self.waiting.pop_front() {
             None if is_idle => self.suspects.pop_front(),
@@ -44,7 +44,7 @@ impl Queue {
         }
     }
 
-    /// Takes back videos that were handed out and not begun.
+    /// Takes back videos that were handed out and not started.
     pub fn put_back(&mut self, videos: impl DoubleEndedIterator<Item = usize>) {
         for video in videos.rev() {
             match self.is_suspect[video] {
@@ -54,8 +54,8 @@ impl Queue {
         }
     }
 
-    /// Takes back videos one of which has caused a death. Returns the guilty one, if that is known. `is_proof` says
-    /// whether the engine had worked on nothing else before, which might have damaged it.
+    /// Takes back videos one of which has caused a death. Returns the culprit, if it is known. `is_proof` says
+    /// whether the engine had processed nothing else before, which might have damaged it.
     pub fn suspect(&mut self, videos: &[usize], is_proof: bool) -> Option<usize> {
         if let &[alone] = videos
             && self.is_suspect[alone]
@@ -63,7 +63,7 @@ impl Queue {
             if is_proof {
                 return Some(alone);
             }
-            // Next, in the engine that replaces the dead one.
+            // It is next, in the engine that replaces the dead one.
             self.suspects.push_front(alone);
             return None;
         }

@@ -1,4 +1,4 @@
-//! Which videos of a batch are left to do, by what the journals and the files themselves say.
+//! Which videos of a batch are left to do, according to the journals and the files themselves.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,43 +10,43 @@ use super::journal::{Recorded, RecordedCrash, VideoState};
 use crate::engine::EngineInfo;
 use crate::pose::{Pose, PoseError};
 
-/// Existing files without an entry in the journal whose skeletons are looked at: more would take long.
+/// The number of existing files without an entry in the journal whose skeletons are checked: more would take long.
 const SKELETONS: usize = 20;
 
 /// How to choose among the videos.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// Process the videos whose output exists too.
+    /// Process videos whose output exists too.
     pub overwrite: bool,
-    /// Process the videos again on which the engine or its process died twice.
+    /// Retry videos on which the engine or its process died twice.
     pub retry_crashed: bool,
 }
 
 impl Options {
-    /// Whether videos whose output exists are processed, and whether those that crashed are tried again.
+    /// Whether videos whose output exists are processed, and whether those that crashed are retried.
     pub fn new(overwrite: bool, retry_crashed: bool) -> Self {
         Self { overwrite, retry_crashed }
     }
 }
 
-/// The videos of a batch by what is known of them.
+/// The videos of a batch, sorted by what is known about them.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Sorted {
-    /// To be processed, in the order of the jobs; those last during which earlier runs were ended from outside.
+    /// To be processed, in the order of the jobs; those during which earlier runs were killed come last.
     pub left: Vec<Job>,
-    /// Done before, and the frames of the output.
+    /// Done before, with the number of frames in the output.
     pub done: Vec<(Job, u64)>,
-    /// Left alone, because the engine or its process died of them twice, and how.
+    /// Skipped, because the engine or its process died of them twice, and how.
     pub crashed: Vec<(Job, String)>,
-    /// Those of `left` at whose place there is something else, and what it is, as the end of a sentence.
+    /// Those of `left` at whose output path something else exists, and what it is, as the end of a sentence.
     pub in_the_way: Vec<(PathBuf, String)>,
-    /// Of which nothing is known, because their outputs cannot be read.
+    /// Unknown, because their outputs cannot be read.
     pub unknown: Vec<(Job, PoseError)>,
 }
 
-/// Looks at the outputs of all jobs. `recorded` is what the [journals](super::journal::recorded) know of them, by
+/// Checks the outputs of all jobs. `recorded` is what the [journals](super::journal::recorded) say about them, by
 /// absolute paths.
 pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Options) -> Sorted {
     let mut sorted = Sorted::default();
@@ -87,19 +87,19 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Opti
     sorted
 }
 
-/// What the journals know of the output of a job.
+/// What the journals say about the output of a job.
 fn recorded_of<'a>(job: &Job, recorded: &'a HashMap<PathBuf, Recorded>) -> Option<&'a Recorded> {
     recorded.get(&std::path::absolute(&job.output).ok()?)
 }
 
 fn look(job: &Job, known: Option<&Recorded>) -> Existing {
     let done = known.and_then(|known| known.done.as_ref());
-    // Not asked where nobody knows what it was: on network file systems that takes long.
+    // Skipped if the earlier state is unknown: on network file systems this takes long.
     let video = done.and_then(|done| done.source).and_then(|_| VideoState::of(&job.video));
     existing::look(&job.output, done, video.as_ref())
 }
 
-/// Whether a crash is to be expected again: the same video and the same program.
+/// Whether another crash is to be expected: the same video and the same program.
 fn still_crashes(video: &Path, crash: &RecordedCrash) -> bool {
     let is_changed =
         crash.source.is_some_and(|source| VideoState::of(video).is_some_and(|now| now != source));
@@ -107,8 +107,8 @@ fn still_crashes(video: &Path, crash: &RecordedCrash) -> bool {
 }
 
 impl Sorted {
-    /// Moves aside what is in the way of outputs; `moved` is called with the output, what it was, and its new name. What
-    /// cannot be moved joins [`unknown`](Self::unknown).
+    /// Moves aside what is in the way of outputs. `moved` is called with the output, what it was, and its new name.
+    /// What cannot be moved joins [`unknown`](Self::unknown).
     pub fn set_aside(&mut self, moved: &mut dyn FnMut(&Path, &str, &Path)) {
         for (output, reason) in self.in_the_way.drain(..) {
             match existing::set_aside(&output) {
@@ -132,8 +132,8 @@ fn copy(error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), error.to_string())
 }
 
-/// How often runs were ended from outside while a job was being processed. Such jobs come last: one of them may be what
-/// ended the runs.
+/// How often runs were killed while a job was being processed. Such jobs come last: one of them may be the reason
+/// why the runs were killed.
 pub fn interruptions(job: &Job, recorded: &HashMap<PathBuf, Recorded>) -> u32 {
     recorded_of(job, recorded).map_or(0, |known| known.interruptions)
 }
@@ -149,7 +149,7 @@ pub struct Conflict {
 }
 
 /// Finds an output that exists and was computed by an engine whose results must not be mixed with those of `engine`.
-/// Outputs in `done` that no journal knows are judged by their skeletons.
+/// Outputs in `done` that are in no journal are judged by their skeletons.
 pub fn conflict(
     engine: &EngineInfo,
     recorded: &HashMap<PathBuf, Recorded>,

@@ -27,13 +27,13 @@ use crate::video::{self, Colors};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// Process the videos again whose `.pose` files exist.
+    /// Process videos again whose `.pose` files exist.
     pub overwrite: bool,
-    /// Try the videos again that crashed the program twice in earlier runs.
+    /// Retry videos that crashed the program twice in earlier runs.
     pub retry_crashed: bool,
     /// Add to a folder that holds results of another engine, other models or other settings.
     pub allow_mixed_engines: bool,
-    /// The journal; [`Plan::journal`] where absent.
+    /// The journal; if `None`, [`Plan::journal`].
     pub journal: Option<PathBuf>,
     /// How colours are converted, for the journal.
     pub colors: Colors,
@@ -51,7 +51,7 @@ pub enum BatchError {
     ReadJournal {
         /// The journal.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The journal cannot be written.
@@ -59,7 +59,7 @@ pub enum BatchError {
     WriteJournal {
         /// The journal.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder holds results that must not be mixed with those of this engine.
@@ -68,7 +68,7 @@ pub enum BatchError {
         .0.output.display(), .0.difference
     )]
     MixedEngines(Conflict),
-    /// No worker process works.
+    /// No worker process could be started, or none is left.
     #[error(transparent)]
     Supervisor(#[from] SupervisorError),
     /// The engine cannot be opened.
@@ -82,36 +82,36 @@ impl From<EngineError> for BatchError {
     }
 }
 
-/// What a batch is like when an [`Event`] happens.
+/// The state of a batch when an [`Event`] happens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct State<'a> {
-    /// The videos of this run, which events name by their place here.
+    /// The videos of this run, to which the indices in events refer.
     pub jobs: &'a [Job],
-    /// How many have ended, and how long the rest takes.
+    /// How many have ended, and how long the rest will take.
     pub tally: &'a Tally,
 }
 
-/// Many videos on their way to `.pose` files, with what earlier runs have done of them.
+/// Many videos on their way to `.pose` files, and what earlier runs have done.
 ///
-/// What is complete is skipped. A journal says what became of each video and by what it was computed; a run that was
-/// interrupted, by whatever, goes on where it was when it is started again.
+/// Complete videos are skipped. A journal records the outcome of each video and what computed it; a run that was
+/// interrupted, for whatever reason, continues where it stopped when it is started again.
 #[derive(Debug)]
 pub struct Batch {
     plan: Plan,
     options: Options,
-    /// What the journal says of the outputs.
+    /// What the journal says about the outputs.
     recorded: HashMap<PathBuf, Recorded>,
     sorted: Sorted,
     journal_path: Option<PathBuf>,
     journal: Option<Journal>,
     tally: Tally,
-    /// Videos that were begun and have not ended, by worker and place among the jobs.
+    /// Videos that have been started and have not ended, by worker and index among the jobs.
     begun: BTreeSet<(usize, usize)>,
 }
 
 impl Batch {
-    /// Looks at the journal and the outputs, to find out what is left to do. Changes nothing.
+    /// Reads the journal and checks the outputs to find out what is left to do. Changes nothing.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -148,12 +148,12 @@ impl Batch {
         &self.sorted.done
     }
 
-    /// The videos that are left alone because they crashed the program twice in an earlier run, and how.
+    /// The videos that are skipped because they crashed the program twice in an earlier run, and how.
     pub fn crashed(&self) -> &[(Job, String)] {
         &self.sorted.crashed
     }
 
-    /// Folders that cannot be read and links that lead nowhere, and why.
+    /// Folders that cannot be read and links that lead nowhere, with the reason.
     pub fn problems(&self) -> &[(PathBuf, String)] {
         &self.plan.problems
     }
@@ -163,12 +163,13 @@ impl Batch {
         &self.tally
     }
 
-    /// Processes the videos with one worker process for each of `commands`, which must call [`serve`](super::serve). One
-    /// that dies costs no other video: see [`supervise`]. Blocks until all are done; `events` is called on this thread.
+    /// Processes the videos with one worker process for each of `commands`, which must call
+    /// [`serve`](super::serve). One that dies costs no other video: see [`supervise`]. Blocks until all are done;
+    /// `events` is called on this thread.
     ///
     /// # Errors
-    /// An output folder or the journal cannot be written, the folder holds results of another engine, or no worker can
-    /// start. What was done until then stays.
+    /// An output folder or the journal cannot be written, the folder holds results of another engine, or no worker
+    /// can start. What was done until then is kept.
     pub fn in_workers(
         &mut self,
         commands: &mut [Command],
@@ -178,7 +179,7 @@ impl Batch {
     ) -> Result<Ended, BatchError> {
         let mut jobs = self.begin(events)?;
         if commands.len() > 1 {
-            // The longest first: a long one that came last would keep one worker long after the others.
+            // The longest first: a long one at the end would keep one worker busy long after the others.
             jobs.sort_by_cached_key(|job| {
                 (resume::interruptions(job, &self.recorded), Reverse(self.tally.work_of(&job.video)))
             });
@@ -186,12 +187,12 @@ impl Batch {
         self.run(&jobs, cancel, events, |jobs, events| Ok(supervise(jobs, commands, limits, cancel, events)?))
     }
 
-    /// Processes the videos in this process, one after another, with the engine that `open` gives, and another one where
-    /// that dies: see [`run_in_process`]. Blocks until all are done; `events` is called on this thread.
+    /// Processes the videos in this process, one after another, with the engine that `open` returns, and with a new
+    /// one after that dies: see [`run_in_process`]. Blocks until all are done; `events` is called on this thread.
     ///
     /// # Errors
-    /// An output folder or the journal cannot be written, the folder holds results of another engine, or `open` gives no
-    /// engine. What was done until then stays.
+    /// An output folder or the journal cannot be written, the folder holds results of another engine, or `open`
+    /// fails. What was done until then is kept.
     pub fn in_this_process<E: Into<Box<dyn Error + Send + Sync>>>(
         &mut self,
         mut open: impl FnMut() -> Result<Box<dyn Engine>, E>,
@@ -206,7 +207,7 @@ impl Batch {
         })
     }
 
-    /// Writes the list of failed videos beside the journal, and says what became of all.
+    /// Writes the list of failed videos beside the journal, and returns the outcome of the batch.
     pub fn finish(self) -> (Summary, Option<io::Error>) {
         let list = self.journal_path.map(|journal| journal.with_extension("failed.list"));
         let error = list.as_ref().and_then(|list| self.tally.write_failed(list).err());
@@ -251,7 +252,7 @@ impl Batch {
         Ok(jobs)
     }
 
-    /// Videos whose outputs cannot be read have failed.
+    /// Videos whose outputs cannot be read count as failed.
     fn report_unknown(
         &mut self,
         unknown: Vec<(Job, PoseError)>,
@@ -305,7 +306,7 @@ impl Batch {
         }
     }
 
-    /// What the journals of other runs into the same folders say. It is asked only about engines.
+    /// What the journals of other runs into the same folders say. Only their engines are used.
     fn neighbours(&self, jobs: &[Job]) -> HashMap<PathBuf, Recorded> {
         if self.may_mix() {
             return HashMap::new();
@@ -370,7 +371,7 @@ impl Batch {
         }
     }
 
-    /// The user stopped the run: the videos that were being processed were not the reason.
+    /// The user stopped the run: the videos that were being processed are not to blame.
     fn stopped(&mut self, jobs: &[Job], events: &mut dyn FnMut(&Event<'_>, State<'_>)) {
         for (worker, video) in mem::take(&mut self.begun) {
             events(&Event::Stopped { worker, video }, State { jobs, tally: &self.tally });
@@ -396,10 +397,10 @@ impl Batch {
     }
 }
 
-/// What the journal has to say of it. `left` videos of the run have not ended.
+/// What the journal records of it. `left` videos of the run have not ended.
 fn recorded_outcome(update: &VideoUpdate, left: usize) -> Option<Outcome> {
     match update {
-        // Where this process and its workers are killed, the next run begins with the other videos.
+        // If this process and its workers are killed, the next run begins with the other videos.
         VideoUpdate::Opening => Some(Outcome::Started { left: Some(left) }),
         VideoUpdate::Done(report) => Some(Outcome::done(report)),
         VideoUpdate::Failed { reason, is_crash } => {

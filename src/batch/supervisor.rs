@@ -1,4 +1,4 @@
-//! The supervisor: starts workers, hands them videos, hears from them, and replaces those that die.
+//! The supervisor: starts workers, gives them videos, receives their messages, and replaces those that die.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,8 +17,8 @@ use crate::output_file::remove_unfinished;
 use crate::pipeline::Cancel;
 use crate::process::Clock;
 
-/// The fewest and the most videos that a worker has while many wait: the one it processes, the next, which it opens
-/// meanwhile, and more, because several short ones can be in flight.
+/// The smallest and the largest number of videos that a worker has while many are waiting: the one it processes,
+/// the next, which it opens meanwhile, and more, because several short ones can be in flight.
 const VIDEOS_AHEAD: std::ops::RangeInclusive<usize> = 2..=16;
 /// How often to check whether the run was cancelled, or a worker has stalled.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -26,8 +26,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SHORT_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a worker may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often in a row a slot may fail to get a worker that works, and how long to wait before the first next attempt;
-/// each further wait is twice as long. A GPU whose last process was killed needs some seconds.
+/// How many times in a row a slot may fail to get a working worker, and how long to wait before the first retry;
+/// each further wait is twice as long. A GPU whose last process was killed needs a few seconds.
 const START_ATTEMPTS: u32 = 4;
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
@@ -35,13 +35,13 @@ const RESTART_DELAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// A worker that reports no progress for so long is killed, and its video counts as tried. The time in which the
-    /// supervisor itself was suspended does not count. No limit where absent.
+    /// A worker that reports no progress for this long is killed, and its video counts as tried. The time in which
+    /// the supervisor itself was suspended does not count. `None` for no limit.
     pub stall: Option<Duration>,
 }
 
 impl Limits {
-    /// Kills workers that report no progress for so long.
+    /// Kills workers that report no progress for this long.
     pub fn stall(limit: Duration) -> Self {
         Self { stall: Some(limit) }
     }
@@ -62,11 +62,11 @@ pub enum SupervisorError {
 /// Processes all jobs with one worker process for each of `commands`, which must call [`serve`](super::serve) on their
 /// standard input and output. Blocks until all are done; `events` is called on this thread.
 ///
-/// A worker that dies is replaced. The videos that it was processing are tried once more, each alone; one that ends its
-/// process again fails, and all others go on.
+/// A worker that dies is replaced. The videos that it was processing are tried once more, each alone. One that ends
+/// its process again fails, and all others continue.
 ///
 /// # Errors
-/// No worker could open its engine, or none could be started; what was done until then stays.
+/// No worker could open its engine, or none could be started. What was done until then is kept.
 pub fn supervise(
     jobs: &[Job],
     commands: &mut [Command],
@@ -92,7 +92,7 @@ pub fn supervise(
     match (ended, supervisor.error.take()) {
         (Ended::Completed, Some((_, error))) if !supervisor.queue.is_empty() => Err(error),
         (Ended::Completed, Some((worker, error))) => {
-            // The others have done its share, at the cost of time.
+            // The others have done its share, which took longer.
             (supervisor.events)(Event::Note { worker, text: &format!("gave up: {}", Chain(&error)) });
             Ok(ended)
         }
@@ -100,14 +100,14 @@ pub fn supervise(
     }
 }
 
-/// What a worker is started with, again and again if need be.
+/// The command that starts a worker, more than once if necessary.
 struct Slot<'a> {
     command: &'a mut Command,
-    /// When to start the next process; never where absent.
+    /// When to start the next process; `None` for never.
     start_at: Option<Instant>,
     /// Whether a worker of this slot has opened its engine.
     was_ready: bool,
-    /// Attempts in a row that came to nothing.
+    /// The number of failed attempts in a row.
     failures: u32,
 }
 
@@ -116,7 +116,7 @@ impl<'a> Slot<'a> {
         Self { command, start_at: Some(Instant::now()), was_ready: false, failures: 0 }
     }
 
-    /// Another attempt after a while, unless there were too many.
+    /// Schedules another attempt, unless there were too many.
     fn retry_later(&mut self) {
         self.failures += 1;
         let delay = RESTART_DELAY * 2u32.pow(self.failures.min(START_ATTEMPTS) - 1);
@@ -129,7 +129,7 @@ struct Supervisor<'a> {
     queue: Queue,
     slots: Vec<Slot<'a>>,
     workers: Vec<WorkerProcess>,
-    /// Processes started so far; tells the messages of one from those of its predecessor.
+    /// Number of processes started so far; tells the messages of one from those of its predecessor.
     processes: usize,
     clock: Clock,
     sender: Sender<(usize, Option<WorkerMessage>)>,
@@ -181,7 +181,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Starts the processes whose time has come.
+    /// Starts the processes that are due.
     fn start_due(&mut self) {
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
@@ -197,7 +197,7 @@ impl Supervisor<'_> {
                     self.workers.push(worker);
                 }
                 Err(error) => {
-                    // Too many processes or too little memory: that may pass, and the other workers go on.
+                    // Too many processes or too little memory: that may pass, and the other workers continue.
                     slot.retry_later();
                     if slot.start_at.is_none() {
                         self.error = Some((index, SupervisorError::Start(error)));
@@ -231,7 +231,7 @@ impl Supervisor<'_> {
                 worker.close();
             }
             Some(WorkerMessage::Video(job, mut update)) => {
-                // Only about what it was given.
+                // Only videos that it has been given.
                 let Some(held) = worker.held.iter().position(|held| held.job == job) else { return };
                 worker.held[held].is_begun = true;
                 if let VideoUpdate::Done(report) = &mut update {
@@ -251,12 +251,12 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Hands a worker its next videos; tells it when there are no more.
+    /// Gives a worker its next videos; tells it when there are no more.
     fn feed(&mut self, place: usize) {
         if self.cancel.is_cancelled() {
             return;
         }
-        // Fewer towards the end, so that no worker keeps what another could do.
+        // Fewer towards the end, so that no worker keeps a video that another one could process.
         let share = self.queue.len() / (8 * self.workers.len());
         let ahead = share.clamp(*VIDEOS_AHEAD.start(), *VIDEOS_AHEAD.end());
         let others = self.workers.iter().enumerate();
@@ -264,7 +264,8 @@ impl Supervisor<'_> {
         let worker = &mut self.workers[place];
         while worker.takes_assignments() && worker.held.len() < ahead {
             let is_idle = worker.held.is_empty();
-            // A suspect has its process for itself. And nothing is taken ahead that another worker waits for.
+            // A suspect has a process to itself. And no worker takes a video ahead of time that another one is
+            // waiting for.
             let has_suspect = worker.held.iter().any(|held| self.queue.is_suspect(held.job));
             if has_suspect || (!is_idle && self.queue.len() <= waiting) {
                 break;
@@ -279,7 +280,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// A worker has ended: what it had goes back to the queue, and its slot gets a new process if there is work.
+    /// A worker has ended: its videos go back to the queue, and its slot gets a new process if there is work.
     fn bury(&mut self, mut worker: WorkerProcess) {
         let obituary = worker.obituary();
         debug!(
@@ -293,8 +294,8 @@ impl Supervisor<'_> {
             self.take_back(&mut worker, obituary);
         } else if !worker.is_ready {
             let slot = &mut self.slots[worker.slot];
-            // Where it worked before, whatever is in the way may pass; and a sudden death, as by lack of memory, may have
-            // been an accident. One that says that it cannot open its engine would say so again.
+            // If it worked before, the obstacle may pass, and a sudden death, as by lack of memory, may have been
+            // an accident. A worker that reports that it cannot open its engine would report it again.
             let is_sudden = !worker.is_unusable && !worker.is_stalled();
             if slot.was_ready || (is_sudden && slot.failures == 0) {
                 slot.retry_later();
@@ -304,10 +305,10 @@ impl Supervisor<'_> {
                 self.error = Some((worker.slot, SupervisorError::Unusable(reason)));
             }
         } else if !self.queue.is_empty() {
-            // It had ended its work when that of another came back.
+            // It had finished when another worker's videos came back.
             self.retry_slot(worker.slot, obituary);
         }
-        // What it had, or would have had, may be waited for by others.
+        // Other workers may be waiting for its videos.
         for place in 0..self.workers.len() {
             if self.workers[place].takes_assignments() {
                 self.feed(place);
@@ -315,7 +316,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Takes back the videos of a worker that died, and finds out whether the guilty one is known.
+    /// Takes back the videos of a worker that died, and finds out whether the culprit is known.
     fn take_back(&mut self, worker: &mut WorkerProcess, obituary: String) {
         let outputs = worker.held.iter().filter_map(|held| self.jobs[held.job].output.parent());
         outputs.collect::<BTreeSet<_>>().into_iter().for_each(remove_unfinished);
@@ -328,7 +329,7 @@ impl Supervisor<'_> {
         let innocent: Vec<usize> = held.filter(|job| !suspects.contains(job)).collect();
         self.queue.put_back(innocent.into_iter());
         match suspects.is_empty() {
-            // It died of nothing that it was given.
+            // It died of nothing that it had been given.
             true => self.retry_slot(worker.slot, reason.clone()),
             false => self.slots[worker.slot].start_at = Some(Instant::now()),
         }

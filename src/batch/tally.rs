@@ -1,4 +1,4 @@
-//! What has become of several videos, and how long the rest takes.
+//! The outcomes of several videos, and how long the rest will take.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
@@ -16,23 +16,23 @@ use crate::pipeline::{Progress, Report};
 /// Counts videos as they end.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Videos there are, with those that are skipped.
+    /// Number of videos, including those that are skipped.
     of: usize,
     done: usize,
     skipped: usize,
     ended_in_run: usize,
     failures: Vec<Failure>,
-    /// Outputs of the videos that are done or were done before: they are no failures any more.
+    /// Outputs of the videos that are done or were done before: they are no longer failures.
     complete: HashSet<PathBuf>,
     frames: u64,
     seconds_of_video: f64,
     started: Option<Instant>,
-    /// Bytes of each video that is to be worked on: what is known of its length beforehand.
+    /// Bytes of each video to be processed: all that is known about its length beforehand.
     work: HashMap<PathBuf, u64>,
-    /// Bytes that are not worked on yet, with those in work.
+    /// Bytes that have not been processed, including those in progress.
     work_left: u64,
     work_done: u64,
-    /// The share of each video in work that is done.
+    /// The share of each video in progress that is done.
     in_work: HashMap<PathBuf, f64>,
 }
 
@@ -42,22 +42,22 @@ pub struct Tally {
 pub struct Failure {
     /// The video, or a folder that cannot be read.
     pub video: PathBuf,
-    /// What it would have become. `None` for a folder.
+    /// The output that it would have had. `None` for a folder.
     pub output: Option<PathBuf>,
     /// Why, as the end of a sentence that begins with the video's name.
     pub reason: String,
-    /// Whether it crashed the program twice. The next run leaves it alone unless
-    /// [asked](super::Options::retry_crashed) to try it again.
+    /// Whether it crashed the program twice. The next run skips it unless [asked](super::Options::retry_crashed) to
+    /// retry it.
     pub crashed: bool,
 }
 
-/// What became of all videos of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// Videos whose files were written.
     pub done: usize,
-    /// Videos whose files were there already.
+    /// Videos whose files existed already.
     pub skipped: usize,
     /// Videos that failed, and folders that could not be read.
     pub failed: usize,
@@ -71,7 +71,7 @@ pub struct Summary {
     pub frames_per_second: f64,
     /// Hours of video per hour.
     pub hours_of_video_per_hour: f64,
-    /// What failed.
+    /// The failures.
     pub failures: Vec<Failure>,
     /// A [list](super::list) of the failed videos, if one was written.
     pub failed_list: Option<PathBuf>,
@@ -83,7 +83,7 @@ impl Tally {
         Self { of, ..Self::default() }
     }
 
-    /// How many videos there are, with those that are skipped.
+    /// How many videos there are, including those that are skipped.
     pub fn videos(&self) -> usize {
         self.of
     }
@@ -103,14 +103,14 @@ impl Tally {
         self.of > 1
     }
 
-    /// These are to be worked on.
+    /// Adds videos that are to be processed.
     pub(super) fn expect(&mut self, jobs: &[Job], states: &HashMap<PathBuf, VideoState>) {
         let work = |job: &Job| (job.video.clone(), VideoState::work(states.get(&job.video).copied()));
         self.work = jobs.iter().map(work).collect();
         self.work_left = jobs.iter().map(|job| self.work_of(&job.video)).sum();
     }
 
-    /// What is known of the length of a video that is to be worked on, in bytes.
+    /// What is known about the length of a video that is to be processed, in bytes.
     pub fn work_of(&self, video: &Path) -> u64 {
         self.work.get(video).copied().unwrap_or(1)
     }
@@ -120,12 +120,12 @@ impl Tally {
         self.of.saturating_sub(self.done + self.skipped + self.failures.len())
     }
 
-    /// A video begins.
+    /// A video has been started.
     pub(super) fn started(&mut self) {
         self.started.get_or_insert_with(Instant::now);
     }
 
-    /// A video is so far.
+    /// A video has made progress.
     pub(super) fn progress(&mut self, video: &Path, progress: Progress) {
         let Some(announced) = progress.announced_frames else { return };
         let share = (progress.frames as f64 / announced.max(1) as f64).min(1.0);
@@ -145,20 +145,20 @@ impl Tally {
         self.end(video);
     }
 
-    /// A video needs no work, which is known before any is worked on.
+    /// A video needs no work, which is known before any is processed.
     pub(super) fn skipped(&mut self, output: &Path) {
         self.skipped += 1;
         self.complete.insert(absolute(output));
     }
 
-    /// A video needs no work any more.
+    /// A video no longer needs work.
     pub(super) fn exists(&mut self, video: &Path, output: &Path) {
         self.skipped += 1;
         self.complete.insert(absolute(output));
         self.end(video);
     }
 
-    /// A video did not work out.
+    /// A video has failed.
     pub(super) fn failed(&mut self, video: &Path, output: &Path, reason: &str, crashed: bool) {
         self.failures.push(Failure {
             video: video.to_owned(),
@@ -169,7 +169,7 @@ impl Tally {
         self.end(video);
     }
 
-    /// Something that may hold videos could not be looked at.
+    /// Something that may contain videos cannot be read.
     pub(super) fn unreadable(&mut self, path: &Path, reason: &str) {
         self.of += 1;
         self.failures.push(Failure {
@@ -186,7 +186,7 @@ impl Tally {
         self.in_work.remove(video);
     }
 
-    /// How many videos of this run have ended, one way or another, without those skipped or given up before it.
+    /// How many videos of this run have ended, one way or another, without those that were skipped before it.
     pub fn ended_in_run(&self) -> usize {
         self.ended_in_run
     }
@@ -196,7 +196,8 @@ impl Tally {
         self.complete.contains(&absolute(output))
     }
 
-    /// How long the rest takes at the speed so far. What was skipped or failed tells nothing of the speed.
+    /// How long the rest will take at the speed so far. Videos that were skipped or failed say nothing about the
+    /// speed.
     pub fn time_left(&self) -> Option<Duration> {
         let in_work: f64 = self.in_work.iter().map(|(video, share)| share * self.work_of(video) as f64).sum();
         let done = self.work_done as f64 + in_work;
@@ -205,11 +206,12 @@ impl Tally {
         (done > 0.0).then(|| Duration::try_from_secs_f64((elapsed * left / done).max(0.0)).ok()).flatten()
     }
 
-    /// Keeps the failed ones in a file for `--list`, each with its output and the reason. What is in the file already
-    /// stays, but for what this run has tried again or found complete. Without any failure there is no file.
+    /// Writes the failed videos to a file for `--list`, each with its output and the reason. Entries that are in
+    /// the file already stay, except for those that this run has retried or found complete. If nothing failed,
+    /// there is no file.
     ///
     /// # Errors
-    /// It cannot be read or written, or what is there is no such list.
+    /// It cannot be read or written, or the existing file is not such a list.
     pub(super) fn write_failed(&self, list: &Path) -> io::Result<()> {
         let _lock = lock_folder_of(list);
         let before = read_failed(list)?;
@@ -217,7 +219,7 @@ impl Tally {
             .failures
             .iter()
             .filter_map(|Failure { video, output, reason, .. }| {
-                // So that the list serves from every folder.
+                // Absolute, so that the list works from every folder.
                 Some((absolute(video), absolute(output.as_ref()?), reason.as_str()))
             })
             .collect();
@@ -241,7 +243,7 @@ impl Tally {
         }
     }
 
-    /// What became of all; `failed_list` has the failed ones.
+    /// The outcome of the batch; `failed_list` names the failed videos.
     pub(super) fn summary(&self, failed_list: Option<PathBuf>) -> Summary {
         let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
         let each = |of: f64| if seconds > 0.0 { of / seconds } else { 0.0 };
@@ -264,8 +266,8 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Keeps other runs into the same folder from changing the list meanwhile, where the file system has locks. It takes
-/// them milliseconds; one that stands still is not waited for.
+/// Keeps other runs into the same folder from changing the list at the same time, if the file system has locks.
+/// They need milliseconds; a lock that is held for longer is not waited for.
 fn lock_folder_of(list: &Path) -> Option<File> {
     let folder = File::open(folder_of(list)).ok()?;
     for _ in 0..40 {
@@ -277,7 +279,7 @@ fn lock_folder_of(list: &Path) -> Option<File> {
     Some(folder)
 }
 
-/// A list of failed videos as it is; empty where there is none.
+/// A list of failed videos as it is; empty if there is none.
 fn read_failed(list: &Path) -> io::Result<Vec<u8>> {
     match list.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

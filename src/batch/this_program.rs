@@ -17,11 +17,11 @@ use crate::video;
 /// Set in the processes that [`worker_commands`] starts.
 const WORKER_VARIABLE: &str = "OPPOSE_IS_WORKER";
 
-/// Commands that start this program again with the same arguments, one per worker. In each, [`is_worker`] is true, and the
-/// program has to call [`serve_supervisor`] before it does anything else.
+/// Commands that start this program again with the same arguments, one per worker. In each of these processes
+/// [`is_worker`] is true, and the program has to call [`serve_supervisor`] before it does anything else.
 ///
 /// # Errors
-/// The system does not say which file the program is.
+/// The system does not tell which file the program is.
 pub fn worker_commands(workers: usize) -> io::Result<Vec<Command>> {
     let command = |_| {
         let mut command = process::this_program()?;
@@ -36,12 +36,13 @@ pub fn is_worker() -> bool {
     env::var_os(WORKER_VARIABLE).is_some()
 }
 
-/// Does the work of a worker on standard input and output: [`serve`] with these streams. Whatever else writes to standard
-/// output from then on goes to standard error. Blocks until the supervisor has no more work; where the supervisor dies,
-/// the process is sent SIGTERM.
+/// Does the work of a worker on standard input and output: [`serve`] with these streams. Anything else that is
+/// written to standard output from then on goes to standard error. Blocks until the supervisor has no more work; if
+/// the supervisor dies, the process is sent SIGTERM.
 ///
 /// # Errors
-/// The streams cannot be used, or nobody listens any more. Whatever else goes wrong is reported to the supervisor.
+/// The streams cannot be used, or nobody listens any more. Anything else that goes wrong is reported to the
+/// supervisor.
 pub fn serve_supervisor<E: Error + 'static>(
     open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
     options: &pipeline::Options,

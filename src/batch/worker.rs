@@ -1,4 +1,4 @@
-//! A worker: one engine, and videos as they are handed to it.
+//! A worker: one engine, and videos as they are assigned to it.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -20,17 +20,17 @@ use crate::video;
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Assignments that wait.
+/// How many assignments may be waiting.
 const ASSIGNMENTS: usize = 64;
 
-/// How often a worker without work checks whether it was asked to end.
+/// How often an idle worker checks whether it has been asked to end.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Processes the videos that come in on `assignments` until that ends, and reports on `messages` what becomes of them.
-/// Blocks until then. `open` opens the engine and may pass remarks for the user on.
+/// Processes the videos that arrive on `assignments` until that ends, and reports what happens to them on
+/// `messages`. Blocks until then. `open` opens the engine and may pass messages on to the user.
 ///
 /// # Errors
-/// Nobody listens any more. Whatever else goes wrong is reported as a message.
+/// Nobody listens any more. Anything else that goes wrong is reported as a message.
 pub fn serve<E: Error + 'static>(
     open: impl FnOnce(&dyn Fn(&str)) -> Result<Box<dyn Engine>, E>,
     options: &pipeline::Options,
@@ -62,7 +62,7 @@ pub fn serve<E: Error + 'static>(
             Err(TryRecvError::Disconnected) => return Next::End,
         };
         numbers.borrow_mut().push(number);
-        // Said beforehand: if opening it ends this process, the supervisor knows the culprit.
+        // Reported beforehand: if opening it ends this process, the supervisor knows the culprit.
         supervisor.send(&WorkerMessage::Video(number, VideoUpdate::Opening));
         let video_options = video_options.clone();
         Next::Video(Video::new(job.output, move || video::open(&job.video, &video_options)))
@@ -82,7 +82,7 @@ pub fn serve<E: Error + 'static>(
     supervisor.error().map_or(Ok(stopped), Err)
 }
 
-/// An engine and which it is, or why there is none.
+/// An engine and its description, or the reason why there is none.
 fn with_info<E: Error + 'static>(
     opened: Result<Box<dyn Engine>, E>,
 ) -> Result<(Box<dyn Engine>, EngineInfo), String> {
@@ -91,7 +91,7 @@ fn with_info<E: Error + 'static>(
     Ok((engine, info))
 }
 
-/// Reads assignments on a thread of its own: while none comes, the frames in flight are finished.
+/// Reads assignments on a thread of its own: while none arrives, the frames in flight are finished.
 fn receive(mut assignments: impl BufRead + Send + 'static) -> io::Result<Receiver<Assignment>> {
     let (sender, received) = bounded(ASSIGNMENTS);
     thread::Builder::new().name("assignments".into()).spawn(move || {
@@ -151,7 +151,7 @@ impl Updates {
                 VideoUpdate::Progress(progress)
             }
             Event::Done(report) => VideoUpdate::Done(Box::new(report)),
-            // The caller knows that it asked for the end.
+            // The caller knows that it requested the end.
             Event::Failed(PipelineError::Cancelled) => return None,
             Event::Failed(PipelineError::Write(PoseError::Exists(_))) => VideoUpdate::Exists,
             Event::Failed(error) => {
@@ -161,7 +161,7 @@ impl Updates {
     }
 }
 
-/// The pipe to the supervisor. Without one there is nothing to work for: the run is cancelled when it breaks.
+/// The pipe to the supervisor. Without it there is nothing to work for: the run is cancelled when it breaks.
 struct SupervisorPipe<W> {
     pipe: RefCell<W>,
     error: RefCell<Option<io::Error>>,

@@ -26,23 +26,23 @@ pub struct Held {
 
 /// A worker process.
 pub struct WorkerProcess {
-    /// The slot it was started for.
+    /// The slot for which it was started.
     pub slot: usize,
     /// The number of the process, among all that were started.
     pub process: usize,
     /// Whether its engine is open.
     pub is_ready: bool,
-    /// Whether it has said that it cannot open its engine.
+    /// Whether it has reported that it cannot open its engine.
     pub is_unusable: bool,
     /// Whether no video has ended in it.
     pub is_fresh: bool,
     /// The jobs it has, the oldest first.
     pub held: VecDeque<Held>,
-    /// When it said something last, by the supervisor's clock.
+    /// When it last sent a message, by the supervisor's clock.
     pub last_heard: Duration,
     /// Why its engine died, and the jobs that may have caused it.
     pub engine_died: Option<(String, Vec<usize>)>,
-    /// When it closed its output or said its last message.
+    /// When it closed its output or sent its last message.
     closed: Option<Instant>,
     /// When it was killed because it had stalled.
     killed: Option<Instant>,
@@ -51,7 +51,7 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts a worker; `sender` gets its number and its messages, and `None` when no more will come.
+    /// Starts a worker. `sender` gets its number and its messages, and `None` when no more will come.
     pub fn start(
         command: &mut Command,
         slot: usize,
@@ -68,7 +68,7 @@ impl WorkerProcess {
                     return;
                 }
             }
-            // Nobody listens any more where the run was cancelled.
+            // Nobody listens any more if the run was cancelled.
             let _ = sender.send((process, None));
         })?;
         Ok(Self {
@@ -92,7 +92,7 @@ impl WorkerProcess {
         self.is_ready && self.assignments.is_some()
     }
 
-    /// Whether it works on nothing, now or once its engine is open.
+    /// Whether it has nothing to do, now or once its engine is open.
     pub fn is_waiting(&self) -> bool {
         self.held.is_empty() && self.assignments.is_some()
     }
@@ -105,17 +105,17 @@ impl WorkerProcess {
         self.held.push_back(Held { job: number, is_begun: false });
         let Some(assignments) = &mut self.assignments else { return };
         if messages::write(&Assignment::new(number, job), assignments).is_err() {
-            // It has died, which the end of its messages will say.
+            // It has died, which the end of its messages will show.
             self.assignments = None;
         }
     }
 
-    /// No further job will come: it ends when it is done with those it has.
+    /// Tells it that no further job will come: it ends when it has finished those it has.
     pub fn no_more_assignments(&mut self) {
         self.assignments = None;
     }
 
-    /// Kills it if it owes a sign of life and has given none for `limit`.
+    /// Kills it if it should have reported progress and has not done so for `limit`.
     pub fn kill_if_stalled(&mut self, now: Duration, limit: Duration) {
         let owes = !self.held.is_empty() || !self.is_ready;
         if owes && !self.is_stalled() && now.saturating_sub(self.last_heard) > limit {
@@ -124,14 +124,14 @@ impl WorkerProcess {
         }
     }
 
-    /// It has closed its output or said its last message: it has ended, or is about to.
+    /// Marks its output as closed or its last message as received: it has ended, or is about to.
     pub fn close(&mut self) {
         self.assignments = None;
         self.closed.get_or_insert_with(Instant::now);
     }
 
-    /// Closes it where it has ended, or does not die although it was killed. Its output alone does not always say so: a
-    /// process that it has started may keep the pipe open. To be called when no message is waiting.
+    /// Closes it if it has ended, or does not die although it was killed. Its output alone does not always show
+    /// this: a process that it has started may keep the pipe open. Call this when no message is waiting.
     pub fn close_if_gone(&mut self) {
         let is_stuck = self.killed.is_some_and(|killed| killed.elapsed() > EXIT_PATIENCE);
         if self.closed.is_none() && (is_stuck || self.child.ending().is_some()) {
@@ -139,13 +139,13 @@ impl WorkerProcess {
         }
     }
 
-    /// Whether it has closed its output or said its last message.
+    /// Whether it has closed its output or sent its last message.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
-    /// Whether it has ended after it was closed. One that hangs on the way is killed, and given up if it does not
-    /// disappear even then.
+    /// Whether it has ended after it was closed. A worker that hangs on the way is killed, and given up if it does
+    /// not disappear even then.
     pub fn has_ended(&mut self) -> bool {
         let Some(closed) = self.closed else { return false };
         if self.child.ending().is_some() {
@@ -164,7 +164,7 @@ impl WorkerProcess {
         self.child.terminate();
     }
 
-    /// Waits for its end until `deadline`, then kills it.
+    /// Waits for it to end until `deadline`, then kills it.
     pub fn wait_until(&mut self, deadline: Instant) {
         self.child.wait(deadline.saturating_duration_since(Instant::now()));
     }
@@ -174,8 +174,8 @@ impl WorkerProcess {
         self.child.is_stalled()
     }
 
-    /// Whether only the videos that it had can have ended it, and not damage that one before them has done. A second wait
-    /// for one that hangs would be long, and what hangs is not damaged.
+    /// Whether only the videos that it had can have ended it, and not damage that an earlier one has done. A second
+    /// wait for a process that hangs would be long, and a process that hangs is not damaged.
     pub fn is_proof(&self) -> bool {
         self.is_fresh || self.is_stalled()
     }

@@ -21,7 +21,7 @@ const READ_AHEAD_BYTES: u64 = 64 << 20;
 /// How long to wait for a frame before checking whether the run was cancelled.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What came of waiting.
+/// The result of waiting.
 pub enum Poll<T> {
     /// It is here.
     Ready(T),
@@ -31,8 +31,8 @@ pub enum Poll<T> {
 
 /// A video that is being opened, and then decoded, on a thread of its own.
 ///
-/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it waiting indefinitely. It ends by
-/// itself at the next frame, when it finds the channel closed.
+/// The thread is not joined when a run is cancelled: a pipe whose writer is silent would keep it waiting
+/// indefinitely. It ends on its own at the next frame, when it finds the channel closed.
 pub struct PendingVideo {
     opened: Receiver<Result<DecodeStream, SourceError>>,
 }
@@ -48,12 +48,12 @@ pub struct DecodeStream {
 pub enum Item {
     /// The next frame.
     Frame(Frame),
-    /// No frame follows: what decoding has shown, and why it broke off, if it did.
+    /// No frame follows: the summary of decoding, and why it broke off, if it did.
     End(DecodeSummary, Option<SourceError>),
 }
 
 impl PendingVideo {
-    /// Starts to open the video that will become `output`.
+    /// Begins to open the video that will become `output`.
     pub fn start(open: OpenVideo, output: &Path) -> io::Result<Self> {
         let (sender, opened) = bounded(1);
         let span = debug_span!("decode", output = %output.display());
@@ -74,8 +74,8 @@ impl DecodeStream {
     }
 }
 
-/// Opens and decodes a video. Hostile files meet much code here: where it panics, that is this video's failure and
-/// nobody else's. Nobody asks for results any more where the run was cancelled, so that failing to send them is no error.
+/// Opens and decodes a video. Hostile files meet a lot of code here: if it panics, only this video fails. Nobody
+/// wants the results any more if the run was cancelled, so failing to send them is not an error.
 fn run(open: OpenVideo, opened: &Sender<Result<DecodeStream, SourceError>>) {
     let source = caught(|| open().map(|source| (source.info().clone(), source)));
     let (info, mut source) = match source {
@@ -105,7 +105,7 @@ fn run(open: OpenVideo, opened: &Sender<Result<DecodeStream, SourceError>>) {
     let _ = sender.send(Item::End(summary, error));
 }
 
-/// Sends all frames; `false` where nobody wants them any more.
+/// Sends all frames; `false` if nobody wants them any more.
 fn decode(source: &mut dyn Source, size: (u32, u32), items: &Sender<Item>) -> Result<bool, SourceError> {
     while let Some(frame) = source.next_frame()? {
         if (frame.width(), frame.height()) != size {
@@ -125,7 +125,7 @@ fn decode(source: &mut dyn Source, size: (u32, u32), items: &Sender<Item>) -> Re
     Ok(true)
 }
 
-/// The result of `work`, or an error where it panics.
+/// The result of `work`, or an error if it panics.
 fn caught<T>(work: impl FnOnce() -> Result<T, SourceError>) -> Result<T, SourceError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(defect(&*panic)))
 }
@@ -138,7 +138,7 @@ fn defect(panic: &(dyn Any + Send)) -> SourceError {
     format!("decoding panicked ({text}); this is a defect of this program, please report it").into()
 }
 
-/// The error of a video whose thread is gone without a word, which it should never be.
+/// The error of a video whose thread ended without a message, which it should never do.
 fn ended() -> SourceError {
     "the decoding thread ended unexpectedly".into()
 }

@@ -1,8 +1,8 @@
 //! Videos: decode, estimate, write.
 //!
-//! Decoding runs ahead on a thread of its own, joined to the engine by a bounded channel; the engine keeps
-//! several frames in flight; results are written as they come. Memory stays flat whatever the video's
-//! length. Where there are several videos, the engine does not pause between them.
+//! Decoding runs ahead on a thread of its own, joined to the engine by a bounded channel; the engine keeps several
+//! frames in flight; results are written as they arrive. Memory stays constant, however long the video. With
+//! several videos, the engine does not pause between them.
 
 mod decoder;
 mod presence;
@@ -31,43 +31,43 @@ use oppose_core::{DecodeSummary, FrameRate, Source, SourceError};
 pub struct Options {
     /// Replace an existing file. Without it, an existing file is an error.
     pub overwrite: bool,
-    /// Who is kept, and in which row; everybody in the engine's order by default.
+    /// Which people are kept, and in which row; by default all, in the engine's order.
     pub people: people::Options,
-    /// Write `NAME.timestamps.csv` beside `NAME.pose`, with a line for each frame: its number, from 0, and its time since
-    /// the first frame in seconds, empty where the video does not say.
+    /// Write `NAME.timestamps.csv` beside `NAME.pose`, with one line per frame: its index, from 0, and its time
+    /// since the first frame in seconds, empty if the video does not tell.
     pub timestamps: bool,
-    /// Stops the run when asked.
+    /// Stops the run on request.
     pub cancel: Cancel,
 }
 
-/// How far a video is.
+/// The progress of a video.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Progress {
     /// Frames estimated and written.
     pub frames: u64,
     /// Frames the file announces; often an estimate.
     pub announced_frames: Option<u64>,
-    /// Time since the first frame was asked for.
+    /// Time since the first frame was requested.
     pub elapsed: Duration,
 }
 
 impl Progress {
-    /// Frames a second so far.
+    /// Frames per second so far.
     pub fn frames_per_second(&self) -> f64 {
         self.frames as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 
-    /// Time left, where the file announces its length and is not yet past it.
+    /// Time left, if the file announces its length and this has not been exceeded.
     pub fn time_left(&self) -> Option<Duration> {
         let left = self.announced_frames?.checked_sub(self.frames)?;
         (self.frames > 0).then(|| Duration::from_secs_f64(left as f64 / self.frames_per_second()))
     }
 }
 
-/// What became of a video.
+/// The outcome of a video.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// The file that was written. Left out where a report is serialised: not all paths are text.
+    /// The file that was written. Omitted when a report is serialised, because not all paths are text.
     #[serde(skip)]
     pub output: PathBuf,
     /// Frames written, one for every frame of the video.
@@ -82,9 +82,9 @@ pub struct Report {
     pub people: usize,
     /// Frames per second of the video, as the file holds it.
     pub frame_rate: FrameRate,
-    /// What decoding has shown.
+    /// The summary of decoding.
     pub decoding: DecodeSummary,
-    /// Time from asking for the first frame to the finished file.
+    /// Time from requesting the first frame to the finished file.
     pub elapsed: Duration,
 }
 
@@ -92,22 +92,22 @@ pub struct Report {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// The video cannot be read, or breaks before its end. Prints as the decoder's error.
+    /// The video cannot be read, or breaks off before its end. Prints as the decoder's error.
     Video {
-        /// What the decoder says.
+        /// The decoder's error.
         error: SourceError,
-        /// The file that holds what came before, if anything did.
+        /// The file with the frames before that, if there were any.
         partial: Option<PathBuf>,
     },
-    /// The engine cannot work on this video; it is as usable as before. Prints as the engine's error.
+    /// The engine cannot process this video; it stays usable. Prints as the engine's error.
     Unsuitable(EngineError),
     /// The engine died.
     Engine {
-        /// What the engine said.
+        /// The engine's error.
         error: EngineError,
         /// The oldest frame in flight at that time, from 0.
         frame: Option<u64>,
-        /// The file that holds what came before, if anything did.
+        /// The file with the frames before that, if there were any.
         partial: Option<PathBuf>,
     },
     /// The result cannot be written. Prints as the writer's error.
@@ -147,7 +147,7 @@ impl fmt::Display for PipelineError {
 impl Error for PipelineError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // They print as what they hold, so the chain continues after that.
+            // They print as the error that they hold, so the chain continues after that.
             Self::Video { error, .. } => error.source(),
             Self::Unsuitable(error) => error.source(),
             Self::Write(error) => error.source(),
@@ -170,14 +170,13 @@ fn kept(partial: &Option<PathBuf>) -> String {
         .unwrap_or_default()
 }
 
-/// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at
-/// all.
-///
-/// `progress` is called after every frame. A video that breaks in the middle, or an engine that fails
-/// there, leaves what was done so far in `NAME.partial.pose` beside `output`.
+/// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at all.
+/// Blocks until then.
+/// `progress` is called after every frame. If the video breaks off, or the engine fails in the middle, the frames
+/// done so far are kept in `NAME.partial.pose` beside `output`.
 ///
 /// # Errors
-/// See [`PipelineError`]. After [`PipelineError::Engine`] the engine is not usable any more.
+/// See [`PipelineError`]. After [`PipelineError::Engine`] the engine is no longer usable.
 pub fn run(
     source: Box<dyn Source>,
     engine: &mut dyn Engine,

@@ -12,7 +12,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Of no frame yet.
+    /// No frames yet.
     pub fn new(skeleton: &Skeleton) -> Self {
         let ranges = skeleton.components.iter().scan(0, |first, component| {
             let range = *first..*first + component.points.len();
@@ -23,7 +23,7 @@ impl Presence {
         Self { components: ranges.collect(), names }
     }
 
-    /// Adds a frame; whether anything was found in it.
+    /// Adds a frame. Returns whether anything was found in it.
     pub fn add(&mut self, pose: &FramePose) -> bool {
         let mut is_anybody_there = false;
         for (range, frames) in &mut self.components {
@@ -38,7 +38,7 @@ impl Presence {
         is_anybody_there
     }
 
-    /// The components' names and in how many frames each was found.
+    /// The components' names and the number of frames in which each was found.
     pub fn finish(self) -> Vec<(String, u64)> {
         self.names.into_iter().zip(self.components.into_iter().map(|(_, frames)| frames)).collect()
     }

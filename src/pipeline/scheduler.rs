@@ -40,7 +40,7 @@ impl Video {
     }
 }
 
-/// What happens to a video.
+/// Something that happens to a video.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -64,7 +64,7 @@ pub enum Stop {
     /// The caller asked to stop.
     #[error("the run was cancelled")]
     Cancelled,
-    /// The engine died. Open another one for the videos that are left.
+    /// The engine died. Open another one for the remaining videos.
     #[error(transparent)]
     Engine(EngineDeath),
 }
@@ -74,11 +74,11 @@ pub enum Stop {
 #[error("the engine died")]
 #[non_exhaustive]
 pub struct EngineDeath {
-    /// What the engine said.
+    /// The engine's error.
     #[source]
     pub error: EngineError,
-    /// The videos of which frames were in flight, the oldest first: one of them caused the death, unless the engine died
-    /// of something else. The end of none of them was reported. Empty where nothing was in flight.
+    /// The videos that had frames in flight, the oldest first. One of them caused the death, unless the engine died
+    /// of something else. No outcome was reported for any of them. Empty if nothing was in flight.
     pub suspects: Vec<Suspect>,
 }
 
@@ -90,11 +90,11 @@ pub struct Suspect {
     pub video: usize,
     /// Its oldest frame in flight, from 0.
     pub frame: u64,
-    /// The file with the frames before, kept where this video was the only one in flight.
+    /// The file with the frames before, kept if this video was the only one in flight.
     pub partial: Option<PathBuf>,
 }
 
-/// Where videos come from while those before are being processed.
+/// The answer to a request for the next video, while earlier ones are being processed.
 pub enum Next {
     /// Here is one.
     Video(Video),
@@ -120,8 +120,8 @@ pub fn run_all(
     run_as_they_come(&mut |_| videos.next().map_or(Next::End, Next::Video), engine, options, events)
 }
 
-/// Like [`run_all`], for videos that are handed over one by one. `next` is asked for the next one before the last is
-/// done; it may block only where it is passed `true`.
+/// Like [`run_all`], for videos that are handed over one by one. `next` is called for the next video before the
+/// last one is done; it may block only if it is passed `true`.
 ///
 /// # Errors
 /// As [`run_all`].
@@ -149,7 +149,7 @@ pub fn run_as_they_come(
                 NextOpening::Ready(opening) => opening,
                 NextOpening::End => break,
                 NextOpening::Later => {
-                    // Nobody knows how long it takes: what is in flight is finished first.
+                    // Nobody knows how long this takes: what is in flight is finished first.
                     scheduler.finish()?;
                     match NextOpening::of(next(true)) {
                         NextOpening::Ready(opening) => opening,
@@ -230,13 +230,14 @@ struct Running {
     people: usize,
     presence: Presence,
     arrangement: Arrangement,
-    /// Gone where a result could not be written, which was reported.
+    /// `None` if a result could not be written, which was reported.
     writer: Option<PoseWriter>,
-    /// The instants of the frames, where they are wanted.
+    /// The timestamps of the frames, if they are wanted.
     timestamps: Option<TimestampWriter>,
-    /// What decoding has shown, and why it broke off, once it has ended.
+    /// The summary of decoding, and why it broke off, once it has ended.
     end: Option<(DecodeSummary, Option<SourceError>)>,
-    /// Whether its start was reported: when it becomes the oldest, so that one video at a time reports progress.
+    /// Whether its start was reported, which happens when it becomes the oldest, so that one video at a time
+    /// reports progress.
     is_announced: bool,
 }
 
@@ -311,7 +312,7 @@ impl Scheduler<'_> {
             }
             let Some(running) = self.running.back_mut() else { break (DecodeSummary::default(), None) };
             if running.writer.is_none() {
-                // Its results are of no use to anybody.
+                // Nobody needs its results.
                 break (DecodeSummary::default(), None);
             }
             let written = running.timestamps.as_mut().map(|times| times.write(frame.timestamp()));
@@ -320,7 +321,7 @@ impl Scheduler<'_> {
                 self.failed(number, error.into());
                 break (DecodeSummary::default(), None);
             }
-            // Counted before it is submitted: a frame that ends the engine belongs to a suspect.
+            // Counted before it is submitted: a frame that kills the engine makes its video a suspect.
             running.pushed += 1;
             self.in_flight += 1;
             self.engine.push(frame).map_err(|error| self.died(error))?;
@@ -332,7 +333,7 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// The engine does not start a video: because it does not suit, or because it has died.
+    /// The engine does not start a video, either because it is unsuitable or because the engine has died.
     fn refused(&mut self, number: usize, error: EngineError) -> Result<(), Stop> {
         if error.kind() == EngineErrorKind::Unsuitable {
             self.failed(number, PipelineError::Unsuitable(error));
@@ -341,7 +342,7 @@ impl Scheduler<'_> {
         let is_alone = self.in_flight == 0;
         let mut death = self.death(error);
         if is_alone {
-            // Nothing else was in the engine: this video may have ended it.
+            // Nothing else was in the engine: this video may have killed it.
             death.suspects.push(Suspect { video: number, frame: 0, partial: None });
         }
         Err(Stop::Engine(death))
@@ -359,7 +360,8 @@ impl Scheduler<'_> {
             }
             self.take()?;
         }
-        // Once for many files: it takes milliseconds. Some network file systems cannot; the files are there.
+        // Once for many files, because it takes milliseconds. Some network file systems cannot do it; the files
+        // exist anyway.
         for folder in std::mem::take(&mut self.folders) {
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
@@ -401,7 +403,7 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Finishes the files of videos all of whose results are here.
+    /// Finishes the files of videos that have all their results.
     fn settle(&mut self) {
         let is_complete = |running: &Running| running.end.is_some() && running.popped == running.pushed;
         while self.running.front().is_some_and(is_complete) {
@@ -439,7 +441,8 @@ impl Scheduler<'_> {
         Stop::Engine(self.death(error))
     }
 
-    /// Gives up the videos that have frames in the engine. Those without, and those that failed before, are no suspects.
+    /// Gives up the videos that have frames in the engine. Those without, and those that failed before, are not
+    /// suspects.
     fn death(&mut self, error: EngineError) -> EngineDeath {
         let is_suspect = |running: &Running| running.popped < running.pushed && running.writer.is_some();
         let mut running: Vec<Running> = self.running.drain(..).filter(is_suspect).collect();
@@ -448,7 +451,7 @@ impl Scheduler<'_> {
         if let [alone] = &mut running[..]
             && let Some(writer) = alone.writer.take()
         {
-            // What cannot be kept is lost; the death is what has to be reported.
+            // If the frames cannot be kept, they are lost; the death is what has to be reported.
             partial = keep(writer, &alone.output).unwrap_or_default();
         }
         let suspect = |running: Running| Suspect {
@@ -467,11 +470,11 @@ impl Scheduler<'_> {
 }
 
 impl Running {
-    /// Finishes the file; `None` where a failure was reported before.
+    /// Finishes the file; `None` if a failure was reported before.
     fn complete(self) -> Option<Result<Report, PipelineError>> {
         let mut writer = self.writer?;
         let (decoding, error) = self.end?;
-        // What the frames have shown is better than what the header told.
+        // What the frames have shown is better than what the header announced.
         let frame_rate = decoding.frame_rate.unwrap_or(self.info.frame_rate);
         writer.set_frame_rate(frame_rate.as_f32());
         if let Some(error) = error {
@@ -483,12 +486,12 @@ impl Running {
         if self.popped == 0 {
             return Some(Err(PipelineError::NoFrames));
         }
-        // First the table: where both are wanted, a .pose file means that both are there.
+        // The table first: if both are wanted, a .pose file means that both exist.
         let finished = self.timestamps.map_or(Ok(()), TimestampWriter::finish).and_then(|()| writer.finish());
         if let Err(error) = finished {
             return Some(Err(error.into()));
         }
-        // A complete file supersedes what an earlier run kept; that it is gone already is no error.
+        // A complete file supersedes what an earlier run kept; if that is gone already, it is not an error.
         let _ = std::fs::remove_file(partial_path(&self.output));
         Some(Ok(Report {
             output: self.output,
@@ -504,7 +507,7 @@ impl Running {
     }
 }
 
-/// Keeps what was written under another name, and returns that, if there was anything.
+/// Keeps what was written under another name, and returns that name, if there was anything.
 fn keep(writer: PoseWriter, output: &Path) -> Result<Option<PathBuf>, PoseError> {
     if writer.frames() == 0 {
         return Ok(None);

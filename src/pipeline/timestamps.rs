@@ -1,4 +1,4 @@
-//! When each frame is shown, as a table beside the `.pose` file: that knows one rate only.
+//! When each frame is shown, as a table beside the `.pose` file, which holds only one rate.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::output_file::{OutputFile, folder_of};
 use crate::pose::PoseError;
 
-/// How the table begins.
+/// The first line of the table.
 const HEADING: &[u8] = b"frame,time\n";
 
-/// Writes the table in flat memory. It appears complete or not at all; a writer that is dropped, or a process that is
-/// killed, leaves nothing behind.
+/// Writes the table in constant memory. It appears complete or not at all; a writer that is dropped, or a process
+/// that is killed, leaves nothing behind.
 pub(super) struct TimestampWriter {
     path: PathBuf,
     overwrite: bool,
@@ -57,10 +57,10 @@ impl TimestampWriter {
         written.map_err(|source| failed(&self.path, source))
     }
 
-    /// Completes the table and puts it where it belongs.
+    /// Completes the table and renames it to its path.
     ///
     /// # Errors
-    /// The disk is full, or the file has come into being meanwhile and is not to be replaced.
+    /// The disk is full, or a file has been created at the path meanwhile and is not to be replaced.
     pub(super) fn finish(self) -> Result<(), PoseError> {
         let Self { path, overwrite, spool, .. } = self;
         let join = || {

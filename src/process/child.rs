@@ -23,15 +23,15 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How a process ended.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// By itself, or by a signal.
+    /// On its own, or by a signal.
     Exited(ExitStatus),
     /// It hung and was killed.
     Hung,
-    /// It was killed, and is still there: it hangs in the kernel.
+    /// It was killed and still exists: it hangs in the kernel.
     Stuck,
-    /// It was killed because it gave no sign of life for so long.
+    /// It was killed because it had given no sign of life for this long.
     Stalled(Duration),
-    /// The system does not say.
+    /// The system does not tell.
     Unknown(String),
 }
 
@@ -74,7 +74,7 @@ pub struct ChildProcess {
     stalled: Option<Duration>,
 }
 
-/// Standard error, where this process logs: for the log of a child.
+/// Standard error, to be passed to a child as its log; `None` if logging is off.
 pub fn shared_log() -> Option<File> {
     (LevelFilter::current() > LevelFilter::OFF)
         .then(|| rustix::io::dup(io::stderr()).ok().map(File::from))
@@ -123,13 +123,13 @@ impl ChildProcess {
         }
     }
 
-    /// Ends it.
+    /// Kills it.
     pub fn kill(&mut self) {
         // That it has ended already is no error.
         let _ = self.child.kill();
     }
 
-    /// Ends it because it gave no sign of life for `limit`, which is then how it ended.
+    /// Kills it because it gave no sign of life for `limit`, which then counts as the way it ended.
     pub fn kill_stalled(&mut self, limit: Duration) {
         self.stalled = Some(limit);
         self.kill();
@@ -154,7 +154,7 @@ impl ChildProcess {
         self.ending.clone()
     }
 
-    /// Waits for its end, for as long as `patience`; then kills it.
+    /// Waits for it to end, for as long as `patience`; then kills it.
     pub fn wait(&mut self, patience: Duration) -> Ending {
         if let Some(ending) = self.poll(patience) {
             return ending;
@@ -180,13 +180,13 @@ impl ChildProcess {
         }
     }
 
-    /// The lines that it printed on standard error, the last ones where there are many. To be asked once it has ended.
+    /// The lines that it printed on standard error, the last ones if there are many. Call this once it has ended.
     pub fn printed(&self) -> String {
         self.last_words.as_ref().map(LastWords::lines).unwrap_or_default()
     }
 
-    /// The last lines that it printed on standard error, as the end of a sentence; empty where it printed nothing. To be
-    /// asked once it has ended.
+    /// The last lines that it printed on standard error, as the end of a sentence; empty if it printed nothing.
+    /// Call this once it has ended.
     pub fn last_words(&self) -> String {
         let words = self.last_words.as_ref().map(LastWords::quote).unwrap_or_default();
         if words.is_empty() { words } else { format!("; its last words: {words}") }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// The most that one round counts. A longer one means that this process itself stood still, suspended together with the
+/// The most that one tick counts. A longer one means that this process itself was suspended, together with the
 /// processes that it waits for.
 const LONGEST_ROUND: Duration = Duration::from_secs(1);
 
-/// A clock that stands still while this process does. It is to be moved on at least once a second.
+/// A clock that stops while this process is suspended. Call [`tick`](Self::tick) at least once a second.
 pub struct Clock {
     now: Duration,
     last_round: Instant,
@@ -23,7 +23,7 @@ impl Clock {
         self.now
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn tick(&mut self) {
         let round = self.last_round.elapsed();
         self.last_round = Instant::now();

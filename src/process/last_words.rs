@@ -1,4 +1,4 @@
-//! What a process has printed last.
+//! The last lines that a process has printed.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,7 +12,7 @@ const LINES: usize = 40;
 const LINE_BYTES: u64 = 2000;
 /// How much of them is quoted.
 const QUOTED_LINES: usize = 3;
-/// A process that has ended may have left its stream to another one.
+/// How long to wait for the stream to end: a process that has ended may have left it open in another one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Listens to a process.
@@ -23,7 +23,7 @@ pub struct LastWords {
 }
 
 impl LastWords {
-    /// Reads all that comes out of `stream`, and writes it into `log`, if there is one.
+    /// Reads everything from `stream`, and appends it to `log`, if there is one.
     pub fn listen(stream: impl Read + Send + 'static, mut log: Option<File>) -> std::io::Result<Self> {
         let lines: Arc<Mutex<VecDeque<String>>> = Arc::default();
         let kept = Arc::clone(&lines);
@@ -50,7 +50,7 @@ impl LastWords {
         Ok(Self { lines, listener })
     }
 
-    /// The last lines that say something, once the process has ended.
+    /// The last lines that are not blank, once the process has ended.
     pub fn quote(&self) -> String {
         quote(self.kept().iter().map(String::as_str))
     }
@@ -69,7 +69,7 @@ impl LastWords {
     }
 }
 
-/// glog and Rust list the functions they were called through after the reason; only the reason is for the user.
+/// glog and Rust list the call stack after the reason; only the reason is for the user.
 fn quote<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> String {
     let speaks = |line: &&str| {
         let line = line.trim_start();

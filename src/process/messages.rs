@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longer lines are no messages.
+/// Longer lines are not messages.
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// Writes a message. The caller flushes.
@@ -18,7 +18,7 @@ pub fn write(message: &impl Serialize, output: &mut impl Write) -> io::Result<()
 /// Reads a message; `None` where the other process has ended.
 ///
 /// # Errors
-/// The line is no message, or the pipe cannot be read.
+/// The line is not a message, or the pipe cannot be read.
 pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> io::Result<Option<T>> {
     match read_line(input)? {
         None => Ok(None),
@@ -26,7 +26,7 @@ pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> io::Result<Option<
     }
 }
 
-/// As [`read`], but passes over lines that are no messages: what some library printed.
+/// Like [`read`], but skips lines that are not messages, which some library has printed.
 #[cfg(feature = "video")]
 pub fn read_among_others<T: DeserializeOwned>(input: &mut impl BufRead) -> Option<T> {
     let mut line = Vec::new();

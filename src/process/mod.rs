@@ -1,4 +1,4 @@
-//! Child processes: starting this program again, messages through pipes, the last words and the death of a child.
+//! Child processes: starting this program again, messages through pipes, and the last words and death of a child.
 //!
 //! The [isolated engine](crate::engine::isolated), the [workers](crate::batch) of a run and the processes that draw overlays
 //! use it. Every wait on a child is bounded, and no child is left behind.
@@ -20,10 +20,10 @@ pub(crate) use child::{ChildProcess, shared_log};
 pub(crate) use clock::Clock;
 pub use run::{ProcessError, SignsOfLife, output, run};
 
-/// The running program, to be started again. It is found even where its file was replaced or removed meanwhile.
+/// The running program, to be started again. It is found even if its file has been replaced or removed meanwhile.
 ///
 /// # Errors
-/// The system does not say which file it is.
+/// The system does not tell which file it is.
 pub fn this_program() -> io::Result<Command> {
     let running = Path::new("/proc/self/exe");
     if running.exists() {

@@ -1,4 +1,4 @@
-//! A child process that works by itself, from its start to its end.
+//! A child process that runs from start to end without further input.
 
 use std::io::{self, Read, Write as _};
 use std::process::Command;
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// How long the process may take to end when it is asked to.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most that is read of the output of a process, in bytes.
+/// The most bytes that are read from the output of a process.
 const MAX_OUTPUT: u64 = 64 << 20;
 
 /// Why a process did not do its work.
@@ -29,7 +29,7 @@ pub enum ProcessError {
     /// It failed, and printed why.
     #[error("{0}")]
     Reported(String),
-    /// It ended without a reason of its own. How, as part of a sentence: `was ended by SIGSEGV`.
+    /// It ended without giving a reason. How, as part of a sentence: `was ended by SIGSEGV`.
     #[error("the process {0}")]
     Ended(String),
 }
@@ -37,30 +37,30 @@ pub enum ProcessError {
 /// How often a process gives a sign of life.
 const SIGN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a process that was started by [`run`] gives while it works.
+/// The signs of life that a process started by [`run`] gives while it works.
 #[derive(Debug, Default)]
 pub struct SignsOfLife {
     last: Option<Instant>,
 }
 
 impl SignsOfLife {
-    /// To be called often: gives a sign on standard output where the last one is half a second ago.
+    /// To be called often: gives a sign on standard output if the last one was half a second ago.
     pub fn give(&mut self) {
         if self.last.is_none_or(|last| last.elapsed() >= SIGN_INTERVAL) {
             self.last = Some(Instant::now());
-            // If the other process no longer reads it, it does not wait for it either.
+            // If the other process no longer reads it, nobody is waiting for it.
             let _ = io::stdout().write_all(b"\n").and_then(|()| io::stdout().flush());
         }
     }
 }
 
-/// Runs `command` to its end, and returns what it printed on standard error, at most its last lines. Whatever it prints
-/// on standard output is a sign of life and discarded. Blocks; the process is asked to end when `is_cancelled` says so, and
-/// killed where it does not end or gives no sign of life for `stall`. Time in which this process itself was suspended
-/// does not count.
+/// Runs `command` to its end, and returns what it printed on standard error, at most its last lines. Anything that
+/// it prints on standard output is a sign of life and discarded. Blocks; the process is asked to end when
+/// `is_cancelled` returns true, and killed if it does not end or gives no sign of life for `stall`. Time in which
+/// this process itself was suspended does not count.
 ///
 /// # Errors
-/// The process cannot be started, or does not end with success.
+/// The process cannot be started, or does not end successfully.
 pub fn run(
     command: &mut Command,
     stall: Option<Duration>,
@@ -99,11 +99,11 @@ pub fn run(
     }
 }
 
-/// Runs `command` to its end, and returns what it printed on standard output, at most 64 MB. Blocks for `limit` at most: a
-/// process that takes longer is killed.
+/// Runs `command` to its end, and returns what it printed on standard output, at most 64 MB. Blocks for at most
+/// `limit`: a process that takes longer is killed.
 ///
 /// # Errors
-/// The process cannot be started, or does not end with success in time.
+/// The process cannot be started, or does not end successfully in time.
 pub fn output(command: &mut Command, limit: Duration) -> Result<String, ProcessError> {
     let mut child = ChildProcess::spawn(command, None)?;
     drop(child.take_input()?);
@@ -135,7 +135,7 @@ fn signs_of_life(mut output: impl Read + Send + 'static) -> io::Result<Receiver<
     thread::Builder::new().name("signs of life".into()).spawn(move || {
         let mut buffer = [0; 4096];
         while matches!(output.read(&mut buffer), Ok(1..)) {
-            // Where one is waiting already, that will do.
+            // If a sign is waiting already, that is enough.
             let _ = sender.try_send(());
         }
     })?;
