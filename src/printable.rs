@@ -1,10 +1,10 @@
-//! Foreign text as it may be shown on a terminal or in a page: file names and messages come from anywhere, and what could
-//! move the cursor, change colours or reverse the reading direction is escaped.
+//! Foreign text made safe to show on a terminal or in a page: file names and messages come from anywhere, and
+//! anything that could move the cursor, change colours or reverse the reading direction is escaped.
 
 use std::fmt::{self, Display, Write as _};
 use std::path::Path;
 
-/// A path as it may be shown: control characters, bidirectional marks and bytes that are not UTF-8 are escaped.
+/// A path made safe to show: control characters, bidirectional marks and bytes that are not UTF-8 are escaped.
 pub fn printable<P: AsRef<Path> + ?Sized>(path: &P) -> Printable<'_> {
     Printable(path.as_ref())
 }
@@ -27,7 +27,7 @@ impl Display for Printable<'_> {
     }
 }
 
-/// A message as it may be shown: as [`printable`], but line breaks and tabs are kept.
+/// A message made safe to show: like [`printable`], but line breaks and tabs are kept.
 pub fn printable_message(message: impl Display) -> String {
     let mut text = String::new();
     // Writing into a `String` fails only where a `Display` implementation does: what came before is still of use.
@@ -64,7 +64,8 @@ impl fmt::Write for Filter<'_> {
     }
 }
 
-/// Characters that change how what follows is shown: direction marks, line and paragraph separators, byte-order mark.
+/// Characters that change how the text after them is shown: direction marks, line and paragraph separators,
+/// byte-order mark.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,

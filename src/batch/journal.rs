@@ -209,6 +209,7 @@ pub struct Journal {
 impl Journal {
     /// Opens a journal to append to, or creates one.
     ///
+    /// # Errors
     /// It cannot be written, or the existing file is not a journal: a symbolic link, not a regular file, or a file
     /// with other contents, such as a video.
     pub fn open(path: &Path) -> io::Result<Self> {
@@ -217,7 +218,7 @@ impl Journal {
         if !is_journal(&file)? {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "it is there already and is no journal, and is left as it is",
+                "it already exists and is not a journal, so it is left as it is",
             ));
         }
         let mut last = [b'\n'];

@@ -46,6 +46,9 @@ pub enum PlanError {
         /// What both would become.
         output: PathBuf,
     },
+    /// An input that would be replaced by its own output, such as a `.pose` file named as a video.
+    #[error("{} would be replaced by its own output; expected a video", .0.display())]
+    OutputIsInput(PathBuf),
     /// A list cannot be read.
     #[error("cannot read the list {}", .list.display())]
     List {
@@ -77,7 +80,7 @@ pub enum PlanError {
     #[error("the list {} is not plain text: save it as UTF-8, one path per line", .0.display())]
     ListNotText(PathBuf),
     /// The output is a file of another kind.
-    #[error("the output {} is an ordinary file that is there already; expected a folder, or a name ending in .pose", .0.display())]
+    #[error("the output {} already exists and is an ordinary file; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
     /// An output folder cannot be created.
     #[error("cannot create the folder {}", .folder.display())]
@@ -193,6 +196,9 @@ impl Plan {
                 Some(output) => output,
                 None => target.output(&video, root.as_deref(), inputs.keep_suffix)?,
             };
+            if is_same_file(&video, &output) {
+                return Err(PlanError::OutputIsInput(video));
+            }
             if let Some(first) = taken.insert(output.clone(), video.clone()) {
                 // A video that is named twice is processed once.
                 if first == video {
@@ -340,6 +346,12 @@ pub(super) fn check_outputs(jobs: &[Job]) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Whether two paths lead to one file. Asks the system only about paths that end in the same name.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let is_same_place = || Some(one.canonicalize().ok()? == other.canonicalize().ok()?);
+    one == other || (one.file_name() == other.file_name() && is_same_place() == Some(true))
+}
+
 /// Where outputs go.
 enum Target {
     BesideVideo,
@@ -403,6 +415,22 @@ mod tests {
         assert_eq!(output(None, "clips/a.mp4", true), "clips/a.mp4.pose");
         assert_eq!(output(Some("out"), "clips/a.mp4", false), "out/a.pose");
         assert_eq!(output(Some("x.pose"), "clips/a.mp4", false), "x.pose");
+    }
+
+    #[test]
+    fn no_input_becomes_its_own_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let pose = folder.path().join("a.pose");
+        std::fs::write(&pose, "precious").unwrap();
+        let detour = folder.path().join(".").join("a.pose");
+        for inputs in [
+            Inputs::new([&pose]),
+            Inputs::new([&pose]).output(folder.path()),
+            Inputs::new([&pose]).output(detour),
+        ] {
+            assert!(matches!(Plan::new(&inputs), Err(PlanError::OutputIsInput(input)) if input == pose));
+        }
+        assert!(Plan::new(&Inputs::new([&pose]).output("b.pose")).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Jobs for SLURM: videos shared out to the tasks of an array, and the script that each task runs.
+//! Jobs for SLURM: videos distributed over the tasks of an array, and the script that each task runs.
 //!
-//! All of it lies in a folder of its own below that of the outputs, one for each submission, so that a later one never
+//! All files of a submission are in a folder of its own inside the output folder, so that a later submission never
 //! changes what tasks of an earlier one read. The outputs and journals say what is done, not SLURM.
 
 use std::cmp::Reverse;
@@ -15,27 +15,27 @@ use serde::{Deserialize, Serialize};
 use super::{Job, list};
 use crate::output_file::write_file;
 
-/// The folder below that of the outputs.
+/// The folder inside the output folder.
 pub const FOLDER: &str = ".oppose";
 
-/// What a job asks of the cluster, and what it runs.
+/// What a job requests from the cluster, and what it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Tasks.
+    /// Number of tasks.
     pub jobs: usize,
-    /// Tasks that run at a time.
+    /// Number of tasks that run at a time.
     pub limit: Option<usize>,
-    /// `#SBATCH` lines, without the word.
+    /// The options of `#SBATCH` lines.
     pub sbatch: Vec<String>,
-    /// The container image, where one is used.
+    /// The container image, if one is used.
     pub image: Option<PathBuf>,
-    /// This program, where none is.
+    /// This program, if no image is used.
     pub program: PathBuf,
     /// Further options of the program.
     pub options: Vec<String>,
-    /// The folder in which it runs, from which relative paths in the options start.
+    /// The folder in which it runs; relative paths in the options start there.
     pub working_folder: PathBuf,
-    /// Folders that a container has to see beside the outputs and the working folder: inputs, models.
+    /// Folders that a container has to see besides the outputs and the working folder: inputs, models.
     #[serde(default)]
     pub folders: Vec<PathBuf>,
 }
@@ -75,12 +75,12 @@ impl Run {
         Ok(numbers)
     }
 
-    /// The number after the largest there is: numbers of runs that were removed are not given out again.
+    /// The number after the largest existing one: numbers of runs that were removed are not used again.
     fn next_number(outputs: &Path) -> io::Result<u32> {
         Ok(Self::numbers(outputs)?.last().unwrap_or(&0).saturating_add(1))
     }
 
-    /// Makes a new submission for `jobs`, each with its share of the work, in a folder that nobody else has.
+    /// Creates a new submission for `jobs`, each with its share of the work, in a new folder.
     ///
     /// # Errors
     /// Something cannot be written.
@@ -114,7 +114,7 @@ impl Run {
     /// The script that [`prepare`](Self::prepare) would write now. Nothing is written.
     ///
     /// # Errors
-    /// The submissions that there are cannot be read.
+    /// The existing submissions cannot be read.
     pub fn preview(outputs: &Path, jobs: &[(Job, u64)], settings: &Settings) -> io::Result<Vec<u8>> {
         let number = Self::next_number(outputs)?;
         let outputs = fs::canonicalize(outputs).or_else(|_| std::path::absolute(outputs))?;
@@ -132,7 +132,7 @@ impl Run {
         self.folder.join(format!("task-{task}.list"))
     }
 
-    /// The settings it was made with.
+    /// The settings with which it was created.
     ///
     /// # Errors
     /// They cannot be read.
@@ -140,7 +140,7 @@ impl Run {
         Ok(serde_json::from_slice(&fs::read(self.folder.join("settings.json"))?)?)
     }
 
-    /// Keeps SLURM's number of the array.
+    /// Records SLURM's number of the array.
     ///
     /// # Errors
     /// It cannot be written.
@@ -148,7 +148,7 @@ impl Run {
         write_file(&self.folder.join("array"), array.as_bytes(), true)
     }
 
-    /// SLURM's number of the array, where it was submitted.
+    /// SLURM's number of the array, if it was submitted.
     pub fn array(&self) -> Option<String> {
         fs::read_to_string(self.folder.join("array")).ok().map(|array| array.trim().to_owned())
     }
@@ -166,7 +166,7 @@ impl Run {
         Ok(jobs)
     }
 
-    /// The videos of a task, where there is such a task.
+    /// The videos of a task, if there is such a task.
     ///
     /// # Errors
     /// Its list cannot be read.
@@ -197,8 +197,8 @@ impl Run {
     }
 }
 
-/// Distributes jobs so that all tasks have about as much to do: the longest first, each to the task that has least. Within
-/// a task they keep the order in which they were given.
+/// Distributes jobs so that all tasks have about the same amount of work: the longest first, each to the task that
+/// has least. Within a task they keep the order in which they were given.
 fn share_out(jobs: &[(Job, u64)], tasks: usize) -> Vec<Vec<Job>> {
     let tasks = tasks.clamp(1, jobs.len().max(1));
     let mut order: Vec<(usize, u64)> = jobs.iter().map(|(_, work)| *work).enumerate().collect();
@@ -257,8 +257,8 @@ fn sbatch_option(option: &str) -> Vec<u8> {
     }
 }
 
-/// The value of `--output` for the logs, or `None` where sbatch cannot take the folder: it reads single lines, and
-/// a backslash in a name turns its `%a` off.
+/// The value of `--output` for the logs, or `None` if sbatch cannot take the folder: it reads single lines, and a
+/// backslash in a name disables its `%a`.
 fn log_pattern(folder: &Path) -> Option<Vec<u8>> {
     let folder = folder.as_os_str().as_bytes();
     if folder.iter().any(|byte| b"\n\r\\".contains(byte)) {
@@ -269,7 +269,7 @@ fn log_pattern(folder: &Path) -> Option<Vec<u8>> {
     Some(sbatch_word(&[&escaped, &b"/logs/%a.log"[..]].concat()))
 }
 
-/// What a container has to see, each folder once, those above others first.
+/// The folders that a container has to see, each once, parents first.
 fn bound_folders<'a>(folder: &'a Path, settings: &'a Settings) -> BTreeSet<&'a Path> {
     // That of the outputs holds `.oppose/run-N`.
     let outputs = folder.ancestors().nth(2);
@@ -296,7 +296,7 @@ fn bind_option(folder: &Path) -> Vec<u8> {
     [b"--mount ", &quoted(&mount)[..]].concat()
 }
 
-/// What each task runs. Nothing in it depends on where SLURM copies it.
+/// The commands of each task. Nothing in them depends on where SLURM copies the script.
 fn script(folder: &Path, tasks: usize, settings: &Settings) -> Vec<u8> {
     let limit = settings.limit.map(|limit| format!("%{limit}")).unwrap_or_default();
     let mut lines: Vec<Vec<u8>> = vec![

@@ -292,7 +292,7 @@ fn read_failed(list: &Path) -> io::Result<Vec<u8>> {
     let is_list = list::lines(&bytes).all(is_entry);
     match is_list {
         true => Ok(bytes),
-        false => Err(io::Error::other("it is there already and is no list of failed videos")),
+        false => Err(io::Error::other("it already exists and is not a list of failed videos")),
     }
 }
 

@@ -126,7 +126,7 @@ pub(super) fn suspicion(death: &EngineDeath) -> (String, Vec<usize>) {
     let oldest = death.suspects.first();
     let kept = oldest.and_then(|suspect| suspect.partial.as_deref());
     let kept =
-        kept.map(|path| format!("; the frames before it are in {}", path.display())).unwrap_or_default();
+        kept.map(|path| format!("; the frames before that are in {}", path.display())).unwrap_or_default();
     let place = at(oldest.map(|suspect| suspect.frame));
     let reason = format!("the engine failed{place}: {}{kept}", Chain(&death.error));
     (reason, death.suspects.iter().map(|suspect| suspect.video).collect())

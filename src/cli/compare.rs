@@ -1,4 +1,4 @@
-//! `oppose-native compare`: how far two `.pose` files of one video are apart.
+//! `oppose-native compare`: how much two `.pose` files of one video differ.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PIXELS", value_parser = parse_pixels)]
     within: Option<f32>,
 
-    /// Percent of the points that have to agree
+    /// Require this percentage of the points to agree
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0, requires = "within", value_parser = parse_percent)]
     share: f64,
 
@@ -45,7 +45,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "expected percent, 0 to 100".into())
 }
 
-/// Prints the comparison and says by its outcome whether the files agree.
+/// Prints the comparison; the outcome is whether the files agree.
 pub fn run(arguments: &Arguments) -> Outcome {
     let compared = compare_files(arguments).and_then(|comparison| match print(arguments, &comparison) {
         // Who reads only the first lines closes the pipe.

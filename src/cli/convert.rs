@@ -44,8 +44,8 @@ pub struct Arguments {
     #[arg(long, default_value_t, value_name = "auto|none|90|180|270")]
     rotate: Rotate,
 
-    /// Significant digits of numbers in JSON, of which OpenPose writes 6. From .pose to .pose: round the numbers as if
-    /// they had gone through such JSON, to compare with a file that did
+    /// Write numbers in JSON with this many significant digits (OpenPose writes 6). From .pose to .pose: round the
+    /// numbers as if they had gone through such JSON, to compare with a file that did
     #[arg(long, value_name = "DIGITS", value_parser = clap::value_parser!(u8).range(1..=9))]
     json_precision: Option<u8>,
 
@@ -208,24 +208,24 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     Ok(())
 }
 
-/// People who are all within this share of a frame's width, and of its height, were probably found in smaller frames: in
-/// a video somebody comes near the lower edge or the right one.
+/// If all people are within this share of a frame's width and of its height, they were probably found in smaller
+/// frames: in a video, somebody comes near the lower or the right edge.
 const SMALL_SHARE: f32 = 0.68;
 
-/// More than this share of the bodies' points outside of the frame cannot be OpenPose's of this frame: now and then it
-/// finds one in the margin that fills up its net's input.
+/// If more than this share of the bodies' points is outside the frame, they cannot be OpenPose's for this frame:
+/// now and then it finds one in the margin with which it pads its net's input.
 const OUTSIDE_SHARE: f64 = 0.05;
 
-/// How far the points of bodies reach. Hands and faces, which OpenPose looks for around them, may lie outside of the
+/// The extent of the points of bodies. Hands and faces, which OpenPose looks for around them, may lie outside the
 /// frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reach {
     width: f32,
     height: f32,
-    /// The farthest to the right and below.
+    /// The farthest to the right and the lowest.
     x: f32,
     y: f32,
-    /// The largest coordinate, whatever its sign.
+    /// The largest absolute coordinate.
     largest: f32,
     found: usize,
     outside: usize,
@@ -252,7 +252,7 @@ impl Reach {
         }
     }
 
-    /// The share of the frame's width and of its height within which everybody is; `None` of nobody.
+    /// The share of the frame's width and of its height within which everybody is; `None` if there is nobody.
     fn share(self) -> Option<f32> {
         (self.found > 0).then(|| (self.x / self.width).max(self.y / self.height))
     }
@@ -261,7 +261,7 @@ impl Reach {
         self.outside as f64 > OUTSIDE_SHARE * self.found as f64
     }
 
-    /// What looks wrong about the points in frames of this size, if something does.
+    /// What looks wrong about the points in frames of this size, if anything.
     fn doubt(self) -> Option<String> {
         let Self { width, height, x, y, .. } = self;
         match self.share()? {
@@ -350,7 +350,7 @@ fn to_json(arguments: &Arguments) -> Result<(), ConvertError> {
     Ok(())
 }
 
-/// A `.pose` file becomes a table with a line for each point that was found.
+/// A `.pose` file becomes a table with one line per point that was found.
 fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
     let mut pose = read_pose(&arguments.input)?;
     pose.fps = arguments.fps.map_or(pose.fps, FrameRate::as_f32);
@@ -365,7 +365,7 @@ fn to_csv(arguments: &Arguments) -> Result<(), ConvertError> {
     Ok(())
 }
 
-/// What a failure to write `path` is.
+/// The error for a failure to write `path`.
 fn written(path: &Path) -> impl FnOnce(io::Error) -> ConvertError {
     let path = path.to_owned();
     move |source| match source.kind() {

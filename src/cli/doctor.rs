@@ -29,7 +29,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Looks, and writes what was found to standard output.
+/// Runs the checks and writes their results to standard output.
 pub fn run(arguments: &Arguments) -> Outcome {
     let report = doctor::examine(&Options { model_folder: arguments.model_folder.clone() });
     let text = if arguments.json {

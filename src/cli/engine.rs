@@ -77,7 +77,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// What concerns the estimator.
+/// Options of the estimator.
 #[derive(Args, Clone, Debug)]
 pub struct EngineArguments {
     /// Estimate the keypoints with this engine
@@ -112,11 +112,11 @@ pub struct EngineArguments {
     #[arg(long, value_name = "FILE")]
     engine_log: Option<PathBuf>,
 
-    /// Use this many threads per engine [default: the number of processors, divided by that of the workers]
+    /// Use this many threads per engine [default: the number of processors divided by the number of workers]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// This is no program that can be started again, but a library in another one.
+    /// This is not a program that can be started again, but a library in another one.
     #[arg(skip)]
     is_embedded: bool,
 
@@ -173,7 +173,7 @@ impl EngineArguments {
         Self { gpu: slot.gpu.unwrap_or(self.gpu), threads: self.threads.or(slot.threads), ..self.clone() }
     }
 
-    /// How several videos are best shared out.
+    /// How several videos are best distributed.
     pub fn sharing(&self) -> Sharing {
         match self.selection(MaxPeople::Unsaid).is_holistic() {
             // Within one video each frame waits for the one before it.
@@ -187,7 +187,7 @@ impl EngineArguments {
         Self { is_embedded: true, ..self }
     }
 
-    /// Whether OpenPose was asked for in a program that cannot start a process for it.
+    /// Whether OpenPose was selected in a program that cannot start a process for it.
     pub fn lacks_process(&self) -> bool {
         self.is_embedded && self.engine == Choice::OpenPose
     }
@@ -236,7 +236,7 @@ impl EngineArguments {
     }
 }
 
-/// The arguments of the process that OpenPose has to itself: those of this one, under another subcommand.
+/// The arguments for OpenPose's own process: those of this one, under another subcommand.
 fn openpose_process() -> Vec<OsString> {
     // A worker's own arguments begin with its subcommand.
     let mut arguments = env::args_os().skip(1).peekable();

@@ -1,4 +1,4 @@
-//! The process that OpenPose has to itself: this program, started again by itself.
+//! OpenPose's own process: this program, started again.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::terminal::say;
 use super::{Outcome, estimate};
 
-/// The subcommand, which users do not see.
+/// The hidden subcommand.
 pub const NAME: &str = "engine-process";
 
-/// Serves OpenPose to the process that started this one, with the arguments of that one.
+/// Serves OpenPose to the process that started this one with the same arguments.
 pub fn run(arguments: &estimate::Arguments) -> Outcome {
     match serve(arguments) {
         Ok(()) => Outcome::AllDone,

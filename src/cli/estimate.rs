@@ -128,7 +128,7 @@ impl Arguments {
         self.max_people.unwrap_or_default()
     }
 
-    /// Where each worker works, for so many videos.
+    /// The slots of the workers, for this many videos.
     fn slots(&self, videos: usize) -> Result<Vec<WorkerSlot>, WorkersError> {
         self.workers.slots(videos, self.engine.sharing())
     }
@@ -143,12 +143,12 @@ impl Arguments {
         Self { engine: self.engine.embedded(), ..self }
     }
 
-    /// Whether OpenPose was asked for in a program that cannot start a process for it.
+    /// Whether OpenPose was selected in a program that cannot start a process for it.
     pub fn lacks_process(&self) -> bool {
         self.engine.lacks_process()
     }
 
-    /// How videos are processed, until `cancel` says stop.
+    /// How videos are processed, until `cancel` is set.
     pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
         pipeline::Options {
             overwrite: self.overwrite,
@@ -158,7 +158,7 @@ impl Arguments {
         }
     }
 
-    /// The videos, and where their files go.
+    /// The videos and their outputs.
     fn inputs(&self) -> Inputs {
         let mut inputs = Inputs::new(&self.inputs);
         inputs.list = self.list.clone();
@@ -314,7 +314,7 @@ fn print_plan(jobs: &[Job]) -> Result<(), StartError> {
     }
 }
 
-/// What both ways to process videos share.
+/// What both ways of processing videos share.
 struct Run<'a> {
     arguments: &'a Arguments,
     signals: &'a Signals,
@@ -367,7 +367,7 @@ impl Run<'_> {
         self.batch.done().iter().map(|(job, _)| job).chain(self.batch.left()).cloned().collect()
     }
 
-    /// Draws the overlays, each of which takes all processors, and says what became of all videos.
+    /// Draws the overlays, each of which uses all processors, and reports the outcome of all videos.
     fn finish(mut self, jobs: &[Job], ended: Ended, place: Place) -> Outcome {
         let is_drawn = match ended {
             Ended::Completed if self.arguments.render => self.draw(jobs, place),
@@ -388,7 +388,7 @@ impl Run<'_> {
         }
     }
 
-    /// Draws the overlays that are missing or older than their `.pose` files; whether nothing went wrong.
+    /// Draws the overlays that are missing or older than their `.pose` files. Returns whether all succeeded.
     fn draw(&mut self, jobs: &[Job], place: Place) -> bool {
         let options = self.arguments.video_options();
         let mut is_drawn = true;

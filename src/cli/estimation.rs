@@ -18,7 +18,7 @@ use crate::video::{self, DecodeSummary};
 /// Why an engine cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The library says why.
+    /// The library's error.
     #[error(transparent)]
     Engine(#[from] engines::OpenError),
     /// It runs only in a process of its own.
@@ -29,8 +29,8 @@ pub enum OpenError {
     Process,
 }
 
-/// Options that say how a run is organised and not how a video is estimated: they mean nothing for a single video whose
-/// result stays in memory.
+/// Options that concern how a run is organised rather than how a video is estimated: they mean nothing for a single
+/// video whose result stays in memory.
 const OF_RUNS: [&str; 17] = [
     "inputs",
     "list",
@@ -55,7 +55,7 @@ const OF_RUNS: [&str; 17] = [
 #[derive(Debug)]
 pub struct Estimation(Arguments);
 
-/// Options that cannot be used; says which, and what was expected.
+/// Options that cannot be used; the message says which, and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OptionsError(String);
@@ -108,13 +108,13 @@ impl Estimation {
         self.0.video_options().with_keep_planes(engine.takes_planes())
     }
 
-    /// How videos are processed, until `cancel` says stop.
+    /// How videos are processed, until `cancel` is set.
     pub fn pipeline_options(&self, cancel: Cancel) -> pipeline::Options {
         self.0.pipeline_options(cancel)
     }
 }
 
-/// What has to be known of a video that was decoded, a sentence each.
+/// What is worth knowing about a video that was decoded, one sentence each.
 pub fn remarks(decoding: &DecodeSummary) -> Vec<String> {
     progress::remarks(decoding)
 }

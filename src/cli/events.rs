@@ -1,4 +1,4 @@
-//! What `--progress json` says, a JSON object a line.
+//! The output of `--progress json`: one JSON object per line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub enum Event<'a> {
         /// Of all videos.
         all_seconds_left: Option<f64>,
     },
-    /// It is complete.
+    /// A video is complete.
     Done {
         video: &'a Path,
         output: &'a Path,
@@ -39,16 +39,16 @@ pub enum Event<'a> {
         damaged_packets: u64,
         seconds: f64,
     },
-    /// It needs no work.
+    /// A video needs no work.
     Skipped { video: &'a Path, reason: &'a str },
-    /// It did not work out.
+    /// A video has failed.
     Failed { video: &'a Path, reason: &'a str },
-    /// The end, where there are several videos.
+    /// The summary, if there are several videos.
     Summary(&'a Summary),
 }
 
 impl<'a> Event<'a> {
-    /// How far a video is, and when all will be done.
+    /// The progress of a video, and when all will be done.
     pub fn progress(video: &'a Path, progress: Progress, all_seconds_left: Option<f64>) -> Self {
         Self::Progress {
             video,
@@ -60,7 +60,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Writes the line. A reader that has gone away is no reason to stop working.
+    /// Writes the line. A closed pipe is no reason to stop working.
     pub fn emit(&self) {
         if let Ok(mut line) = serde_json::to_vec(self) {
             line.push(b'\n');

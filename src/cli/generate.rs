@@ -1,4 +1,4 @@
-//! `oppose-native generate`: manual pages and completions, made of the options themselves.
+//! `oppose-native generate`: manual pages and completions, generated from the options themselves.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -34,7 +34,7 @@ enum What {
     Fish,
 }
 
-/// Makes it.
+/// Generates it.
 pub fn run(arguments: &Arguments) -> Outcome {
     let output = arguments.output.as_deref();
     let done = match arguments.what {
@@ -58,7 +58,7 @@ fn manual(folder: Option<&Path>) -> io::Result<()> {
     match folder {
         Some(folder) => {
             fs::create_dir_all(folder)?;
-            // Written apart and moved one by one, so that each page appears whole.
+            // Written elsewhere and moved one by one, so that each page appears complete.
             let pages = tempfile::tempdir_in(folder)?;
             clap_mangen::generate_to(command, pages.path())?;
             for page in pages.path().read_dir()? {

@@ -54,7 +54,7 @@ enum HandsChoice {
     /// as MediaPipe does
     #[default]
     Standard,
-    /// again, in other places and with a detector of palms, where a wrist is seen and no hand was found
+    /// again, in other places and with a palm detector, if a wrist is seen but no hand was found
     Thorough,
 }
 

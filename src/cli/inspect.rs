@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::terminal::{printable, say, say_error};
 
-/// What the columns mean.
+/// The meaning of the columns.
 const COLUMNS: &str = "\
 Several files are shown as a table, worst first:
   faults      shares of frames without body, without face, without the less visible hand,
@@ -52,7 +52,7 @@ struct Line<'a> {
     inspection: &'a Inspection,
 }
 
-/// Prints what was asked for. Files that cannot be read are reported, and the others inspected.
+/// Prints the results. Files that cannot be read are reported, and the others inspected.
 pub fn run(arguments: &Arguments) -> Outcome {
     let (files, problems) = match files(&arguments.inputs) {
         Ok(found) => found,
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
 }
 
-/// The files, and what could not be looked at.
+/// The files, and the folders that could not be read.
 fn files(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PoseError>), PoseError> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for input in inputs {
@@ -110,7 +110,7 @@ fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::
     Ok(inspect(&pose))
 }
 
-/// Reads a `.pose` file, or standard input where `-` stands for it.
+/// Reads a `.pose` file, or standard input for `-`.
 pub fn read_pose(file: &Path) -> Result<Pose, PoseError> {
     match file == Path::new(STDIN) {
         true => Pose::read_from(io::stdin().lock(), Path::new("standard input")),
@@ -201,7 +201,7 @@ fn print_table(out: &mut impl Write, inspected: &[(&Path, Inspection)]) -> io::R
     write_columns(out, &rows, head.len() - 1, "")
 }
 
-/// Rows as columns, numbers to the right, the column of names to the left.
+/// Aligns rows in columns: numbers to the right, the column of names to the left.
 pub fn write_columns<const N: usize>(
     out: &mut impl Write,
     rows: &[[String; N]],

@@ -16,19 +16,19 @@ use clap::Command;
 
 use super::{engine_process, workers};
 
-/// What an option stands for here.
+/// What an option of another program becomes here.
 enum Meaning {
-    /// Its value is a video or a folder to work on.
+    /// Its value is a video or a folder to process.
     Input,
-    /// A switch that is our switch of this name.
+    /// A switch that becomes our switch of this name.
     Switch(&'static str),
-    /// A switch that is on here; when it is off, our switch of this name.
+    /// A switch that is always on here; when it is off, our switch of this name.
     On(&'static str),
-    /// Changes nothing about the keypoints: a value or none, both are left out.
+    /// It does not change the keypoints: it is dropped, with its value if it has one.
     Nothing(Takes),
-    /// One of these values is what is done anyway; for others there is a sentence.
+    /// One of these values is the normal behaviour; for others there is a message.
     Only(&'static [&'static str], &'static str),
-    /// A switch that nothing corresponds to, unless it is off.
+    /// A switch that has no counterpart here, unless it is off.
     No(&'static str),
     /// pose-format's estimator.
     Format,
@@ -58,7 +58,7 @@ impl Meaning {
     }
 }
 
-/// Options of ours whose values others spell otherwise.
+/// Our options whose values other programs spell differently.
 const OWN: &[&str] = &["workers", "device"];
 
 const CUT: &str =
@@ -75,8 +75,8 @@ const TRACK: &str = "--track keeps each person in the same row through a video";
 const NEWER: &str =
     "this option is from OpenPose 1.6 or later; frames are scaled as in OpenPose 1.5.1, by --net-resolution";
 
-/// Names, with underscores and in lower case, and what they mean. Of a value that is empty, all of OpenPose's options
-/// mean what they mean without it.
+/// Names, with underscores and in lower case, and their meanings. An empty value of one of OpenPose's options means
+/// the same as leaving the option out.
 #[rustfmt::skip]
 const TABLE: &[(&[&str], Meaning)] = &[
     // Input.
@@ -157,8 +157,8 @@ const TABLE: &[(&[&str], Meaning)] = &[
     (&["disable_multi_thread"], Meaning::Nothing(Takes::Nothing)),
 ];
 
-/// The arguments, the program's name first, as the parser knows them; or what there is to say about those that it cannot
-/// be told, a sentence each.
+/// The arguments, the program's name first, in the parser's spelling; or one sentence for each that has no
+/// equivalent.
 pub fn translate(
     arguments: impl IntoIterator<Item = OsString>,
     command: &Command,
@@ -188,7 +188,7 @@ pub fn translate(
     Ok(translated)
 }
 
-/// `-i FILE`, as pose-format's `visualize_pose` and `pose_info` have it, is a file to work on; so is `--video FILE`,
+/// `-i FILE`, as in pose-format's `visualize_pose` and `pose_info`, is a file to process; so is `--video FILE`,
 /// before the others.
 fn name_inputs(arguments: Vec<OsString>, command: Option<&Command>) -> Vec<OsString> {
     let known = command.map(known_names).unwrap_or_default();
@@ -212,7 +212,7 @@ fn name_inputs(arguments: Vec<OsString>, command: Option<&Command>) -> Vec<OsStr
     others
 }
 
-/// Names that a command's parser knows, long and short, without dashes, and what follows them.
+/// Names that a command's parser accepts, long and short, without dashes, and whether a value follows them.
 fn known_names(command: &Command) -> HashMap<String, Takes> {
     let mut known: HashMap<String, Takes> =
         ["help", "version", "h", "V"].map(|name| (name.to_owned(), Takes::Nothing)).into();
@@ -256,7 +256,7 @@ impl Format {
         }
     }
 
-    /// The engines that are meant, the default first.
+    /// The engines that may be meant, the default first.
     fn engines(self) -> &'static [&'static str] {
         match self {
             Self::MediaPipe => &["holistic"],
@@ -346,7 +346,7 @@ impl Translation {
         Err(self.sentences.into_iter().map(say).collect())
     }
 
-    /// Puts one option into our words; `false` where it is ours already, or nobody's.
+    /// Translates one option; `false` if it is ours already, or unknown.
     fn one(&mut self, typed: &Typed<'_>, next: &mut dyn FnMut() -> Option<OsString>) -> bool {
         let name = typed.name.replace('-', "_").to_lowercase();
         let is_known = self.known.contains_key(typed.name);
@@ -442,7 +442,8 @@ impl Translation {
         self.done.push(value);
     }
 
-    /// An option of ours that follows from all that was typed. In front of everything: behind `--` it would be an input.
+    /// An option of ours that follows from everything that was typed. It goes first: after `--` it would be an
+    /// input.
     fn own_first(&mut self, name: &str, value: Option<OsString>) {
         self.done.splice(0..0, [format!("--{name}").into()].into_iter().chain(value));
     }
@@ -460,7 +461,7 @@ impl Translation {
         })
     }
 
-    /// All GPUs are OpenPose's default and mean the same .pose file as one; fewer are ours by number.
+    /// All GPUs are OpenPose's default and give the same .pose file as one; fewer are selected by index.
     fn choose_gpus(&mut self) {
         let first = self.first_gpu.unwrap_or(0);
         match self.gpus {
@@ -474,7 +475,7 @@ impl Translation {
         }
     }
 
-    /// pose-format's estimator is an engine of ours. Both may be named where they are the same.
+    /// pose-format's estimator is an engine of ours. Both may be named if they are the same.
     fn choose_engine(&mut self) {
         let Some(format) = self.format else { return };
         let engines = format.engines();
@@ -489,7 +490,7 @@ impl Translation {
         }
     }
 
-    /// `video_to_pose -i VIDEO -o FILE` replaces a file that is there; `videos_to_poses` leaves it, as we do.
+    /// `video_to_pose -i VIDEO -o FILE` replaces an existing file; `videos_to_poses` keeps it, as we do.
     fn replace_output(&mut self) {
         let output = self.typed_value(&["-o", "--output"]);
         let is_file = output.is_some_and(|output| Path::new(output).extension() == Some(OsStr::new("pose")));

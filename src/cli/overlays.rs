@@ -21,8 +21,8 @@ use super::render;
 use super::signals::Signals;
 use super::terminal::say;
 
-/// The subcommand that draws one overlay, which users do not see. Its arguments are those of the process that started
-/// it; what it draws is passed in environment variables.
+/// The hidden subcommand that draws one overlay. Its arguments are those of the process that started it; what to
+/// draw is passed in environment variables.
 pub const NAME: &str = "draw-overlay";
 const VIDEO_VARIABLE: &str = "OPPOSE_OVERLAY_VIDEO";
 const POSE_VARIABLE: &str = "OPPOSE_OVERLAY_POSE";
@@ -36,7 +36,7 @@ pub enum Place {
     Apart(Limits),
 }
 
-/// Draws the people of a video that is done over it. What goes wrong is reported; whether nothing did.
+/// Draws the people over a video that is done. Problems are reported; returns whether there were none.
 pub fn draw(
     job: &Job,
     place: Place,
@@ -68,7 +68,7 @@ fn overlay(pose: &Path) -> PathBuf {
     name.into()
 }
 
-/// An overlay that is there is of an earlier run and is replaced. `on_frame` is called before each frame is read.
+/// An overlay that exists is from an earlier run and is replaced. `on_frame` is called before each frame is read.
 fn beside(
     job: &Job,
     options: &video::Options,
@@ -90,7 +90,7 @@ fn beside(
     Ok(())
 }
 
-/// A video that tells when its frames are read.
+/// A video that reports when its frames are read.
 struct Watched<F> {
     source: Box<dyn Source>,
     on_frame: F,
@@ -131,7 +131,7 @@ fn apart(job: &Job, limits: Limits, cancel: &Cancel) -> Result<(), Box<dyn Error
     }
 }
 
-/// Draws the overlay that the environment names.
+/// Draws the overlay that the environment variables name.
 pub fn run(arguments: &Arguments) -> Outcome {
     let drawn = || -> Result<(), Box<dyn Error>> {
         // It does not outlive the process that started it.

@@ -1,4 +1,4 @@
-//! Who is kept, and in which row.
+//! Which people are kept, and in which row.
 
 use std::num::NonZeroU16;
 use std::str::FromStr;
@@ -50,7 +50,7 @@ impl FromStr for MaxPeople {
     }
 }
 
-/// What concerns the people found.
+/// Options about the people found.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PeopleArguments {
     /// Keep each person in the same row through a video; without it rows are in the estimator's order
@@ -63,7 +63,7 @@ pub struct PeopleArguments {
 }
 
 impl PeopleArguments {
-    /// The library's words for it.
+    /// The library's options.
     pub fn options(&self, max_people: MaxPeople) -> Options {
         Options::default()
             .with_track(self.track)

@@ -34,19 +34,19 @@ pub enum Style {
     None,
 }
 
-/// Tells the user what becomes of the videos.
+/// Tells the user what happens to the videos.
 pub struct Reporter {
     style: Style,
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
-    /// Worker processes; 0 where the video is processed in this one.
+    /// Number of worker processes; 0 if the video is processed in this one.
     workers: usize,
-    /// Remarks that were shown: all workers say the same at their start.
+    /// Messages that were shown: all workers send the same ones when they start.
     notes: HashSet<String>,
 }
 
 impl Reporter {
-    /// A reporter in this style; `Auto` is settled by whether standard error is a terminal.
+    /// A reporter in this style; `Auto` depends on whether standard error is a terminal.
     pub fn new(style: Style) -> Self {
         let style = match style {
             Style::Auto if !io::stderr().is_terminal() => Style::Plain,
@@ -118,14 +118,14 @@ impl Reporter {
         }
     }
 
-    /// A remark that concerns the whole run.
+    /// A message that concerns the whole run.
     pub fn note(&self, text: &str) {
         if self.style != Style::Json {
             self.say(text);
         }
     }
 
-    /// A video begins.
+    /// A video has been started.
     fn started(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.last_line = Some(Instant::now());
         match self.style {
@@ -176,7 +176,7 @@ impl Reporter {
         self.say(&format!("{}: {}{of} frames, {fps:.1} fps{left}{all}", printable(video), progress.frames));
     }
 
-    /// A video begins, among others that are worked on.
+    /// A video has been started while others are in progress.
     fn started_beside_others(&mut self, video: &Path, announced_frames: Option<u64>) {
         self.last_line.get_or_insert_with(Instant::now);
         if self.style == Style::Json {
@@ -184,7 +184,7 @@ impl Reporter {
         }
     }
 
-    /// Frames of a video are done, among others that are worked on.
+    /// Frames of a video are done while others are in progress.
     fn progress_beside_others(&mut self, video: &Path, progress: Progress, tally: &Tally) {
         if self.style == Style::Json {
             return emit_progress(video, progress, tally);
@@ -230,7 +230,7 @@ impl Reporter {
         }
     }
 
-    /// Videos need no work.
+    /// Videos that need no work.
     pub fn skipped(&mut self, videos: &[(Job, u64)]) {
         for (Job { video, output }, frames) in videos {
             if self.style == Style::Json || videos.len() <= SCREEN {
@@ -245,7 +245,7 @@ impl Reporter {
         }
     }
 
-    /// The program crashed twice on these videos in an earlier run: they are not tried again.
+    /// Videos that crashed the program twice in an earlier run and are not retried.
     pub fn crashed_before(&mut self, videos: &[(Job, String)]) {
         for (Job { video, .. }, reason) in videos {
             self.trouble(
@@ -271,7 +271,7 @@ impl Reporter {
         }
     }
 
-    /// All videos have ended, or no more will: says what became of several.
+    /// All videos have ended, or no more will: prints the summary if there are several.
     pub fn finish(&mut self, summary: &Summary) {
         self.clear();
         match self.style {
@@ -291,12 +291,12 @@ impl Reporter {
     }
 }
 
-/// How far all videos are, after a semicolon; nothing where there is one.
+/// The progress of all videos, after a semicolon; empty if there is only one.
 fn of_all(tally: &Tally) -> String {
     if tally.has_several() { format!("; {}", line(tally)) } else { String::new() }
 }
 
-/// How far all videos are, in a few words.
+/// The progress of all videos, in a few words.
 fn line(tally: &Tally) -> String {
     let failed = match tally.failures() {
         0 => String::new(),
@@ -311,7 +311,7 @@ fn emit_progress(video: &Path, progress: Progress, tally: &Tally) {
     Event::progress(video, progress, all).emit();
 }
 
-/// What became of all videos, a line each.
+/// The outcome of all videos, one per line.
 fn lines(summary: &Summary) -> Vec<String> {
     let Summary { done, skipped, failed, left, frames, seconds, failures, .. } = summary;
     let mut counts = vec![format!("{done} done")];
@@ -348,7 +348,7 @@ fn readable(rate: FrameRate) -> String {
     }
 }
 
-/// What has to be known of a video that was decoded, a sentence each.
+/// What is worth knowing about a video that was decoded, one sentence each.
 pub fn remarks(decoding: &DecodeSummary) -> Vec<String> {
     let notes = decoding.notes.iter().map(|note| match note {
         Note::Tracks { .. } => format!("{note}; --video-track chooses another"),
@@ -360,7 +360,7 @@ pub fn remarks(decoding: &DecodeSummary) -> Vec<String> {
     of_rate(decoding).into_iter().chain(notes).chain(damage).collect()
 }
 
-/// What has to be known of the frame rate, where it is not simply that of the file.
+/// What is worth knowing about the frame rate, unless it is simply that of the file.
 fn of_rate(decoding: &DecodeSummary) -> Option<String> {
     let gaps = decoding.variable_rate.map(|(shortest, longest)| {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;

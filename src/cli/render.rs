@@ -59,7 +59,7 @@ pub struct Arguments {
     video_track: Option<usize>,
 }
 
-/// What to show of the frames.
+/// Which part of the frames to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Crop {
     /// the area where the most visible person is during the whole clip
@@ -81,7 +81,7 @@ enum InputError {
     StandardInput,
 }
 
-/// Draws what was asked for.
+/// Draws the overlay or the contact sheet.
 pub fn run(arguments: &Arguments) -> Outcome {
     let stopped = Signals::listen().map_err(Into::into).and_then(|signals| {
         let drawn = draw(arguments, &signals.cancel);
@@ -148,7 +148,7 @@ fn draw(arguments: &Arguments, cancel: &Cancel) -> Result<Outcome, Box<dyn std::
     Ok(Outcome::AllDone)
 }
 
-/// Writes the overlay and says what it is.
+/// Writes the overlay and describes it.
 pub fn write(
     video: Option<Box<dyn Source>>,
     poses: &[&Pose],

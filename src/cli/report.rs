@@ -33,8 +33,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=500))]
     worst: u32,
 
-    /// A folder with the videos, arranged as the .pose files are; needed only if a video is neither where the journal
-    /// says nor beside its .pose file; can be given several times
+    /// A folder with the videos, arranged as the .pose files are; needed only if a video is neither where the
+    /// journal says nor beside its .pose file; can be repeated
     #[arg(long, value_name = "FOLDER")]
     videos: Vec<PathBuf>,
 
@@ -64,7 +64,7 @@ pub enum PageError {
     Signals(#[source] std::io::Error),
 }
 
-/// Writes the page, once or again and again.
+/// Writes the page, once or repeatedly.
 pub fn run(arguments: &Arguments) -> Outcome {
     let written = Signals::listen().map_err(PageError::Signals).and_then(|signals| {
         let written = write(arguments, &signals);

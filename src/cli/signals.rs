@@ -17,8 +17,8 @@ pub fn survive_file_size_limit() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// How long this process may take to end after a signal. It may be waiting for a file system, a pipe or a library that
-/// never answers.
+/// How long this process may take to end after a signal. It may be waiting for a file system, a pipe or a library
+/// that never answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The same for a process that gives its workers time to end.
 pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
@@ -26,8 +26,8 @@ pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(20);
 /// How often to look for a signal.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// SIGINT and SIGTERM end the run between two frames, or after some seconds where there is no next frame; a second one
-/// ends it at once.
+/// SIGINT and SIGTERM end the run between two frames, or after some seconds if there is no next frame; a second
+/// signal ends it at once.
 pub struct Signals {
     /// What they set.
     pub cancel: Cancel,
@@ -40,7 +40,7 @@ impl Signals {
         Self::listen_with(PATIENCE)
     }
 
-    /// As [`listen`](Self::listen), with this much time to end.
+    /// Like [`listen`](Self::listen), with this much time to end.
     pub fn listen_with(patience: Duration) -> std::io::Result<Self> {
         let cancel = Cancel::default();
         let received = Arc::new(AtomicUsize::new(0));

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How the line begins.
+/// How the greeting begins.
 const GREETING: &[u8] = b"INFO: Created TensorFlow Lite XNNPACK delegate";
 
 /// How long to wait for the last lines to be passed on.
@@ -21,7 +21,7 @@ pub fn without_greeting<T>(load: impl FnOnce() -> T) -> T {
     loaded
 }
 
-/// Standard error goes through a thread as long as this lives, also where `load` panics.
+/// Standard error goes through a thread as long as this value lives, even if `load` panics.
 struct Filter {
     stderr: OwnedFd,
     thread: Option<JoinHandle<()>>,

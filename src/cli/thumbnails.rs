@@ -1,4 +1,4 @@
-//! The process that makes pictures of a video for a page: this program, started again by itself.
+//! The process that makes pictures of a video for a page: this program, started again.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Outcome;
 
-/// The subcommand, which users do not see.
+/// The hidden subcommand.
 pub const NAME: &str = "make-thumbnails";
 
 /// The request of the process that started this one.

@@ -13,7 +13,7 @@ use super::Outcome;
 use super::report::{PageError, check_name};
 use super::terminal::{print, printable, say_error};
 
-/// Bytes of a table of timestamps that are read: those of ten million frames have fewer.
+/// The largest table of timestamps that is read, in bytes: that of ten million frames is smaller.
 const LONGEST_TABLE: u64 = 1 << 28;
 
 /// The options of `view`.
@@ -94,7 +94,8 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The time of each frame in the table that `--timestamps` writes; `None` where there is none, or not of every frame.
+/// The time of each frame in the table that `--timestamps` writes; `None` if there is none, or not one time per
+/// frame.
 fn timestamps(table: &Path) -> Option<Vec<f64>> {
     let mut text = String::new();
     File::open(table).ok()?.take(LONGEST_TABLE).read_to_string(&mut text).ok()?;
@@ -119,7 +120,7 @@ fn relative(file: &Path, folder: &Path) -> String {
     format!("./{}", parts.join("/"))
 }
 
-/// A part of a path with all but letters, digits and a few marks as `%XX`.
+/// Part of a path with everything but letters, digits and a few marks as `%XX`.
 fn percent_encoded(part: &[u8]) -> String {
     let encoded = |&byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),

@@ -1,4 +1,4 @@
-//! Worker processes: this program, started again by itself.
+//! Worker processes: this program, started again.
 
 use std::env;
 use std::io;
@@ -20,10 +20,10 @@ use super::memory;
 use super::signals::Signals;
 use super::terminal::say;
 
-/// The subcommand, which users do not see.
+/// The hidden subcommand.
 pub const NAME: &str = "worker";
 
-/// How a worker learns where it works; its arguments are those of the process that started it.
+/// Tells a worker its slot; its arguments are those of the process that started it.
 const GPU_VARIABLE: &str = "OPPOSE_WORKER_GPU";
 const THREADS_VARIABLE: &str = "OPPOSE_WORKER_THREADS";
 
@@ -35,8 +35,8 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "all|LIST")]
     gpus: Option<Gpus>,
 
-    /// Number of worker processes (per GPU with --gpus; otherwise they divide the CPU threads) [default: with the engine
-    /// holistic one per processor, as far as there are videos and memory; else 1]
+    /// Start this many worker processes (per GPU with --gpus; otherwise they divide the CPU threads) [default: with
+    /// the engine holistic one per processor, as far as there are videos and memory; else 1]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
 
@@ -64,17 +64,17 @@ impl FromStr for Gpus {
     }
 }
 
-/// Where a worker works.
+/// The slot of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerSlot {
-    /// Its GPU, where it was given one.
+    /// Its GPU, if it was given one.
     pub gpu: Option<usize>,
-    /// Its share of the threads, where they are divided.
+    /// Its share of the threads, if they are divided.
     pub threads: Option<NonZeroUsize>,
 }
 
 impl WorkerSlot {
-    /// Where the process that started this one wants it to work.
+    /// The slot that the process that started this one has chosen.
     pub fn of_this_process() -> Self {
         let value = |name: &str| env::var(name).ok();
         Self {
@@ -83,7 +83,7 @@ impl WorkerSlot {
         }
     }
 
-    /// What starts a worker there.
+    /// The command that starts a worker in this slot.
     pub fn command(&self) -> io::Result<Command> {
         let mut command = process::this_program()?;
         command.arg(NAME).args(env::args_os().skip(1));
@@ -97,7 +97,7 @@ impl WorkerSlot {
     }
 }
 
-/// How several videos are shared out where no number of workers was given.
+/// How several videos are distributed if no number of workers was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// One worker processes all: its engine uses the whole device.
@@ -106,12 +106,12 @@ pub enum Sharing {
     Threads(usize),
 }
 
-/// What a worker takes of memory: with the largest nets 300 MB for small videos, 400 MB for 1920x1080; there is room for a
-/// few larger ones.
+/// The memory that a worker takes: with the largest nets 300 MB for small videos, 400 MB for 1920x1080; there is
+/// room for somewhat larger ones.
 const WORKER_MEMORY: u64 = 512 << 20;
 
 impl Sharing {
-    /// The number of workers for so many videos on so many cores, with so many bytes of memory.
+    /// The number of workers for this many videos, cores and bytes of memory.
     fn workers(self, videos: usize, cores: usize, memory: Option<u64>) -> usize {
         let Self::Threads(threads) = self else { return 1 };
         let room =
@@ -120,7 +120,7 @@ impl Sharing {
     }
 }
 
-/// Why the videos cannot be distributed as asked.
+/// Why the videos cannot be distributed as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkersError {
     #[error(transparent)]
@@ -130,7 +130,8 @@ pub enum WorkersError {
 }
 
 impl WorkerArguments {
-    /// Where each worker works, at least one, when there are so many videos for an engine that is best shared out `by`.
+    /// The slots of the workers, at least one, for this many videos and an engine for which they are best
+    /// distributed `by`.
     pub fn slots(&self, videos: usize, by: Sharing) -> Result<Vec<WorkerSlot>, WorkersError> {
         let Some(gpus) = &self.gpus else {
             let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -132,7 +132,7 @@ pub fn openpose(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
     EngineReport::new("openpose", checks)
 }
 
-/// Whether there is a GPU that OpenPose brings code for.
+/// Whether there is a GPU for which OpenPose has code.
 fn gpu_checks(code: &GpuCode, gpus: Gpus<'_>) -> Vec<Check> {
     let driver = match gpus {
         Ok(driver) => driver,

@@ -1,4 +1,4 @@
-//! What belongs to no engine alone: the driver, FFmpeg, containers, the cluster.
+//! Checks that belong to no single engine: the driver, FFmpeg, containers, the cluster.
 
 use std::env;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::{Check, Gpus};
 use crate::Chain;
 use crate::video;
 
-/// How containers tell what runs in them where they come from.
+/// Environment variables by which containers tell the programs in them where they are.
 const CONTAINER_VARIABLES: [&str; 2] = ["APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"];
 /// Programs that run containers without root.
 const CONTAINER_PROGRAMS: [&str; 2] = ["apptainer", "singularity"];
@@ -64,7 +64,7 @@ fn slurm() -> Check {
     }
 }
 
-/// The first line of what a program says of its version, where there is such a program.
+/// The first line of a program's version message, if there is such a program.
 fn version(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     let output = output.ok().filter(|output| output.status.success())?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::gpu::{self, Driver, GpuError};
 
-/// How a thing stands.
+/// The status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -19,20 +19,20 @@ pub enum State {
     Good,
     /// Worth knowing; the engine runs nevertheless.
     Note,
-    /// The engine cannot run for want of it.
+    /// The engine cannot run without it.
     Missing,
 }
 
-/// A thing that was looked at.
+/// A check of one requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub name: String,
-    /// How it stands.
+    /// The result.
     pub state: State,
     /// What was found, or why nothing was.
     pub found: String,
-    /// What to do about it, where something can be done.
+    /// What to do about it, if anything can be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -60,9 +60,9 @@ impl Check {
 pub struct EngineReport {
     /// As on the command line.
     pub name: &'static str,
-    /// Whether nothing that it needs is missing.
+    /// Whether nothing it needs is missing.
     pub usable: bool,
-    /// What was looked at.
+    /// The checks.
     pub checks: Vec<Check>,
 }
 
@@ -73,19 +73,19 @@ impl EngineReport {
     }
 }
 
-/// All that was looked at.
+/// All checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// This program's version.
     pub version: &'static str,
     /// Every engine.
     pub engines: Vec<EngineReport>,
-    /// What belongs to no engine alone.
+    /// Checks that belong to no single engine.
     pub machine: Vec<Check>,
 }
 
 impl Report {
-    /// Whether the engine of this name can run; with `auto`, whether one can.
+    /// Whether the engine with this name can run; with `auto`, whether any can.
     pub fn usable(&self, engine: &str) -> bool {
         self.engines.iter().any(|found| (engine == "auto" || found.name == engine) && found.usable)
     }
@@ -94,11 +94,11 @@ impl Report {
 /// Where to look.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The models folder, where one was named.
+    /// The models folder, if one was named.
     pub model_folder: Option<PathBuf>,
 }
 
-/// Looks at everything. Hashes and reads all models, so it takes a second or two.
+/// Checks everything. Hashes and reads all models, so it takes a second or two.
 pub fn examine(options: &Options) -> Report {
     let driver = gpu::detect();
     let folder = options.model_folder.as_deref();
@@ -114,7 +114,7 @@ pub fn examine(options: &Options) -> Report {
     }
 }
 
-/// What the driver said.
+/// The driver's answer.
 type Gpus<'a> = Result<&'a Driver, &'a GpuError>;
 
 impl fmt::Display for Report {

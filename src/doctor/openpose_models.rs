@@ -1,4 +1,4 @@
-//! OpenPose's models: there, as published, readable.
+//! OpenPose's models: whether they are present, readable and as published.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use crate::Chain;
 use crate::engine::models;
 use crate::engine::native::model::Net;
 
-/// Where the models come from, for who has none.
+/// Where to get the models.
 const SOURCE: &str = "name OpenPose's models folder with --model-folder or OPPOSE_MODELS; the container image cwaffles/openpose has it in /openpose/models";
 
-/// A check of each net, after one of the folder.
+/// One check per net, after one of the folder.
 pub fn checks(explicit: Option<&Path>) -> Vec<Check> {
     let wanted = Net::Body25.caffemodel();
     match models::find(explicit, wanted.as_ref()) {

@@ -1,4 +1,4 @@
-//! Estimators: frames go in in order, people's keypoints come out in order.
+//! Estimators: frames go in, and people's keypoints come out in the same order.
 
 #[cfg(feature = "holistic")]
 pub mod holistic;

@@ -1,4 +1,4 @@
-//! Where the model files lie.
+//! Where the model files are.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ pub const MODELS_VARIABLE: &str = "OPPOSE_MODELS";
 /// The folder of the engine `holistic` below a models folder.
 pub(super) const HOLISTIC: &str = "holistic";
 
-/// No folder holds what was looked for.
+/// No folder holds the models that are needed.
 #[derive(Debug, thiserror::Error)]
 #[error("no models: {} was not found in {}; {}", wanted.display(), places(looked), self.advice())]
 pub struct ModelsNotFound {
     /// The engine's folder, relative to a models folder.
     pub wanted: PathBuf,
-    /// Every folder that was looked in, in order.
+    /// Every folder that was searched, in order.
     pub looked: Vec<PathBuf>,
     /// The models folder that would have been found if the user had named none.
     pub default: Option<PathBuf>,
@@ -27,7 +27,9 @@ impl ModelsNotFound {
     pub(crate) fn advice(&self) -> String {
         if let Some(folder) = &self.default {
             let folder = folder.display();
-            return format!("name no models folder, not in {MODELS_VARIABLE} either: {folder} has it");
+            return format!(
+                "{folder} has it, and is found if you name no models folder, not even in {MODELS_VARIABLE}"
+            );
         }
         // OpenPose's models are not ours to give.
         let source = match self.wanted.starts_with(HOLISTIC) {
@@ -38,7 +40,8 @@ impl ModelsNotFound {
     }
 }
 
-/// What to do where files of the engine `holistic` are missing or damaged: that depends on how this program was installed.
+/// What to do if files of the engine `holistic` are missing or damaged, which depends on how this program was
+/// installed.
 pub(crate) fn where_to_get_holistic() -> String {
     let folders = folders_of_program();
     let script = folders.iter().map(|folder| folder.join("scripts/fetch-models.sh")).find(|it| it.is_file());
@@ -55,28 +58,28 @@ pub(crate) fn where_to_get_holistic() -> String {
     }
 }
 
-/// Names of what was looked in or for, for people to read.
+/// Paths as a list for people to read.
 pub(crate) fn places(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the models lie that came with a library.
+/// The folder of the models that came with a library.
 static SHIPPED: OnceLock<PathBuf> = OnceLock::new();
 
-/// Makes [`find`] look into this folder too, after all others: for a library in another program, which came with models of
-/// its own. Only the first call has an effect.
+/// Makes [`find`] look into this folder too, after all others: for a library in another program that comes with
+/// models of its own. Only the first call has an effect.
 pub fn set_shipped(folder: PathBuf) {
     let _ = SHIPPED.set(folder);
 }
 
 /// Finds the models folder that holds `wanted`: an engine's folder in it, for example `holistic`.
 ///
-/// An `explicit` folder is the only one looked in; else it is [`MODELS_VARIABLE`]'s; else the user's data
-/// folder, then `models` beside the program or in a folder above it (a checkout that was built in place), then what
-/// [`set_shipped`] was given.
+/// If an `explicit` folder is given, only that one is searched; else that of [`MODELS_VARIABLE`]; else the user's
+/// data folder, then `models` beside the program or in a folder above it (a checkout that was built in place), then
+/// the one passed to [`set_shipped`].
 ///
 /// # Errors
-/// None of them holds the file; the error names them all.
+/// None of the folders holds the file; the error names them all.
 pub fn find(explicit: Option<&Path>, wanted: &Path) -> Result<PathBuf, ModelsNotFound> {
     let looked = places_to_look(explicit);
     let first = |folders: &[PathBuf]| folders.iter().find(|folder| folder.join(wanted).exists()).cloned();

@@ -166,12 +166,13 @@ pub(crate) fn at(frame: Option<u64>) -> String {
 fn kept(partial: &Option<PathBuf>) -> String {
     partial
         .as_ref()
-        .map(|path| format!("; the frames before it are in {}", path.display()))
+        .map(|path| format!("; the frames before that are in {}", path.display()))
         .unwrap_or_default()
 }
 
 /// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at all.
 /// Blocks until then.
+///
 /// `progress` is called after every frame. If the video breaks off, or the engine fails in the middle, the frames
 /// done so far are kept in `NAME.partial.pose` beside `output`.
 ///

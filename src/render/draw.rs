@@ -4,16 +4,16 @@ use tiny_skia::{Color, FillRule, LineCap, Paint, PathBuilder, Pixmap, Stroke, Tr
 
 use crate::pose::{Component, FramePose, Skeleton};
 
-/// Steps of opacity. What looks the same is drawn as one path: the two thousand lines of a face are one.
+/// Steps of opacity. Parts that look the same are drawn as one path: a face has two thousand lines.
 const OPACITIES: f32 = 32.0;
 
-/// Coordinates beyond this many pixels are on no picture.
+/// Coordinates beyond this many pixels are in no picture.
 const FARTHEST: f32 = 1e5;
 
 /// Draws all people of a frame: limbs as lines, points as dots, confidence as opacity.
 ///
-/// `placement` maps pixels of the frame to pixels of `picture`. Colours are the skeleton's: that of a limb
-/// is the mean of its two points', as pose-format draws them.
+/// `placement` maps pixels of the frame to pixels of `picture`. Colours are the skeleton's; that of a limb is the
+/// mean of those of its two points, as in pose-format.
 pub fn draw_people(picture: &mut Pixmap, skeleton: &Skeleton, pose: &FramePose, placement: Transform) {
     let side = (f64::from(picture.width()) * f64::from(picture.height())).sqrt() as f32;
     let width = (side / 200.0).clamp(1.0, 8.0);
@@ -77,12 +77,12 @@ fn draw_component(picture: &mut Pixmap, component: &Component, points: &[Option<
     }
 }
 
-/// Paths by the paint they are drawn with, in the order in which the paints first came.
+/// Paths by the paint with which they are drawn, in the order in which the paints first occurred.
 #[derive(Default)]
 struct Layers(Vec<([u8; 4], PathBuilder)>);
 
 impl Layers {
-    /// The path of this colour and opacity.
+    /// The path with this colour and opacity.
     fn path(&mut self, rgb: [u8; 3], opacity: f32) -> &mut PathBuilder {
         let opacity = (opacity * OPACITIES).ceil() / OPACITIES * 255.0;
         let key = [rgb[0], rgb[1], rgb[2], opacity as u8];
@@ -103,7 +103,7 @@ impl Layers {
     }
 }
 
-/// Colours are given for each point, or for a few that repeat.
+/// There is a colour for each point, or a few that repeat.
 fn color(component: &Component, point: usize) -> [u8; 3] {
     let colors = &component.colors;
     if colors.is_empty() {

@@ -1,4 +1,4 @@
-//! Pictures of poses, to look at before believing.
+//! Drawings of poses, with which to check results by eye.
 
 mod draw;
 mod overlay;
@@ -56,18 +56,18 @@ pub enum RenderError {
     /// The picture cannot be written.
     #[error("cannot write {}", .path.display())]
     Write {
-        /// Where to.
+        /// The path of the picture.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The name of the result is that of no video, and no folder is there but a file.
+    /// The name of the result is not that of a video, and there is a file in place of a folder.
     #[error(
-        "{} is an ordinary file that is there already; expected a folder for pictures, or a name ending in .mp4, .mov, \
+        "{} already exists and is an ordinary file; expected a folder for pictures, or a name ending in .mp4, .mov, \
          .mkv, .webm or .gif", .0.display()
     )]
     NotAFolder(PathBuf),
-    /// Pictures would come among others.
+    /// The folder for the pictures holds other files.
     #[error("the folder {} is not empty; name another one, or allow pictures to be written among its files", .0.display())]
     FolderNotEmpty(PathBuf),
     /// Files shown side by side are of different lengths.
@@ -78,13 +78,13 @@ pub enum RenderError {
         /// Frames of another.
         second: u64,
     },
-    /// The pose file names no frame rate that a video can have.
+    /// The pose file has a frame rate that no video can have.
     #[error("the pose file has {0} frames a second, which no video can have; give its video too")]
     Rate(f32),
-    /// The pose file does not say how large its frames are.
+    /// The pose file does not tell how large its frames are.
     #[error("the pose file was made for frames of 0 pixels: there is no picture to draw on")]
     NoSize,
-    /// Nobody is there to show.
+    /// There is nobody to show.
     #[error("nobody is seen in the pose file: there is no person to crop to")]
     Nobody,
     /// The caller asked to stop.
@@ -95,7 +95,7 @@ pub enum RenderError {
     Encode(String),
 }
 
-/// By how much frames are stretched to the right and down so that their pixels become square: nothing is ever made
+/// By how much frames are stretched to the right and down so that their pixels become square; nothing is ever made
 /// smaller. See [`Source::pixel_aspect`](crate::video::Source::pixel_aspect).
 fn to_square_pixels(aspect: f64) -> (f32, f32) {
     (aspect.max(1.0) as f32, (1.0 / aspect).max(1.0) as f32)

@@ -1,6 +1,6 @@
 //! A clip with its poses drawn over it: a video file, or a folder of pictures.
 //!
-//! Decoding, drawing and encoding are three threads joined by bounded channels: memory is flat.
+//! Decoding, drawing and encoding are three threads joined by bounded channels, so memory stays constant.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,19 +16,19 @@ use crate::pipeline::Cancel;
 use crate::pose::{FramePose, Pose};
 use crate::video::{EncoderOptions, Frame, FrameRate, MAX_PIXELS, Source};
 
-/// Frames that wait between two stages.
+/// How many frames may wait between two stages.
 const QUEUE: usize = 4;
 
-/// What is shown, and how.
+/// Options of an overlay.
 #[derive(Clone, Debug, Default)]
 pub struct OverlayOptions {
-    /// Show only the place where the person seen most is during the clip.
+    /// Show only the area where the person seen most is during the clip.
     pub crop_to_person: bool,
-    /// The file whose sound is taken over.
+    /// The file whose sound is copied.
     pub audio: Option<PathBuf>,
-    /// Replace a file that exists, or write into a folder that is not empty.
+    /// Replace an existing file, or write into a folder that is not empty.
     pub overwrite: bool,
-    /// Stops when asked; nothing is left behind but pictures.
+    /// Stops the work on request; nothing is left behind except for pictures.
     pub cancel: Cancel,
 }
 
@@ -37,17 +37,19 @@ pub struct OverlayOptions {
 pub struct Overlay {
     /// Pictures written, one for each frame.
     pub frames: u64,
-    /// Width and height of the pictures in pixels; a video file may be a pixel larger where a side is odd.
+    /// Width and height of the pictures in pixels; a video file is one pixel larger if a side is odd and the format
+    /// needs it even.
     pub size: (u32, u32),
-    /// Why the sound was left out, where it was.
+    /// Why the sound was left out, if it was.
     pub audio_left_out: Option<String>,
 }
 
-/// Draws `poses` over `video`, side by side where there are several, and writes `target`: a video where its name ends
-/// in .mp4, .mov, .mkv, .webm or .gif, else a folder of PNG pictures. Without a video the background is white.
+/// Draws `poses` over `video`, side by side if there are several, and writes `target`: a video if its name ends in
+/// .mp4, .mov, .mkv, .webm or .gif, otherwise a folder of PNG pictures. Without a video the background is white.
+/// Blocks until it is done.
 ///
-/// The pictures have the video's own instants, or the frame rate of the first pose file. Where the video's pixels are
-/// not square they are stretched until they are.
+/// The pictures have the timestamps of the video, or the frame rate of the first pose file. If the video's pixels
+/// are not square, the pictures are stretched.
 ///
 /// # Errors
 /// The video cannot be read, the pose files do not belong to it or to each other, or `target` cannot be written.
@@ -110,12 +112,12 @@ pub fn overlay(
     })
 }
 
-/// A frame of the video, or none where there is no video.
+/// A frame of the video, or `None` without a video.
 type Decoded = Result<Option<Frame>, RenderError>;
-/// A picture and its instant.
+/// A picture and its timestamp.
 type Drawn = Result<(Pixmap, Option<Duration>), RenderError>;
 
-/// Sends the frames; `false` where nobody wants them any more.
+/// Sends the frames; `false` if nobody wants them any more.
 fn decode(mut video: Box<dyn Source>, frames: u64, decoded: &Sender<Decoded>) -> bool {
     let mut seen = 0;
     while let Some(frame) = video.next_frame().transpose() {
@@ -142,13 +144,13 @@ fn draw(canvas: &Canvas, poses: &[&Pose], frames: &Receiver<Decoded>, drawn: &Se
     }
 }
 
-/// Where each pose is drawn: panels beside each other.
+/// Where each pose is drawn: panels side by side.
 struct Canvas {
     size: (u32, u32),
     panels: Vec<Panel>,
 }
 
-/// A window of the frames and its place on the canvas.
+/// A window of the frames and its position on the canvas.
 struct Panel {
     window: Window,
     left: u32,
@@ -246,7 +248,7 @@ fn blank(width: u32, height: u32) -> Result<Pixmap, RenderError> {
     Ok(picture)
 }
 
-/// Copies the window of a frame; the two are of one size.
+/// Copies the window of a frame; both have the same size.
 fn copy_window(frame: &Frame, window: Window, picture: &mut Pixmap) {
     let rows = frame.pixels().chunks_exact(frame.width() as usize * 3).skip(window.y as usize);
     for (row, bgr) in picture.data_mut().chunks_exact_mut(window.width as usize * 4).zip(rows) {

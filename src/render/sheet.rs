@@ -1,4 +1,4 @@
-//! A contact sheet: a clip at a glance, as one picture.
+//! A contact sheet: one picture that shows a clip at a glance.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::output_file::write_file;
 use crate::pose::{FramePose, Pose};
 use crate::video::{Frame, Source};
 
-/// Widest a cell gets; smaller frames are shown as they are.
+/// The largest width of a cell; smaller frames are shown in their own size.
 const CELL_WIDTH: u32 = 640;
 
 /// A picture of several frames with their poses.
@@ -32,7 +32,8 @@ impl Sheet {
     }
 }
 
-/// Draws `pose` over frames of `video`, evenly spread over its length: at most `columns * rows` of them.
+/// Draws `pose` over frames of `video`, evenly spread over its length: at most `columns * rows` of them. Blocks
+/// until the video has been decoded.
 ///
 /// # Errors
 /// The video cannot be read, or `pose` was not made from it.

@@ -1,4 +1,4 @@
-//! Where the pictures go.
+//! The destination of the pictures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::video::{Encoder, EncoderOptions};
 /// A video file or a folder.
 pub(super) enum Sink {
     Video(Box<Encoder>),
-    /// A folder, and the digits of a picture's number.
+    /// A folder, and the number of digits in a picture's name.
     Pictures(PathBuf, usize),
 }
 
@@ -50,7 +50,7 @@ impl Sink {
         }
     }
 
-    /// Completes the file; says why the sound was left out, where it was.
+    /// Completes the file; returns why the sound was left out, if it was.
     pub(super) fn finish(self) -> Result<Option<String>, RenderError> {
         match self {
             Self::Video(encoder) => {

@@ -2,10 +2,10 @@
 
 use crate::pose::Pose;
 
-/// Room around a person, as a share of the longer side of what it takes up.
+/// Room around a person, as a share of the longer side of the rectangle around them.
 const MARGIN: f32 = 0.1;
 
-/// Points seen with less do not widen the window: they are guesses, often far away.
+/// Points of lower confidence do not widen the window: they are guesses, often far away.
 const SURE: f32 = 0.3;
 
 /// A rectangle of whole pixels inside the frames.
@@ -18,13 +18,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// All of a frame.
+    /// A whole frame.
     pub(super) fn whole(width: u32, height: u32) -> Self {
         Self { x: 0, y: 0, width, height }
     }
 
-    /// Where the person seen most (the row with the greatest sum of confidences) is during the clip: one window for
-    /// all frames, so that movement stays movement. `None` where nobody is seen.
+    /// Where the person seen most (the row with the largest sum of confidences) is during the clip: one window for
+    /// all frames, so that movements stay visible. `None` if nobody is seen.
     pub(super) fn around_person(pose: &Pose) -> Option<Self> {
         let (points, people) = (pose.header.skeleton.points(), pose.people());
         let seen = |person: usize| -> f64 {
@@ -46,7 +46,7 @@ impl Window {
         (width > 0 && height > 0).then_some(Self { x, y, width, height })
     }
 
-    /// The smallest window that holds both.
+    /// The smallest window that contains both.
     pub(super) fn union(self, other: Self) -> Self {
         let (x, y) = (self.x.min(other.x), self.y.min(other.y));
         let right = (self.x + self.width).max(other.x + other.width);

@@ -7,7 +7,7 @@ use crate::pose::{Component, FramePose, Pose, Skeleton};
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Coordinates beyond this many pixels are on no picture.
+/// Coordinates beyond this many pixels are in no picture.
 const FARTHEST: f32 = 1e5;
 
 /// Letters of a name that a page shows: a header may hold 65,535.
@@ -40,7 +40,7 @@ pub(super) struct PageSkeleton {
 pub(super) struct PageComponent {
     pub(super) name: String,
     pub(super) points: usize,
-    /// What it is of: `body`, `face`, `hand`.
+    /// The part of the body it describes: `body`, `face`, `hand`.
     part: Option<&'static str>,
     /// Whether its coordinates are pixels, so that it can be drawn.
     pub(super) drawn: bool,
@@ -102,7 +102,7 @@ pub(super) struct Sketch {
     pub(super) frames: Vec<usize>,
     /// People in each of them.
     pub(super) people: usize,
-    /// Which points are in `data`, by component: first every how manyth. 1 means all, and that limbs can be drawn.
+    /// Which points are in `data`, by component: every Nth. 1 means all, and that limbs can be drawn.
     pub(super) steps: Vec<usize>,
     /// Bytes per coordinate in `data`: 1 or 2.
     pub(super) bytes: u8,
@@ -123,14 +123,14 @@ pub(super) struct SketchSize {
     pub(super) frames: usize,
     /// People.
     pub(super) people: usize,
-    /// Points of a component; of those with more, only some are kept.
+    /// Points of a component; if there are more, only some are kept.
     pub(super) points: usize,
-    /// Whether coordinates take two bytes, and not one.
+    /// Whether coordinates take two bytes rather than one.
     pub(super) is_fine: bool,
 }
 
 impl Sketch {
-    /// `None` of files with nobody in them, and of those without frames.
+    /// `None` for files with nobody in them, and for those without frames.
     pub(super) fn new(pose: &Pose, size: SketchSize) -> Option<Self> {
         let skeleton = &pose.header.skeleton;
         let (all, people) = (pose.frames(), pose.people().min(size.people));
@@ -183,7 +183,7 @@ impl Sketch {
     }
 }
 
-/// Where a point is in pixels; `None` where it was not found.
+/// The location of a point in pixels; `None` if it was not found.
 pub(super) fn place(frame: &FramePose, point: usize) -> Option<[f32; 2]> {
     let confidence = *frame.confidences().get(point)?;
     let [x, y] = *frame.coordinates().get(point * frame.dimensions()..)?.first_chunk()?;
@@ -196,7 +196,7 @@ pub(super) fn place(frame: &FramePose, point: usize) -> Option<[f32; 2]> {
 pub(super) struct Area(pub(super) [f32; 4]);
 
 impl Area {
-    /// Around all points; `None` of none.
+    /// The rectangle around all points; `None` if there are none.
     pub(super) fn around<'a>(points: impl Iterator<Item = &'a [f32; 2]>) -> Option<Self> {
         points.fold(None, |area: Option<Self>, &[x, y]| {
             let Self([left, top, right, bottom]) = area.unwrap_or(Self([x, y, x, y]));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
 
-/// Fewer letters in common with a message are a coincidence.
+/// A match of fewer letters than this is a coincidence.
 const FEWEST_LETTERS: usize = 8;
 
 /// A row of docs/troubleshooting.md.
@@ -15,14 +15,14 @@ const FEWEST_LETTERS: usize = 8;
 pub struct Explanation {
     /// The section it is in.
     pub section: &'static str,
-    /// The message; `…` stands for what differs from case to case.
+    /// The message; `…` marks the parts that vary.
     pub message: &'static str,
     /// What it means and what to do, as Markdown.
     pub text: &'static str,
 }
 
 impl Explanation {
-    /// The explanation of a failure, if there is one: that whose message has most in common with it.
+    /// The explanation of a failure, if there is one: that of the message that has most in common with it.
     ///
     /// ```
     /// # use oppose::report::Explanation;

@@ -11,9 +11,9 @@ use super::encoding::{base64, short};
 use super::model::{Report, ReportError};
 use super::runs::RunInfo;
 
-/// Bytes of rows up to which each has its sketch. The worst come first, so it is the best that go without.
+/// Size in bytes up to which rows keep their sketches. The worst files come first, so the best ones go without.
 const WITH_SKETCHES: usize = 20 << 20;
-/// Bytes of rows up to which each has its timeline.
+/// Size in bytes up to which rows keep their timelines.
 const WITH_TIMELINES: usize = 25 << 20;
 
 /// Models or settings of an engine that are shown.
@@ -25,7 +25,7 @@ const CHART_STYLE: &str = include_str!("assets/uPlot.min.css");
 const CHART_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
 const CHART_LICENSE: &str = include_str!("assets/uPlot.LICENSE");
 
-/// What a page consists of.
+/// The parts of a page.
 pub(super) struct Page<'a> {
     pub(super) template: &'static str,
     pub(super) style: &'static str,
@@ -75,7 +75,7 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", base64(&Sha256::digest(text)))
 }
 
-/// JSON that can stand within a `<script>`: no text in it ends the element or begins a comment.
+/// JSON that can be put inside a `<script>`: no text in it ends the element or begins a comment.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     // Outside of strings, JSON has none of these.
     Ok(serde_json::to_string(value)?.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
@@ -119,11 +119,11 @@ impl PageRun {
 }
 
 impl Report {
-    /// The page, at most about 30 MB long at 10,000 files. Of more files, the best have no contact sheet and no
-    /// timeline.
+    /// The page, at most about 30 MB long at 10,000 files. If there are more files, the best have no contact sheet
+    /// and no timeline.
     ///
     /// # Errors
-    /// The page cannot be put together.
+    /// The template cannot be rendered.
     pub fn to_html(&self) -> Result<String, ReportError> {
         let failed = |error: &dyn std::fmt::Display| ReportError::Page(error.to_string());
         let json_of_skeletons = json(&self.skeletons).map_err(|error| failed(&error))?;

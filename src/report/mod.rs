@@ -1,9 +1,9 @@
 //! Pages for the browser: a whole corpus at a glance, and one video played with its poses over it.
 //!
-//! [`Collector`] reads `.pose` files and journals into a [`Report`], which [`Report::to_html`] makes a page of;
-//! [`View`] makes the page that plays. A page is one file that needs nothing else: style, script and data are in it, and a
-//! content security policy keeps it from fetching anything. File names, headers and journals are foreign text, which
-//! reaches a page only escaped.
+//! [`Collector`] reads `.pose` files and journals into a [`Report`], which [`Report::to_html`] turns into a page;
+//! [`View`] produces the page that plays a video. A page is one self-contained file: style, script and data are in
+//! it, and a content security policy keeps it from fetching anything. File names, headers and journals are foreign
+//! text and are always escaped.
 
 mod encoding;
 mod explanations;

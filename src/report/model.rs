@@ -1,4 +1,4 @@
-//! What a report says: numbers from `.pose` files and journals.
+//! The contents of a report: numbers from `.pose` files and journals.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
@@ -20,15 +20,16 @@ use crate::inspect::{Inspection, inspect};
 use crate::pose::{Pose, PoseError, Skeleton, files_below};
 use crate::printable::printable;
 
-/// Spans of a timeline.
+/// Number of spans in a timeline.
 const SPANS: usize = 64;
 /// Components of a timeline: the engines' files have up to five.
 const TIMELINE_COMPONENTS: usize = 16;
-/// Different skeletons that a page draws. A corpus has one or two; files of further ones are in the table all the same.
+/// Number of different skeletons that a page draws. A corpus has one or two; files with others are still in the
+/// table.
 const MOST_SKELETONS: usize = 16;
-/// Files that are read at a time.
+/// How many files are read at the same time.
 const BATCH: usize = 64;
-/// Longest reason of a failure, in characters: a journal's line may have a megabyte.
+/// Longest reason of a failure, in characters: a line of a journal may have a megabyte.
 const LONGEST_REASON: usize = 2000;
 /// Longest file name in the page, in characters.
 const LONGEST_FILE: usize = 500;
@@ -57,10 +58,10 @@ pub enum ReportError {
     Journal {
         /// Which one.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The page cannot be put together.
+    /// The page cannot be rendered.
     #[error("cannot make the page: {0}")]
     Page(String),
     /// The caller asked to stop.
@@ -68,16 +69,17 @@ pub enum ReportError {
     Cancelled,
 }
 
-/// What goes into a report besides the files.
+/// What to include in a report besides the files.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Journals to read besides those that are found in the folders: `oppose.jsonl`, and those of SLURM's tasks.
+    /// Journals to read besides those that are found in the folders: `oppose.jsonl`, and those of SLURM tasks.
     pub journals: Vec<PathBuf>,
-    /// How many of the worst files get a contact sheet of twelve frames with all points; the others get three frames.
+    /// How many of the worst files get a contact sheet of twelve frames with all points; the others get three
+    /// frames.
     pub worst: usize,
-    /// How far a run has come that is still under way. What is unknown is taken from the journals.
+    /// The progress of a run that is under way. What is unknown is taken from the journals.
     pub progress: Option<Progress>,
-    /// Where pictures of the videos of the worst files come from, if there are to be any.
+    /// How to get pictures from the videos of the worst files; `None` for no pictures.
     pub thumbnails: Option<Thumbnails>,
 }
 
@@ -87,12 +89,12 @@ impl Default for Options {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
-    /// Seconds after which the page is written again, so that a browser may load it again.
+    /// The interval in seconds at which the page is rewritten, so that a browser reloads it.
     pub every_seconds: u64,
-    /// Videos there are, if that is known.
+    /// Number of videos, if it is known.
     pub of: Option<usize>,
     /// Videos that are neither done nor failed.
     pub left: Option<usize>,
@@ -112,7 +114,7 @@ pub struct Totals {
     pub done: usize,
     /// Videos whose last attempt failed.
     pub failed: usize,
-    /// Videos that were started and not heard of since: they are running, or their run was killed.
+    /// Videos that were started and have no outcome yet: they are running, or their run was killed.
     pub begun: usize,
     /// Videos that the user stopped.
     pub stopped: usize,
@@ -126,7 +128,8 @@ pub struct Totals {
     pub seconds: f64,
     /// Files with frames of their videos in the page.
     pub pictured: usize,
-    /// Frames per second of computing and worker, by the journals; `None` where they have nothing that is done.
+    /// Frames per second of computing time and worker, according to the journals; `None` if they have no video that
+    /// is done.
     pub speed: Option<f64>,
 }
 
@@ -134,13 +137,13 @@ pub struct Totals {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The video or file, as it may be shown.
+    /// The video or file, made safe to show.
     pub file: String,
-    /// Why, as it may be shown.
+    /// Why, made safe to show.
     pub reason: String,
     /// Whether it ended the engine or its process.
     pub crashed: bool,
-    /// Which of [`Report::explanations`] explains it.
+    /// Index of the entry in [`Report::explanations`] that explains it.
     pub explanation: Option<usize>,
 }
 
@@ -148,34 +151,34 @@ pub struct Failure {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Row {
-    /// Its path below the folder, as it may be shown.
+    /// Its path relative to the folder, made safe to show.
     pub file: String,
-    /// What [`inspect`] says about it.
+    /// The result of [`inspect`].
     pub inspection: Inspection,
-    /// The place of its skeleton in the page.
+    /// Index of its skeleton in the page.
     pub(super) skeleton: Option<usize>,
     pub(super) timelines: Vec<String>,
     pub(super) sketch: Option<Sketch>,
     path: PathBuf,
 }
 
-/// A component of a row, in the order of the page: share of the frames, confidences, jitter in pixels and in widths of
-/// the shoulders, jumps. See [`crate::inspect::ComponentInspection`].
+/// A component of a row, in the order of the page: share of the frames, confidences, jitter in pixels and in
+/// shoulder widths, jumps. See [`crate::inspect::ComponentInspection`].
 pub type Component = (f64, Option<[f32; 3]>, Option<f32>, Option<f32>, usize);
 
 /// A corpus at a glance.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// What it is about, as it may be shown.
+    /// Its title, made safe to show.
     pub title: String,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub made: u64,
-    /// By what the files were computed, as the journals have it.
+    /// What the files were computed by, according to the journals.
     pub runs: Vec<RunInfo>,
     /// Sums.
     pub totals: Totals,
-    /// How far a run has come that is under way.
+    /// The progress of a run that is under way.
     pub progress: Option<Progress>,
     /// What failed, by file name.
     pub failures: Vec<Failure>,
@@ -186,7 +189,7 @@ pub struct Report {
     pub(super) skeletons: Vec<PageSkeleton>,
 }
 
-/// Makes reports. One that is made again reads only what has changed since.
+/// Creates reports. The second report of a collector reads only what has changed since the first.
 #[derive(Debug, Default)]
 pub struct Collector {
     known: HashMap<PathBuf, (Stamp, Row)>,
@@ -195,15 +198,15 @@ pub struct Collector {
     pictures: HashMap<PathBuf, (Stamp, Vec<Option<String>>)>,
 }
 
-/// What tells whether a file is still the same.
+/// What shows whether a file is still the same.
 type Stamp = (u64, Option<SystemTime>);
 
-/// What reading a file gave, or why it cannot be read.
+/// The result of reading a file, or why it cannot be read.
 type Reading = Result<(Row, Skeleton), String>;
 
 impl Collector {
-    /// Reads `.pose` files and folders of them, with their journals. A file that cannot be read is one of the failures.
-    /// `is_cancelled` is asked now and then.
+    /// Reads `.pose` files and folders of them, with their journals. A file that cannot be read is one of the
+    /// failures. `is_cancelled` is called now and then.
     ///
     /// # Errors
     /// A folder or a journal cannot be read, or the caller asked to stop.
@@ -338,8 +341,8 @@ impl Collector {
         Ok(rows)
     }
 
-    /// Puts frames of the videos, where these are found, behind the contact sheets. Those that are known already are not
-    /// decoded again.
+    /// Puts frames of the videos, if these are found, behind the contact sheets. Frames that are known already are
+    /// not decoded again.
     fn add_pictures<'a>(
         &mut self,
         rows: impl Iterator<Item = &'a mut Row>,
@@ -393,7 +396,7 @@ impl Collector {
         Ok(())
     }
 
-    /// The place of a skeleton among those that differ.
+    /// The index of a skeleton among the different ones.
     fn intern(&mut self, skeleton: Skeleton) -> Option<usize> {
         if let Some(place) = self.skeletons.iter().position(|known| *known == skeleton) {
             return Some(place);

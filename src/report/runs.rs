@@ -1,4 +1,4 @@
-//! What journals say about a corpus: by what it was computed, and how each video ended.
+//! What journals say about a corpus: what computed it, and the outcome of each video.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::batch::journal::{Entry, Outcome, VideoState};
 use crate::engine::EngineInfo;
 use crate::video::VIDEO_SUFFIXES;
 
-/// More descriptions of engines than this are not kept: a corpus has a few.
+/// More descriptions of engines than this are not kept: a corpus has only a few.
 const MOST_RUNS: usize = 50;
 
 /// One engine with one set of models and settings, and what it computed.
@@ -21,7 +21,7 @@ pub struct RunInfo {
     pub engine: EngineInfo,
     /// The version of this program.
     pub version: String,
-    /// By which matrix colours were converted.
+    /// The matrix by which colours were converted.
     pub colors: String,
     /// Videos that it completed or that failed, counting each attempt.
     pub videos: usize,
@@ -43,7 +43,7 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// From the entries of all journals, in the order of time.
+    /// Combines the entries of all journals, which are in order of time.
     pub(super) fn new(entries: Vec<Entry>) -> Self {
         let mut recorded = Self::default();
         for entry in entries {
@@ -84,8 +84,8 @@ impl Recorded {
 }
 
 impl Recorded {
-    /// The video of a `.pose` file, if it is found: where the journal says, beside the file, or as if the file were at one of
-    /// these `places`. One that was changed after it was processed is not found.
+    /// The video of a `.pose` file, if it is found: at the path in the journal, beside the file, or as if the file
+    /// were in one of these `places`. A video that was changed after it was processed does not count.
     pub(super) fn video_of(&self, pose: &Path, places: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
         let recorded = std::path::absolute(pose).ok().and_then(|output| self.last.get(&output));
         let is_unchanged = |video: &PathBuf| {
@@ -103,10 +103,10 @@ impl Recorded {
     }
 }
 
-/// How far the runs have come that are under way, one for each journal.
+/// The progress of the runs that are under way, one per journal.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
-    /// Videos that have not ended; `None` if no journal says.
+    /// Videos that have not ended; `None` if no journal says how many.
     left: Option<usize>,
     seconds_left: Option<f64>,
 }
@@ -115,7 +115,7 @@ impl UnderWay {
     /// Adds the run that wrote last into a journal, whose entries are in the order of the file. `now` is in seconds since
     /// 1970.
     pub(super) fn add(&mut self, entries: &[Entry], now: u64) {
-        /// The present speed is that of so many videos.
+        /// How many videos the present speed is based on.
         const RECENT: usize = 50;
 
         let has_ended =
@@ -143,7 +143,7 @@ impl UnderWay {
         }
     }
 
-    /// On a cluster, the journals know only of the tasks that have begun: counts what was submitted in their place.
+    /// On a cluster, the journals know only of the tasks that have started: counts the submitted videos instead.
     pub(super) fn submitted(&mut self, outputs: &HashSet<PathBuf>, recorded: &Recorded) {
         let has_ended = |output: &&PathBuf| {
             let outcome = recorded.last.get(*output).map(|entry| &entry.outcome);

@@ -1,7 +1,7 @@
 //! Small pictures of a video's frames, behind the contact sheets of the worst files.
 //!
-//! Videos are foreign, and a decoder may crash or hang: a process for each video makes its pictures, and the page does
-//! without those of a process that dies.
+//! Videos are foreign, and a decoder may crash or hang: each video's pictures are made in a process of its own, and
+//! the page does without those of a process that dies.
 
 use std::fs;
 use std::io;
@@ -17,21 +17,21 @@ use crate::video::{self, Frame, SourceError, VideoError};
 
 /// Longest side of a picture, in pixels.
 const SIDE: u32 = 300;
-/// Of 100: what shows who is there and how the hands are held.
+/// JPEG quality, up to 100: enough to show who is in the frame and how the hands are held.
 const QUALITY: u8 = 65;
-/// Bytes of a picture: a noisy one has a third of it.
+/// The largest size of a picture in bytes: even a noisy one has a third of it.
 const MOST_BYTES: u64 = 48 << 10;
-/// How long a video may be decoded. Of a longer one, the frames so far have pictures.
+/// How long a video may be decoded. If it is longer, the frames decoded so far get pictures.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a process may give no sign of life.
 const STALL: Duration = Duration::from_secs(20);
 
-/// Where the pictures of videos come from.
+/// How to get pictures from videos.
 #[derive(Clone, Debug)]
 pub struct Thumbnails {
     /// The command of a process that calls [`ThumbnailRequest::serve`].
     pub command: fn(&ThumbnailRequest) -> io::Result<Command>,
-    /// Folders to look for a video in, where it is neither where the journal says nor beside its `.pose` file.
+    /// Folders to search for a video that is neither where the journal says nor beside its `.pose` file.
     pub folders: Vec<PathBuf>,
 }
 
@@ -42,9 +42,9 @@ pub struct ThumbnailRequest {
     pub video: PathBuf,
     /// Width and height that its frames must have, in pixels.
     pub size: (u32, u32),
-    /// Numbers of the frames, from 0, in order.
+    /// Indices of the frames, from 0, in order.
     pub frames: Vec<u64>,
-    /// Where the pictures go, each as `FRAME.jpg`.
+    /// The folder for the pictures, each of which is named `FRAME.jpg`.
     pub folder: PathBuf,
 }
 
@@ -58,12 +58,12 @@ pub enum ThumbnailError {
     /// The video breaks off.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// It is another video than that of the `.pose` file.
+    /// It is not the video of the `.pose` file.
     #[error("expected frames of {expected:?} pixels, found {found:?}")]
     Size {
-        /// Width and height of the `.pose` file.
+        /// Width and height in the `.pose` file.
         expected: (u32, u32),
-        /// Those of the video.
+        /// Width and height of the video.
         found: (u32, u32),
     },
     /// A picture cannot be encoded.
@@ -75,12 +75,12 @@ pub enum ThumbnailError {
 }
 
 impl ThumbnailRequest {
-    /// Makes the pictures, in this process. `on_frame` is called after each frame of the video. Blocks for 15 seconds at
-    /// most, unless the decoder hangs.
+    /// Creates the pictures in this process. `on_frame` is called after each frame of the video. Blocks for at most
+    /// 15 seconds, unless the decoder hangs.
     ///
     /// # Errors
-    /// The video cannot be read, has frames of another size, or a picture cannot be written. Pictures made before are
-    /// in the folder.
+    /// The video cannot be read, has frames of another size, or a picture cannot be written. Pictures written
+    /// before are in the folder.
     pub fn serve(&self, mut on_frame: impl FnMut()) -> Result<(), ThumbnailError> {
         let started = Instant::now();
         let mut video = video::open(&self.video, &video::Options::default())?;
@@ -99,7 +99,8 @@ impl ThumbnailRequest {
         Ok(())
     }
 
-    /// Has the pictures made by a process, and reads them: one in base64 for each frame, or `None` where there is none.
+    /// Lets a process create the pictures, and reads them: one in base64 for each frame, or `None` if there is
+    /// none.
     pub(super) fn fetch(
         &self,
         thumbnails: &Thumbnails,
@@ -131,7 +132,7 @@ fn encode(frame: &Frame) -> Result<Vec<u8>, EncodingError> {
     Ok(jpeg)
 }
 
-/// The size in which the longer side has at most [`SIDE`] pixels.
+/// The size at which the longer side has at most [`SIDE`] pixels.
 fn small_size(width: u32, height: u32) -> (usize, usize) {
     let longest = width.max(height).max(SIDE);
     let small = |side: u32| (u64::from(side) * u64::from(SIDE) / u64::from(longest)).max(1) as usize;

@@ -8,7 +8,8 @@ use super::html::{Page, json};
 use crate::inspect::{CompareError, compare, distance_over_time};
 use crate::pose::{FramePose, Pose};
 
-/// Bytes of points that a browser can be expected to hold: an hour of one person with 137 points has 62 million.
+/// The largest size in bytes of points that a browser can be expected to hold: an hour of one person with 137
+/// points has 62 million.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Why there is no page.
@@ -22,13 +23,13 @@ pub enum ViewError {
     TooLarge {
         /// Bytes of the points.
         bytes: u64,
-        /// How many there may be.
+        /// The largest size that a page can hold.
         limit: u64,
     },
     /// The two files cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// The page cannot be put together.
+    /// The page cannot be rendered.
     #[error("cannot make the page: {0}")]
     Page(String),
 }
@@ -38,14 +39,14 @@ pub enum ViewError {
 pub struct View<'a> {
     /// What the page calls the video.
     pub title: &'a str,
-    /// The address of the video, relative to the page's; without one, the poses are drawn on an empty picture.
+    /// The URL of the video, relative to the page; without one, the poses are drawn on an empty picture.
     pub video: Option<&'a str>,
-    /// When each frame of the first file is shown, in seconds, as `--timestamps` writes it; without it, frame number
-    /// divided by frame rate. It is not used if it is not in order, or not of as many frames.
+    /// When each frame of the first file is shown, in seconds, as written with the table of timestamps; without it,
+    /// frame index divided by frame rate. It is ignored if it is not in order, or does not have one time per frame.
     pub times: Option<&'a [f64]>,
-    /// Name and content of a file.
+    /// Name and contents of a file.
     pub first: (&'a str, &'a Pose),
-    /// Those of another one, to compare with.
+    /// Name and contents of a second file to compare with it.
     pub second: Option<(&'a str, &'a Pose)>,
 }
 
@@ -151,7 +152,7 @@ impl PagePose {
     }
 }
 
-/// Goes through what is drawn, with its confidence: frame by frame, person by person.
+/// Goes through the points that are drawn and their confidences: frame by frame, person by person.
 fn for_each_point(pose: &Pose, skeleton: &PageSkeleton, mut each: impl FnMut(Option<[f32; 2]>, f32)) {
     let mut frame = FramePose::default();
     for index in 0..pose.frames() {

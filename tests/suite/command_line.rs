@@ -204,7 +204,7 @@ fn missing_models_are_named_with_the_places() {
     let (code, text) = said(bare.args(["--model-folder", "nowhere"]).output().unwrap());
     assert_eq!(code, 2, "{text}");
     let expected = format!(
-        "name no models folder, not in OPPOSE_MODELS either: {} has it\n",
+        "{} has it, and is found if you name no models folder, not even in OPPOSE_MODELS\n",
         at.join("models").display()
     );
     assert!(text.contains(&expected), "{text}");

@@ -129,7 +129,7 @@ pub enum GpuError {
     },
     /// A function of the driver fails.
     #[error(
-        "the NVIDIA driver fails: {call} says {code}; `nvidia-smi` shows whether it works, and a driver that was just updated needs a restart of the machine"
+        "the NVIDIA driver fails: {call} returned {code}; `nvidia-smi` shows whether it works, and a driver that was just updated needs a restart of the machine"
     )]
     Call {
         /// The function.

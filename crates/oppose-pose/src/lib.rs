@@ -22,10 +22,9 @@
 //!
 //! # Errors, threads
 //!
-//! The message of an error is complete: it includes what caused it, so that it makes sense wherever it is printed alone.
-//! [`source`](std::error::Error::source) continues with what the message does not include, so that nothing is printed twice
-//! by reporters that walk the chain; a system error is in a field of the variant. Reading and writing block; all types can
-//! be sent to other threads, and everything that only reads can be shared between them.
+//! The message of an error says what happened, and [`source`](std::error::Error::source) says why, so that reporters that
+//! walk the chain print each cause once. Reading and writing block; all types can be sent to other threads, and everything
+//! that only reads can be shared between them.
 //!
 //! # More than the format
 //!

@@ -83,7 +83,7 @@ pub fn pipeline(python: Python<'_>, error: &PipelineError) -> PyErr {
     let partial = partial.as_deref().and_then(|path| Pose::read_file(path).ok());
     let Some(partial) = partial else { return exception(message) };
     let exception = exception(format!(
-        "{message}; the frames before it are in the attribute `partial` of this exception"
+        "{message}; the frames before that are in the attribute `partial` of this exception"
     ));
     let attached = Numbers::new(python, &partial)
         .and_then(|numbers| exception.value(python).setattr("partial", numbers));

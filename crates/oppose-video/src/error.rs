@@ -1,4 +1,4 @@
-//! What can be wrong with a video.
+//! Why a video cannot be read.
 
 use std::fmt;
 use std::io;
@@ -74,7 +74,7 @@ pub enum VideoError {
     /// The file has no video track with this index.
     #[error("there is no video track {wanted}; the file has {}", list(.tracks))]
     NoSuchTrack {
-        /// The index that was asked for, from 0.
+        /// The requested index, from 0.
         wanted: usize,
         /// A description of each track.
         tracks: Vec<String>,

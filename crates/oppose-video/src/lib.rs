@@ -2,7 +2,7 @@
 //! example of frames that were drawn on ([`Encoder`]).
 //!
 //! Everything blocks the calling thread; FFmpeg's decoder has threads of its own ([`Options::threads`]). The message of an
-//! error includes what FFmpeg or the system says; [`source`](std::error::Error::source) does not repeat it.
+//! error says what happened; [`source`](std::error::Error::source) is the error of FFmpeg or the system, if there is one.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

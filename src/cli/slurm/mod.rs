@@ -137,7 +137,7 @@ struct ResumeArguments {
     dry_run: bool,
 }
 
-/// Why nothing was submitted, or nothing can be told.
+/// Why nothing was submitted, or nothing can be shown.
 #[derive(Debug, thiserror::Error)]
 enum SlurmError {
     #[error(transparent)]
@@ -154,7 +154,7 @@ enum SlurmError {
     Unknown(String),
     #[error("cannot start {program} (is this a node from which jobs are submitted?)")]
     Start { program: &'static str, source: io::Error },
-    #[error("{program} says: {words}")]
+    #[error("{program} failed: {words}")]
     Refused { program: &'static str, words: String },
     #[error("{program} gave no answer: {how}; look at `squeue` before you try again")]
     Unanswered { program: &'static str, how: String },
@@ -170,7 +170,7 @@ impl SlurmError {
     }
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Outcome {
     let done = match &arguments.command {
         SlurmCommand::Submit(arguments) => submit(arguments),
@@ -233,7 +233,7 @@ struct Task {
     is_running: bool,
 }
 
-/// The tasks of a submission that are in the queue; `None` where SLURM cannot be asked.
+/// The tasks of a submission that are in the queue; `None` if SLURM does not answer.
 fn queued(run: &Run) -> Option<Vec<Task>> {
     let Some(array) = run.array() else { return Some(Vec::new()) };
     let mut command = Command::new("squeue");

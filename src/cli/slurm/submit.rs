@@ -77,7 +77,7 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     Ok(if problems.is_empty() { outcome } else { Outcome::SomeFailed })
 }
 
-/// The real path of what may not be there yet: of its nearest folder that is, and the rest.
+/// The real path of something that may not exist yet: that of its nearest existing parent, and the rest.
 fn whole_path(path: &Path) -> io::Result<PathBuf> {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Err(error), Some(_), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
@@ -87,8 +87,8 @@ fn whole_path(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The folders that a container has to see: of the videos, wherever links lead, of the models, and of what else the
-/// options name.
+/// The folders that a container has to see: those of the videos, wherever links lead, of the models, and of
+/// whatever else the options name.
 fn folders_of(inputs: &[PathBuf], jobs: &[Job], options: &[String], working_folder: &Path) -> Vec<PathBuf> {
     let visible_folder =
         |path: PathBuf| if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) };
@@ -141,7 +141,7 @@ fn submit_missing(
     let of = jobs.len();
     let runs = Run::all(output).map_err(failed("read", output))?;
     if !dry_run {
-        say(format_args!("{of} videos found; looking which of them are done"));
+        say(format_args!("{of} videos found; checking which of them are done"));
     }
     let options = resume::Options::new(false, retry_crashed);
     let recorded = journal::recorded(entries(output, &runs)?);

@@ -1,4 +1,4 @@
-//! For which GPUs a library brings code: OpenPose ends the whole process where a GPU is not among them.
+//! For which GPUs a library has code: OpenPose ends the whole process if a GPU is not among them.
 //!
 //! CUDA's compiler puts a library's GPU code into "fat binaries": a header of 16 bytes (magic number, version,
 //! header size, size of all that follows) and entries, each with a header of its own that names its kind (text
@@ -13,7 +13,7 @@ use crate::gpu::ComputeCapability;
 /// `0xBA55ED50`, little endian.
 const MAGIC: [u8; 4] = [0x50, 0xed, 0x55, 0xba];
 const HEADER: usize = 16;
-/// Where an entry's header says what it is.
+/// Where an entry's header tells its kind.
 const ENTRY_HEADER_SIZE: usize = 4;
 const ENTRY_SIZE: usize = 8;
 const ENTRY_ARCHITECTURE: usize = 28;
@@ -30,7 +30,7 @@ pub struct GpuCode {
 }
 
 impl GpuCode {
-    /// Adds the GPU code of a library, given its whole file. Damaged entries are passed over.
+    /// Adds the GPU code of a library, given its whole file. Damaged entries are skipped.
     pub fn add(&mut self, library: &[u8]) {
         let mut rest = library;
         while let Some(start) = find(rest) {
@@ -67,8 +67,8 @@ impl GpuCode {
         self.machine.is_empty() && self.text.is_empty()
     }
 
-    /// Whether it runs on such a GPU: machine code runs on its own architecture and on later revisions of
-    /// it, text on its own architecture and all later ones.
+    /// Whether it runs on such a GPU: machine code runs on its own architecture and on later revisions of it, text
+    /// on its own architecture and all later ones.
     pub fn runs_on(&self, gpu: ComputeCapability) -> bool {
         let here = 10 * gpu.major + gpu.minor;
         self.machine.iter().any(|code| code / 10 == gpu.major && *code <= here)

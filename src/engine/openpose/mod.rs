@@ -1,9 +1,9 @@
 //! OpenPose 1.5.1 itself, in this process, through its C++ API.
 //!
-//! The library is reached through a shim in C++ (`ffi/`) that the build script makes where OpenPose is, and that
-//! is looked up at run time: beside the program, where it was built, or in `OPPOSE_SHIM`. OpenPose's Caffe ends
-//! the whole process where it meets something unexpected; what can be known beforehand is checked before it is
-//! started, and who must survive the rest runs it in a process of its own.
+//! The library is reached through a C++ shim (`ffi/`) that the build script compiles if OpenPose is present, and
+//! that is searched for at run time: beside the program, where it was built, or in `OPPOSE_SHIM`. OpenPose's Caffe
+//! ends the whole process if it meets something unexpected. Whatever can be known beforehand is checked before it
+//! starts; to survive the rest, run it in a [process of its own](crate::engine::isolated).
 
 mod gpu_code;
 mod preflight;
@@ -29,7 +29,7 @@ use oppose_core::{Frame, VideoInfo};
 /// The engine's name.
 pub const NAME: &str = "openpose";
 
-/// Frames that each of OpenPose's queues holds. It has at least three on the way of a frame.
+/// How many frames each of OpenPose's queues holds. A frame passes through at least three of them.
 const QUEUE_SIZE: i32 = 2;
 /// Frames in flight: enough that OpenPose never waits for frames, and few enough that a push never waits.
 const CAPACITY: usize = 4;
@@ -37,11 +37,11 @@ const CAPACITY: usize = 4;
 /// Settings of the engine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
-    /// OpenPose's own options. Its build decides the variant: `parity` is not looked at.
+    /// OpenPose's own options. Its build decides the variant, so `parity` is ignored.
     pub keypoints: native::Options,
-    /// Number of the GPU it works on, from 0. Not looked at where OpenPose was built without.
+    /// Index of the GPU, from 0. Ignored if OpenPose was built without GPU support.
     pub gpu: usize,
-    /// Whether OpenPose and Caffe may print all they have to say. Errors are printed in any case.
+    /// Whether OpenPose and Caffe may print everything they log. Errors are printed in any case.
     pub is_verbose: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenPoseError {
-    /// The shim is nowhere.
+    /// The shim was not found.
     #[error(
         "this program is here without OpenPose (no shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
         places(looked)
@@ -66,7 +66,7 @@ pub enum OpenPoseError {
     Load {
         /// The shim.
         path: PathBuf,
-        /// What the system's loader says.
+        /// The loader's message.
         reason: String,
     },
     /// The shim is of another version of this program.
@@ -77,15 +77,15 @@ pub enum OpenPoseError {
     ShimVersion {
         /// The shim.
         path: PathBuf,
-        /// What it says of itself.
+        /// The version that it reports.
         found: u32,
-        /// What is needed.
+        /// The version that is needed.
         expected: u32,
     },
     /// A model is missing or damaged.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The folder's name cannot be handed to C.
+    /// The folder's name cannot be passed to C.
     #[error("the models folder {} has a zero byte in its name", folder.display())]
     ModelFolder {
         /// The folder.
@@ -100,21 +100,21 @@ pub enum OpenPoseError {
     /// There is no GPU with this index.
     #[error("GPU {asked} was asked for, but there are {gpus}, counted from 0")]
     NoSuchGpu {
-        /// The number that was asked for.
+        /// The index that was requested.
         asked: usize,
         /// How many there are.
         gpus: usize,
     },
-    /// OpenPose brings no code for the GPU.
+    /// OpenPose has no code for the GPU.
     #[error(
         "this OpenPose cannot run on {gpu} (compute capability {found}): it was built for {code}; use such a GPU, or the engine native"
     )]
     NoCode {
         /// The GPU's name.
         gpu: String,
-        /// What it can run.
+        /// The GPU's compute capability.
         found: ComputeCapability,
-        /// What there is.
+        /// The compute capabilities that OpenPose has code for.
         code: String,
     },
     /// A frame cannot be used; OpenPose would damage its own memory.
@@ -126,25 +126,25 @@ pub enum OpenPoseError {
     /// Results came out of order.
     #[error("OpenPose gave the result of frame {found} in place of frame {expected}")]
     Order {
-        /// The frame whose result came, counted from 0 since the engine was opened.
+        /// The frame whose result arrived, counted from 0 since the engine was opened.
         found: u64,
-        /// The frame whose turn it was.
+        /// The frame whose result was due.
         expected: u64,
     },
     /// OpenPose failed.
     #[error("OpenPose failed: {words}")]
     Failed {
-        /// Its own words.
+        /// OpenPose's message.
         words: String,
     },
 }
 
-/// An OpenPose that loads.
+/// An OpenPose that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// Which it is.
+    /// Its version.
     pub build: String,
-    /// The code for GPUs it brings; nothing where it was built for the processor.
+    /// The GPU code in it; empty if it was built for the CPU.
     pub gpu_code: Option<GpuCode>,
 }
 
@@ -170,11 +170,11 @@ pub struct OpenPose {
 }
 
 impl OpenPose {
-    /// Checks all that can be known beforehand, loads OpenPose and starts it.
+    /// Checks everything that can be known beforehand, loads OpenPose and starts it. Blocks for some seconds.
     ///
     /// # Errors
-    /// A model is missing or damaged, OpenPose is not there or of another kind than the shim, an option cannot
-    /// be used, there is no GPU where it needs one, or none that it has code for.
+    /// A model is missing or damaged, OpenPose is missing or of another kind than the shim, an option cannot be
+    /// used, it needs a GPU and there is none, or it has no code for this GPU.
     pub fn open(model_folder: &Path, options: Options) -> Result<Self, OpenPoseError> {
         options.keypoints.check()?;
         preflight::models(model_folder)?;
@@ -189,7 +189,7 @@ impl OpenPose {
         Ok(Self { running: Running::start(shim, model_folder, &options)?, options, build, info })
     }
 
-    /// Whether there is an OpenPose here that works on a GPU, and this GPU for it.
+    /// Whether there is an OpenPose here that runs on a GPU, and this GPU for it.
     pub fn has_gpu(gpu: usize) -> bool {
         // The driver is asked first: loading OpenPose takes a good deal longer.
         gpu::detect().is_ok_and(|driver| {
@@ -197,16 +197,16 @@ impl OpenPose {
         })
     }
 
-    /// Loads OpenPose, to say which it is and what it needs.
+    /// Loads OpenPose to find out its version and what it needs.
     ///
     /// # Errors
-    /// It is not here, does not load, or the shim is of another version.
+    /// It is missing, does not load, or the shim belongs to another version of this program.
     pub fn installed() -> Result<Installed, OpenPoseError> {
         let shim = Shim::load()?;
         Ok(Installed { build: shim.openpose(), gpu_code: shim.needs_gpu().then(preflight::gpu_code) })
     }
 
-    /// Which OpenPose it is.
+    /// OpenPose's version.
     pub fn build(&self) -> &str {
         &self.build
     }

@@ -1,5 +1,5 @@
-//! What can be known before OpenPose is started. Caffe ends the whole process where something is wrong, so that
-//! whatever can be found out beforehand becomes a sentence instead.
+//! What can be known before OpenPose is started. Caffe ends the whole process if something is wrong, so that
+//! whatever can be found out beforehand becomes an error message instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::gpu_code::GpuCode;
 use crate::engine::native::model::Net;
 use crate::gpu::Driver;
 
-/// Reads all nets as the engine `native` would: each file is there, whole, and what it should be.
+/// Reads all nets as the engine `native` would: each file exists, is complete, and is what it should be.
 pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
     for net in Net::OF_A_PERSON {
         net.read(folder)?;
@@ -17,14 +17,14 @@ pub(super) fn models(folder: &Path) -> Result<(), OpenPoseError> {
     Ok(())
 }
 
-/// The nets whose values are not those that OpenPose's authors published: right for nets of one's own, else a sign
-/// of damage that leaves the file readable. A file that cannot be read is not among them.
+/// The nets whose values are not those that OpenPose's authors published. That is right for nets of your own, and
+/// otherwise a sign of damage that leaves the file readable. A file that cannot be read is not among them.
 pub fn unpublished(folder: &Path) -> Vec<Net> {
     let is_other = |net: &Net| net.md5(folder).is_ok_and(|(_, md5)| md5 != net.published_md5());
     Net::OF_A_PERSON.into_iter().filter(is_other).collect()
 }
 
-/// Whether the GPU is there and the OpenPose that has been loaded brings code for it.
+/// Checks that the GPU exists and that the OpenPose that has been loaded has code for it.
 pub(super) fn gpu(driver: &Driver, asked: usize) -> Result<(), OpenPoseError> {
     let gpus = driver.gpus.len();
     let gpu = driver.gpus.get(asked).ok_or(OpenPoseError::NoSuchGpu { asked, gpus })?;

@@ -18,7 +18,7 @@ use super::{OpenPoseError, Options};
 use crate::pose::FramePose;
 use oppose_core::Frame;
 
-/// Made of `ffi/openpose_shim.h` by the build script.
+/// Generated from `ffi/openpose_shim.h` by the build script.
 #[allow(non_camel_case_types, dead_code, missing_docs, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod bindings {
     include!(concat!(env!("OUT_DIR"), "/openpose_shim.rs"));
@@ -32,16 +32,16 @@ use bindings::{
 /// The environment variable that names the shim.
 pub const SHIM_VARIABLE: &str = "OPPOSE_SHIM";
 const FILE_NAME: &str = "liboppose_openpose.so";
-/// Where the build script has put it, if OpenPose was there.
+/// Where the build script put it, if OpenPose was present.
 const BUILT: Option<&str> = option_env!("OPPOSE_BUILT_SHIM");
 
 /// Points of a person.
 pub(super) const POINTS: usize = OPPOSE_SHIM_POINTS as usize;
-/// OpenPose's explanations name every function they came through.
+/// OpenPose's messages name every function that they passed through.
 const MESSAGE: usize = 8192;
 
-/// Where the shim is looked for, in order: [`SHIM_VARIABLE`] alone where it is set; else beside the program,
-/// then where it was built.
+/// Where to look for the shim, in order: only [`SHIM_VARIABLE`] if it is set; otherwise beside the program, then
+/// where it was built.
 pub(super) fn places() -> Vec<PathBuf> {
     if let Some(path) = env::var_os(SHIM_VARIABLE).filter(|path| !path.is_empty()) {
         return vec![path.into()];
@@ -54,7 +54,7 @@ pub(super) fn places() -> Vec<PathBuf> {
 /// The file of the shim. Loads nothing.
 ///
 /// # Errors
-/// It is nowhere.
+/// It was not found.
 pub fn find_shim() -> Result<PathBuf, OpenPoseError> {
     let mut looked = places();
     match looked.iter().position(|path| path.exists()) {
@@ -109,21 +109,21 @@ impl Shim {
         Ok(Self { functions })
     }
 
-    /// Which OpenPose the shim was built for.
+    /// The OpenPose for which the shim was built.
     pub(super) fn openpose(&self) -> String {
         // SAFETY: the function takes nothing and gives a constant text.
         let text = unsafe { CStr::from_ptr(self.functions.oppose_shim_openpose()) };
         text.to_string_lossy().into_owned()
     }
 
-    /// Whether that OpenPose works on a GPU.
+    /// Whether that OpenPose runs on a GPU.
     pub(super) fn needs_gpu(&self) -> bool {
         // SAFETY: the function takes nothing and gives a number.
         unsafe { self.functions.oppose_shim_needs_gpu() != 0 }
     }
 }
 
-/// A running OpenPose with the frames it works on.
+/// A running OpenPose with the frames in flight.
 pub(super) struct Running {
     shim: Shim,
     engine: NonNull<oppose_shim_engine>,
@@ -155,7 +155,7 @@ impl Running {
         }
     }
 
-    /// Frames that OpenPose has and that have not been popped.
+    /// Number of frames in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -182,7 +182,7 @@ impl Running {
         self.check(status)
     }
 
-    /// Waits for the oldest frame in flight; `false` where there is none.
+    /// Waits for the oldest frame in flight; `false` if there is none.
     pub(super) fn pop(&mut self, pose: &mut FramePose) -> Result<bool, OpenPoseError> {
         let (mut number, mut people) = (0, 0);
         let engine = self.engine.as_ptr();
@@ -254,7 +254,7 @@ fn shim_options(model_folder: &CStr, options: &Options) -> oppose_shim_options {
     }
 }
 
-/// OpenPose's words without the list of functions that they came through.
+/// OpenPose's message without the list of functions that it passed through.
 fn failed(message: &[c_char]) -> OpenPoseError {
     let bytes: Vec<u8> = message.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
     OpenPoseError::Failed { words: sentence(&String::from_utf8_lossy(&bytes)) }

@@ -34,7 +34,7 @@ pub enum ModelError {
         source: PrototxtError,
     },
     /// The caffemodel is not a file of trained layers.
-    #[error("{} is no caffemodel, or damaged (is the download complete?)", path.display())]
+    #[error("{} is not a caffemodel, or is damaged (is the download complete?)", path.display())]
     Caffemodel {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum ModelError {
         source: CaffemodelError,
     },
     /// Prototxt and caffemodel do not form a net that can be run.
-    #[error("{} and {} form no net that can be run", prototxt.display(), caffemodel.display())]
+    #[error("{} and {} do not form a net that can be run", prototxt.display(), caffemodel.display())]
     Graph {
         /// The description of the net.
         prototxt: PathBuf,

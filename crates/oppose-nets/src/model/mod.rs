@@ -66,7 +66,7 @@ pub enum BytesError {
     #[error("the prototxt is not the description of a net")]
     Prototxt(#[from] PrototxtError),
     /// The caffemodel is damaged.
-    #[error("this is no caffemodel, or a damaged one")]
+    #[error("this is not a caffemodel, or it is damaged")]
     Caffemodel(#[from] CaffemodelError),
     /// The two do not fit each other, or form a net that cannot be run.
     #[error(transparent)]
