@@ -137,7 +137,7 @@ fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
         for round in 0..8 {
             let keep_planes = round % 2 == 1;
             let source = video::open(path, &video::Options::default().with_keep_planes(keep_planes)).unwrap();
-            let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
+            let options = pipeline::Options::default().with_overwrite(true);
             let target = folder.path().join("out.pose");
             let report = pipeline::run(source, &mut engine, &target, &options, &mut |_| {}).unwrap();
             cells.push(report.frames as f64 / report.elapsed.as_secs_f64());

@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected two arguments: a video and the .pose file to write".into());
     };
     let source = video::open(&input, &video::Options::default())?;
-    let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
+    let options = pipeline::Options::default().with_overwrite(true);
     let report = pipeline::run(source, &mut Nobody::default(), &output, &options, &mut |_| {})?;
     let seconds = report.elapsed.as_secs_f64();
     println!("{} frames in {seconds:.2} s: {:.1} a second", report.frames, report.frames as f64 / seconds);

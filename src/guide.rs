@@ -19,10 +19,10 @@
 //! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
 //! // The largest person, followed through the clip.
 //! let people = people::Options::default().with_track(true).with_person(Person::Largest);
-//! let options = pipeline::Options { people, ..Default::default() };
+//! let options = pipeline::Options::default().with_people(people);
 //! let report = pipeline::run(video, &mut engine, &output, &options, &mut |progress| {
 //!     if progress.frames % 30 == 0 {
-//!         println!("{} frames, {:.1} a second", progress.frames, progress.frames_per_second());
+//!         println!("{} frames, {:.1} per second", progress.frames, progress.frames_per_second());
 //!     }
 //! })?;
 //! assert_eq!((report.frames, report.frame_rate.to_string().as_str()), (90, "30000/1001"));

@@ -11,7 +11,7 @@
 //! let mut engine = Holistic::open("models".as_ref(), Default::default())?;
 //! let options = pipeline::Options::default();
 //! let report = pipeline::run(video, &mut engine, &output, &options, &mut |_progress| {})?;
-//! println!("{} frames at {} a second", report.frames, report.frame_rate);
+//! println!("{} frames at {} per second", report.frames, report.frame_rate);
 //! # assert_eq!((report.frames, report.people), (90, 1));
 //! # Ok(())
 //! # }

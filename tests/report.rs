@@ -319,7 +319,8 @@ fn the_time_left_is_that_of_the_journal() {
     add(10, 3, "\"outcome\":\"started\",\"left\":7");
     fs::write(folder.path().join(NAME), lines).unwrap();
     let mut collector = Collector::default();
-    let options = Options { progress: Some(Progress::default()), ..Options::default() };
+    let mut options = Options::default();
+    options.progress = Some(Progress::default());
     let report = collector.collect(&[folder.path().to_owned()], &options, &|| false).unwrap();
     let progress = report.progress.unwrap();
     assert_eq!((progress.left, progress.of), (Some(7), Some(11)));
@@ -361,7 +362,8 @@ fn slurm_status_writes_the_page() {
     let progress = &data(&page)["progress"];
     assert_eq!((progress["of"].as_u64(), progress["left"].as_u64()), (Some(3), Some(2)));
     // `report --watch` counts them, too.
-    let options = Options { progress: Some(Progress::default()), ..Options::default() };
+    let mut options = Options::default();
+    options.progress = Some(Progress::default());
     let report = Collector::default().collect(&[poses], &options, &|| false).unwrap();
     let progress = report.progress.unwrap();
     assert_eq!((progress.of, progress.left), (Some(3), Some(2)));

@@ -10,6 +10,7 @@ use crate::pose::{Pose, PoseError};
 
 /// What was found at the path.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Existing {
     /// Nothing.
     Nothing,

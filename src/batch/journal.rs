@@ -24,6 +24,7 @@ const LONGEST_LINE: u64 = 1 << 20;
 
 /// An entry: the outcome of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Entry {
     /// Seconds since 1970.
     pub time: u64,
@@ -54,6 +55,7 @@ pub struct Entry {
 /// Size and age of a video's file, or of all files of a folder of pictures, which show whether it is still the
 /// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct VideoState {
     /// Bytes.
     pub video_bytes: u64,
@@ -111,6 +113,7 @@ fn modified(found: &Metadata) -> u64 {
 /// How a video ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The file is complete.
     Done {
@@ -477,7 +480,7 @@ mod tests {
         for contents in [&b"\0\0\0\x20ftypisom\n\0"[..], b"notes of mine\n", b"{\"a\":1}\n", b"[]"] {
             fs::write(path("other"), contents).unwrap();
             let error = Journal::open(&path("other")).unwrap_err();
-            assert!(error.to_string().contains("no journal"), "{error}");
+            assert!(error.to_string().contains("is not a journal"), "{error}");
             assert_eq!(fs::read(path("other")).unwrap(), contents);
         }
         fs::write(path("target"), b"").unwrap();

@@ -117,6 +117,7 @@ pub enum Event<'a> {
 
 /// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// The outcome of every video was reported.
     Completed,

@@ -85,7 +85,7 @@ fn print(arguments: &Arguments, comparison: &Comparison) -> io::Result<()> {
         _ => writeln!(out, "offset   {offset}: the second file begins later")?,
     }
     if fps[0] != fps[1] {
-        writeln!(out, "rate     {} and {} frames a second", fps[0], fps[1])?;
+        writeln!(out, "rate     {} and {} frames per second", fps[0], fps[1])?;
     }
     let [first, second] = people_in_one;
     writeln!(

@@ -187,7 +187,7 @@ fn from_json(arguments: &Arguments) -> Result<(), ConvertError> {
     let missing = frames - folder.files() as u64;
     let missing = if missing > 0 { format!(", {missing} of them without a file") } else { String::new() };
     let output = printable(&arguments.output);
-    say(format_args!("{output}: {frames} frames at {frame_rate} a second{missing}"));
+    say(format_args!("{output}: {frames} frames at {frame_rate} per second{missing}"));
     if folder.frames() < frames {
         say(format_args!(
             "{output}: the JSON files end at frame {}, the video has {frames}: from there on nobody is in the file. Is \
@@ -320,7 +320,7 @@ fn rewrite(arguments: &Arguments) -> Result<(), ConvertError> {
         writer.write(&frame)?;
     }
     writer.finish()?;
-    let rate = arguments.fps.map_or_else(String::new, |rate| format!(" at {rate} a second"));
+    let rate = arguments.fps.map_or_else(String::new, |rate| format!(" at {rate} per second"));
     say(format_args!("{}: {}{rate}, version 0.2", printable(output), frames(pose.frames() as u64)));
     Ok(())
 }

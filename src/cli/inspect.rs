@@ -149,7 +149,7 @@ fn print_one(out: &mut impl Write, file: &Path, found: &Inspection) -> io::Resul
     let seconds = found.seconds.map_or_else(String::new, |seconds| format!(", {seconds:.2} s"));
     writeln!(
         out,
-        "  version {version:?}, {width}x{height} pixels, {frames} frames at {frame_rate} a second{seconds}"
+        "  version {version:?}, {width}x{height} pixels, {frames} frames at {frame_rate} per second{seconds}"
     )?;
     let somebody = percent(found.frames_with_people);
     writeln!(

@@ -217,7 +217,7 @@ impl Reporter {
             .emit();
         }
         self.say(&format!(
-            "{}: {} at {} a second, people in {} of them ({:.1} s, {:.1} fps)",
+            "{}: {} at {} per second, people in {} of them ({:.1} s, {:.1} fps)",
             printable(&report.output),
             frames(report.frames),
             readable(report.frame_rate),
@@ -323,7 +323,7 @@ fn lines(summary: &Summary) -> Vec<String> {
     let mut lines = vec![counts.join(", ")];
     if *frames > 0 {
         lines[0] += &format!(
-            ": {frames} frames in {seconds:.1} s, {:.1} frames a second, {:.2} hours of video an hour",
+            ": {frames} frames in {seconds:.1} s, {:.1} frames per second, {:.2} hours of video per hour",
             summary.frames_per_second, summary.hours_of_video_per_hour
         );
     }

@@ -14,6 +14,7 @@ use crate::gpu::{self, Driver, GpuError};
 /// The status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum State {
     /// As it should be.
     Good,
@@ -25,6 +26,7 @@ pub enum State {
 
 /// A check of one requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Check {
     /// What was checked.
     pub name: String,
@@ -57,6 +59,7 @@ impl Check {
 
 /// An engine and what it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct EngineReport {
     /// As on the command line.
     pub name: &'static str,
@@ -75,6 +78,7 @@ impl EngineReport {
 
 /// All checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// This program's version.
     pub version: &'static str,
@@ -93,6 +97,7 @@ impl Report {
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// The models folder, if one was named.
     pub model_folder: Option<PathBuf>,

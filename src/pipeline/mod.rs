@@ -28,6 +28,7 @@ use oppose_core::{DecodeSummary, FrameRate, Source, SourceError};
 
 /// How one video is turned into a `.pose` file.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
     /// Replace an existing file. Without it, an existing file is an error.
     pub overwrite: bool,
@@ -40,8 +41,35 @@ pub struct Options {
     pub cancel: Cancel,
 }
 
+impl Options {
+    /// The same options with `overwrite`.
+    #[must_use]
+    pub fn with_overwrite(self, overwrite: bool) -> Self {
+        Self { overwrite, ..self }
+    }
+
+    /// The same options with `people`.
+    #[must_use]
+    pub fn with_people(self, people: people::Options) -> Self {
+        Self { people, ..self }
+    }
+
+    /// The same options with `timestamps`.
+    #[must_use]
+    pub fn with_timestamps(self, timestamps: bool) -> Self {
+        Self { timestamps, ..self }
+    }
+
+    /// The same options with `cancel`.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
+    }
+}
+
 /// The progress of a video.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// Frames estimated and written.
     pub frames: u64,
@@ -66,6 +94,7 @@ impl Progress {
 
 /// The outcome of a video.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The file that was written. Omitted when a report is serialised, because not all paths are text.
     #[serde(skip)]

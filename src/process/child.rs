@@ -22,6 +22,7 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a process ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Ending {
     /// On its own, or by a signal.
     Exited(ExitStatus),

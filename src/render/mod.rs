@@ -79,7 +79,7 @@ pub enum RenderError {
         second: u64,
     },
     /// The pose file has a frame rate that no video can have.
-    #[error("the pose file has {0} frames a second, which no video can have; give its video too")]
+    #[error("the pose file has {0} frames per second, which no video can have; give its video too")]
     Rate(f32),
     /// The pose file does not tell how large its frames are.
     #[error("the pose file was made for frames of 0 pixels: there is no picture to draw on")]

@@ -21,6 +21,7 @@ const QUEUE: usize = 4;
 
 /// Options of an overlay.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OverlayOptions {
     /// Show only the area where the person seen most is during the clip.
     pub crop_to_person: bool,
@@ -34,6 +35,7 @@ pub struct OverlayOptions {
 
 /// What was drawn.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Overlay {
     /// Pictures written, one for each frame.
     pub frames: u64,

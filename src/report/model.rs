@@ -71,6 +71,7 @@ pub enum ReportError {
 
 /// What to include in a report besides the files.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// Journals to read besides those that are found in the folders: `oppose.jsonl`, and those of SLURM tasks.
     pub journals: Vec<PathBuf>,
@@ -91,6 +92,7 @@ impl Default for Options {
 
 /// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// The interval in seconds at which the page is rewritten, so that a browser reloads it.
     pub every_seconds: u64,

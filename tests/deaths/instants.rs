@@ -456,7 +456,7 @@ fn a_death_after_a_failed_write() {
         jobs[unwritable].output = full.into();
         let plan = Plan::always(Instant::Frame(video, frame), Way::Error).noticed_after(2).once(&flag);
         let mut told = Told::default();
-        let options = pipeline::Options { overwrite: true, ..pipeline::Options::default() };
+        let options = pipeline::Options::default().with_overwrite(true);
         let video_options = video::Options::default();
         let open = || Dying::open(Some(plan.clone()));
         let ended =

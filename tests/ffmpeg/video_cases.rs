@@ -162,7 +162,7 @@ fn the_program_writes_the_rate_and_the_instants() {
     let jitter = case("mediarecorder_jitter.webm");
     let said = run(&[jitter.as_os_str(), "--timestamps".as_ref()]);
     assert!((rate("mediarecorder_jitter.pose") - 30.1164).abs() < 1e-3);
-    assert!(said.contains("45 frames at 30.116 a second"), "{said}");
+    assert!(said.contains("45 frames at 30.116 per second"), "{said}");
     assert!(said.contains("the frame rate was measured from the frames"), "{said}");
     let table = fs::read_to_string(folder.path().join("mediarecorder_jitter.timestamps.csv")).unwrap();
     let lines: Vec<&str> = table.lines().collect();

@@ -155,7 +155,7 @@ impl Source for Timed {
 fn the_rate_and_the_instants_are_those_of_the_frames() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("video.pose");
-    let options = Options { timestamps: true, ..Options::default() };
+    let options = Options::default().with_timestamps(true);
     let report = run(Box::new(Timed(counting(5, false))), &mut gathering(2), &output, &options).unwrap();
     assert_eq!(report.frame_rate, FrameRate::new(25, 2).unwrap());
     assert_eq!(Pose::read_file(&output).unwrap().fps, 12.5);
@@ -178,7 +178,7 @@ fn the_rate_and_the_instants_are_those_of_the_frames() {
 fn what_is_kept_of_a_broken_video_has_the_rate_of_its_frames() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("video.pose");
-    let options = Options { timestamps: true, ..Options::default() };
+    let options = Options::default().with_timestamps(true);
     run(Box::new(Timed(counting(5, true))), &mut gathering(2), &output, &options).unwrap_err();
     assert_eq!(names(folder.path()), ["video.partial.pose"]);
     assert_eq!(Pose::read_file(&folder.path().join("video.partial.pose")).unwrap().fps, 12.5);
@@ -529,7 +529,7 @@ fn a_silent_pipe_can_be_left() {
     let folder = tempfile::tempdir().unwrap();
     let cancel = Cancel::default();
     cancel.cancel();
-    let options = Options { cancel, ..Options::default() };
+    let options = Options::default().with_cancel(cancel);
     let source = Box::new(Silent(counting(1, false).info().clone()));
     let error = run(source, &mut gathering(1), &folder.path().join("clip.pose"), &options).unwrap_err();
     assert!(matches!(error, PipelineError::Cancelled));
@@ -539,8 +539,7 @@ fn a_silent_pipe_can_be_left() {
 fn people_can_be_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
-    let options =
-        Options { people: oppose::people::Options::default().with_max_people(2), ..Options::default() };
+    let options = Options::default().with_people(oppose::people::Options::default().with_max_people(2));
     let report = run(counting(20, false), &mut gathering(3), &path, &options).unwrap();
     assert_eq!(report.people, 2);
     assert_eq!(Pose::read_file(&path).unwrap().people(), 2);
@@ -555,7 +554,7 @@ fn an_existing_file_is_replaced_only_when_asked() {
     let error = run(counting(3, false), &mut gathering(1), &path, &Options::default()).unwrap_err();
     assert!(error.to_string().contains("exists already"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-    let options = Options { overwrite: true, ..Options::default() };
+    let options = Options::default().with_overwrite(true);
     run(counting(3, false), &mut gathering(1), &path, &options).unwrap();
     assert_eq!(Pose::read_file(&path).unwrap().frames(), 3);
 }

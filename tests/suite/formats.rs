@@ -308,7 +308,7 @@ fn a_wrong_frame_rate_is_corrected() {
     says(
         &["convert", text(&json), "-o", text(&path("y.pose")), "--video", text(&video), "--fps", "50"],
         0,
-        &["50 frames at 50 a second"],
+        &["50 frames at 50 per second"],
     );
     says(&["convert", text(&json), "-o", text(&path("z.pose")), "--fps", "50"], 2, &["--size"]);
 }
@@ -654,7 +654,7 @@ fn json_that_is_not_of_the_video_is_noticed() {
         assert_eq!(target.exists(), code == 0);
         said
     };
-    let said = convert("right", 50, 300.0, 0, &["50 frames at 25 a second"]);
+    let said = convert("right", 50, 300.0, 0, &["50 frames at 25 per second"]);
     assert_eq!(said.lines().count(), 1, "nothing to complain of: {said}");
     convert("shorter", 40, 300.0, 0, &["10 of them without a file", "end at frame 39, the video has 50"]);
     convert("longer", 51, 300.0, 2, &["up to frame 50", "has 50 frames", "--fps RATE and --size"]);

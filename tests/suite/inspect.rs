@@ -70,7 +70,8 @@ fn one_file_is_measured() {
     assert_eq!((body["jitter_pixels"].as_f64(), body["jumps"].as_u64()), (Some(0.0), Some(0)));
     assert_eq!(found["faults"].as_f64(), Some(1.0 - 40.0 / 60.0));
     let said = output(&mut oppose(&["inspect", text(&pose)]));
-    for word in ["60 frames at 29.97003 (30000/1001) a second, 2.00 s", "hand_right_keypoints_2d", "66.7 %"] {
+    for word in ["60 frames at 29.97003 (30000/1001) per second, 2.00 s", "hand_right_keypoints_2d", "66.7 %"]
+    {
         assert!(said.contains(word), "{word:?} is not in:\n{said}");
     }
 }

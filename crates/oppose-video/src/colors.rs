@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 /// The matrix that converts luma and chroma to blue, green and red.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Colors {
     /// The one that the video's tags name, and BT.601 if there are none: the colours that players show.
     #[default]

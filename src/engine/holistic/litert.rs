@@ -69,8 +69,8 @@ pub enum LiteRtError {
     Load {
         /// The file that was tried.
         path: PathBuf,
-        /// What the system's loader says.
-        source: libloading::Error,
+        /// The loader's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The shared library is not the LiteRT this program was made for.
     #[error(
@@ -186,7 +186,7 @@ impl Runtime {
         // SAFETY: loading runs the library's initialisers. `Models::open`, the only caller, has checked the file's SHA-256:
         // it is the published LiteRT, whose initialisers ask nothing of the program.
         let library = unsafe { Library::new(path) }
-            .map_err(|source| LiteRtError::Load { path: path.to_path_buf(), source })?;
+            .map_err(|error| LiteRtError::Load { path: path.to_path_buf(), source: error.into() })?;
         let functions = Functions::look_up(&library, path)?;
         // It stays loaded: the functions point into it, and a LiteRT that was unloaded before it ran a net
         // crashes the program when that ends.

@@ -1,4 +1,4 @@
-//! MediaPipe Holistic: body, face and both hands of one person or, if asked for, of several, on any CPU.
+//! MediaPipe Holistic: body, face and both hands of one person or, on request, of several, on any CPU.
 //!
 //! The default engine: it needs no GPU and no OpenPose models. It computes what the Python package
 //! `mediapipe` 0.10.21 computes in `solutions.holistic`, with the same nets and, given the same pixels, to the last
@@ -9,30 +9,30 @@
 //! What is found in one frame decides where the next one is looked at, so that a different last bit soon becomes
 //! pixels. Each stage therefore follows the calculators of MediaPipe and the functions of OpenCV operation by
 //! operation: `f32` where they have `float`, in the same order. Do not simplify a formula here without running
-//! `tests/holistic_original.rs`.
+//! `cargo test --test originals holistic`.
 //!
 //! # Limits
-//! * One person: the most certain one; who else is in the picture is seen only with [`Options::max_people`]. A person is
-//!   followed until lost.
-//! * Hands are missed now and then, fast or blurred ones above all: they are looked for only where the body's
-//!   wrists and knuckles suggest, without a search of their own, which [`Hands::Thorough`] adds. Their points and those
-//!   of a missed face are 0 with confidence 0.
-//! * The body's points are always guessed, also outside the picture; their confidence says how visible they
-//!   are.
+//! * One person: the one detected with the highest confidence. Other people in the frame are found only with
+//!   [`Options::max_people`]. A person is followed until lost.
+//! * Hands are missed now and then, above all fast or blurred ones: they are looked for only where the body's
+//!   wrists and knuckles suggest; [`Hands::Thorough`] adds a search of its own. The points of a missed hand or face
+//!   are 0 with confidence 0.
+//! * The body's points are always estimated, even outside the picture; their confidence says how visible they are.
 //! * z is a rough guess. The last 33 points are metres, but x and y are multiplied by the frame's width and
 //!   height, as pose-format writes them.
 //!
 //! # Files
 //! Nets from the `mediapipe` 0.10.21 package, two more from the npm package `@mediapipe/pose`, and the shared library
-//! of LiteRT 2.3.0, all under the Apache License 2.0. Which nets are needed depends on the options. They are found in the folder `holistic` of the models folder and checked against their
-//! published SHA-256; `scripts/fetch-models.sh` puts them there. Nothing is fetched at run time.
+//! of LiteRT 2.3.0, all under the Apache License 2.0. Which nets are needed depends on the options. They are read from
+//! the folder `holistic` of the models folder, where `scripts/fetch-models.sh` puts them, and checked against their
+//! published SHA-256. Nothing is downloaded at run time.
 //!
 //! # Stages
-//! [`body`] finds a person and its landmarks and follows them; [`hand`] (twice) and [`face`] look at the parts
-//! of the picture where the body says hands and face are; [`palm`] is a second look for hands, where asked for. They share [`geometry`], [`warp`] (crops),
-//! [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so that they
-//! give the same bits here as in MediaPipe (`models`, `attention`). The body in the next
-//! frame is looked for beside the hands and the face in this one.
+//! [`body`] finds a person with their landmarks and follows them; [`hand`] (twice) and [`face`] look where the body's
+//! landmarks put hands and face; [`palm`] looks for hands a second time, on request. They share [`geometry`], [`warp`]
+//! (crops), [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so
+//! that they give the same bits here as in MediaPipe (`models`, `attention`). The body in the next frame is looked for
+//! at the same time as the hands and the face in this one.
 
 mod attention;
 mod blend;
@@ -126,7 +126,7 @@ struct Job {
     frame: Frame,
     /// Nothing tracked so far carries over to this frame.
     starts_video: bool,
-    /// What each person's parts are; of one who is not found, nothing.
+    /// The body of each person; `None` for a person who was not found.
     bodies: OnceLock<Vec<Option<Body>>>,
     left: OnceLock<Vec<Option<Hand>>>,
     right: OnceLock<Vec<Option<Hand>>>,

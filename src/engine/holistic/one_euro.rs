@@ -54,7 +54,7 @@ impl<const N: usize> OneEuro<N> {
     }
 
     /// Filters the sample of frame number `frame`, which is greater than that of the last sample. Speed is
-    /// measured in `value_scale` units a second. The first sample passes through.
+    /// measured in `value_scale` units per second. The first sample passes through.
     pub fn filter(&mut self, sample: [f32; N], value_scale: f32, frame: u64) -> [f32; N] {
         let values = match self.state.take() {
             None => sample.map(|value| Value { raw: value, derivative: 0.0, filtered: value }),
@@ -72,7 +72,7 @@ impl<const N: usize> OneEuro<N> {
 }
 
 impl Response {
-    /// Takes in one more sample, at `frequency` samples a second.
+    /// Takes in one more sample, at `frequency` samples per second.
     fn advance(&self, value: &mut Value, new: f32, value_scale: f32, frequency: f64) {
         let speed = (f64::from(new) - f64::from(value.raw)) * f64::from(value_scale) * frequency;
         let alpha = smoothing(f64::from(self.derivative_cutoff), frequency);
@@ -89,7 +89,7 @@ pub fn low_pass(new: f32, last: f32, alpha: f32) -> f32 {
     (f64::from(alpha * new) + (1.0 - f64::from(alpha)) * f64::from(last)) as f32
 }
 
-/// Weight of a new sample in a low-pass filter of this cut-off frequency, at `frequency` samples a second.
+/// Weight of a new sample in a low-pass filter of this cut-off frequency, at `frequency` samples per second.
 fn smoothing(cutoff: f64, frequency: f64) -> f32 {
     let interval = 1.0 / frequency;
     let tau = 1.0 / (2.0 * PI * cutoff);
