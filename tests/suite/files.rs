@@ -238,7 +238,7 @@ fn what_is_no_journal_is_not_written_to() {
     symlink("a.mp4", at.join("link")).unwrap();
     assert!(Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
     for (name, words) in [
-        ("a.mp4", "no journal"),
+        ("a.mp4", "is not a journal"),
         ("link", "symbolic link"),
         ("pipe", "not a regular file"),
         ("/dev/null", "not a regular"),
