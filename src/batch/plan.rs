@@ -191,13 +191,16 @@ impl Plan {
         }
         let mut jobs = Vec::with_capacity(videos.len());
         let mut taken: HashMap<PathBuf, PathBuf> = HashMap::new();
+        // Inputs that are their own outputs.
+        let mut outputs = Vec::new();
         for Found { root, video, output } in videos {
             let output = match output {
                 Some(output) => output,
                 None => target.output(&video, root.as_deref(), inputs.keep_suffix)?,
             };
             if is_same_file(&video, &output) {
-                return Err(PlanError::OutputIsInput(video));
+                outputs.push(video);
+                continue;
             }
             if let Some(first) = taken.insert(output.clone(), video.clone()) {
                 // A video that is named twice is processed once.
@@ -207,6 +210,12 @@ impl Plan {
                 return Err(PlanError::Clash { first, second: video, output });
             }
             jobs.push(Job { video, output });
+        }
+        // One of them must not stop the others.
+        let refused = |video| (video, "would be replaced by its own output; expected a video".to_owned());
+        match (jobs.is_empty(), outputs.pop()) {
+            (true, Some(video)) => return Err(PlanError::OutputIsInput(video)),
+            (_, last) => problems.extend(outputs.into_iter().chain(last).map(refused)),
         }
         let journal = journal(inputs, &target, &jobs);
         let is_named = inputs.output.as_ref().is_some_and(|output| !output.is_dir()) && jobs.len() == 1;
@@ -431,6 +440,12 @@ mod tests {
             assert!(matches!(Plan::new(&inputs), Err(PlanError::OutputIsInput(input)) if input == pose));
         }
         assert!(Plan::new(&Inputs::new([&pose]).output("b.pose")).is_ok());
+        // Others are processed all the same.
+        let video = folder.path().join("b.mp4");
+        std::fs::write(&video, "").unwrap();
+        let plan = Plan::new(&Inputs::new([&pose, &video])).unwrap();
+        assert_eq!([plan.jobs.len(), plan.problems.len()], [1, 1]);
+        assert_eq!((&plan.jobs[0].video, &plan.problems[0].0), (&video, &pose));
     }
 
     #[test]
