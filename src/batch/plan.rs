@@ -80,7 +80,7 @@ pub enum PlanError {
     #[error("the list {} is not plain text: save it as UTF-8, one path per line", .0.display())]
     ListNotText(PathBuf),
     /// The output is a file of another kind.
-    #[error("the output {} already exists and is an ordinary file; expected a folder, or a name ending in .pose", .0.display())]
+    #[error("the output {} is an ordinary file; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
     /// An output folder cannot be created.
     #[error("cannot create the folder {}", .folder.display())]

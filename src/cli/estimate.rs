@@ -1,7 +1,7 @@
 //! The main job: videos in, `.pose` files out.
 
 use std::cell::RefCell;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::mem;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -246,6 +246,9 @@ pub fn plan_hint(error: &PlanError) -> &'static str {
     match error {
         PlanError::NamelessInput => " (--output FILE.pose)",
         PlanError::OneFileForMany { .. } | PlanError::OutputIsFile(_) => " (--output)",
+        PlanError::List { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            "; check the path (--list)"
+        }
         PlanError::CreateFolder { .. } | PlanError::NotWritable { .. } => {
             "; choose another for the output (--output)"
         }

@@ -63,7 +63,7 @@ pub enum RenderError {
     },
     /// The name of the result is not that of a video, and there is a file in place of a folder.
     #[error(
-        "{} already exists and is an ordinary file; expected a folder for pictures, or a name ending in .mp4, .mov, \
+        "{} is an ordinary file; expected a folder for pictures, or a name ending in .mp4, .mov, \
          .mkv, .webm or .gif", .0.display()
     )]
     NotAFolder(PathBuf),

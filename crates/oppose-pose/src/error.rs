@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum PoseError {
     /// The file ends too early.
-    #[error("the .pose file is cut off: {what} needs {needed} bytes at byte {offset}, {available} are left")]
+    #[error(
+        "the .pose file is cut off: {what} needs {needed} bytes at byte {offset}, {available} are left; copy it again, or estimate its video again"
+    )]
     Truncated {
         /// What was being read.
         what: &'static str,

@@ -49,17 +49,12 @@ impl<const K: usize> Detector<K> {
         Self { side: side as f32, anchors, found: Vec::new() }
     }
 
-    /// Number of anchors, which is the number of scores the net gives.
-    pub fn anchors(&self) -> usize {
-        self.anchors.len()
-    }
-
     /// Number of values the net gives for each anchor: a box and the keypoints.
     pub const VALUES: usize = 4 + 2 * K;
 
     /// The best detection of those with at least `minimum_score`, averaged with those that overlap it, or `None`.
     ///
-    /// `boxes` are [`anchors`](Self::anchors) × [`VALUES`](Self::VALUES) (centre x, y, width, height, then the
+    /// `boxes` are anchors × [`VALUES`](Self::VALUES) (centre x, y, width, height, then the
     /// keypoints' x, y; all in pixels relative to the anchor), `scores` one raw value an anchor.
     pub fn best(&mut self, boxes: &[f32], scores: &[f32], minimum_score: f32) -> Option<Detection<K>> {
         self.all(boxes, scores, minimum_score).next()
@@ -151,18 +146,18 @@ mod tests {
     #[test]
     fn anchors_are_those_of_the_two_nets() {
         let person = Detector::<4>::new(224, &[8, 16, 32, 32, 32]);
-        assert_eq!(person.anchors(), 2254);
+        assert_eq!(person.anchors.len(), 2254);
         assert_eq!(person.anchors[0], [0.5 / 28.0, 0.5 / 28.0]);
         assert_eq!(person.anchors[2], [1.5 / 28.0, 0.5 / 28.0]);
         // The first cell of the three merged layers of stride 32 has six anchors.
         assert_eq!(person.anchors[1960..1966], [[0.5 / 7.0, 0.5 / 7.0]; 6]);
-        assert_eq!(Detector::<6>::new(128, &[8, 16, 16, 16]).anchors(), 896);
+        assert_eq!(Detector::<6>::new(128, &[8, 16, 16, 16]).anchors.len(), 896);
     }
 
     /// A detector with 4 × 4 cells of two anchors and one of 2 × 2 cells; all scores "no".
     fn nothing() -> (Detector<1>, Vec<f32>, Vec<f32>) {
         let detector = Detector::<1>::new(32, &[8, 16]);
-        let anchors = detector.anchors();
+        let anchors = detector.anchors.len();
         (detector, vec![0.0; anchors * 6], vec![-1000.0; anchors])
     }
 

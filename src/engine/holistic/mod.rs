@@ -28,30 +28,36 @@
 //! published SHA-256. Nothing is downloaded at run time.
 //!
 //! # Stages
-//! [`body`] finds a person with their landmarks and follows them; [`hand`] (twice) and [`face`] look where the body's
-//! landmarks put hands and face; [`palm`] looks for hands a second time, on request. They share [`geometry`], [`warp`]
-//! (crops), [`detector`], [`one_euro`] (smoothing) and [`tracking`]; [`litert`] runs the nets, two of them rewritten so
-//! that they give the same bits here as in MediaPipe (`models`, `attention`). The body in the next frame is looked for
-//! at the same time as the hands and the face in this one.
+//! `body` finds a person with their landmarks and follows them; `hand` (twice) and `face` look where the body's landmarks
+//! put hands and face; `palm` looks for hands a second time, on request. They share `geometry`, `warp` (crops), `detector`,
+//! `one_euro` (smoothing) and `tracking`; `litert` runs the nets, two of them rewritten so that they give the same bits here
+//! as in MediaPipe (`models`, `attention`). The body in the next frame is looked for at the same time as the hands and the
+//! face in this one.
 
 mod attention;
 mod blend;
+// Public for the tests that compare each stage with recordings of MediaPipe, but not part of the interface.
+#[doc(hidden)]
 pub mod body;
-pub mod detector;
+mod detector;
+#[doc(hidden)]
 pub mod face;
+#[doc(hidden)]
 pub mod geometry;
+#[doc(hidden)]
 pub mod hand;
-pub mod litert;
+mod litert;
+#[doc(hidden)]
 pub mod models;
-pub mod net;
-pub mod one_euro;
+mod net;
+mod one_euro;
 mod options;
-pub mod output;
-pub mod palm;
+mod output;
+mod palm;
 mod perspective;
 mod schedule;
-pub mod tracking;
-pub mod warp;
+mod tracking;
+mod warp;
 
 use std::fmt;
 use std::path::Path;
@@ -62,9 +68,9 @@ use self::body::{Body, BodyTracker};
 use self::face::{Face, FaceTracker};
 use self::geometry::Size;
 use self::hand::{Hand, HandTracker, Side};
-use self::litert::LiteRtError;
-pub use self::models::FOLDER;
-use self::models::{LoadError, Models, hashes};
+pub use self::litert::LiteRtError;
+pub use self::models::{FOLDER, FileProblem, LoadError, ModelsError};
+use self::models::{Models, hashes};
 pub use self::options::{Complexity, Hands, Options};
 use self::output::Found;
 use self::schedule::{Failure, Schedule, Stage};
