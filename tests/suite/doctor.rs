@@ -191,7 +191,7 @@ fn a_driver_that_fails_gets_a_sentence() {
     let text = said(&[v100, ("STAND_IN_CUDA", "9020")]);
     assert!(text.contains("CUDA up to 9.2, but 10.0 or later"), "{text}");
     let text = said(&[v100, ("STAND_IN_INIT", "803")]);
-    assert!(text.contains("cuInit says CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"), "{text}");
+    assert!(text.contains("cuInit returned CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"), "{text}");
     let text = said(&[v100, ("STAND_IN_INIT", "34")]);
     assert!(text.contains("stub"), "{text}");
     fs::write(driver.join("libcuda.so"), "no library").unwrap();
