@@ -12,7 +12,7 @@ use tracing::info_span;
 use super::message::{Assignment, VideoUpdate, WorkerMessage};
 use crate::Chain;
 use crate::engine::{Engine, EngineInfo};
-use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video, at};
+use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video, at, kept};
 use crate::pose::PoseError;
 use crate::process::messages;
 use crate::video;
@@ -124,9 +124,7 @@ fn next_assignment(
 /// Why an engine died, and the numbers of the videos that may have caused it.
 pub(super) fn suspicion(death: &EngineDeath) -> (String, Vec<usize>) {
     let oldest = death.suspects.first();
-    let kept = oldest.and_then(|suspect| suspect.partial.as_deref());
-    let kept =
-        kept.map(|path| format!("; the frames before that are in {}", path.display())).unwrap_or_default();
+    let kept = kept(oldest.and_then(|suspect| suspect.partial.as_deref()));
     let place = at(oldest.map(|suspect| suspect.frame));
     let reason = format!("the engine failed{place}: {}{kept}", Chain(&death.error));
     (reason, death.suspects.iter().map(|suspect| suspect.video).collect())

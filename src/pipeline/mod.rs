@@ -158,10 +158,10 @@ impl From<PoseError> for PipelineError {
 impl fmt::Display for PipelineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Video { error, partial } => write!(f, "{error}{}", kept(partial)),
+            Self::Video { error, partial } => write!(f, "{error}{}", kept(partial.as_deref())),
             Self::Unsuitable(error) => error.fmt(f),
             Self::Engine { frame, partial, .. } => {
-                write!(f, "the engine failed{}{}", at(*frame), kept(partial))
+                write!(f, "the engine failed{}{}", at(*frame), kept(partial.as_deref()))
             }
             Self::Write(error) => error.fmt(f),
             Self::NoFrames => f.write_str(
@@ -192,11 +192,9 @@ pub(crate) fn at(frame: Option<u64>) -> String {
     frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default()
 }
 
-fn kept(partial: &Option<PathBuf>) -> String {
-    partial
-        .as_ref()
-        .map(|path| format!("; the frames before that are in {}", path.display()))
-        .unwrap_or_default()
+/// Where the frames before a failure are, as the end of a sentence.
+pub(crate) fn kept(partial: Option<&Path>) -> String {
+    partial.map(|path| format!("; the frames before that are in {}", path.display())).unwrap_or_default()
 }
 
 /// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at all.
