@@ -12,4 +12,5 @@ if ! cmp -s tests/requirements.txt .venv/installed.txt; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/requirements.txt
     cp tests/requirements.txt .venv/installed.txt
 fi
-cargo test --locked --workspace "$@"
+# One failing test program does not hide the results of those after it.
+cargo test --locked --workspace --no-fail-fast "$@"

@@ -2,49 +2,28 @@
 //! the first has shown how much is needed.
 #![allow(clippy::unwrap_used)] // A test ends where something is wrong.
 
-#[path = "common/counting.rs"]
-mod counting;
 #[path = "common/made_up_models.rs"]
 mod made_up_models;
 #[path = "common/npy.rs"]
 mod npy;
+#[path = "common/thread_memory.rs"]
+mod thread_memory;
 
-use std::cell::Cell;
-
-use counting::Counting;
 use made_up_models::{Size, make, message};
 use oppose::engine::native::assemble::size::Size as Pixels;
 use oppose::engine::native::model::{Graph, Net};
 use oppose::engine::native::{Backend, BackendError, Estimator, Options};
 use oppose::pose::FramePose;
 use oppose::video::Frame;
-
-thread_local! {
-    static NOW: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting {
-    allocated: |size| {
-        NOW.set(NOW.get().wrapping_add(size));
-        PEAK.set(PEAK.get().max(NOW.get()));
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-    },
-    freed: |size| NOW.set(NOW.get().wrapping_sub(size)),
-};
+use thread_memory::measured;
 
 /// Names, shapes and the lists of layers; their numbers are limited.
 const STRUCTURE: usize = 1 << 20;
 
 fn assert_bounded(what: &str, prototxt: &[u8], caffemodel: &[u8]) {
-    let before = NOW.get();
-    PEAK.set(before);
-    let _ = Graph::from_bytes(prototxt, caffemodel);
-    let used = PEAK.get() - before;
+    let (_, usage) = measured(|| Graph::from_bytes(prototxt, caffemodel));
     let allowed = caffemodel.len() + 8 * prototxt.len() + STRUCTURE;
-    assert!(used <= allowed, "{what}: {used} bytes, allowed {allowed}");
+    assert!(usage.peak <= allowed, "{what}: {} bytes, allowed {allowed}", usage.peak);
 }
 
 #[test]
@@ -121,7 +100,7 @@ fn a_further_frame_takes_no_memory() {
     estimator.estimate(&frame, &mut pose).unwrap();
     assert_eq!(pose.people(), 20);
     assert!(pose.confidences().iter().skip(25).any(|&confidence| confidence > 0.0), "faces and hands");
-    let before = ALLOCATIONS.get();
-    estimator.estimate(&frame, &mut pose).unwrap();
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    let (result, usage) = measured(|| estimator.estimate(&frame, &mut pose));
+    result.unwrap();
+    assert_eq!(usage.blocks, 0);
 }

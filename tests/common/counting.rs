@@ -1,15 +1,15 @@
-//! An allocator that tells how much is asked for; all else it hands on.
-#![allow(unsafe_code)] // The system's allocator is called.
+//! An allocator that reports every block.
+#![allow(unsafe_code)] // It calls the system's allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Called with the bytes of every block.
+/// Calls these functions with the size in bytes of every block.
 pub struct Counting {
     pub allocated: fn(usize),
     pub freed: fn(usize),
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         (self.allocated)(layout.size());

@@ -1,42 +1,30 @@
-//! `.pose` files from anywhere: damaged ones are errors, never panics, and never cost more memory than they
-//! are worth.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Damaged `.pose` files, and files that are something else, are errors: they cause no panic and take no more memory
+//! than their size justifies.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
-#[path = "../../../tests/common/counting.rs"]
-mod counting;
+#[path = "../../../tests/common/thread_memory.rs"]
+mod thread_memory;
 
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use counting::Counting;
 use oppose_pose::{Component, FramePose, Pose, Skeleton, openpose_137};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use thread_memory::measured;
 
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-#[global_allocator]
-/// Holds the reader to its word.
-static ALLOCATOR: Counting = Counting {
-    allocated: |size| {
-        let now = NOW.fetch_add(size, Ordering::Relaxed) + size;
-        MOST.fetch_max(now, Ordering::Relaxed);
-    },
-    freed: |size| _ = NOW.fetch_sub(size, Ordering::Relaxed),
-};
-
-/// Reads, and makes sure that reading took no more memory than a small multiple of the file: names are kept
-/// as strings of 24 bytes where the file has 2.
+/// Reads a file and checks that reading took no more memory than a small multiple of its size: a name takes 24 bytes
+/// as a string and as little as 2 in the file.
 fn read(bytes: &[u8]) -> Option<Pose> {
-    let before = NOW.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    let pose = Pose::from_bytes(bytes).ok();
-    let most = MOST.load(Ordering::Relaxed) - before;
-    assert!(most <= 32 * bytes.len() + 4096, "{most} bytes for a file of {}", bytes.len());
-    pose
+    let (pose, usage) = measured(|| Pose::from_bytes(bytes));
+    assert!(usage.peak <= 32 * bytes.len() + 4096, "{} bytes for a file of {}", usage.peak, bytes.len());
+    pose.ok()
+}
+
+/// Generates so many cases; a failing one is printed, not stored.
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })
 }
 
 fn component() -> impl Strategy<Value = Component> {
@@ -72,13 +60,9 @@ fn pose() -> impl Strategy<Value = Pose> {
     )
 }
 
-/// Held by each test, so that nothing else allocates beside it.
-static ALONE: Mutex<()> = Mutex::new(());
-
 #[test]
 fn reading_is_safe() {
-    let _alone = ALONE.lock();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    let mut runner = runner();
     runner
         .run(&pose(), |pose| {
             prop_assert_eq!(read(&pose.to_bytes().unwrap()), Some(pose));
@@ -129,8 +113,7 @@ fn first_version(skeleton: &Skeleton, people: &[u16]) -> Vec<u8> {
 
 #[test]
 fn the_first_version_is_safe_to_read() {
-    let _alone = ALONE.lock();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2000));
+    let mut runner = runner();
     let whole = first_version(openpose_137(), &[1, 0, 2, 1]);
     assert!(read(&whole).is_some());
     let change = (0..whole.len(), any::<u8>(), 0..=whole.len());
@@ -143,26 +126,21 @@ fn the_first_version_is_safe_to_read() {
             Ok(())
         })
         .unwrap();
-    // Every frame without anybody takes two bytes, and one with a crowd would make them all as large.
+    // A frame without people takes two bytes, but one frame with a crowd would make all frames as large.
     let part = |name: &str| name.to_owned();
     let component =
         Component { name: part("a"), format: part("C"), points: vec![part("p")], ..Component::default() };
     let crowd =
         first_version(&Skeleton { components: vec![component] }, &[&[65_000_u16][..], &[0; 65_000]].concat());
-    MOST.store(0, Ordering::Relaxed);
-    let error = Pose::from_bytes(&crowd).unwrap_err().to_string();
+    let (result, usage) = measured(|| Pose::from_bytes(&crowd));
+    let error = result.unwrap_err().to_string();
     assert!(error.contains("as many people as the fullest is 16900260000"), "{error}");
-    let length = crowd.len();
-    assert!(
-        MOST.load(Ordering::Relaxed) < NOW.load(Ordering::Relaxed) + length,
-        "nothing is allocated before"
-    );
+    assert!(usage.peak < crowd.len(), "refused before anything is allocated: {} bytes", usage.peak);
 }
 
-/// What fuzzing starts from: each reaches the numbers.
+/// The seeds of the fuzzer have to be valid, so that fuzzing reaches the body of the file.
 #[test]
-fn the_seeds_of_the_fuzzer_are_whole_files() {
-    let _alone = ALONE.lock();
+fn fuzzing_seeds_can_be_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/pose_reader");
     let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(seeds.len(), 8);
@@ -173,8 +151,7 @@ fn the_seeds_of_the_fuzzer_are_whole_files() {
 }
 
 #[test]
-fn each_damage_has_its_sentence() {
-    let _alone = ALONE.lock();
+fn each_kind_of_damage_has_its_own_message() {
     let frames = vec![FramePose::new(1, 137, 2); 2];
     let whole = Pose::from_frames(openpose_137(), 640, 480, 25.0, &frames).unwrap().to_bytes().unwrap();
     let message = |bytes: &[u8]| Pose::from_bytes(bytes).unwrap_err().to_string();
@@ -196,11 +173,11 @@ fn each_damage_has_its_sentence() {
     assert!(changed(33, b"XYZ").contains("expected letters ending in C"));
     let empty = Pose::from_frames(&Skeleton::default(), 1, 1, 25.0, &[]).unwrap();
     assert!(message(&empty.to_bytes().unwrap()).contains("names no points"));
-    // A few bytes that ask for four thousand million frames of nobody.
-    let mut nobody = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
-    let frames = nobody.len() - 6;
-    nobody[frames..frames + 4].fill(255);
-    assert!(message(&nobody).contains("frames without people is 4294967295"));
+    // A few bytes that claim four thousand million frames without people.
+    let mut empty = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap().to_bytes().unwrap();
+    let frames = empty.len() - 6;
+    empty[frames..frames + 4].fill(255);
+    assert!(message(&empty).contains("frames without people is 4294967295"));
 }
 
 #[test]
