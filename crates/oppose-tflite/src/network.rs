@@ -61,6 +61,8 @@ enum Action {
     Double([usize; 3]),
     /// Nothing but the addition of the summand, or a change of shape.
     Copy,
+    /// From so many channels to so many.
+    Widen([usize; 2]),
 }
 
 impl Network {
@@ -149,6 +151,7 @@ impl Network {
                 Action::Layer(layer) => share(proof, &**layer, input, &mut output, summand, scratch),
                 Action::MaxPool(image) => layers::max_pool(input, *image, &mut output),
                 Action::Double(image) => layers::double(input, *image, &mut output),
+                Action::Widen(channels) => layers::widen(input, *channels, &mut output),
                 Action::Copy => match summand {
                     Some((summand, range)) => layers::add(input, summand, &mut output, range),
                     None => {
@@ -295,7 +298,7 @@ impl<'a> Plan<'a> {
                     self.filter(operator).is_some_and(|filter| self.here[filter.input])
                 }
                 Kind::Add(_) => is_here(0) && is_here(1),
-                Kind::MaxPool | Kind::Double | Kind::Reshape => is_here(0),
+                Kind::MaxPool | Kind::Double | Kind::Widen | Kind::Reshape => is_here(0),
                 Kind::Pad(_) | Kind::Other => false,
             }
     }
@@ -474,6 +477,8 @@ impl<'a> Plan<'a> {
             _ => return None,
         };
         done[reader] = true;
+            let channels =
+                |tensor: usize| self.graph.tensors[tensor].image().map_or(1, |[_, _, channels]| channels);
         *last = reader;
         *output = operator.outputs[0];
         Some((other, activation.range()))
@@ -487,6 +492,7 @@ impl<'a> Plan<'a> {
         let mut needed = outputs.clone();
         let mut inputs = Vec::new();
         for operator in self.graph.operators.iter().rev() {
+                Kind::Widen => Action::Widen([operator.inputs[0], output].map(channels)),
             if !operator.outputs.iter().any(|tensor| needed.contains(tensor)) {
                 continue;
             }

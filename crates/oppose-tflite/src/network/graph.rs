@@ -81,6 +81,8 @@ pub enum Kind {
     Add(Activation),
     /// Adds zeros: above, below, left, right.
     Pad([usize; 4]),
+    /// Adds channels of zeros after those that there are.
+    Widen,
     /// The greatest of each two by two values.
     MaxPool,
     /// Twice the height and width, by interpolation between the centers of pixels.
@@ -236,6 +238,11 @@ impl FlatBuffer<'_> {
                     let zeros =
                         [above, below, left, right].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
                     zeros.iter().all(|&count| count <= 8).then_some(Kind::Pad(zeros))
+                }
+                [0, 0, 0, 0, 0, 0, 0, more] => {
+                    let [height, width, channels] = image(inputs, 0)?;
+                    let widened = [height, width, channels.checked_add(usize::try_from(more).ok()?)?];
+                    (image(outputs, 0)? == widened).then_some(Kind::Widen)
                 }
                 _ => None,
             },

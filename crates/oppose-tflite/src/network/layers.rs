@@ -394,6 +394,14 @@ mod tests {
             (0..height).flat_map(|y| (0..width).map(move |x| (y * geometry.stride, x * geometry.stride)))
         {
             for (weights, &bias) in weights.chunks_exact(window_height * window_width * channels).zip(bias) {
+/// Adds channels of zeros to an image, from `[before, after]` channels.
+pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
+    for (input, output) in input.chunks_exact(before).zip(output.chunks_exact_mut(after)) {
+        output[..before].copy_from_slice(input);
+        output[before..].fill(0.0);
+    }
+}
+
                 let mut weights = weights.iter();
                 let mut sum = bias;
                 for (dy, dx) in (0..window_height).flat_map(|dy| (0..window_width).map(move |dx| (dy, dx))) {
@@ -537,3 +545,10 @@ mod tests {
         assert_eq!(output, [5.0, 7.0]);
     }
 }
+    #[test]
+    fn added_channels_are_zero() {
+        let mut output = vec![f32::NAN; 6];
+        widen(&[1.0, 2.0, 3.0, 4.0], [2, 3], &mut output);
+        assert_eq!(output, [1.0, 2.0, 0.0, 3.0, 4.0, 0.0]);
+    }
+
