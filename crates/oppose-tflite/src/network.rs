@@ -14,10 +14,11 @@ mod layers;
 mod silent;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Summand, Values, Weights};
+use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Turn, Values, Weights};
 use self::graph::{Graph, Kind, Operator};
-use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch};
+use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch, Source};
 
 /// A net, or the greater part of one, ready to run.
 #[derive(Debug)]
@@ -27,9 +28,10 @@ pub struct Network {
     /// For each tensor the buffer that holds it, if one does.
     places: Vec<Option<usize>>,
     buffers: Vec<Values>,
-    /// For each thread.
+    /// For each part of a layer.
     scratch: Vec<Scratch>,
-    pool: Option<rayon::ThreadPool>,
+    /// For the images that the threads make first.
+    expanded: Values,
     input: usize,
     outputs: Vec<usize>,
     rest: Option<Rest>,
@@ -59,16 +61,16 @@ enum Action {
     Layer(Box<dyn Layer>),
     MaxPool([usize; 3]),
     Double([usize; 3]),
-    /// Nothing but the addition of the summand, or a change of shape.
-    Copy,
     /// From so many channels to so many.
     Widen([usize; 2]),
+    /// Nothing but the addition of the summand, or a change of shape.
+    Copy,
 }
 
 impl Network {
-    /// Prepares the net in the bytes of a `.tflite` file for this many threads; the results do not depend on their
-    /// number. `None` where this program cannot compute it here: the processor lacks AVX-512, the net has none of the
-    /// operators that it is worth it for, or the system gives no more threads.
+    /// Prepares the net in the bytes of a `.tflite` file to run on up to this many threads; the results do not depend on
+    /// their number. `None` where this program cannot compute it here: the processor lacks AVX-512, or the net has none
+    /// of the operators that it is worth it for.
     pub fn load(bytes: &[u8], threads: usize) -> Option<Self> {
         let proof = Avx512::detect()?;
         let graph = Graph::read(bytes)?;
@@ -79,7 +81,9 @@ impl Network {
             return None;
         }
         let rest = plan.rest();
-        let mut scratch: Vec<Scratch> = (0..threads.max(1)).map(|_| Scratch::default()).collect();
+        let threads = threads.max(1);
+        let mut scratch: Vec<Scratch> =
+            (0..threads).map(|part| Scratch::new(Turn { part, parts: threads })).collect();
         for scratch in &mut scratch {
             for step in &steps {
                 if let Action::Layer(layer) = &step.action {
@@ -87,16 +91,18 @@ impl Network {
                 }
             }
         }
-        let pool = match threads {
-            0 | 1 => None,
-            _ => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?),
-        };
+        let expanded = steps.iter().filter_map(|step| match &step.action {
+            Action::Layer(layer) if threads > 1 => layer.expanded(),
+            _ => None,
+        });
+        let expanded = expanded.map(|[rows, row]| rows * row + SLACK).max();
         let mut kept = graph.outputs.clone();
         kept.extend(rest.iter().flat_map(|rest| &rest.inputs).map(|&(tensor, _)| tensor as usize));
         kept.push(input);
         let (places, sizes) = assign(&graph, input, &steps, &kept);
         let buffers = sizes.into_iter().map(|size| Values::zeros(size + SLACK)).collect();
-        Some(Self { proof, steps, places, buffers, scratch, pool, input, outputs: graph.outputs, rest })
+        let expanded = Values::zeros(expanded.unwrap_or(0));
+        Some(Self { proof, steps, places, buffers, scratch, expanded, input, outputs: graph.outputs, rest })
     }
 
     /// What is left to the runtime, if anything.
@@ -127,20 +133,11 @@ impl Network {
         Some(&buffer[..buffer.len() - SLACK])
     }
 
-    /// Computes all tensors from the input.
+    /// Computes all tensors from the input, on the calling thread. If that is a thread of a rayon pool, the idle ones
+    /// of that pool help.
     pub fn run(&mut self) {
-        match self.pool.take() {
-            Some(pool) => {
-                pool.install(|| self.run_here());
-                self.pool = Some(pool);
-            }
-            None => self.run_here(),
-        }
-    }
-
-    /// On the calling thread, and the others of its pool if there is one.
-    fn run_here(&mut self) {
-        let (proof, scratch) = (self.proof, &mut *self.scratch);
+        let parts = if rayon::current_thread_index().is_some() { self.scratch.len() } else { 1 };
+        let (proof, scratch) = (self.proof, &mut self.scratch[..parts]);
         for step in &self.steps {
             let place =
                 |tensor: usize| self.places[tensor].unwrap_or_else(|| unreachable!("{tensor} has no buffer"));
@@ -148,7 +145,10 @@ impl Network {
             let input = &*self.buffers[place(step.input)];
             let summand = step.summand.map(|(tensor, range)| (&*self.buffers[place(tensor)], range));
             match &step.action {
-                Action::Layer(layer) => share(proof, &**layer, input, &mut output, summand, scratch),
+                Action::Layer(layer) => {
+                    let source = Source { input, expanded: None, summand };
+                    share(proof, &**layer, source, &mut output, &mut self.expanded, scratch);
+                }
                 Action::MaxPool(image) => layers::max_pool(input, *image, &mut output),
                 Action::Double(image) => layers::double(input, *image, &mut output),
                 Action::Widen(channels) => layers::widen(input, *channels, &mut output),
@@ -165,37 +165,74 @@ impl Network {
     }
 }
 
-/// The fewest multiplications that are worth another thread: about a tenth of a millisecond.
-const SHARE: usize = 4_000_000;
+/// The fewest multiplications that are worth another thread: about twenty microseconds.
+const SHARE: usize = 1_000_000;
 
-/// Runs a layer on as many threads as there is scratch memory for.
-fn share(
+/// Runs a layer in as many parts as there is scratch memory for.
+fn share<'a>(
     proof: Avx512,
     layer: &dyn Layer,
-    input: &[f32],
+    mut source: Source<'a>,
     output: &mut [f32],
-    summand: Summand<'_>,
+    expanded: &'a mut [f32],
     scratch: &mut [Scratch],
 ) {
     let height = layer.rows();
     let parts = (height * layer.work() / SHARE).clamp(1, scratch.len().min(height));
-    if parts == 1 {
-        return layer.run(proof, input, 0..height, output, summand, &mut scratch[0]);
+    let scratch = &mut scratch[..parts];
+    if let [scratch] = scratch {
+        return layer.run(proof, source, 0..height, output, scratch);
     }
+    if let Some([rows, row]) = layer.expanded() {
+        divide([rows, row], expanded, scratch, |rows, output, scratch| {
+            layer.expand(proof, source.input, rows, output, scratch);
+        });
+        source.expanded = Some(expanded);
+    }
+    divide([height, layer.row()], output, scratch, |rows, output, scratch| {
+        layer.run(proof, source, rows, output, scratch);
+    });
+}
+
+/// Makes an image of so many rows, and values of a row, in as many parts as there are scratch memories, together with the
+/// idle threads of this thread's pool.
+fn divide(
+    [height, row]: [usize; 2],
+    image: &mut [f32],
+    scratch: &mut [Scratch],
+    make: impl Fn(std::ops::Range<usize>, &mut [f32], &mut Scratch) + Sync,
+) {
+    let parts = scratch.len();
+    let unfinished = AtomicUsize::new(parts - 1);
     rayon::scope(|scope| {
-        let mut output = output;
-        for (part, scratch) in scratch.iter_mut().enumerate().take(parts) {
+        let (make, unfinished, mut image) = (&make, &unfinished, image);
+        for (part, scratch) in scratch.iter_mut().enumerate() {
             let rows = part * height / parts..(part + 1) * height / parts;
-            let (mine, others) = output.split_at_mut(rows.len() * layer.row());
-            output = others;
-            let work = move || layer.run(proof, input, rows, mine, summand, scratch);
-            match part + 1 == parts {
-                true => work(),
-                false => scope.spawn(move |_| work()),
+            let (mine, others) = image.split_at_mut(rows.len() * row);
+            image = others;
+            if part + 1 == parts {
+                make(rows, mine, scratch);
+            } else {
+                scope.spawn(move |_| {
+                    make(rows, mine, scratch);
+                    unfinished.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        }
+        // The end of the scope would send this thread to sleep, and waking it up takes longer than most layers.
+        for _ in 0..PATIENCE {
+            if unfinished.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::hint::spin_loop();
             }
         }
     });
 }
+
+/// How often a thread checks whether the others have finished before it sleeps: for about half a millisecond.
+const PATIENCE: usize = 10_000;
 
 /// Gives each tensor a buffer, and buffers whose tensor nobody reads any more to later ones. Returns the buffer of
 /// each tensor and the size of each buffer.
@@ -440,6 +477,8 @@ impl<'a> Plan<'a> {
             let (mut last, mut output, mut input) = (i, output, operator.inputs[0]);
             let mut summand = None;
             let image = || self.graph.tensors[operator.inputs[0]].image().unwrap_or_default();
+            let channels =
+                |tensor: usize| self.graph.tensors[tensor].image().map_or(1, |[_, _, channels]| channels);
             let action = match operator.kind {
                 Kind::Convolution(..) => {
                     let Some(filter) = self.filter(operator) else { continue };
@@ -453,6 +492,7 @@ impl<'a> Plan<'a> {
                 }
                 Kind::MaxPool => Action::MaxPool(image()),
                 Kind::Double => Action::Double(image()),
+                Kind::Widen => Action::Widen([operator.inputs[0], output].map(channels)),
                 Kind::Reshape => Action::Copy,
                 Kind::Depthwise(..) | Kind::Pad(_) | Kind::Other => continue,
             };
@@ -477,8 +517,6 @@ impl<'a> Plan<'a> {
             _ => return None,
         };
         done[reader] = true;
-            let channels =
-                |tensor: usize| self.graph.tensors[tensor].image().map_or(1, |[_, _, channels]| channels);
         *last = reader;
         *output = operator.outputs[0];
         Some((other, activation.range()))
@@ -492,7 +530,6 @@ impl<'a> Plan<'a> {
         let mut needed = outputs.clone();
         let mut inputs = Vec::new();
         for operator in self.graph.operators.iter().rev() {
-                Kind::Widen => Action::Widen([operator.inputs[0], output].map(channels)),
             if !operator.outputs.iter().any(|tensor| needed.contains(tensor)) {
                 continue;
             }
@@ -523,18 +560,37 @@ mod tests {
     }
 
     /// A real net, if the models are there.
-    fn real() -> Option<Vec<u8>> {
+    fn real(name: &str) -> Option<Vec<u8>> {
         let folder = std::env::var_os("OPPOSE_MODELS").map_or_else(
             || concat!(env!("CARGO_MANIFEST_DIR"), "/../../models").into(),
             std::path::PathBuf::from,
         );
-        std::fs::read(folder.join("holistic/pose_landmark_lite.tflite")).ok()
+        std::fs::read(folder.join("holistic").join(name)).ok()
+    }
+
+    #[test]
+    fn only_the_end_of_a_body_net_is_left_to_the_runtime() {
+        if Avx512::detect().is_none() {
+            return eprintln!("skipped: this processor has no AVX-512");
+        }
+        for name in ["pose_landmark_lite.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"] {
+            let Some(mut net) = real(name) else {
+                return eprintln!("skipped: models/holistic/{name} is missing");
+            };
+            // All outputs but the picture of where the person is.
+            crate::keep_outputs(&mut net, &[0, 1, 3, 4]).unwrap();
+            let network = Network::load(&net, 1).unwrap();
+            let rest = network.rest().unwrap();
+            assert_eq!(rest.outputs.len(), 1, "{name}: how likely there is a person");
+            let read: usize = rest.inputs.iter().map(|&(_, values)| values).sum();
+            assert!(read <= 2 * 2 * 288, "{name}: {read} values are read");
+        }
     }
 
     #[test]
     fn a_damaged_net_is_refused_or_runs() {
-        let Some(net) = real() else {
-            return eprintln!("skipped: models/holistic/pose_landmark_lite.tflite is not there");
+        let Some(net) = real("pose_landmark_lite.tflite") else {
+            return eprintln!("skipped: models/holistic/pose_landmark_lite.tflite is missing");
         };
         // Damage to the tables, which take the file's last part; the weights come before them.
         for i in 0..300 {

@@ -185,8 +185,8 @@ impl Holistic {
         let models = Models::open(folder, &options)?;
         let selection = options.selection().map(|selection| (selection, FramePose::default()));
         let stages = stages(&models, options)?;
-        let threads = options.available_threads().min(stages.len());
-        Ok(Self { schedule: Schedule::start(threads, stages)?, starts_video: true, options, selection })
+        let schedule = Schedule::start(options.stage_threads(), stages)?;
+        Ok(Self { schedule, starts_video: true, options, selection })
     }
 }
 
@@ -206,7 +206,8 @@ fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtErro
                 body.reset();
             }
             fill(&job.bodies, body.track(&job.frame))
-        }),
+        })
+        .divided(),
         Stage::after(0, move |job: &Job| {
             if job.starts_video || options.still_images {
                 left.reset();

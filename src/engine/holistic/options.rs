@@ -201,9 +201,14 @@ impl Options {
         self.threads.map_or_else(cores, NonZeroUsize::get)
     }
 
+    /// How many of them run the stages: one each, and the others that the body's landmarks can use.
+    pub(super) fn stage_threads(&self) -> usize {
+        self.available_threads().min(STAGES - 1 + self.body_threads().kernels)
+    }
+
     /// How many of them compute the body's landmarks.
     pub(super) fn body_threads(&self) -> Threads {
-        body_threads(self.available_threads(), cores(), self.complexity)
+        body_threads(self.available_threads(), cores())
     }
 
     /// Whether landmarks are smoothed: pictures of their own never are.
@@ -258,14 +263,13 @@ impl Threads {
     pub(super) const ONE: Self = Self { kernels: 1, runtime: 1 };
 }
 
-/// The threads for the body's landmarks: those that no other stage can use, and all where the net is the largest, which
-/// takes longer than all other stages together. LiteRT's threads wait for one another in a busy loop, so there must be
-/// a core for each that no other stage uses.
-fn body_threads(threads: usize, cores: usize, complexity: Complexity) -> Threads {
+/// The threads for the body's landmarks. This program's kernels are shared by whichever threads have nothing else to do;
+/// LiteRT has threads of its own, which wait for one another in a busy loop, so there must be a core for each that no
+/// other stage uses.
+fn body_threads(threads: usize, cores: usize) -> Threads {
     let available = threads.min(cores);
     let spare = (available + 1).saturating_sub(STAGES).clamp(1, MAX_THREADS);
-    let kernels = if complexity == Complexity::Heavy { available.clamp(1, MAX_THREADS) } else { spare };
-    Threads { kernels, runtime: spare }
+    Threads { kernels: available.clamp(1, MAX_THREADS), runtime: spare }
 }
 
 #[cfg(test)]
@@ -290,11 +294,9 @@ mod tests {
 
     #[test]
     fn threads_beyond_those_of_the_stages_go_to_the_body() {
-        let full = |threads, cores| body_threads(threads, cores, Complexity::Full);
-        assert_eq!([1, 2, 4, 5, 7, 64].map(|threads| full(threads, 64).kernels), [1, 1, 1, 2, 4, 4]);
-        assert_eq!(full(64, 2), Threads::ONE, "not more than there are cores");
-        let heavy = body_threads(64, 2, Complexity::Heavy);
-        assert_eq!(heavy, Threads { kernels: 2, runtime: 1 }, "the largest net takes all");
+        assert_eq!([1, 2, 4, 5, 7, 64].map(|threads| body_threads(threads, 64).runtime), [1, 1, 1, 2, 4, 4]);
+        assert_eq!([1, 2, 4, 64].map(|threads| body_threads(threads, 64).kernels), [1, 2, 4, 4]);
+        assert_eq!(body_threads(64, 2), Threads { kernels: 2, runtime: 1 }, "not more than there are cores");
     }
 
     #[test]

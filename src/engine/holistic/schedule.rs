@@ -5,9 +5,12 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+
+use rayon::{ThreadPoolBuilder, Yield};
 
 /// What a stage does with a job.
 type Work<J, E> = Box<dyn FnMut(&J) -> Result<(), E> + Send>;
@@ -17,17 +20,24 @@ pub struct Stage<J, E> {
     work: Work<J, E>,
     /// The stage that must have finished with a job before this one takes it.
     after: Option<usize>,
+    /// Idle threads help with this stage's work, which is divided by rayon.
+    is_divided: bool,
 }
 
 impl<J, E> Stage<J, E> {
     /// A stage that takes jobs as they come.
     pub fn first(work: impl FnMut(&J) -> Result<(), E> + Send + 'static) -> Self {
-        Self { work: Box::new(work), after: None }
+        Self { work: Box::new(work), after: None, is_divided: false }
     }
 
     /// A stage that takes a job when stage number `after` has finished with it.
     pub fn after(after: usize, work: impl FnMut(&J) -> Result<(), E> + Send + 'static) -> Self {
-        Self { work: Box::new(work), after: Some(after) }
+        Self { work: Box::new(work), after: Some(after), is_divided: false }
+    }
+
+    /// The same stage, but idle threads help with what it divides with rayon.
+    pub fn divided(self) -> Self {
+        Self { is_divided: true, ..self }
     }
 }
 
@@ -45,6 +55,7 @@ pub enum Failure<E> {
 /// Jobs on their way through the stages.
 pub struct Schedule<J, E> {
     shared: Arc<Shared<J, E>>,
+    /// Of a rayon pool, so that what one thread divides is taken up by the others.
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -69,6 +80,7 @@ struct Progress<J, E> {
     /// Number of the job this stage does, or will do, next.
     next: u64,
     after: Option<usize>,
+    is_divided: bool,
     /// Absent while a thread works on job `next`.
     work: Option<Work<J, E>>,
 }
@@ -78,8 +90,13 @@ impl<J: Send + Sync + 'static, E: Send + 'static> Schedule<J, E> {
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start(threads: usize, stages: Vec<Stage<J, E>>) -> std::io::Result<Self> {
-        let progress = |stage: Stage<J, E>| Progress { next: 0, after: stage.after, work: Some(stage.work) };
+    pub fn start(threads: usize, stages: Vec<Stage<J, E>>) -> io::Result<Self> {
+        let progress = |stage: Stage<J, E>| Progress {
+            next: 0,
+            after: stage.after,
+            is_divided: stage.is_divided,
+            work: Some(stage.work),
+        };
         let board = Board {
             jobs: VecDeque::new(),
             oldest: 0,
@@ -89,12 +106,14 @@ impl<J: Send + Sync + 'static, E: Send + 'static> Schedule<J, E> {
         };
         let shared = Arc::new(Shared { board: Mutex::new(board), changed: Condvar::new() });
         let mut schedule = Self { shared, threads: Vec::new() };
-        for i in 0..threads.max(1) {
-            let shared = Arc::clone(&schedule.shared);
-            let thread = thread::Builder::new().name(format!("estimate-{i}"));
-            // Where this fails, dropping the schedule ends the threads started so far.
-            schedule.threads.push(thread.spawn(move || shared.work())?);
-        }
+        let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).spawn_handler(|thread| {
+            let name = format!("estimate-{}", thread.index());
+            schedule.threads.push(thread::Builder::new().name(name).spawn(|| thread.run())?);
+            Ok(())
+        });
+        let pool = pool.build().map_err(io::Error::other)?;
+        let shared = Arc::clone(&schedule.shared);
+        pool.spawn_broadcast(move |_| shared.work());
         Ok(schedule)
     }
 
@@ -169,6 +188,11 @@ impl<J, E> Board<J, E> {
         ready.min_by_key(|(_, stage)| (stage.after.is_some(), stage.next)).map(|(i, _)| i)
     }
 
+    /// Whether a thread is at work that others can help with.
+    fn needs_help(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_divided && stage.work.is_none())
+    }
+
     fn take(&mut self) -> Option<(usize, Arc<J>, Work<J, E>)> {
         let i = self.choose()?;
         let job = self.jobs.get((self.stages[i].next - self.oldest) as usize)?;
@@ -191,7 +215,13 @@ impl<J, E> Shared<J, E> {
         let mut board = self.lock();
         while !board.closing && board.failure.is_none() {
             let Some((i, job, mut work)) = board.take() else {
-                board = self.wait(board);
+                if board.needs_help() {
+                    drop(board);
+                    help();
+                    board = self.lock();
+                } else {
+                    board = self.wait(board);
+                }
                 continue;
             };
             drop(board);
@@ -210,6 +240,17 @@ impl<J, E> Shared<J, E> {
             self.changed.notify_all();
         }
     }
+}
+
+/// Takes up one part of what another thread has divided, or waits for it a few microseconds.
+fn help() {
+    for _ in 0..16 {
+        if let Some(Yield::Executed) = rayon::yield_now() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+    thread::yield_now();
 }
 
 /// The text of a panic.

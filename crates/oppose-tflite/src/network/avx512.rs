@@ -114,6 +114,26 @@ impl Weights {
     }
 }
 
+/// Which of the threads that share a layer is multiplying. Each starts with different panels of the weights, because a
+/// panel that another core has just read into its own cache takes longer to fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    pub part: usize,
+    pub parts: usize,
+}
+
+impl Turn {
+    /// For a thread that works alone.
+    #[cfg(test)]
+    pub const ALONE: Self = Self { part: 0, parts: 1 };
+
+    /// The numbers from 0 to `count`, in the order in which they are to be done.
+    fn order(self, count: usize) -> impl Iterator<Item = usize> {
+        let start = self.part * count / self.parts;
+        (start..count).chain(0..start)
+    }
+}
+
 /// Where the pixels of a matrix product go.
 #[derive(Clone, Copy, Debug)]
 pub enum Places<'a> {
@@ -151,6 +171,7 @@ pub type Summand<'a> = Option<(&'a [f32], Range)>;
 /// A slice is too short.
 pub fn multiply(
     _: Avx512,
+    turn: Turn,
     Pixels { values: input, count: pixels, runs }: Pixels<'_>,
     weights: &Weights,
     output: &mut [f32],
@@ -171,7 +192,8 @@ pub fn multiply(
 
     let tiles = pixels.div_ceil(TILE);
     let mut output_places = [0; TILE];
-    for first in (0..columns).step_by(PANEL) {
+    for panel in turn.order(columns.div_ceil(PANEL)) {
+        let first = panel * PANEL;
         let wide = columns - first > LANES;
         for tile in 0..tiles {
             // Tiles of nearly the same size: a last one of one or two pixels would wait for its own sums.

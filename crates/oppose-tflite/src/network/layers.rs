@@ -4,9 +4,12 @@ use std::fmt;
 use std::ops::Range;
 
 use super::avx512::{
-    Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Values, Weights, convolve_depthwise,
-    multiply, sparse,
+    Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Turn, Values, Weights,
+    convolve_depthwise, multiply, sparse,
 };
+
+/// The most values of an image that is expanded as a whole where threads share it.
+const EXPANDED: usize = 1 << 19;
 
 /// Number of values that a strip of an image may take between two operators: they are to stay in the second-level
 /// cache.
@@ -37,6 +40,11 @@ impl Geometry {
         (self.padding[1] + self.input[1]).max((self.output[1] - 1) * self.stride + self.window[1])
     }
 
+    /// Rows of the image, with those of the padding.
+    fn padded_height(&self) -> usize {
+        (self.padding[0] + self.input[0]).max((self.output[0] - 1) * self.stride + self.window[0])
+    }
+
     /// Those of some rows that are in the image. Rows count from the first one of the padding.
     fn inside(&self, rows: &Range<usize>) -> Range<usize> {
         let [above, height] = [self.padding[0], self.input[0]];
@@ -63,19 +71,40 @@ impl Geometry {
     }
 }
 
-/// Memory that the steps share.
-#[derive(Debug, Default)]
+/// What a thread needs for all steps: memory, and its turn.
+#[derive(Debug)]
 pub struct Scratch {
+    turn: Turn,
     rows: Values,
     between: Values,
     depths: sparse::Depths,
 }
 
 impl Scratch {
+    /// For one of the threads that share a layer.
+    pub fn new(turn: Turn) -> Self {
+        Self { turn, rows: Values::default(), between: Values::default(), depths: sparse::Depths::default() }
+    }
+
     fn reserve(buffer: &mut Values, values: usize) {
         if buffer.len() < values + SLACK {
             *buffer = Values::zeros(values + SLACK);
         }
+    }
+}
+
+/// What a layer reads: whole images.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    pub input: &'a [f32],
+    /// The expanded image, if it was made before.
+    pub expanded: Option<&'a [f32]>,
+    pub summand: Summand<'a>,
+}
+
+impl<'a> From<&'a [f32]> for Source<'a> {
+    fn from(input: &'a [f32]) -> Self {
+        Self { input, expanded: None, summand: None }
     }
 }
 
@@ -93,14 +122,23 @@ pub trait Layer: fmt::Debug + Send + Sync {
     /// Number of multiplications for a row.
     fn work(&self) -> usize;
 
-    /// Makes these rows, with which `output` starts. The summand is that of the whole image.
+    /// Number of rows, and of values of a row, of the image that the threads which share the layer make first. `None`
+    /// where each had better make what its own rows need: neighbors make some rows twice, but a large image would not
+    /// stay in the cache.
+    fn expanded(&self) -> Option<[usize; 2]> {
+        None
+    }
+
+    /// Makes these rows of the [`expanded`](Self::expanded) image.
+    fn expand(&self, _: Avx512, _input: &[f32], _rows: Range<usize>, _output: &mut [f32], _: &Scratch) {}
+
+    /// Makes these rows, with which `output` starts.
     fn run(
         &self,
         proof: Avx512,
-        input: &[f32],
+        source: Source<'_>,
         rows: Range<usize>,
         output: &mut [f32],
-        summand: Summand<'_>,
         scratch: &mut Scratch,
     );
 }
@@ -152,19 +190,19 @@ impl Layer for Convolution {
     fn run(
         &self,
         proof: Avx512,
-        input: &[f32],
+        source: Source<'_>,
         rows: Range<usize>,
         output: &mut [f32],
-        summand: Summand<'_>,
         scratch: &mut Scratch,
     ) {
+        let Source { input, summand, .. } = source;
         let Geometry { input: [_, _, channels], output: [_, width], stride, window, .. } = self.geometry;
         let weights = &self.weights;
         let made = rows.start * width * weights.columns;
         let summand = summand.map(|(values, range)| (&values[made..], range));
         if self.geometry.is_pointwise() {
             let pixels = weights.dense(&input[rows.start * width * channels..], rows.len() * width);
-            return multiply(proof, pixels, weights, output, Places::Dense, summand);
+            return multiply(proof, scratch.turn, pixels, weights, output, Places::Dense, summand);
         }
         let runs = Runs { pixel: stride * channels, row: self.padded_row(), count: window[0] };
         let (all, strip) = (rows, self.strip());
@@ -177,7 +215,7 @@ impl Layer for Convolution {
                 let summand = summand.map(|(values, range)| (&values[start..], range));
                 let values = &scratch.rows[(row - first) * stride * self.padded_row()..];
                 let pixels = Pixels { values, count: width, runs };
-                multiply(proof, pixels, weights, &mut output[start..], Places::Dense, summand);
+                multiply(proof, scratch.turn, pixels, weights, &mut output[start..], Places::Dense, summand);
             }
         }
     }
@@ -197,6 +235,11 @@ pub struct Depthwise {
     places: Vec<u32>,
 }
 
+/// Whether the whole image before a depthwise convolution of so many channels may be kept.
+fn fits(geometry: &Geometry, channels: usize) -> bool {
+    geometry.padded_height() * geometry.padded_width() * channels <= EXPANDED
+}
+
 impl Depthwise {
     pub fn new(
         geometry: Geometry,
@@ -210,7 +253,10 @@ impl Depthwise {
         let strip = (STRIP / (stride * padded_width * weights.channels)).clamp(1, height);
         let places = match expand {
             Some(_) => {
-                let rows = ((strip - 1) * stride + window).min(input_height);
+                let rows = match fits(&geometry, weights.channels) {
+                    true => input_height,
+                    false => ((strip - 1) * stride + window).min(input_height),
+                };
                 let place = |pixel: usize| {
                     let (row, column) = (pixel / input_width, pixel % input_width);
                     ((row * padded_width + geometry.padding[1] + column) * weights.channels) as u32
@@ -222,8 +268,14 @@ impl Depthwise {
         Self { geometry, expand, weights, project, strip, places }
     }
 
+    /// Rows that are made at a time where the image before them is there already.
+    fn expanded_strip(&self) -> usize {
+        let [height, width] = self.geometry.output;
+        (STRIP / (width * self.weights.channels)).clamp(1, height)
+    }
+
     /// Makes rows of what the depthwise convolution reads, with the padding.
-    fn fill(&self, proof: Avx512, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
+    fn fill(&self, proof: Avx512, turn: Turn, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
         let Geometry { input: [_, width, depth], padding: [above, _], .. } = self.geometry;
         let channels = self.weights.channels;
         let image = self.expand.is_none().then_some(input);
@@ -235,7 +287,7 @@ impl Depthwise {
             let input = &input[(inside.start - above) * width * depth..];
             let output = &mut output[(inside.start - rows.start) * self.geometry.padded_width() * channels..];
             let pixels = expand.dense(input, inside.len() * width);
-            multiply(proof, pixels, expand, output, Places::Each(&self.places), None);
+            multiply(proof, turn, pixels, expand, output, Places::Each(&self.places), None);
         }
     }
 }
@@ -244,7 +296,7 @@ impl Layer for Depthwise {
     fn reserve(&self, scratch: &mut Scratch) {
         let rows = (self.strip - 1) * self.geometry.stride + self.weights.side;
         Scratch::reserve(&mut scratch.rows, rows * self.geometry.padded_width() * self.weights.channels);
-        let pixels = self.strip * self.geometry.output[1];
+        let pixels = self.strip.max(self.expanded_strip()) * self.geometry.output[1];
         Scratch::reserve(&mut scratch.between, pixels * self.weights.channels);
         scratch.depths.reserve(pixels, self.weights.channels);
     }
@@ -266,53 +318,71 @@ impl Layer for Depthwise {
         self.weights.channels * (expand + self.geometry.output[1] * (window + project))
     }
 
-    fn run(
+    fn expanded(&self) -> Option<[usize; 2]> {
+        let channels = self.weights.channels;
+        (self.expand.is_some() && fits(&self.geometry, channels))
+            .then(|| [self.geometry.padded_height(), self.geometry.padded_width() * channels])
+    }
+
+    fn expand(
         &self,
         proof: Avx512,
         input: &[f32],
+        rows: Range<usize>,
+        output: &mut [f32],
+        scratch: &Scratch,
+    ) {
+        self.fill(proof, scratch.turn, input, rows, output);
+    }
+
+    fn run(
+        &self,
+        proof: Avx512,
+        source: Source<'_>,
         all: Range<usize>,
         output: &mut [f32],
-        summand: Summand<'_>,
         scratch: &mut Scratch,
     ) {
+        let Source { input, expanded, summand } = source;
         let Geometry { output: [_, width], stride, .. } = self.geometry;
         let channels = self.weights.channels;
         let row = self.geometry.padded_width() * channels;
         // Rows count from the first one of the padding.
         let mut made = all.start * stride..all.start * stride;
-        for first in all.clone().step_by(self.strip) {
-            let rows = self.strip.min(all.end - first);
+        let strip = if expanded.is_some() { self.expanded_strip() } else { self.strip };
+        for first in all.clone().step_by(strip) {
+            let rows = strip.min(all.end - first);
             let needed = first * stride..(first + rows - 1) * stride + self.weights.side;
-            let kept = made.end.saturating_sub(needed.start);
-            scratch.rows.copy_within((needed.start - made.start).min(made.len()) * row..made.len() * row, 0);
-            self.fill(proof, input, needed.start + kept..needed.end, &mut scratch.rows[kept * row..]);
-            made = needed;
-
+            let read = if let Some(expanded) = expanded {
+                &expanded[needed.start * row..]
+            } else {
+                let kept = made.end.saturating_sub(needed.start);
+                scratch
+                    .rows
+                    .copy_within((needed.start - made.start).min(made.len()) * row..made.len() * row, 0);
+                let missing = needed.start + kept..needed.end;
+                self.fill(proof, scratch.turn, input, missing, &mut scratch.rows[kept * row..]);
+                made = needed;
+                &scratch.rows
+            };
             let Some(project) = &self.project else {
                 let output = &mut output[(first - all.start) * width * channels..];
-                convolve_depthwise(proof, &scratch.rows, row, &self.weights, output, rows, width);
+                convolve_depthwise(proof, read, row, &self.weights, output, rows, width);
                 continue;
             };
-            convolve_depthwise(proof, &scratch.rows, row, &self.weights, &mut scratch.between, rows, width);
+            convolve_depthwise(proof, read, row, &self.weights, &mut scratch.between, rows, width);
             let start = first * width * project.columns;
             let summand = summand.map(|(values, range)| (&values[start..], range));
             let output = &mut output[(first - all.start) * width * project.columns..];
             let count = rows * width;
+            let pixels = project.dense(&scratch.between, count);
+            let depths = &mut scratch.depths;
             if project.skips_zeros
-                && sparse::multiply(
-                    proof,
-                    &scratch.between,
-                    count,
-                    project,
-                    output,
-                    summand,
-                    &mut scratch.depths,
-                )
+                && sparse::multiply(proof, scratch.turn, pixels, project, output, summand, depths)
             {
                 continue;
             }
-            let pixels = project.dense(&scratch.between, count);
-            multiply(proof, pixels, project, output, Places::Dense, summand);
+            multiply(proof, scratch.turn, pixels, project, output, Places::Dense, summand);
         }
     }
 }
@@ -321,6 +391,14 @@ impl Layer for Depthwise {
 pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [least, most]: super::avx512::Range) {
     for ((output, one), other) in output.iter_mut().zip(one).zip(other) {
         *output = (one + other).max(least).min(most);
+    }
+}
+
+/// Adds channels of zeros to an image, from `[before, after]` channels.
+pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
+    for (input, output) in input.chunks_exact(before).zip(output.chunks_exact_mut(after)) {
+        output[..before].copy_from_slice(input);
+        output[before..].fill(0.0);
     }
 }
 
@@ -394,14 +472,6 @@ mod tests {
             (0..height).flat_map(|y| (0..width).map(move |x| (y * geometry.stride, x * geometry.stride)))
         {
             for (weights, &bias) in weights.chunks_exact(window_height * window_width * channels).zip(bias) {
-/// Adds channels of zeros to an image, from `[before, after]` channels.
-pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
-    for (input, output) in input.chunks_exact(before).zip(output.chunks_exact_mut(after)) {
-        output[..before].copy_from_slice(input);
-        output[before..].fill(0.0);
-    }
-}
-
                 let mut weights = weights.iter();
                 let mut sum = bias;
                 for (dy, dx) in (0..window_height).flat_map(|dy| (0..window_width).map(move |dx| (dy, dx))) {
@@ -446,7 +516,7 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(Turn::ALONE);
         for (input, side, stride, padding, columns) in [
             ([9, 17, 3], 3, 2, [1, 1], 24),
             ([4, 4, 8], 2, 2, [0, 0], 39),
@@ -461,16 +531,11 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
             let convolution = Convolution { geometry, weights: Weights::pack(&weights, &bias, RANGE) };
             convolution.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            convolution.run(proof, &image, 0..geometry.output[0], &mut output, None, &mut scratch);
+            let source = Source::from(&*image);
+            convolution.run(proof, source, 0..geometry.output[0], &mut output, &mut scratch);
             assert_eq!(output, expected, "{geometry:?}");
-            convolution.run(
-                proof,
-                &image,
-                0..geometry.output[0],
-                &mut output,
-                Some((&expected, [0.0, 1.0])),
-                &mut scratch,
-            );
+            let source = Source { summand: Some((&expected, [0.0, 1.0])), ..source };
+            convolution.run(proof, source, 0..geometry.output[0], &mut output, &mut scratch);
             let sum: Vec<f32> = expected.iter().map(|value| (value + value).clamp(0.0, 1.0)).collect();
             assert_eq!(output, sum, "{geometry:?}");
         }
@@ -481,7 +546,7 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(Turn::ALONE);
         for (input, side, stride, padding) in [
             ([14, 14, 40], 3, 1, [1, 1]),
             ([13, 11, 24], 5, 1, [2, 2]),
@@ -500,7 +565,7 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
             let alone = Depthwise::new(inner, None, pack(), None);
             alone.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            alone.run(proof, &image, 0..inner.output[0], &mut output, None, &mut scratch);
+            alone.run(proof, Source::from(&*image), 0..inner.output[0], &mut output, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
 
             // From 6 channels to those of the depthwise convolution, and from them to 20.
@@ -523,8 +588,20 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
             // In two parts, as two threads do it.
             let [rows, width] = inner.output;
             let (above, below) = output.split_at_mut(rows / 2 * width * 20);
-            whole.run(proof, &image, rows / 2..rows, below, None, &mut scratch);
-            whole.run(proof, &image, 0..rows / 2, above, None, &mut scratch);
+            let source = Source::from(&*image);
+            whole.run(proof, source, rows / 2..rows, below, &mut scratch);
+            whole.run(proof, source, 0..rows / 2, above, &mut scratch);
+            assert_eq!(output, expected, "{inner:?}");
+
+            // The same with the image between them made first.
+            let Some([rows, row]) = whole.expanded() else { continue };
+            let mut expanded = Values::zeros(rows * row + SLACK);
+            let (above, below) = expanded.split_at_mut(rows / 2 * row);
+            whole.expand(proof, &image, rows / 2..rows, below, &scratch);
+            whole.expand(proof, &image, 0..rows / 2, above, &scratch);
+            output.fill(f32::NAN);
+            let source = Source { expanded: Some(&expanded), ..source };
+            whole.run(proof, source, 0..inner.output[0], &mut output, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
         }
     }
@@ -539,16 +616,16 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
     }
 
     #[test]
-    fn the_greatest_of_four_stays() {
-        let mut output = vec![f32::NAN; 2];
-        max_pool(&[1.0, 5.0, 2.0, 0.0, 3.0, 4.0, -1.0, 7.0], [2, 4, 1], &mut output);
-        assert_eq!(output, [5.0, 7.0]);
-    }
-}
-    #[test]
     fn added_channels_are_zero() {
         let mut output = vec![f32::NAN; 6];
         widen(&[1.0, 2.0, 3.0, 4.0], [2, 3], &mut output);
         assert_eq!(output, [1.0, 2.0, 0.0, 3.0, 4.0, 0.0]);
     }
 
+    #[test]
+    fn the_greatest_of_four_stays() {
+        let mut output = vec![f32::NAN; 2];
+        max_pool(&[1.0, 5.0, 2.0, 0.0, 3.0, 4.0, -1.0, 7.0], [2, 4, 1], &mut output);
+        assert_eq!(output, [5.0, 7.0]);
+    }
+}

@@ -81,8 +81,8 @@ fn most(expand: Option<&Filter<'_>>, depthwise: &Filter<'_>, channel: usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::avx512::{Avx512, SLACK};
-    use super::super::layers::{Depthwise, Geometry, Layer, Scratch};
+    use super::super::avx512::{Avx512, SLACK, Turn};
+    use super::super::layers::{Depthwise, Geometry, Layer, Scratch, Source};
     use super::*;
 
     fn filter(side: usize, weights: Vec<f32>, bias: Vec<f32>, range: [f32; 2]) -> Filter<'static> {
@@ -139,10 +139,10 @@ mod tests {
             let geometry = Geometry { input: [4, 4, 1], ..depthwise.geometry };
             let (expand, project) = (Some(expand.pack()), Some(project.pack()));
             let block = Depthwise::new(geometry, expand, depthwise.pack_depthwise(), project);
-            let mut scratch = Scratch::default();
+            let mut scratch = Scratch::new(Turn::ALONE);
             block.reserve(&mut scratch);
             let mut output = vec![f32::NAN; 32];
-            block.run(proof, &image, 0..4, &mut output, None, &mut scratch);
+            block.run(proof, Source::from(&*image), 0..4, &mut output, &mut scratch);
             output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         });
         assert_eq!(one, other);

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Avx512, LANES, PANEL, SLACK, Summand, Weights, clamp, mask};
+use super::{Avx512, LANES, PANEL, Pixels, SLACK, Summand, Turn, Weights, clamp, mask};
 
 /// The most pixels of a tile.
 const TILE: usize = 4;
@@ -82,14 +82,14 @@ unsafe fn not_zero(values: *const f32, pixels: usize, depth: usize, depths: *mut
     found
 }
 
-/// Multiplies so many dense pixels by the weights, if they have zeros enough. Returns whether it did.
+/// Multiplies [dense](Weights::dense) pixels by the weights, if enough of their values are zero. Returns whether it did.
 ///
 /// # Panics
-/// A slice is too short; `input` must have [`SLACK`] values more than are used.
+/// A slice is too short; the pixels must be followed by [`SLACK`] more values.
 pub fn multiply(
     proof: Avx512,
-    input: &[f32],
-    pixels: usize,
+    turn: Turn,
+    Pixels { values: input, count: pixels, .. }: Pixels<'_>,
     weights: &Weights,
     output: &mut [f32],
     summand: Summand<'_>,
@@ -104,7 +104,7 @@ pub fn multiply(
     let tiles = depths.ends.len();
     let panels = columns.div_ceil(PANEL);
     let groups = panels.div_ceil(PANELS);
-    for group in 0..groups {
+    for group in turn.order(groups) {
         let (first, last) = (group * panels / groups * PANEL, (group + 1) * panels / groups * PANEL);
         let columns_here = columns.min(last) - first;
         let mut begin = 0;
@@ -235,12 +235,24 @@ mod tests {
                 let mut expected = vec![f32::NAN; pixels * columns];
                 let runs = Runs { pixel: depth, row: 0, count: 1 };
                 let all = Pixels { values: &input, count: pixels, runs };
-                super::super::multiply(proof, all, &weights, &mut expected, Places::Dense, summand);
+                super::super::multiply(
+                    proof,
+                    Turn::ALONE,
+                    all,
+                    &weights,
+                    &mut expected,
+                    Places::Dense,
+                    summand,
+                );
                 let mut output = vec![f32::NAN; pixels * columns];
-                let done = multiply(proof, &input, pixels, &weights, &mut output, summand, &mut depths);
-                assert!(done, "{pixels} {depth}");
                 let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(&output), bits(&expected), "{pixels} {depth} {columns}");
+                for part in 0..2 {
+                    let turn = Turn { part, parts: 2 };
+                    output.fill(f32::NAN);
+                    let done = multiply(proof, turn, all, &weights, &mut output, summand, &mut depths);
+                    assert!(done, "{pixels} {depth}");
+                    assert_eq!(bits(&output), bits(&expected), "{pixels} {depth} {columns}");
+                }
             }
         }
     }
@@ -256,6 +268,14 @@ mod tests {
         let mut depths = Depths::default();
         depths.reserve(4, 16);
         let mut output = [f32::NAN; 8];
-        assert!(!multiply(proof, &input, 4, &weights, &mut output, None, &mut depths));
+        assert!(!multiply(
+            proof,
+            Turn::ALONE,
+            weights.dense(&input, 4),
+            &weights,
+            &mut output,
+            None,
+            &mut depths
+        ));
     }
 }
