@@ -35,9 +35,11 @@ pub mod operator {
     pub const DEQUANTIZE: u8 = 6;
     pub const MAX_POOL: u8 = 17;
     pub const MULTIPLY: u8 = 18;
+    pub const RELU: u8 = 19;
     pub const RESHAPE: u8 = 22;
     pub const RESIZE_BILINEAR: u8 = 23;
     pub const PAD: u8 = 34;
+    pub const PRELU: u8 = 54;
 }
 
 /// The bytes of a file, read with every step checked.

@@ -411,7 +411,7 @@ impl Model {
         let body = [Complexity::Lite, Complexity::Full, Complexity::Heavy].map(body_landmarks);
         body.iter()
             .map(|model| model.file.name)
-            .chain([HAND_LANDMARKS.file.name])
+            .chain([HAND_LANDMARKS, HAND_RECROP, FACE_DETECTION, FACE_LANDMARKS].map(|model| model.file.name))
             .any(|name| name == self.file.name)
     }
 

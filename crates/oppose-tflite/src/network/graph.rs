@@ -59,6 +59,8 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     Nothing,
+    /// Values below 0 become 0.
+    Relu,
     /// Values are limited to 0 to 6.
     Relu6,
 }
@@ -68,9 +70,19 @@ impl Activation {
     pub fn range(self) -> [f32; 2] {
         match self {
             Self::Nothing => [f32::NEG_INFINITY, f32::INFINITY],
+            Self::Relu => [0.0, f32::INFINITY],
             Self::Relu6 => [0.0, 6.0],
         }
     }
+}
+
+/// What happens to a value, with a constant of its channel.
+#[derive(Clone, Copy, Debug)]
+pub enum Channelwise {
+    Multiply,
+    Add,
+    /// Values below 0 are multiplied by the constant.
+    Prelu,
 }
 
 /// What an operator does.
@@ -79,6 +91,10 @@ pub enum Kind {
     Convolution(Window, Activation),
     Depthwise(Window, Activation),
     Add(Activation),
+    /// The second input holds the constants.
+    Channelwise(Channelwise),
+    /// An activation that is an operator of its own.
+    Relu,
     /// Adds zeros: above, below, left, right.
     Pad([usize; 4]),
     /// Adds channels of zeros after those that there are.
@@ -131,7 +147,31 @@ impl Graph {
         }
         let (inputs, outputs) =
             (numbers(graph, field::SUBGRAPH_INPUTS)?, numbers(graph, field::SUBGRAPH_OUTPUTS)?);
-        Some(Self { tensors, operators, inputs, outputs })
+        let mut graph = Self { tensors, operators, inputs, outputs };
+        graph.join_activations();
+        Some(graph)
+    }
+
+    /// Makes an activation a part of the operator before it, where nothing else reads that one's output.
+    fn join_activations(&mut self) {
+        for i in 0..self.operators.len() {
+            let Operator { kind: Kind::Relu, inputs, outputs } = &self.operators[i] else { continue };
+            let (&[input], outputs) = (&**inputs, outputs.clone()) else { continue };
+            if self.readers(input).count() > 1 || self.outputs.contains(&input) {
+                continue;
+            }
+            let Some(maker) = self.operators.iter_mut().find(|maker| *maker.outputs == [input]) else {
+                continue;
+            };
+            if let Kind::Convolution(_, activation) | Kind::Depthwise(_, activation) | Kind::Add(activation) =
+                &mut maker.kind
+                && *activation == Activation::Nothing
+            {
+                *activation = Activation::Relu;
+                maker.outputs = outputs;
+                self.operators[i] = Operator { kind: Kind::Other, inputs: Vec::new(), outputs: Vec::new() };
+            }
+        }
     }
 
     /// The operators that read a tensor.
@@ -192,6 +232,7 @@ impl FlatBuffer<'_> {
         let whole = |number| options.map_or(Some(0), |options| self.number(options, number));
         let activation = |number| match byte(number)? {
             0 => Some(Activation::Nothing),
+            1 => Some(Activation::Relu),
             3 => Some(Activation::Relu6),
             _ => None,
         };
@@ -207,7 +248,23 @@ impl FlatBuffer<'_> {
                 .is_none_or(|place| self.u32(place) == Some(1))
         };
         let image = |list: &[usize], i: usize| tensors[*list.get(i)?].image();
+        // An image, and a constant for each of its channels.
+        let channelwise = |operation| {
+            let [height, width, channels] = image(inputs, 0)?;
+            let constants = &tensors[*inputs.get(1)?];
+            let fits = constants.constant.is_some()
+                && constants.values() == channels
+                && constants.shape.last() == Some(&channels)
+                && image(outputs, 0)? == [height, width, channels];
+            fits.then_some(Kind::Channelwise(operation))
+        };
         match number {
+            operator::MULTIPLY if activation(0)? == Activation::Nothing => channelwise(Channelwise::Multiply),
+            operator::PRELU => channelwise(Channelwise::Prelu),
+            operator::RELU => Some(Kind::Relu),
+            operator::ADD if tensors[*inputs.get(1)?].constant.is_some() => {
+                (activation(0)? == Activation::Nothing).then(|| channelwise(Channelwise::Add))?
+            }
             operator::ADD => {
                 let shape = &tensors[*inputs.first()?].shape;
                 let same =

@@ -8,6 +8,8 @@ use super::avx512::{
     convolve_depthwise, multiply, sparse,
 };
 
+use super::graph::Channelwise;
+
 /// The most values of an image that is expanded as a whole where threads share it.
 const EXPANDED: usize = 1 << 19;
 
@@ -387,6 +389,31 @@ impl Layer for Depthwise {
     }
 }
 
+/// The constants of a channelwise operation, repeated for as many pixels as are done at a time.
+pub fn repeated(constants: &[f32]) -> Vec<f32> {
+    constants.repeat((512 / constants.len().max(1)).max(1))
+}
+
+/// Applies operations, each with its [repeated] constants, to the values of an image, one after another.
+pub fn channelwise(input: &[f32], operations: &[(Channelwise, Vec<f32>)], output: &mut [f32]) {
+    let length = operations.first().map_or(1, |(_, constants)| constants.len().max(1));
+    for (input, output) in input.chunks(length).zip(output.chunks_mut(length)) {
+        let values = input.len().min(output.len());
+        let (input, output) = (&input[..values], &mut output[..values]);
+        output.copy_from_slice(input);
+        for (operation, constants) in operations {
+            let pairs = output.iter_mut().zip(constants);
+            match operation {
+                Channelwise::Multiply => pairs.for_each(|(value, constant)| *value *= constant),
+                Channelwise::Add => pairs.for_each(|(value, constant)| *value += constant),
+                Channelwise::Prelu => pairs.for_each(|(value, constant)| {
+                    *value = if *value < 0.0 { *value * constant } else { *value };
+                }),
+            }
+        }
+    }
+}
+
 /// Adds two images.
 pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [least, most]: super::avx512::Range) {
     for ((output, one), other) in output.iter_mut().zip(one).zip(other) {
@@ -613,6 +640,19 @@ mod tests {
         assert_eq!(output[..4], [0.0, 1.0, 3.0, 4.0]);
         assert_eq!(output[4..8], [2.0, 3.0, 5.0, 6.0]);
         assert_eq!(output[12..], [8.0, 9.0, 11.0, 12.0]);
+    }
+
+    #[test]
+    fn each_channel_has_its_constants() {
+        let mut output = vec![f32::NAN; 4];
+        let operations = [
+            (Channelwise::Multiply, vec![2.0, -1.0]),
+            (Channelwise::Add, vec![1.0, 0.0]),
+            (Channelwise::Prelu, vec![0.5, 10.0]),
+        ];
+        let operations = operations.map(|(operation, constants)| (operation, repeated(&constants)));
+        channelwise(&[1.0, 2.0, -3.0, -4.0], &operations, &mut output);
+        assert_eq!(output, [3.0, -20.0, -2.5, 4.0]);
     }
 
     #[test]
