@@ -276,21 +276,22 @@ mod tests {
         Job { number, results: std::array::from_fn(|_| Mutex::new(None)) }
     }
 
-    /// Three stages, each of which adds up what it has seen; the last two need the first one's result.
+    /// Three stages, each of which adds up what it has seen; the last two need the result of the first, which is divided.
     fn stages() -> Vec<Stage<Job, String>> {
         let mut sums = [0u64; 3];
         let mut sum = |i: usize, input: fn(&Job) -> u64| {
             let mut sum = std::mem::take(&mut sums[i]);
             move |job: &Job| {
-                thread::sleep(Duration::from_micros((job.number * 7919 + i as u64 * 104_729) % 300));
-                sum += input(job);
+                let wait =
+                    || thread::sleep(Duration::from_micros((job.number * 7919 + i as u64 * 104_729) % 300));
+                rayon::join(wait, || sum += input(job));
                 *job.results[i].lock().unwrap() = Some(sum);
                 Ok(())
             }
         };
         let first = |job: &Job| job.results[0].lock().unwrap().expect("the first stage is done");
         vec![
-            Stage::first(sum(0, |job| job.number)),
+            Stage::first(sum(0, |job| job.number)).divided(),
             Stage::after(0, sum(1, first)),
             Stage::after(0, sum(2, first)),
         ]
@@ -356,6 +357,33 @@ mod tests {
         let schedule = Schedule::start(3, vec![stage]).unwrap();
         schedule.push(job(5));
         assert!(matches!(schedule.pop(), Err(Failure::Panic(text)) if text == "job 5"));
+    }
+
+    #[test]
+    fn idle_threads_help_with_divided_work() {
+        let stage = Stage::<Job, String>::first(|job| {
+            // Two parts that wait for each other: one thread alone would never finish.
+            let both = std::sync::Barrier::new(2);
+            let work = || both.wait().is_leader();
+            let (one, other) = rayon::join(work, work);
+            *job.results[0].lock().unwrap() = Some(u64::from(one) + u64::from(other));
+            Ok(())
+        });
+        let schedule = Schedule::start(2, vec![stage.divided()]).unwrap();
+        schedule.push(job(0));
+        let job = schedule.pop().unwrap().unwrap();
+        assert_eq!(*job.results[0].lock().unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_panic_in_a_part_is_an_error() {
+        let stage = Stage::<Job, String>::first(|_| {
+            rayon::join(|| thread::sleep(Duration::from_millis(1)), || panic!("a part"));
+            Ok(())
+        });
+        let schedule = Schedule::start(2, vec![stage.divided()]).unwrap();
+        schedule.push(job(0));
+        assert!(matches!(schedule.pop(), Err(Failure::Panic(text)) if text == "a part"));
     }
 
     #[test]
