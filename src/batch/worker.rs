@@ -12,7 +12,7 @@ use tracing::info_span;
 use super::message::{Assignment, VideoUpdate, WorkerMessage};
 use crate::Chain;
 use crate::engine::{Engine, EngineInfo};
-use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video, at, kept};
+use crate::pipeline::{self, Cancel, EngineDeath, Event, Next, PipelineError, Stop, Video};
 use crate::pose::PoseError;
 use crate::process::messages;
 use crate::video;
@@ -123,11 +123,8 @@ fn next_assignment(
 
 /// Why an engine died, and the numbers of the videos that may have caused it.
 pub(super) fn suspicion(death: &EngineDeath) -> (String, Vec<usize>) {
-    let oldest = death.suspects.first();
-    let kept = kept(oldest.and_then(|suspect| suspect.partial.as_deref()));
-    let place = at(oldest.map(|suspect| suspect.frame));
-    let reason = format!("the engine failed{place}: {}{kept}", Chain(&death.error));
-    (reason, death.suspects.iter().map(|suspect| suspect.video).collect())
+    let partial = death.suspects.first().and_then(|oldest| oldest.partial.as_deref());
+    (pipeline::reason(death, partial), death.suspects.iter().map(|suspect| suspect.video).collect())
 }
 
 /// From the events of the pipeline to those of a batch.
@@ -153,7 +150,7 @@ impl Updates {
             Event::Failed(PipelineError::Cancelled) => return None,
             Event::Failed(PipelineError::Write(PoseError::Exists(_))) => VideoUpdate::Exists,
             Event::Failed(error) => {
-                VideoUpdate::Failed { reason: Chain(&error).to_string(), is_crash: false }
+                VideoUpdate::Failed { reason: pipeline::reason(&error, error.partial()), is_crash: false }
             }
         })
     }

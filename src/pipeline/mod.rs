@@ -117,7 +117,8 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// Why a video did not become a complete `.pose` file.
+/// Why a video did not become a complete `.pose` file. The messages do not name the file with the frames before the
+/// failure: [`partial`](Self::partial) does.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineError {
@@ -149,6 +150,16 @@ pub enum PipelineError {
     Thread(io::Error),
 }
 
+impl PipelineError {
+    /// The file with the frames before the failure, if there were any.
+    pub fn partial(&self) -> Option<&Path> {
+        match self {
+            Self::Video { partial, .. } | Self::Engine { partial, .. } => partial.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 impl From<PoseError> for PipelineError {
     fn from(error: PoseError) -> Self {
         Self::Write(error)
@@ -158,11 +169,9 @@ impl From<PoseError> for PipelineError {
 impl fmt::Display for PipelineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Video { error, partial } => write!(f, "{error}{}", kept(partial.as_deref())),
+            Self::Video { error, .. } => error.fmt(f),
             Self::Unsuitable(error) => error.fmt(f),
-            Self::Engine { frame, partial, .. } => {
-                write!(f, "the engine failed{}{}", at(*frame), kept(partial.as_deref()))
-            }
+            Self::Engine { frame, .. } => f.write_str(&engine_failed(*frame)),
             Self::Write(error) => error.fmt(f),
             Self::NoFrames => f.write_str(
                 "no frame could be decoded: the video stream is empty or damaged; play the file to check it",
@@ -187,14 +196,16 @@ impl Error for PipelineError {
     }
 }
 
-/// Where in the video the engine failed, as part of a sentence.
-pub(crate) fn at(frame: Option<u64>) -> String {
-    frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default()
+/// What happened to an engine that had this frame in flight.
+fn engine_failed(frame: Option<u64>) -> String {
+    frame.map_or("the engine failed".to_owned(), |frame| format!("the engine failed at frame {frame}"))
 }
 
-/// Where the frames before a failure are, as the end of a sentence.
-pub(crate) fn kept(partial: Option<&Path>) -> String {
-    partial.map(|path| format!("; the frames before that are in {}", path.display())).unwrap_or_default()
+/// What happened, why, and where the frames before that are: the reason of a failure, as people read it.
+#[cfg(feature = "video")]
+pub(crate) fn reason(error: &(dyn Error + 'static), partial: Option<&Path>) -> String {
+    let kept = partial.map(|path| format!("; the frames before that are in {}", path.display()));
+    format!("{}{}", crate::Chain(error), kept.unwrap_or_default())
 }
 
 /// Estimates every frame of `source` with `engine` and writes `output`, which appears complete or not at all.

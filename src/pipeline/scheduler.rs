@@ -12,7 +12,7 @@ use tracing::{info, info_span, warn};
 use super::decoder::{DecodeStream, Item, PendingVideo, Poll};
 use super::presence::Presence;
 use super::timestamps::TimestampWriter;
-use super::{Options, PipelineError, Progress, Report, partial_path};
+use super::{Options, PipelineError, Progress, Report, engine_failed, partial_path};
 use crate::Chain;
 use crate::engine::{Engine, EngineError, EngineErrorKind};
 use crate::output_file::folder_of;
@@ -71,7 +71,7 @@ pub enum Stop {
 
 /// The end of an engine, and the videos that may have caused it.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine died")]
+#[error("{}", engine_failed(.suspects.first().map(|oldest| oldest.frame)))]
 #[non_exhaustive]
 pub struct EngineDeath {
     /// The engine's error.
@@ -95,6 +95,7 @@ pub struct Suspect {
 }
 
 /// The answer to a request for the next video, while earlier ones are being processed.
+#[non_exhaustive]
 pub enum Next {
     /// Here is one.
     Video(Video),

@@ -66,21 +66,15 @@ pub fn temporary(error: &std::io::Error) -> PyErr {
 
 /// A video that did not become a pose; what came before its break goes with the exception.
 pub fn pipeline(python: Python<'_>, error: &PipelineError) -> PyErr {
-    let (message, partial, exception): (_, _, fn(String) -> PyErr) = match error {
-        PipelineError::Video { error, partial } => {
-            (Chain(&**error).to_string(), partial, exceptions::VideoError::new_err::<String>)
+    let message = Chain(error).to_string();
+    let exception = match error {
+        PipelineError::Video { .. } | PipelineError::Unsuitable(_) | PipelineError::NoFrames => {
+            exceptions::VideoError::new_err::<String>
         }
-        PipelineError::Engine { error, frame, partial } => {
-            let place = frame.map(|frame| format!(" at frame {frame}")).unwrap_or_default();
-            let message = format!("the engine failed{place}: {}", Chain(error));
-            (message, partial, exceptions::EngineError::new_err::<String>)
-        }
-        PipelineError::Unsuitable(_) | PipelineError::NoFrames => {
-            (Chain(error).to_string(), &None, exceptions::VideoError::new_err::<String>)
-        }
-        error => (Chain(error).to_string(), &None, exceptions::Error::new_err::<String>),
+        PipelineError::Engine { .. } => exceptions::EngineError::new_err::<String>,
+        _ => exceptions::Error::new_err::<String>,
     };
-    let partial = partial.as_deref().and_then(|path| Pose::read_file(path).ok());
+    let partial = error.partial().and_then(|path| Pose::read_file(path).ok());
     let Some(partial) = partial else { return exception(message) };
     let exception = exception(format!(
         "{message}; the frames before that are in the attribute `partial` of this exception"
