@@ -20,7 +20,7 @@ use crate::video::{self, Colors, Note, RateSource};
 pub const NAME: &str = "oppose.jsonl";
 
 /// Longer lines, in bytes, are not entries: an entry has two paths and a reason.
-const LONGEST_LINE: u64 = 1 << 20;
+const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// An entry: the outcome of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -312,7 +312,7 @@ fn is_journal(file: &File) -> io::Result<bool> {
     let mut beginning = Vec::new();
     let mut reader = file;
     reader.seek(SeekFrom::Start(0))?;
-    reader.take(LONGEST_LINE).read_to_end(&mut beginning)?;
+    reader.take(MAX_LINE_BYTES).read_to_end(&mut beginning)?;
     let mut lines = beginning.split(|&byte| byte == b'\n');
     Ok(beginning.iter().all(u8::is_ascii_whitespace)
         || ENTRY_BEGINNING.starts_with(&beginning)
@@ -422,7 +422,7 @@ pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
 pub fn read_from(mut journal: impl BufRead) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut line = Vec::new();
-    while journal.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? > 0 {
+    while journal.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? > 0 {
         entries.extend(serde_json::from_slice::<Entry>(&line).ok());
         line.clear();
     }

@@ -14,7 +14,7 @@ use oppose::video::{self, Colors, Rotate};
 
 use super::Outcome;
 use super::engine::{EngineArguments, OpenError};
-use super::overlays::{self, Place};
+use super::overlays::{self, Process};
 use super::people::{MaxPeople, PeopleArguments};
 use super::progress::{Reporter, Style};
 use super::signals::{SUPERVISOR_PATIENCE, Signals};
@@ -338,7 +338,7 @@ impl Run<'_> {
         let ended = batch.in_workers(&mut commands, limits, &signals.cancel, &mut |event, state| {
             reporter.handle(event, state);
         })?;
-        Ok(self.finish(&jobs, ended, Place::Apart(limits)))
+        Ok(self.finish(&jobs, ended, Process::Own(limits)))
     }
 
     /// Processes a single video in this process.
@@ -362,7 +362,7 @@ impl Run<'_> {
             batch.in_this_process(open, &options, &arguments.video_options(), &mut |event, state| {
                 reporter.borrow_mut().handle(event, state);
             })?;
-        Ok(self.finish(&jobs, ended, Place::Here))
+        Ok(self.finish(&jobs, ended, Process::This))
     }
 
     /// All videos, also those that are done.
@@ -371,9 +371,9 @@ impl Run<'_> {
     }
 
     /// Draws the overlays, each of which uses all processors, and reports the outcome of all videos.
-    fn finish(mut self, jobs: &[Job], ended: Ended, place: Place) -> Outcome {
+    fn finish(mut self, jobs: &[Job], ended: Ended, process: Process) -> Outcome {
         let is_drawn = match ended {
-            Ended::Completed if self.arguments.render => self.draw(jobs, place),
+            Ended::Completed if self.arguments.render => self.draw(jobs, process),
             _ => true,
         };
         let has_several = self.batch.tally().has_several();
@@ -392,7 +392,7 @@ impl Run<'_> {
     }
 
     /// Draws the overlays that are missing or older than their `.pose` files. Returns whether all succeeded.
-    fn draw(&mut self, jobs: &[Job], place: Place) -> bool {
+    fn draw(&mut self, jobs: &[Job], process: Process) -> bool {
         let options = self.arguments.video_options();
         let mut is_drawn = true;
         for job in jobs.iter().filter(|job| self.batch.tally().is_complete(&job.output)) {
@@ -400,7 +400,7 @@ impl Run<'_> {
                 return false;
             }
             if overlays::is_missing(job) {
-                is_drawn &= overlays::draw(job, place, &options, &self.signals.cancel, &mut self.reporter);
+                is_drawn &= overlays::draw(job, process, &options, &self.signals.cancel, &mut self.reporter);
             }
         }
         is_drawn

@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     problems.iter().for_each(|problem| say_error(problem, ""));
     let mut inspected = Vec::new();
     for file in &files {
-        match look_at(file, arguments.plot.as_deref()) {
+        match inspect_file(file, arguments.plot.as_deref()) {
             Ok(inspection) => inspected.push((file.as_path(), inspection)),
             Err(error) => say_error(&*error, ""),
         }
@@ -101,7 +101,7 @@ fn files(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PoseError>), PoseError
     Ok((files, problems))
 }
 
-fn look_at(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
+fn inspect_file(file: &Path, plot: Option<&Path>) -> Result<Inspection, Box<dyn std::error::Error>> {
     let pose = read_pose(file)?;
     if let Some(plot) = plot {
         let name = file.file_name().unwrap_or_default().to_string_lossy();

@@ -29,24 +29,24 @@ const POSE_VARIABLE: &str = "OPPOSE_OVERLAY_POSE";
 
 /// Where overlays are drawn.
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
+pub enum Process {
     /// In this process.
-    Here,
+    This,
     /// In a process for each: the video is decoded once more, and a decoder that crashes or hangs must not end the run.
-    Apart(Limits),
+    Own(Limits),
 }
 
 /// Draws the people over a video that is done. Problems are reported; returns whether there were none.
 pub fn draw(
     job: &Job,
-    place: Place,
+    process: Process,
     options: &video::Options,
     cancel: &Cancel,
     reporter: &mut Reporter,
 ) -> bool {
-    let drawn = match place {
-        Place::Here => beside(job, options, cancel, || {}),
-        Place::Apart(limits) => apart(job, limits, cancel),
+    let drawn = match process {
+        Process::This => beside(job, options, cancel, || {}),
+        Process::Own(limits) => in_own_process(job, limits, cancel),
     };
     if let Err(error) = &drawn {
         reporter.trouble(&job.video, &Chain(&**error).to_string());
@@ -116,7 +116,7 @@ impl<F: FnMut() + Send> Source for Watched<F> {
 }
 
 /// Draws in a process of its own.
-fn apart(job: &Job, limits: Limits, cancel: &Cancel) -> Result<(), Box<dyn Error>> {
+fn in_own_process(job: &Job, limits: Limits, cancel: &Cancel) -> Result<(), Box<dyn Error>> {
     let mut command = this_program()?;
     command.arg(NAME).args(env::args_os().skip(1));
     command.env(VIDEO_VARIABLE, &job.video).env(POSE_VARIABLE, &job.output);

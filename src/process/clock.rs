@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// The most that one tick counts. A longer one means that this process itself was suspended, together with the
 /// processes that it waits for.
-const LONGEST_ROUND: Duration = Duration::from_secs(1);
+const MAX_ROUND: Duration = Duration::from_secs(1);
 
 /// A clock that stops while this process is suspended. Call [`tick`](Self::tick) at least once a second.
 pub struct Clock {
@@ -27,6 +27,6 @@ impl Clock {
     pub fn tick(&mut self) {
         let round = self.last_round.elapsed();
         self.last_round = Instant::now();
-        self.now += round.min(LONGEST_ROUND);
+        self.now += round.min(MAX_ROUND);
     }
 }

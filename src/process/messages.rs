@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Longer lines are not messages.
-const LONGEST_LINE: u64 = 1 << 20;
+const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// Writes a message. The caller flushes.
 pub fn write(message: &impl Serialize, output: &mut impl Write) -> io::Result<()> {
@@ -30,7 +30,7 @@ pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> io::Result<Option<
 #[cfg(feature = "video")]
 pub fn read_among_others<T: DeserializeOwned>(input: &mut impl BufRead) -> Option<T> {
     let mut line = Vec::new();
-    while matches!(input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {
+    while matches!(input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line), Ok(1..)) {
         if let Ok(message) = serde_json::from_slice(&line) {
             return Some(message);
         }
@@ -41,7 +41,7 @@ pub fn read_among_others<T: DeserializeOwned>(input: &mut impl BufRead) -> Optio
 
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
     Ok((line.pop() == Some(b'\n')).then_some(line))
 }
 

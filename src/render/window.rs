@@ -6,7 +6,7 @@ use crate::pose::Pose;
 const MARGIN: f32 = 0.1;
 
 /// Points of lower confidence do not widen the window: they are guesses, often far away.
-const SURE: f32 = 0.3;
+const MIN_CONFIDENCE: f32 = 0.3;
 
 /// A rectangle of whole pixels inside the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl Window {
         };
         let person = (0..people).max_by(|&a, &b| seen(a).total_cmp(&seen(b)))?;
         let sides = (f32::from(pose.header.width), f32::from(pose.header.height));
-        let [left, top, right, bottom] = bounds(pose, person, SURE).or_else(|| bounds(pose, person, 0.0))?;
+        let [left, top, right, bottom] =
+            bounds(pose, person, MIN_CONFIDENCE).or_else(|| bounds(pose, person, 0.0))?;
         let margin = MARGIN * (right - left).max(bottom - top);
         let span = |low: f32, high: f32, side: f32| {
             let low = (low - margin).clamp(0.0, (side - 16.0).max(0.0)).floor();
@@ -56,7 +57,7 @@ impl Window {
 }
 
 /// Left, top, right and bottom of a person's points over all frames.
-fn bounds(pose: &Pose, person: usize, least: f32) -> Option<[f32; 4]> {
+fn bounds(pose: &Pose, person: usize, min_confidence: f32) -> Option<[f32; 4]> {
     let skeleton = &pose.header.skeleton;
     let (points, dimensions, people) = (skeleton.points(), skeleton.dimensions(), pose.people());
     let mut found: Option<[f32; 4]> = None;
@@ -65,7 +66,7 @@ fn bounds(pose: &Pose, person: usize, least: f32) -> Option<[f32; 4]> {
         for component in &skeleton.components {
             for index in index..index + component.points.len() {
                 let [x, y] = *pose.coordinates().get(index * dimensions..)?.first_chunk()?;
-                let is_seen = *pose.confidences().get(index)? > least && component.is_in_pixels();
+                let is_seen = *pose.confidences().get(index)? > min_confidence && component.is_in_pixels();
                 if is_seen && x.is_finite() && y.is_finite() {
                     let [left, top, right, bottom] = found.unwrap_or([x, y, x, y]);
                     found = Some([left.min(x), top.min(y), right.max(x), bottom.max(y)]);

@@ -11,7 +11,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const FARTHEST: f32 = 1e5;
 
 /// Letters of a name that a page shows: a header may hold 65,535.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME: usize = 100;
 
 /// Bytes as base64, with padding.
 pub(super) fn base64(bytes: &[u8]) -> String {
@@ -73,7 +73,7 @@ fn color(&[red, green, blue]: &[u16; 3]) -> String {
 /// A name as it may be shown, and not too long.
 pub(super) fn short(name: &str) -> String {
     let shown = crate::printable::printable(name).to_string();
-    match shown.char_indices().nth(LONGEST_NAME) {
+    match shown.char_indices().nth(MAX_NAME) {
         None => shown,
         Some((end, _)) => format!("{}…", &shown[..end]),
     }

@@ -11,7 +11,7 @@ use crate::engine::EngineInfo;
 use crate::video::VIDEO_SUFFIXES;
 
 /// More descriptions of engines than this are not kept: a corpus has only a few.
-const MOST_RUNS: usize = 50;
+const MAX_RUNS: usize = 50;
 
 /// One engine with one set of models and settings, and what it computed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,7 +70,7 @@ impl Recorded {
         if let Some(run) = self.runs.iter_mut().find(same) {
             run.videos += 1;
             run.last = entry.time;
-        } else if self.runs.len() < MOST_RUNS {
+        } else if self.runs.len() < MAX_RUNS {
             self.runs.push(RunInfo {
                 engine: entry.engine.clone(),
                 version: entry.version.clone(),

@@ -624,8 +624,8 @@ fn estimated_frames(input: &Input, stream: &Stream<'_>, rate: FrameRate, file: O
         return None;
     }
     let size = file.and_then(|file| file.metadata().ok()).map_or(u64::MAX, |found| found.len());
-    let least = if input.format().name() == "mpegts" { TRANSPORT_PACKET } else { MIN_FRAME };
-    let is_possible = !container::clock_may_jump(input) || frames as u64 <= size / least;
+    let min_bytes = if input.format().name() == "mpegts" { TRANSPORT_PACKET } else { MIN_FRAME };
+    let is_possible = !container::clock_may_jump(input) || frames as u64 <= size / min_bytes;
     is_possible.then_some(frames as u64)
 }
 

@@ -135,9 +135,9 @@ pub fn wrap(angle: f32) -> f32 {
     (angle - 2.0 * PI * ((angle + PI) / (2.0 * PI)).floor()) as f32
 }
 
-/// Smallest and largest x and y, where `least` is what the largest are at least.
-fn bounds_from(points: impl IntoIterator<Item = [f32; 2]>, least: f32) -> ([f32; 2], [f32; 2]) {
-    points.into_iter().fold(([f32::MAX; 2], [least; 2]), |(min, max), [x, y]| {
+/// Smallest and largest x and y, where `floor` is what the largest are at least.
+fn bounds_from(points: impl IntoIterator<Item = [f32; 2]>, floor: f32) -> ([f32; 2], [f32; 2]) {
+    points.into_iter().fold(([f32::MAX; 2], [floor; 2]), |(min, max), [x, y]| {
         // As std::min and std::max have it: what is not a number is passed over.
         let smaller = |a: f32, b: f32| if b < a { b } else { a };
         let larger = |a: f32, b: f32| if a < b { b } else { a };

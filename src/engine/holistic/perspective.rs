@@ -55,8 +55,8 @@ impl Perspective {
 #[inline(always)]
 fn round(value: f64) -> i32 {
     // In this order, so that what is not a number becomes a bound, as it does in OpenCV.
-    let least = if value < f64::from(i32::MAX) { value } else { f64::from(i32::MAX) };
-    let bounded = if least > f64::from(i32::MIN) { least } else { f64::from(i32::MIN) };
+    let upper = if value < f64::from(i32::MAX) { value } else { f64::from(i32::MAX) };
+    let bounded = if upper > f64::from(i32::MIN) { upper } else { f64::from(i32::MIN) };
     (bounded + ROUNDING).to_bits() as i32
 }
 

@@ -304,8 +304,8 @@ fn mask(count: usize) -> __mmask16 {
 }
 
 #[target_feature(enable = "avx512f")]
-fn clamp(values: __m512, [least, most]: Range) -> __m512 {
-    _mm512_min_ps(_mm512_set1_ps(most), _mm512_max_ps(_mm512_set1_ps(least), values))
+fn clamp(values: __m512, [min, max]: Range) -> __m512 {
+    _mm512_min_ps(_mm512_set1_ps(max), _mm512_max_ps(_mm512_set1_ps(min), values))
 }
 
 /// Weights of a depthwise convolution.

@@ -3,7 +3,7 @@
 use crate::flat_buffer::{FlatBuffer, field, operator};
 
 /// The largest number of values of a tensor; those of the nets here have at most 3 million.
-const MOST_VALUES: usize = 1 << 26;
+const MAX_VALUES: usize = 1 << 26;
 
 /// A graph: its operators in execution order, and the tensors between them.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl FlatBuffer<'_> {
         shape
             .iter()
             .try_fold(1_usize, |all, &size| all.checked_mul(size))
-            .filter(|&all| all <= MOST_VALUES)?;
+            .filter(|&all| all <= MAX_VALUES)?;
         let buffers = self.vector(root, field::MODEL_BUFFERS)?;
         let buffer = self.follow(buffers.item(self.number(tensor, field::TENSOR_BUFFER)? as usize)?)?;
         let mut read = Tensor { shape, constant: None, whole: None };

@@ -415,9 +415,9 @@ pub fn channelwise(input: &[f32], operations: &[(Channelwise, Vec<f32>)], output
 }
 
 /// Adds two images.
-pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [least, most]: super::avx512::Range) {
+pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [min, max]: super::avx512::Range) {
     for ((output, one), other) in output.iter_mut().zip(one).zip(other) {
-        *output = (one + other).max(least).min(most);
+        *output = (one + other).max(min).min(max);
     }
 }
 

@@ -60,13 +60,13 @@ pub fn remove(expand: Option<&mut Filter<'_>>, depthwise: &mut Filter<'_>, proje
 /// numbers, no image has a larger one.
 fn most(expand: Option<&Filter<'_>>, depthwise: &Filter<'_>, channel: usize) -> f32 {
     // Pixels are anything, unless the convolution before limits them; where it has no weights they are the bias.
-    let [mut least, mut most] = expand.map_or([f32::NEG_INFINITY, f32::INFINITY], |expand| expand.range);
+    let [mut min, mut max] = expand.map_or([f32::NEG_INFINITY, f32::INFINITY], |expand| expand.range);
     if let Some(expand) = expand {
         let depth = expand.weights.len() / expand.bias.len();
         if expand.weights[channel * depth..][..depth].iter().all(|&weight| weight == 0.0) {
-            let value = expand.bias[channel].clamp(least, most);
+            let value = expand.bias[channel].clamp(min, max);
             // Beside the image there are zeros.
-            (least, most) = (value.min(0.0), value.max(0.0));
+            (min, max) = (value.min(0.0), value.max(0.0));
         }
     }
     let channels = depthwise.bias.len();
@@ -74,8 +74,8 @@ fn most(expand: Option<&Filter<'_>>, depthwise: &Filter<'_>, channel: usize) -> 
     let places = (0..width).flat_map(|x| (0..height).map(move |y| y * width + x));
     places.fold(depthwise.bias[channel], |sum, place| match depthwise.weights[place * channels + channel] {
         0.0 => sum,
-        weight if weight > 0.0 => weight.mul_add(most, sum),
-        weight => weight.mul_add(least, sum),
+        weight if weight > 0.0 => weight.mul_add(max, sum),
+        weight => weight.mul_add(min, sum),
     })
 }
 
