@@ -234,7 +234,7 @@ fn peak_loop(instructions: Instructions, rounds: usize) -> usize {
             unsafe { avx2(rounds) };
             12 * 8
         }
-        Instructions::Portable => portable(rounds),
+        _ => portable(rounds),
     }
 }
 

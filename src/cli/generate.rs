@@ -57,6 +57,9 @@ fn manual(folder: Option<&Path>) -> io::Result<()> {
     let command = Cli::command();
     match folder {
         Some(folder) => {
+            if folder.exists() && !folder.is_dir() {
+                return Err(io::Error::other("it is not a folder; name one for the pages"));
+            }
             fs::create_dir_all(folder)?;
             // Written elsewhere and moved one by one, so that each page appears complete.
             let pages = tempfile::tempdir_in(folder)?;

@@ -17,7 +17,7 @@ use crate::gpu::Gpu;
 pub fn holistic(explicit: Option<&Path>) -> EngineReport {
     let checks = match models::find(explicit, holistic::FOLDER.as_ref()) {
         Err(error) => {
-            let found = format!("no folder {} in {}", holistic::FOLDER, models::places(&error.looked));
+            let found = format!("no folder {} in {}", holistic::FOLDER, models::listed(&error.searched));
             vec![Check::missing("holistic models", found).next(error.advice())]
         }
         Ok(folder) => {
@@ -64,11 +64,7 @@ pub fn holistic(explicit: Option<&Path>) -> EngineReport {
 
 /// OpenPose's nets without OpenPose.
 pub fn native(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
-    let instructions = match Instructions::best() {
-        Instructions::Avx512 => "AVX-512",
-        Instructions::Avx2 => "AVX2",
-        Instructions::Portable => "no vector instructions in use",
-    };
+    let instructions = Instructions::best().name();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut checks = models.to_vec();
     checks.push(Check::good("processor", format!("{instructions}, {threads} threads")));
@@ -124,7 +120,7 @@ pub fn openpose(models: &[Check], gpus: Gpus<'_>) -> EngineReport {
             match gpu_code {
                 Some(code) => checks.extend(gpu_checks(&code, gpus)),
                 None => checks.push(Check::note("GPU", "this OpenPose was built for the processor").next(
-                    "expect 10 seconds and more for a frame; --engine native is faster, on a processor too",
+                    "expect 10 seconds and more per frame; --engine native is faster, on a processor too",
                 )),
             }
         }

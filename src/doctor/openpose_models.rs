@@ -15,7 +15,7 @@ pub fn checks(explicit: Option<&Path>) -> Vec<Check> {
     let wanted = Net::Body25.caffemodel();
     match models::find(explicit, wanted.as_ref()) {
         Err(error) => {
-            let found = format!("no {wanted} in {}", models::places(&error.looked));
+            let found = format!("no {wanted} in {}", models::listed(&error.searched));
             vec![Check::missing("OpenPose models", found).next(SOURCE)]
         }
         Ok(folder) => {

@@ -10,3 +10,12 @@ pub mod openpose;
 pub use oppose_core::{Engine, EngineError, EngineErrorKind, EngineInfo};
 #[cfg(feature = "native")]
 pub use oppose_nets as native;
+
+/// The system's own words for why a library does not load: the crate's are only "dlopen failed".
+#[cfg(any(feature = "holistic", feature = "openpose"))]
+fn loader_error(error: libloading::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        libloading::Error::DlOpen { source } | libloading::Error::DlSym { source } => source.into(),
+        other => other.into(),
+    }
+}

@@ -12,12 +12,13 @@ pub(super) const HOLISTIC: &str = "holistic";
 
 /// No folder holds the models that are needed.
 #[derive(Debug, thiserror::Error)]
-#[error("no models: {} was not found in {}; {}", wanted.display(), places(looked), self.advice())]
+#[non_exhaustive]
+#[error("no models: {} was not found in {}; {}", wanted.display(), listed(searched), self.advice())]
 pub struct ModelsNotFound {
     /// The engine's folder, relative to a models folder.
     pub wanted: PathBuf,
     /// Every folder that was searched, in order.
-    pub looked: Vec<PathBuf>,
+    pub searched: Vec<PathBuf>,
     /// The models folder that would have been found if the user had named none.
     pub default: Option<PathBuf>,
 }
@@ -59,7 +60,7 @@ pub(crate) fn where_to_get_holistic() -> String {
 }
 
 /// Paths as a list for people to read.
-pub(crate) fn places(paths: &[PathBuf]) -> String {
+pub(crate) fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
@@ -81,25 +82,25 @@ pub fn set_shipped(folder: PathBuf) {
 /// # Errors
 /// None of the folders holds the file; the error names them all.
 pub fn find(explicit: Option<&Path>, wanted: &Path) -> Result<PathBuf, ModelsNotFound> {
-    let looked = places_to_look(explicit);
+    let searched = folders_to_search(explicit);
     let first = |folders: &[PathBuf]| folders.iter().find(|folder| folder.join(wanted).exists()).cloned();
-    first(&looked).ok_or_else(|| ModelsNotFound {
+    first(&searched).ok_or_else(|| ModelsNotFound {
         wanted: wanted.to_owned(),
-        looked,
-        default: first(&default_places()),
+        searched,
+        default: first(&default_folders()),
     })
 }
 
-fn places_to_look(explicit: Option<&Path>) -> Vec<PathBuf> {
+fn folders_to_search(explicit: Option<&Path>) -> Vec<PathBuf> {
     let variable = || env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     match explicit.map(Path::to_owned).or_else(variable) {
         Some(folder) => vec![folder],
-        None => default_places(),
+        None => default_folders(),
     }
 }
 
-/// Where models are looked for if the user names no folder.
-fn default_places() -> Vec<PathBuf> {
+/// Where models are searched for if the user names no folder.
+fn default_folders() -> Vec<PathBuf> {
     let data = env::var_os("XDG_DATA_HOME")
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)

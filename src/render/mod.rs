@@ -63,7 +63,7 @@ pub enum RenderError {
     },
     /// The name of the result is not that of a video, and there is a file in place of a folder.
     #[error(
-        "{} is an ordinary file; expected a folder for pictures, or a name ending in .mp4, .mov, \
+        "{} is not a folder; expected a folder for pictures, or a name ending in .mp4, .mov, \
          .mkv, .webm or .gif", .0.display()
     )]
     NotAFolder(PathBuf),
@@ -91,8 +91,8 @@ pub enum RenderError {
     #[error("stopped before the end; no video was written")]
     Cancelled,
     /// The picture cannot be encoded.
-    #[error("cannot encode the picture: {0}")]
-    Encode(String),
+    #[error("cannot encode the picture")]
+    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// By how much frames are stretched to the right and down so that their pixels become square; nothing is ever made

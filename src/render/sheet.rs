@@ -22,7 +22,7 @@ impl Sheet {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), RenderError> {
-        let png = self.0.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
+        let png = self.0.encode_png().map_err(|error| RenderError::Encode(error.into()))?;
         write_file(path, &png, true).map_err(|source| RenderError::Write { path: path.to_owned(), source })
     }
 

@@ -23,7 +23,7 @@ impl Sink {
         if Encoder::can_write(target) || (target.extension().is_some() && !target.is_dir()) {
             return Ok(Self::Video(Box::new(Encoder::create(target, options)?)));
         }
-        if target.is_file() {
+        if target.exists() && !target.is_dir() {
             return Err(RenderError::NotAFolder(target.to_owned()));
         }
         let failed = |source| RenderError::Write { path: target.to_owned(), source };
@@ -44,7 +44,7 @@ impl Sink {
             Self::Video(encoder) => Ok(encoder.write(picture.data(), time)?),
             Self::Pictures(folder, digits) => {
                 let path = folder.join(format!("{index:0digits$}.png"));
-                let png = picture.encode_png().map_err(|error| RenderError::Encode(error.to_string()))?;
+                let png = picture.encode_png().map_err(|error| RenderError::Encode(error.into()))?;
                 write_file(&path, &png, true).map_err(|source| RenderError::Write { path, source })
             }
         }

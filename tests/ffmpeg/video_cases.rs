@@ -606,12 +606,12 @@ fn outputs_that_cannot_be_are_explained() {
     };
     let (code, said) = run(&["a.mp4", "-o", "notes.txt"]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("notes.txt is an ordinary file"), "{said}");
+    assert!(said.contains("notes.txt is not a folder"), "{said}");
     write_pose(&path("a.pose"), (160, 120), 1000.0, 50);
     fs::write(path("notes"), "keep me").unwrap();
     let (code, said) = run(&["render", "a.mp4", "a.pose", "-o", "notes"]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("notes is an ordinary file"), "{said}");
+    assert!(said.contains("notes is not a folder"), "{said}");
     let (code, said) = run(&["render", "a.mp4", "a.pose", "--sheet", "sheet.jpg"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("a name ending in .png"), "{said}");

@@ -68,7 +68,7 @@ fn nets_are_read_from_a_model_folder() {
 fn a_missing_or_wrong_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Net::Face.read(folder.path()).unwrap_err();
-    assert!(matches!(&error, ModelError::Io { path, .. } if path.ends_with(Net::Face.prototxt())), "{error}");
+    assert!(matches!(&error, ModelError::Missing(path) if path.ends_with(Net::Face.prototxt())), "{error}");
 
     made_up_models::write(folder.path(), Size::Small);
     let (face, hand) = (folder.path().join(Net::Face.prototxt()), folder.path().join(Net::Hand.caffemodel()));

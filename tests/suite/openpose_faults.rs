@@ -135,9 +135,15 @@ fn failures_are_sentences() {
         words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
     };
     let nowhere = scene.path("nowhere.so");
-    is_refused(&|command| _ = command.env("OPPOSE_SHIM", &nowhere), &["here without OpenPose", "nowhere.so"]);
+    is_refused(
+        &|command| _ = command.env("OPPOSE_SHIM", &nowhere),
+        &["openpose is not installed", "nowhere.so"],
+    );
     let text_file = repository("README.md");
-    is_refused(&|command| _ = command.env("OPPOSE_SHIM", &text_file), &["README.md does not load: "]);
+    is_refused(
+        &|command| _ = command.env("OPPOSE_SHIM", &text_file),
+        &["README.md does not load (it needs the OpenPose it was built with"],
+    );
     is_refused(&|command| _ = command.args(["--net_resolution", "-1x100"]), &["multiples of 16"]);
     let face = scene.path("models/face/pose_iter_116000.caffemodel");
     let whole = fs::read(&face).unwrap();
@@ -148,7 +154,7 @@ fn failures_are_sentences() {
         is_refused(&|_| (), &["face/pose_iter_116000.caffemodel", words]);
     }
     fs::remove_file(&face).unwrap();
-    is_refused(&|_| (), &["cannot read", "face/pose_iter_116000.caffemodel"]);
+    is_refused(&|_| (), &["face/pose_iter_116000.caffemodel is missing; copy"]);
     assert_eq!(names(scene.folder.path()), ["models", "out.partial.pose", "shim.so"]);
 }
 

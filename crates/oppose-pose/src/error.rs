@@ -84,7 +84,7 @@ pub enum PoseError {
         expected: (usize, usize),
     },
     /// There is nothing to look at.
-    #[error("{} holds no .pose file", .0.display())]
+    #[error("{} holds no .pose file; name the folder that a run wrote them to", .0.display())]
     NoFiles(PathBuf),
     /// The file exists, and it was not asked to replace it.
     #[error("{} exists already; allow it to be replaced, or name another file", .0.display())]

@@ -93,9 +93,9 @@ pub enum ContentError {
          0, 0, 0"
     )]
     NotANumber(&'static str, usize, usize),
-    /// It is not JSON. Holds the parser's message, with line and column.
-    #[error("not OpenPose's JSON, nor valid JSON at all: {0}")]
-    Syntax(String),
+    /// It is not JSON. Holds the parser's error, which says in which line and column.
+    #[error("not OpenPose's JSON, nor valid JSON at all")]
+    Syntax(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It is JSON, but not OpenPose's.
     #[error("not OpenPose's JSON: {0}")]
     Other(String),
@@ -469,7 +469,7 @@ fn diagnose(bytes: &[u8], error: serde_json::Error) -> ContentError {
             .find_map(|rest| words.into_iter().find(|word| rest.starts_with(word.as_bytes())));
         return match found {
             Some(word) => ContentError::NotANumber(word, line, column),
-            None => ContentError::Syntax(error.to_string()),
+            None => ContentError::Syntax(error.into()),
         };
     }
     let words = error.to_string().replace("invalid type: ", "found ");

@@ -165,6 +165,7 @@ impl SlurmError {
     fn hint(&self) -> &'static str {
         match self {
             Self::Plan(error) => plan_hint(error),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "; check the path",
             _ => "",
         }
     }

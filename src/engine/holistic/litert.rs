@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use libloading::Library;
 
+use crate::engine::loader_error;
 use crate::engine::models::where_to_get_holistic;
 
 /// What LiteRT calls its handles: pointers to types it doesn't show.
@@ -186,7 +187,7 @@ impl Runtime {
         // SAFETY: loading runs the library's initialisers. `Models::open`, the only caller, has checked the file's SHA-256:
         // it is the published LiteRT, whose initialisers ask nothing of the program.
         let library = unsafe { Library::new(path) }
-            .map_err(|error| LiteRtError::Load { path: path.to_path_buf(), source: error.into() })?;
+            .map_err(|error| LiteRtError::Load { path: path.to_path_buf(), source: loader_error(error) })?;
         let functions = Functions::look_up(&library, path)?;
         // It stays loaded: the functions point into it, and a LiteRT that was unloaded before it ran a net
         // crashes the program when that ends.

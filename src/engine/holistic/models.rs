@@ -245,8 +245,9 @@ pub enum FileProblem {
     },
 }
 
-/// All that is wrong with a models folder; a line each, and what to do.
+/// All that is wrong with a models folder, and what to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ModelsError {
     /// One for each file that is missing or wrong.
     pub problems: Vec<FileProblem>,
@@ -256,11 +257,13 @@ impl std::error::Error for ModelsError {}
 
 impl fmt::Display for ModelsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the files of the holistic engine are not complete:")?;
-        for problem in &self.problems {
-            writeln!(f, "  {}", Chain(problem))?;
-        }
-        write!(f, "To mend this, {}, or name another models folder.", where_to_get_holistic())
+        let problems: Vec<String> = self.problems.iter().map(|problem| Chain(problem).to_string()).collect();
+        write!(
+            f,
+            "the files of the engine holistic are not complete: {}; {}, or name another models folder",
+            problems.join(", "),
+            where_to_get_holistic()
+        )
     }
 }
 

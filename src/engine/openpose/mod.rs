@@ -17,7 +17,7 @@ pub use preflight::unpublished;
 pub use shim::{SHIM_VARIABLE, find_shim};
 
 use self::shim::{POINTS, Running, Shim};
-use super::models::places;
+use super::models::listed;
 use super::native::assemble::size::SizeError;
 use super::native::model::ModelError;
 use super::native::{self, BackendInfo, OptionError};
@@ -36,6 +36,7 @@ const CAPACITY: usize = 4;
 
 /// Settings of the engine.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
     /// OpenPose's own options. Its build decides the variant, so `parity` is ignored.
     pub keypoints: native::Options,
@@ -45,29 +46,49 @@ pub struct Options {
     pub is_verbose: bool,
 }
 
+impl Options {
+    /// The same options with `keypoints`.
+    #[must_use]
+    pub fn with_keypoints(mut self, keypoints: native::Options) -> Self {
+        self.keypoints = keypoints;
+        self
+    }
+
+    /// The same options with `gpu`.
+    #[must_use]
+    pub fn with_gpu(mut self, gpu: usize) -> Self {
+        self.gpu = gpu;
+        self
+    }
+
+    /// The same options with `is_verbose`.
+    #[must_use]
+    pub fn with_is_verbose(mut self, is_verbose: bool) -> Self {
+        self.is_verbose = is_verbose;
+        self
+    }
+}
+
 /// Why OpenPose cannot be used, or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenPoseError {
     /// The shim was not found.
     #[error(
-        "this program is here without OpenPose (no shim in {}); use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
-        places(looked)
+        "the engine openpose is not installed: there is no shim at {}; use the container, or build with OPENPOSE_DIR naming the folder of an OpenPose 1.5.1 that was built there",
+        listed(searched)
     )]
     NoShim {
         /// Where it was looked for.
-        looked: Vec<PathBuf>,
+        searched: Vec<PathBuf>,
     },
     /// The shim does not load.
-    #[error(
-        "{} does not load: {reason}; it needs the OpenPose it was built with: build it again with OPENPOSE_DIR naming that folder",
-        path.display()
-    )]
+    #[error("{} does not load ({})", path.display(), advice(&**source))]
     Load {
         /// The shim.
         path: PathBuf,
-        /// The loader's message.
-        reason: String,
+        /// The loader's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The shim is of another version of this program.
     #[error(
@@ -98,10 +119,10 @@ pub enum OpenPoseError {
     #[error("this OpenPose needs a GPU (the engine native runs the same nets without one)")]
     Gpu(#[from] GpuError),
     /// There is no GPU with this index.
-    #[error("GPU {asked} was asked for, but there are {gpus}, counted from 0")]
+    #[error("GPU {index} does not exist: there are {gpus}, numbered from 0")]
     NoSuchGpu {
         /// The index that was requested.
-        asked: usize,
+        index: usize,
         /// How many there are.
         gpus: usize,
     },
@@ -139,8 +160,21 @@ pub enum OpenPoseError {
     },
 }
 
+/// What to do about a shim that does not load.
+fn advice(error: &dyn std::error::Error) -> &'static str {
+    match error.to_string().contains("cannot open shared object file") {
+        true => {
+            "name the folder of the missing library in LD_LIBRARY_PATH; OpenPose's Caffe is in its build/caffe/lib"
+        }
+        false => {
+            "it needs the OpenPose it was built with; build it again with OPENPOSE_DIR naming that OpenPose's folder"
+        }
+    }
+}
+
 /// An OpenPose that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Installed {
     /// Its version.
     pub build: String,

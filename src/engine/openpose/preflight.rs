@@ -25,9 +25,9 @@ pub fn unpublished(folder: &Path) -> Vec<Net> {
 }
 
 /// Checks that the GPU exists and that the OpenPose that has been loaded has code for it.
-pub(super) fn gpu(driver: &Driver, asked: usize) -> Result<(), OpenPoseError> {
+pub(super) fn gpu(driver: &Driver, index: usize) -> Result<(), OpenPoseError> {
     let gpus = driver.gpus.len();
-    let gpu = driver.gpus.get(asked).ok_or(OpenPoseError::NoSuchGpu { asked, gpus })?;
+    let gpu = driver.gpus.get(index).ok_or(OpenPoseError::NoSuchGpu { index, gpus })?;
     let code = gpu_code();
     if code.is_empty() || code.runs_on(gpu.compute_capability) {
         return Ok(());

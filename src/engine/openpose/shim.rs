@@ -15,6 +15,7 @@ use std::ptr::{self, NonNull};
 use libloading::Library;
 
 use super::{OpenPoseError, Options};
+use crate::engine::loader_error;
 use crate::pose::FramePose;
 use oppose_core::Frame;
 
@@ -42,7 +43,7 @@ const MESSAGE: usize = 8192;
 
 /// Where to look for the shim, in order: only [`SHIM_VARIABLE`] if it is set; otherwise beside the program, then
 /// where it was built.
-pub(super) fn places() -> Vec<PathBuf> {
+pub(super) fn shim_paths() -> Vec<PathBuf> {
     if let Some(path) = env::var_os(SHIM_VARIABLE).filter(|path| !path.is_empty()) {
         return vec![path.into()];
     }
@@ -56,10 +57,10 @@ pub(super) fn places() -> Vec<PathBuf> {
 /// # Errors
 /// It was not found.
 pub fn find_shim() -> Result<PathBuf, OpenPoseError> {
-    let mut looked = places();
-    match looked.iter().position(|path| path.exists()) {
-        Some(place) => Ok(looked.swap_remove(place)),
-        None => Err(OpenPoseError::NoShim { looked }),
+    let mut searched = shim_paths();
+    match searched.iter().position(|path| path.exists()) {
+        Some(index) => Ok(searched.swap_remove(index)),
+        None => Err(OpenPoseError::NoShim { searched }),
     }
 }
 
@@ -75,22 +76,7 @@ impl Shim {
     }
 
     fn load_from(path: &Path) -> Result<Self, OpenPoseError> {
-        let failed = |error| {
-            // The error's own words are "dlopen failed".
-            let reason = match error {
-                libloading::Error::DlOpen { source, .. } | libloading::Error::DlSym { source, .. } => {
-                    source.to_string()
-                }
-                other => other.to_string(),
-            };
-            let reason = match reason.contains("cannot open shared object file") {
-                true => format!(
-                    "{reason} (name the folder that has it in LD_LIBRARY_PATH; OpenPose's Caffe lies in its build/caffe/lib)"
-                ),
-                false => reason,
-            };
-            OpenPoseError::Load { path: path.to_owned(), reason }
-        };
+        let failed = |error| OpenPoseError::Load { path: path.to_owned(), source: loader_error(error) };
         // SAFETY: the initialisers are those of OpenPose and of what it is made of; they ask nothing of us.
         let library = unsafe { Library::new(path) }.map_err(failed)?;
         // SAFETY: the function has had this signature since the first version.

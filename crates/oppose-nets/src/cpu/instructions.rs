@@ -6,6 +6,7 @@ use super::x86;
 
 /// Sets of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Instructions {
     /// Sixteen values at once, 32 registers.
     Avx512,
@@ -18,6 +19,15 @@ pub enum Instructions {
 impl Instructions {
     /// From the fastest to the one that every CPU has.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// Their name, for people to read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Portable => "no vector instructions in use",
+        }
+    }
 
     /// Whether this CPU has them.
     pub fn is_available(self) -> bool {

@@ -253,7 +253,7 @@ pub enum CudaError {
         fits: usize,
     },
     /// The driver refuses, or something on the GPU went wrong.
-    #[error("the GPU fails: {call} says {code}; `nvidia-smi` shows whether it still works")]
+    #[error("the GPU fails: {call} returned {code}; `nvidia-smi` shows whether it still works")]
     Driver {
         /// The function.
         call: &'static str,

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// A file is not there.
+    #[error("{} is missing; copy OpenPose's own folder models again, with all files in it", .0.display())]
+    Missing(PathBuf),
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     Io {
@@ -26,7 +29,7 @@ pub enum ModelError {
         limit: u64,
     },
     /// The prototxt is not a text that describes a net.
-    #[error("{} is not the description of a net", path.display())]
+    #[error("{} is not the description of a net (is it OpenPose's own file?)", path.display())]
     Prototxt {
         /// The file.
         path: PathBuf,
@@ -42,7 +45,7 @@ pub enum ModelError {
         source: CaffemodelError,
     },
     /// Prototxt and caffemodel do not form a net that can be run.
-    #[error("{} and {} do not form a net that can be run", prototxt.display(), caffemodel.display())]
+    #[error("{} and {} do not form a net that can be run (are both OpenPose's own?)", prototxt.display(), caffemodel.display())]
     Graph {
         /// The description of the net.
         prototxt: PathBuf,
@@ -61,13 +64,13 @@ pub enum PrototxtError {
     #[error("not UTF-8 text, although a prototxt was expected; is this a caffemodel?")]
     NotText,
     /// The text is not in protobuf's text format.
-    #[error("line {line}: expected {expected}, found {found:?}")]
+    #[error("line {line}: expected {expected}, found {}", quoted(found))]
     Syntax {
         /// Line, from 1.
         line: usize,
         /// What is allowed here.
         expected: &'static str,
-        /// What was found.
+        /// What was found; empty at the end of the file.
         found: String,
     },
     /// More of something than any net has.
@@ -80,6 +83,10 @@ pub enum PrototxtError {
         /// The most that are read.
         limit: usize,
     },
+}
+
+fn quoted(found: &str) -> String {
+    if found.is_empty() { "the end of the file".to_owned() } else { format!("{found:?}") }
 }
 
 /// What is wrong with a caffemodel.

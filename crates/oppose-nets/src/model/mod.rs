@@ -12,7 +12,7 @@ mod text;
 mod wire;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 pub use error::{CaffemodelError, GraphError, ModelError, PrototxtError};
@@ -76,7 +76,10 @@ pub enum BytesError {
 /// The whole file, if it is not larger than `limit`. A map would save the copy of the values, but files
 /// that others can change while they are mapped cannot be read safely.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
-    let failed = |error| ModelError::Io { path: path.into(), source: error };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ModelError::Missing(path.into()),
+        _ => ModelError::Io { path: path.into(), source: error },
+    };
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
     if found > limit {

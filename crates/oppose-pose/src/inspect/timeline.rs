@@ -89,8 +89,16 @@ pub enum TimelineError {
     #[error("{}: expected a name that ends in .svg or .png", .0.display())]
     Suffix(PathBuf),
     /// The picture cannot be encoded.
-    #[error("cannot encode the picture: {0}")]
-    Encode(String),
+    #[error("cannot encode the picture")]
+    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The picture has a strip for each of thousands of components.
+    #[error("a picture of {width}x{height} pixels is too large for PNG: choose a name that ends in .svg")]
+    TooLarge {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
     /// The system refuses.
     #[error("cannot write {}", .path.display())]
     Write {
@@ -250,9 +258,8 @@ impl Timeline {
     /// # Errors
     /// The picture is too large, because the file has thousands of components.
     pub fn to_png(&self) -> Result<Vec<u8>, TimelineError> {
-        let failed = |error: &str| TimelineError::Encode(error.to_owned());
-        let size = (WIDTH as u32, self.height as u32);
-        let mut picture = Pixmap::new(size.0, size.1).ok_or_else(|| failed("it is too large"))?;
+        let (width, height) = (WIDTH as u32, self.height as u32);
+        let mut picture = Pixmap::new(width, height).ok_or(TimelineError::TooLarge { width, height })?;
         picture.fill(Color::WHITE);
         let lettering = Lettering::new();
         for shape in &self.shapes {
@@ -275,7 +282,7 @@ impl Timeline {
                 }
             }
         }
-        picture.encode_png().map_err(|error| failed(&error.to_string()))
+        picture.encode_png().map_err(|error| TimelineError::Encode(error.into()))
     }
 }
 
