@@ -97,6 +97,71 @@ pub struct Selection {
     pub openpose_log: Option<PathBuf>,
 }
 
+impl Selection {
+    /// The same selection with `engine`.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Choice) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// The same selection with `model_folder`.
+    #[must_use]
+    pub fn with_model_folder(mut self, model_folder: impl Into<Option<PathBuf>>) -> Self {
+        self.model_folder = model_folder.into();
+        self
+    }
+
+    /// The same selection with `device`.
+    #[must_use]
+    pub fn with_device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The same selection with `cuda`.
+    #[must_use]
+    pub fn with_cuda(mut self, cuda: CudaOptions) -> Self {
+        self.cuda = cuda;
+        self
+    }
+
+    /// The same selection with `threads`.
+    #[must_use]
+    pub fn with_threads(mut self, threads: impl Into<Option<NonZeroUsize>>) -> Self {
+        self.threads = threads.into();
+        self
+    }
+
+    /// The same selection with `openpose`.
+    #[must_use]
+    pub fn with_openpose(mut self, openpose: native::Options) -> Self {
+        self.openpose = openpose;
+        self
+    }
+
+    /// The same selection with `holistic`.
+    #[must_use]
+    pub fn with_holistic(mut self, holistic: holistic::Options) -> Self {
+        self.holistic = holistic;
+        self
+    }
+
+    /// The same selection with `openpose_process`.
+    #[must_use]
+    pub fn with_openpose_process(mut self, openpose_process: impl Into<Option<Vec<OsString>>>) -> Self {
+        self.openpose_process = openpose_process.into();
+        self
+    }
+
+    /// The same selection with `openpose_log`.
+    #[must_use]
+    pub fn with_openpose_log(mut self, openpose_log: impl Into<Option<PathBuf>>) -> Self {
+        self.openpose_log = openpose_log.into();
+        self
+    }
+}
+
 /// Something worth knowing about the engine being opened. As text it is one sentence without a full stop.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -137,6 +202,9 @@ impl fmt::Display for Notice {
         match self {
             Self::ChoseHolistic { people: 1 } => {
                 f.write_str("engine: holistic (MediaPipe, one person; no OpenPose models found)")
+            }
+            Self::ChoseHolistic { people: usize::MAX } => {
+                f.write_str("engine: holistic (MediaPipe, any number of people; no OpenPose models found)")
             }
             Self::ChoseHolistic { people } => {
                 write!(f, "engine: holistic (MediaPipe, up to {people} people; no OpenPose models found)")

@@ -59,7 +59,7 @@
 //!     # /*
 //!     let (clips, poses) = ("clips", "poses");
 //!     # */
-//!     let mut batch = Batch::new(Plan::new(&Inputs::new([clips]).output(&poses))?, Default::default())?;
+//!     let mut batch = Batch::new(Plan::new(&Inputs::new([clips]).with_output(&poses))?, Default::default())?;
 //!     let mut workers = batch::worker_commands(1)?;
 //!     batch.in_workers(&mut workers, Limits::default(), &Cancel::default(), &mut |event, _| println!("{event:?}"))?;
 //!     let (summary, _) = batch.finish();

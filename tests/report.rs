@@ -336,19 +336,10 @@ fn slurm_status_writes_the_page() {
         .map(|index| {
             let video = poses.join(format!("{index}.mp4"));
             fs::write(&video, b"video").unwrap();
-            (Job { video, output: poses.join(format!("{index}.pose")) }, 5)
+            (Job::new(video, poses.join(format!("{index}.pose"))), 5)
         })
         .collect();
-    let settings = Settings {
-        jobs: 1,
-        limit: None,
-        sbatch: Vec::new(),
-        image: None,
-        program: env!("CARGO_BIN_EXE_oppose-native").into(),
-        options: Vec::new(),
-        working_folder: poses.clone(),
-        folders: Vec::new(),
-    };
+    let settings = Settings::new(env!("CARGO_BIN_EXE_oppose-native"), &poses);
     Run::prepare(&poses, &jobs, &settings).unwrap();
     let mut journal = Journal::open(&poses.join(NAME)).unwrap();
     let failed = Outcome::Failed { reason: "nothing to see".into(), crashed: false };

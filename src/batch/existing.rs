@@ -10,8 +10,7 @@ use crate::pose::{Pose, PoseError};
 
 /// What was found at the path.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Existing {
+pub(super) enum Existing {
     /// Nothing.
     Nothing,
     /// The whole file: its video is done.
@@ -25,31 +24,33 @@ pub enum Existing {
     Unknown(PoseError),
 }
 
-/// Checks the path of an output. `recorded` is what the journal says about it, `video` is the present state of the
-/// video.
-pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&VideoState>) -> Existing {
-    let change = || video?.change_since(recorded?.source.as_ref()?);
-    match Pose::check_file(output) {
-        Ok(frames) if recorded.is_some_and(|recorded| recorded.frames != frames) => Existing::Other(format!(
-            "has {frames} frames, but the journal recorded {}",
-            recorded.map_or(0, |recorded| recorded.frames)
-        )),
-        Ok(frames) => match change() {
-            Some(change) => Existing::Other(change),
-            None => Existing::Complete { frames },
-        },
-        Err(PoseError::Io { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            Existing::Nothing
+impl Existing {
+    /// Checks the path of an output. `recorded` is what the journal says about it, `video` is the present state of the
+    /// video.
+    pub(super) fn at(output: &Path, recorded: Option<&RecordedDone>, video: Option<&VideoState>) -> Self {
+        let change = || video?.change_since(recorded?.source.as_ref()?);
+        match Pose::check_file(output) {
+            Ok(frames) if recorded.is_some_and(|recorded| recorded.frames != frames) => Self::Other(format!(
+                "has {frames} frames, but the journal recorded {}",
+                recorded.map_or(0, |recorded| recorded.frames)
+            )),
+            Ok(frames) => match change() {
+                Some(change) => Self::Other(change),
+                None => Self::Complete { frames },
+            },
+            Err(PoseError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                Self::Nothing
+            }
+            Err(error @ PoseError::Io { .. }) => Self::Unknown(error),
+            // The caller knows the file's name.
+            Err(PoseError::File { source, .. }) => match *source {
+                PoseError::NotPose(found) => Self::Other(format!("is not a .pose file ({found})")),
+                error => Self::Other(format!("is damaged ({})", Chain(&error))),
+            },
+            Err(error) => Self::Other(format!("is damaged ({})", Chain(&error))),
         }
-        Err(error @ PoseError::Io { .. }) => Existing::Unknown(error),
-        // The caller knows the file's name.
-        Err(PoseError::File { source, .. }) => match *source {
-            PoseError::NotPose(found) => Existing::Other(format!("is not a .pose file ({found})")),
-            error => Existing::Other(format!("is damaged ({})", Chain(&error))),
-        },
-        Err(error) => Existing::Other(format!("is damaged ({})", Chain(&error))),
     }
 }
 
@@ -57,7 +58,7 @@ pub fn look(output: &Path, recorded: Option<&RecordedDone>, video: Option<&Video
 ///
 /// # Errors
 /// The file cannot be renamed.
-pub fn set_aside(output: &Path) -> io::Result<PathBuf> {
+pub(super) fn set_aside(output: &Path) -> io::Result<PathBuf> {
     let mut name = output.file_stem().unwrap_or_default().to_owned();
     name.push(".replaced.pose");
     let aside = output.with_file_name(name);

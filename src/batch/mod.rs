@@ -10,7 +10,7 @@
 //! again is given up; all others continue. [`run_in_process`] does the same for engines that die, without further
 //! processes.
 
-pub mod existing;
+mod existing;
 mod in_process;
 pub mod journal;
 pub mod list;
@@ -42,11 +42,19 @@ use crate::engine::EngineInfo;
 
 /// A video and the file it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Job {
     /// A video, a picture, a folder of pictures, or `-`.
     pub video: PathBuf,
     /// The `.pose` file.
     pub output: PathBuf,
+}
+
+impl Job {
+    /// This video is to become this file.
+    pub fn new(video: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        Self { video: video.into(), output: output.into() }
+    }
 }
 
 /// What happens in a batch.

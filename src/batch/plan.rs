@@ -79,8 +79,8 @@ pub enum PlanError {
     /// A list in UTF-16, or no list at all.
     #[error("the list {} is not plain text: save it as UTF-8, one path per line", .0.display())]
     ListNotText(PathBuf),
-    /// The output is a file of another kind.
-    #[error("the output {} is an ordinary file; expected a folder, or a name ending in .pose", .0.display())]
+    /// The output is a file of another kind, or a device.
+    #[error("the output {} is not a folder; expected a folder, or a name ending in .pose", .0.display())]
     OutputIsFile(PathBuf),
     /// An output folder cannot be created.
     #[error("cannot create the folder {}", .folder.display())]
@@ -124,10 +124,39 @@ impl Inputs {
         Self { paths: paths.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
+    /// The same inputs with `list`.
+    #[must_use]
+    pub fn with_list(mut self, list: impl Into<Option<PathBuf>>) -> Self {
+        self.list = list.into();
+        self
+    }
+
+    /// The same inputs with `recursive`.
+    #[must_use]
+    pub fn with_recursive(mut self, recursive: bool) -> Self {
+        self.recursive = recursive;
+        self
+    }
+
     /// The same inputs, with the outputs in this file or folder.
     #[must_use]
-    pub fn output(self, output: impl Into<PathBuf>) -> Self {
-        Self { output: Some(output.into()), ..self }
+    pub fn with_output(mut self, output: impl Into<PathBuf>) -> Self {
+        self.output = Some(output.into());
+        self
+    }
+
+    /// The same inputs with `keep_suffix`.
+    #[must_use]
+    pub fn with_keep_suffix(mut self, keep_suffix: bool) -> Self {
+        self.keep_suffix = keep_suffix;
+        self
+    }
+
+    /// The same inputs with `suffixes`.
+    #[must_use]
+    pub fn with_suffixes(mut self, suffixes: Vec<String>) -> Self {
+        self.suffixes = suffixes;
+        self
     }
 
     /// Whether a video that was found in a folder is wanted.
@@ -182,7 +211,8 @@ impl Plan {
         }
         let target = Target::from(inputs.output.as_deref());
         if let Target::Folder(folder) = &target
-            && folder.is_file()
+            && folder.exists()
+            && !folder.is_dir()
         {
             return Err(PlanError::OutputIsFile(folder.clone()));
         }
@@ -434,12 +464,12 @@ mod tests {
         let detour = folder.path().join(".").join("a.pose");
         for inputs in [
             Inputs::new([&pose]),
-            Inputs::new([&pose]).output(folder.path()),
-            Inputs::new([&pose]).output(detour),
+            Inputs::new([&pose]).with_output(folder.path()),
+            Inputs::new([&pose]).with_output(detour),
         ] {
             assert!(matches!(Plan::new(&inputs), Err(PlanError::OutputIsInput(input)) if input == pose));
         }
-        assert!(Plan::new(&Inputs::new([&pose]).output("b.pose")).is_ok());
+        assert!(Plan::new(&Inputs::new([&pose]).with_output("b.pose")).is_ok());
         // Others are processed all the same.
         let video = folder.path().join("b.mp4");
         std::fs::write(&video, "").unwrap();

@@ -55,7 +55,7 @@ pub fn sort(jobs: Vec<Job>, recorded: &HashMap<PathBuf, Recorded>, options: Opti
         let known = recorded_of(&job, recorded);
         let existing = match options.overwrite {
             true => Existing::Nothing,
-            false => look(&job, known),
+            false => existing_at(&job, known),
         };
         let in_the_way = match existing {
             Existing::Complete { frames } => {
@@ -92,11 +92,11 @@ fn recorded_of<'a>(job: &Job, recorded: &'a HashMap<PathBuf, Recorded>) -> Optio
     recorded.get(&std::path::absolute(&job.output).ok()?)
 }
 
-fn look(job: &Job, known: Option<&Recorded>) -> Existing {
+fn existing_at(job: &Job, known: Option<&Recorded>) -> Existing {
     let done = known.and_then(|known| known.done.as_ref());
     // Skipped if the earlier state is unknown: on network file systems this takes long.
     let video = done.and_then(|done| done.source).and_then(|_| VideoState::of(&job.video));
-    existing::look(&job.output, done, video.as_ref())
+    Existing::at(&job.output, done, video.as_ref())
 }
 
 /// Whether another crash is to be expected: the same video and the same program.

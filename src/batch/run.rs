@@ -39,6 +39,43 @@ pub struct Options {
     pub colors: Colors,
 }
 
+impl Options {
+    /// The same options with `overwrite`.
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The same options with `retry_crashed`.
+    #[must_use]
+    pub fn with_retry_crashed(mut self, retry_crashed: bool) -> Self {
+        self.retry_crashed = retry_crashed;
+        self
+    }
+
+    /// The same options with `allow_mixed_engines`.
+    #[must_use]
+    pub fn with_allow_mixed_engines(mut self, allow_mixed_engines: bool) -> Self {
+        self.allow_mixed_engines = allow_mixed_engines;
+        self
+    }
+
+    /// The same options with `journal`.
+    #[must_use]
+    pub fn with_journal(mut self, journal: impl Into<Option<PathBuf>>) -> Self {
+        self.journal = journal.into();
+        self
+    }
+
+    /// The same options with `colors`.
+    #[must_use]
+    pub fn with_colors(mut self, colors: Colors) -> Self {
+        self.colors = colors;
+        self
+    }
+}
+
 /// Why a batch cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -261,7 +298,7 @@ impl Batch {
         let (jobs, errors): (Vec<Job>, Vec<PoseError>) = unknown.into_iter().unzip();
         for (video, error) in errors.iter().enumerate() {
             let update = VideoUpdate::Failed { reason: Chain(error).to_string(), is_crash: false };
-            self.hear(&jobs, &Event::Video { worker: 0, video, update: &update }, events);
+            self.on_event(&jobs, &Event::Video { worker: 0, video, update: &update }, events);
         }
     }
 
@@ -285,7 +322,7 @@ impl Batch {
                 cancel.cancel();
             }
             if refused.is_none() {
-                self.hear(jobs, &event, events);
+                self.on_event(jobs, &event, events);
             }
         });
         if let Some(conflict) = refused {
@@ -333,7 +370,7 @@ impl Batch {
     }
 
     /// Counts and records what happened, then passes it on.
-    fn hear(&mut self, jobs: &[Job], event: &Event<'_>, events: &mut dyn FnMut(&Event<'_>, State<'_>)) {
+    fn on_event(&mut self, jobs: &[Job], event: &Event<'_>, events: &mut dyn FnMut(&Event<'_>, State<'_>)) {
         match *event {
             Event::Ready { worker, engine } => {
                 if let Some(journal) = &mut self.journal {

@@ -20,6 +20,7 @@ pub const FOLDER: &str = ".oppose";
 
 /// What a job requests from the cluster, and what it runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Settings {
     /// Number of tasks.
     pub jobs: usize,
@@ -40,8 +41,61 @@ pub struct Settings {
     pub folders: Vec<PathBuf>,
 }
 
+impl Settings {
+    /// One task of this program, without further options; relative paths start in `working_folder`.
+    pub fn new(program: impl Into<PathBuf>, working_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            jobs: 1,
+            limit: None,
+            sbatch: Vec::new(),
+            image: None,
+            program: program.into(),
+            options: Vec::new(),
+            working_folder: working_folder.into(),
+            folders: Vec::new(),
+        }
+    }
+
+    /// The same settings with `jobs`.
+    #[must_use]
+    pub fn with_jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// The same settings with `limit`.
+    #[must_use]
+    pub fn with_limit(self, limit: impl Into<Option<usize>>) -> Self {
+        Self { limit: limit.into(), ..self }
+    }
+
+    /// The same settings with `sbatch`.
+    #[must_use]
+    pub fn with_sbatch(self, sbatch: Vec<String>) -> Self {
+        Self { sbatch, ..self }
+    }
+
+    /// The same settings with `image`.
+    #[must_use]
+    pub fn with_image(self, image: impl Into<Option<PathBuf>>) -> Self {
+        Self { image: image.into(), ..self }
+    }
+
+    /// The same settings with `options`.
+    #[must_use]
+    pub fn with_options(self, options: Vec<String>) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The same settings with `folders`.
+    #[must_use]
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> Self {
+        Self { folders, ..self }
+    }
+}
+
 /// One submission.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Run {
     /// Its folder.
     pub folder: PathBuf,
@@ -175,8 +229,7 @@ impl Run {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let jobs =
-            list::lines(&bytes).filter_map(|line| Some(Job { video: line.video, output: line.output? }));
+        let jobs = list::lines(&bytes).filter_map(|line| Some(Job::new(line.video, line.output?)));
         Ok(Some(jobs.collect()))
     }
 
@@ -365,7 +418,7 @@ mod tests {
     use super::*;
 
     fn job(name: &str) -> Job {
-        Job { video: name.into(), output: format!("{name}.pose").into() }
+        Job::new(name, format!("{name}.pose"))
     }
 
     #[test]
@@ -383,16 +436,11 @@ mod tests {
     #[test]
     fn a_submission_never_changes_an_earlier_one() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            jobs: 2,
-            limit: Some(1),
-            sbatch: vec!["--gpus=V100:1".into()],
-            image: None,
-            program: "/opt/it's/oppose-native".into(),
-            options: vec!["--engine".into(), "native".into()],
-            working_folder: "/home/it's me".into(),
-            folders: Vec::new(),
-        };
+        let settings = Settings::new("/opt/it's/oppose-native", "/home/it's me")
+            .with_jobs(2)
+            .with_limit(1)
+            .with_sbatch(vec!["--gpus=V100:1".into()])
+            .with_options(vec!["--engine".into(), "native".into()]);
         let jobs = [(job("/v/a b.mp4"), 3), (job("/v/c.mp4"), 2)];
         let first = Run::prepare(folder.path(), &jobs, &settings).unwrap();
         let second = Run::prepare(folder.path(), &jobs[..1], &settings).unwrap();
@@ -413,16 +461,7 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        Settings {
-            jobs: 1,
-            limit: None,
-            sbatch: Vec::new(),
-            image: None,
-            program: "p".into(),
-            options: Vec::new(),
-            working_folder: "/".into(),
-            folders: Vec::new(),
-        }
+        Settings::new("p", "/")
     }
 
     #[test]

@@ -35,8 +35,8 @@ const RESTART_DELAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// A worker that reports no progress for this long is killed, and its video counts as tried. The time in which
-    /// the supervisor itself was suspended does not count. `None` for no limit.
+    /// A worker that reports no progress for this long is killed and treated like one that died; `docs/limits.md`
+    /// has the whole rule. `None` for no limit.
     pub stall: Option<Duration>,
 }
 
@@ -160,9 +160,9 @@ impl Supervisor<'_> {
             self.clock.tick();
             match message {
                 Some((process, message)) => {
-                    let place = self.workers.iter().position(|worker| worker.process == process);
-                    if let Some(place) = place {
-                        self.handle(place, message);
+                    let index = self.workers.iter().position(|worker| worker.process == process);
+                    if let Some(index) = index {
+                        self.handle(index, message);
                     }
                 }
                 // Only when no message is waiting to be read.
@@ -174,8 +174,8 @@ impl Supervisor<'_> {
                     self.workers.iter_mut().for_each(WorkerProcess::close_if_gone);
                 }
             }
-            while let Some(place) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
-                let worker = self.workers.remove(place);
+            while let Some(index) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
+                let worker = self.workers.remove(index);
                 self.bury(worker);
             }
         }
@@ -207,8 +207,8 @@ impl Supervisor<'_> {
         }
     }
 
-    fn handle(&mut self, place: usize, message: Option<WorkerMessage>) {
-        let worker = &mut self.workers[place];
+    fn handle(&mut self, index: usize, message: Option<WorkerMessage>) {
+        let worker = &mut self.workers[index];
         worker.last_heard = self.clock.now();
         let number = worker.slot;
         match message {
@@ -218,7 +218,7 @@ impl Supervisor<'_> {
                 self.slots[number].was_ready = true;
                 self.error.take_if(|(slot, _)| *slot == number);
                 (self.events)(Event::Ready { worker: number, engine: &engine });
-                self.feed(place);
+                self.feed(index);
             }
             Some(WorkerMessage::Unusable(reason)) => {
                 worker.is_unusable = true;
@@ -245,14 +245,14 @@ impl Supervisor<'_> {
                 }
                 (self.events)(Event::Video { worker: number, video: job, update: &update });
                 if is_end {
-                    self.feed(place);
+                    self.feed(index);
                 }
             }
         }
     }
 
     /// Gives a worker its next videos; tells it when there are no more.
-    fn feed(&mut self, place: usize) {
+    fn feed(&mut self, index: usize) {
         if self.cancel.is_cancelled() {
             return;
         }
@@ -260,8 +260,8 @@ impl Supervisor<'_> {
         let share = self.queue.len() / (8 * self.workers.len());
         let ahead = share.clamp(*VIDEOS_AHEAD.start(), *VIDEOS_AHEAD.end());
         let others = self.workers.iter().enumerate();
-        let waiting = others.filter(|&(other, worker)| other != place && worker.is_waiting()).count();
-        let worker = &mut self.workers[place];
+        let waiting = others.filter(|&(other, worker)| other != index && worker.is_waiting()).count();
+        let worker = &mut self.workers[index];
         while worker.takes_assignments() && worker.held.len() < ahead {
             let is_idle = worker.held.is_empty();
             // A suspect has a process to itself. And no worker takes a video ahead of time that another one is
@@ -309,9 +309,9 @@ impl Supervisor<'_> {
             self.retry_slot(worker.slot, obituary);
         }
         // Other workers may be waiting for its videos.
-        for place in 0..self.workers.len() {
-            if self.workers[place].takes_assignments() {
-                self.feed(place);
+        for index in 0..self.workers.len() {
+            if self.workers[index].takes_assignments() {
+                self.feed(index);
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct Arguments {
 pub enum PageError {
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error("{} does not exist; check the path", printable(.0))]
+    Missing(PathBuf),
     #[error("{} is to be a page for the browser: expected a name ending in .html", printable(.0))]
     Suffix(PathBuf),
     #[error("cannot write {}", printable(path))]
@@ -83,6 +85,9 @@ fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError>
         (None, _) => PathBuf::from("report.html"),
     };
     check_name(&output)?;
+    if let Some(missing) = arguments.inputs.iter().find(|input| !input.exists()) {
+        return Err(PageError::Missing(missing.clone()));
+    }
     let mut options = Options {
         journals: arguments.journal.clone(),
         worst: arguments.worst as usize,
@@ -90,7 +95,7 @@ fn write(arguments: &Arguments, signals: &Signals) -> Result<Outcome, PageError>
     };
     if !arguments.no_thumbnails {
         options.thumbnails =
-            Some(Thumbnails { command: thumbnails::command, folders: arguments.videos.clone() });
+            Some(Thumbnails::new(thumbnails::command).with_folders(arguments.videos.clone()));
     }
     if arguments.watch {
         options.progress = Some(Progress { every_seconds: arguments.interval, ..Progress::default() });

@@ -36,12 +36,8 @@ pub fn command(request: &ThumbnailRequest) -> io::Result<Command> {
 
 /// Serves a request.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let request = ThumbnailRequest {
-        video: arguments.video.clone(),
-        size: (arguments.width, arguments.height),
-        frames: arguments.frames.clone(),
-        folder: arguments.folder.clone(),
-    };
+    let Arguments { video, folder, width, height, frames } = arguments;
+    let request = ThumbnailRequest::new(video, (*width, *height), frames.clone(), folder);
     let mut signs = SignsOfLife::default();
     let mut served = || -> Result<(), Box<dyn std::error::Error>> {
         // It does not outlive the process that started it.

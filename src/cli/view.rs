@@ -14,7 +14,7 @@ use super::report::{PageError, check_name};
 use super::terminal::{print, printable, say_error};
 
 /// The largest table of timestamps that is read, in bytes: that of ten million frames is smaller.
-const LONGEST_TABLE: u64 = 1 << 28;
+const MAX_TABLE_BYTES: u64 = 1 << 28;
 
 /// The options of `view`.
 #[derive(Args, Debug)]
@@ -77,14 +77,13 @@ fn write(arguments: &Arguments) -> Result<PathBuf, Failed> {
     let read = |path: &Path| Ok::<_, PoseError>((name(path), Pose::read_file(path)?));
     let (first_name, first) = read(first)?;
     let second = second.map(|path| read(path)).transpose()?;
-    let view = View {
-        title: &video.map_or_else(|| first_name.clone(), |video| name(video)),
-        video: source.as_deref(),
-        times: times.as_deref(),
-        first: (&first_name, &first),
-        second: second.as_ref().map(|(name, pose)| (name.as_str(), pose)),
-    };
-    let page = view.to_html()?;
+    let title = video.map_or_else(|| first_name.clone(), |video| name(video));
+    let page = View::new(&first_name, &first)
+        .with_title(&title)
+        .with_video(source.as_deref())
+        .with_times(times.as_deref())
+        .with_second(second.as_ref().map(|(name, pose)| (name.as_str(), pose)))
+        .to_html()?;
     write_file(&output, page.as_bytes(), true)
         .map_err(|source| PageError::Write { path: output.clone(), source })?;
     Ok(output)
@@ -98,7 +97,7 @@ fn name(path: &Path) -> String {
 /// frame.
 fn timestamps(table: &Path) -> Option<Vec<f64>> {
     let mut text = String::new();
-    File::open(table).ok()?.take(LONGEST_TABLE).read_to_string(&mut text).ok()?;
+    File::open(table).ok()?.take(MAX_TABLE_BYTES).read_to_string(&mut text).ok()?;
     text.strip_prefix("frame,time\n")?.lines().map(|line| line.split_once(',')?.1.parse().ok()).collect()
 }
 

@@ -103,6 +103,15 @@ pub struct Options {
     pub model_folder: Option<PathBuf>,
 }
 
+impl Options {
+    /// The same options with `model_folder`.
+    #[must_use]
+    pub fn with_model_folder(mut self, model_folder: impl Into<Option<PathBuf>>) -> Self {
+        self.model_folder = model_folder.into();
+        self
+    }
+}
+
 /// Checks everything. Hashes and reads all models, so it takes a second or two.
 pub fn examine(options: &Options) -> Report {
     let driver = gpu::detect();

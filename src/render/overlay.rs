@@ -33,6 +33,36 @@ pub struct OverlayOptions {
     pub cancel: Cancel,
 }
 
+impl OverlayOptions {
+    /// The same options with `crop_to_person`.
+    #[must_use]
+    pub fn with_crop_to_person(mut self, crop_to_person: bool) -> Self {
+        self.crop_to_person = crop_to_person;
+        self
+    }
+
+    /// The same options with `audio`.
+    #[must_use]
+    pub fn with_audio(mut self, audio: impl Into<Option<PathBuf>>) -> Self {
+        self.audio = audio.into();
+        self
+    }
+
+    /// The same options with `overwrite`.
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The same options with `cancel`.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
+
 /// What was drawn.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -17,13 +17,24 @@ const WITH_SKETCHES: usize = 20 << 20;
 const WITH_TIMELINES: usize = 25 << 20;
 
 /// Models or settings of an engine that are shown.
-const MOST_PAIRS: usize = 100;
+const MAX_PAIRS: usize = 100;
 
 const SHARED_STYLE: &str = include_str!("assets/shared.css");
 const SHARED_SCRIPT: &str = include_str!("assets/shared.js");
 const CHART_STYLE: &str = include_str!("assets/uPlot.min.css");
 const CHART_SCRIPT: &str = include_str!("assets/uPlot.iife.min.js");
 const CHART_LICENSE: &str = include_str!("assets/uPlot.LICENSE");
+
+/// A page that cannot be rendered: a fault of this program, as its templates and their data are its own.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the page")]
+pub struct PageError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl PageError {
+    fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(source))
+    }
+}
 
 /// The parts of a page.
 pub(super) struct Page<'a> {
@@ -39,7 +50,11 @@ pub(super) struct Page<'a> {
 }
 
 impl Page<'_> {
-    pub(super) fn to_html(&self) -> Result<String, minijinja::Error> {
+    pub(super) fn to_html(&self) -> Result<String, PageError> {
+        self.render().map_err(PageError::new)
+    }
+
+    fn render(&self) -> Result<String, minijinja::Error> {
         let style = format!("{CHART_STYLE}\n{SHARED_STYLE}\n{}", self.style);
         // The licence goes where its program goes.
         let script = format!(
@@ -76,9 +91,10 @@ fn hash(text: &str) -> String {
 }
 
 /// JSON that can be put inside a `<script>`: no text in it ends the element or begins a comment.
-pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, PageError> {
+    let text = serde_json::to_string(value).map_err(PageError::new)?;
     // Outside of strings, JSON has none of these.
-    Ok(serde_json::to_string(value)?.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+    Ok(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
 
 /// What computed the files, as the template shows it: journals are foreign text.
@@ -100,7 +116,7 @@ struct PageRun {
 impl PageRun {
     fn new(run: &RunInfo) -> Self {
         let pairs = |map: &BTreeMap<String, String>| {
-            map.iter().take(MOST_PAIRS).map(|(name, value)| (short(name), short(value))).collect()
+            map.iter().take(MAX_PAIRS).map(|(name, value)| (short(name), short(value))).collect()
         };
         Self {
             engine: short(&run.engine.name),
@@ -125,16 +141,15 @@ impl Report {
     /// # Errors
     /// The template cannot be rendered.
     pub fn to_html(&self) -> Result<String, ReportError> {
-        let failed = |error: &dyn std::fmt::Display| ReportError::Page(error.to_string());
-        let json_of_skeletons = json(&self.skeletons).map_err(|error| failed(&error))?;
-        let progress = json(&self.progress).map_err(|error| failed(&error))?;
+        let json_of_skeletons = json(&self.skeletons)?;
+        let progress = json(&self.progress)?;
         let mut data = format!("{{\"skeletons\":{json_of_skeletons},\"progress\":{progress},\"rows\":[");
         for (index, row) in self.rows.iter().enumerate() {
             if index > 0 {
                 data.push_str(",\n");
             }
             let row = row.for_page(data.len() < WITH_TIMELINES, data.len() < WITH_SKETCHES);
-            data.push_str(&json(&row).map_err(|error| failed(&error))?);
+            data.push_str(&json(&row)?);
         }
         data.push_str("]}");
         let runs: Vec<PageRun> = self.runs.iter().map(PageRun::new).collect();
@@ -154,7 +169,7 @@ impl Report {
             },
             media: "'none'",
         };
-        page.to_html().map_err(|error| failed(&error))
+        Ok(page.to_html()?)
     }
 }
 

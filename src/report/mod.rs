@@ -14,6 +14,7 @@ mod thumbnails;
 mod view;
 
 pub use explanations::Explanation;
+pub use html::PageError;
 pub use model::{Collector, Component, Failure, Options, Progress, Report, ReportError, Row, Totals};
 pub use runs::RunInfo;
 pub use thumbnails::{ThumbnailError, ThumbnailRequest, Thumbnails};

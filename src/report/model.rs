@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::encoding::{PageSkeleton, Sketch, SketchSize, timelines};
 use super::explanations::Explanation;
+use super::html::PageError;
 use super::runs::{Recorded, RunInfo, UnderWay};
 use super::thumbnails::{ThumbnailRequest, Thumbnails};
 use crate::Chain;
@@ -26,15 +27,15 @@ const SPANS: usize = 64;
 const TIMELINE_COMPONENTS: usize = 16;
 /// Number of different skeletons that a page draws. A corpus has one or two; files with others are still in the
 /// table.
-const MOST_SKELETONS: usize = 16;
+const MAX_SKELETONS: usize = 16;
 /// How many files are read at the same time.
 const BATCH: usize = 64;
 /// Longest reason of a failure, in characters: a line of a journal may have a megabyte.
-const LONGEST_REASON: usize = 2000;
+const MAX_REASON: usize = 2000;
 /// Longest file name in the page, in characters.
-const LONGEST_FILE: usize = 500;
+const MAX_FILE_NAME: usize = 500;
 /// Longest sketch of a row, in letters of base64.
-const LONGEST_SKETCH: usize = 16_384;
+const MAX_SKETCH: usize = 16_384;
 
 /// How long all pictures of a page may take together.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(60);
@@ -62,8 +63,8 @@ pub enum ReportError {
         source: io::Error,
     },
     /// The page cannot be rendered.
-    #[error("cannot make the page: {0}")]
-    Page(String),
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// The caller asked to stop.
     #[error("stopped before the report was complete; nothing was written")]
     Cancelled,
@@ -87,6 +88,36 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { journals: Vec::new(), worst: 24, progress: None, thumbnails: None }
+    }
+}
+
+impl Options {
+    /// The same options with `journals`.
+    #[must_use]
+    pub fn with_journals(mut self, journals: Vec<PathBuf>) -> Self {
+        self.journals = journals;
+        self
+    }
+
+    /// The same options with `worst`.
+    #[must_use]
+    pub fn with_worst(mut self, worst: usize) -> Self {
+        self.worst = worst;
+        self
+    }
+
+    /// The same options with `progress`.
+    #[must_use]
+    pub fn with_progress(mut self, progress: impl Into<Option<Progress>>) -> Self {
+        self.progress = progress.into();
+        self
+    }
+
+    /// The same options with `thumbnails`.
+    #[must_use]
+    pub fn with_thumbnails(mut self, thumbnails: impl Into<Option<Thumbnails>>) -> Self {
+        self.thumbnails = thumbnails.into();
+        self
     }
 }
 
@@ -261,7 +292,7 @@ impl Collector {
                 && let Ok(pose) = Pose::read_file(&row.path)
                 && self.skeletons.get(row.skeleton.unwrap_or(usize::MAX)) == Some(&pose.header.skeleton)
                 && let Some(sketch) = Sketch::new(&pose, WORST_SKETCH)
-                && sketch.data.len() <= 64 * LONGEST_SKETCH
+                && sketch.data.len() <= 64 * MAX_SKETCH
             {
                 row.sketch = Some(sketch);
             }
@@ -289,7 +320,7 @@ impl Collector {
         let (failures, explanations) = failures(unreadable, &recorded);
         let title = inputs.iter().map(|input| shown_file(input)).collect::<Vec<_>>().join(", ");
         Ok(Report {
-            title: truncated(&title, LONGEST_FILE),
+            title: truncated(&title, MAX_FILE_NAME),
             made,
             runs: recorded.runs,
             progress: options.progress.clone().map(|progress| under_way.complete(progress, &totals)),
@@ -374,13 +405,9 @@ impl Collector {
                     let Some(video) = recorded.video_of(&row.path, places) else { continue };
                     // Where there is no room for files, there are no pictures.
                     let Ok(folder) = tempfile::tempdir() else { return Ok(()) };
-                    let request = ThumbnailRequest {
-                        video,
-                        size: (row.inspection.width.into(), row.inspection.height.into()),
-                        frames: sketch.frames.iter().map(|&frame| frame as u64).collect(),
-                        folder: folder.path().to_owned(),
-                    };
-                    request.fetch(thumbnails, is_cancelled)
+                    let size = (row.inspection.width.into(), row.inspection.height.into());
+                    let frames = sketch.frames.iter().map(|&frame| frame as u64).collect();
+                    ThumbnailRequest::new(video, size, frames, folder.path()).fetch(thumbnails, is_cancelled)
                 }
             };
             if is_cancelled() {
@@ -400,10 +427,10 @@ impl Collector {
 
     /// The index of a skeleton among the different ones.
     fn intern(&mut self, skeleton: Skeleton) -> Option<usize> {
-        if let Some(place) = self.skeletons.iter().position(|known| *known == skeleton) {
-            return Some(place);
+        if let Some(index) = self.skeletons.iter().position(|known| *known == skeleton) {
+            return Some(index);
         }
-        (self.skeletons.len() < MOST_SKELETONS).then(|| {
+        (self.skeletons.len() < MAX_SKELETONS).then(|| {
             self.skeletons.push(skeleton);
             self.skeletons.len() - 1
         })
@@ -420,7 +447,7 @@ fn stamp(found: &Metadata) -> Stamp {
 
 fn read(path: &Path, name: &str) -> Reading {
     let pose = Pose::read_file(path).map_err(|error| Chain(&error).to_string())?;
-    let sketch = Sketch::new(&pose, ROW_SKETCH).filter(|sketch| sketch.data.len() <= LONGEST_SKETCH);
+    let sketch = Sketch::new(&pose, ROW_SKETCH).filter(|sketch| sketch.data.len() <= MAX_SKETCH);
     let row = Row {
         file: name.to_owned(),
         inspection: inspect(&pose),
@@ -479,7 +506,7 @@ fn failures(
     let failure = |(path, reason, crashed): (PathBuf, String, bool)| Failure {
         file: shown_file(&path),
         explanation: explain(&reason),
-        reason: truncated(&crate::printable::printable_message(&reason), LONGEST_REASON),
+        reason: truncated(&crate::printable::printable_message(&reason), MAX_REASON),
         crashed,
     };
     let failures = failed.into_iter().map(failure).collect();
@@ -487,11 +514,11 @@ fn failures(
 }
 
 fn shown_file(path: &Path) -> String {
-    truncated(&printable(path).to_string(), LONGEST_FILE)
+    truncated(&printable(path).to_string(), MAX_FILE_NAME)
 }
 
-fn truncated(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+fn truncated(text: &str, max_letters: usize) -> String {
+    match text.char_indices().nth(max_letters) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

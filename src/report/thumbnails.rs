@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jpeg_encoder::{ColorType, Encoder, EncodingError};
 
 use super::encoding::base64;
+use crate::printable::printable;
 use crate::process;
 use crate::video::{self, Frame, SourceError, VideoError};
 
@@ -20,7 +21,7 @@ const SIDE: u32 = 300;
 /// JPEG quality, up to 100: enough to show who is in the frame and how the hands are held.
 const QUALITY: u8 = 65;
 /// The largest size of a picture in bytes: even a noisy one has a third of it.
-const MOST_BYTES: u64 = 48 << 10;
+const MAX_BYTES: u64 = 48 << 10;
 /// How long a video may be decoded. If it is longer, the frames decoded so far get pictures.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a process may give no sign of life.
@@ -28,6 +29,7 @@ const STALL: Duration = Duration::from_secs(20);
 
 /// How to get pictures from videos.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Thumbnails {
     /// The command of a process that calls [`ThumbnailRequest::serve`].
     pub command: fn(&ThumbnailRequest) -> io::Result<Command>,
@@ -35,8 +37,22 @@ pub struct Thumbnails {
     pub folders: Vec<PathBuf>,
 }
 
+impl Thumbnails {
+    /// Videos are where the journal says, or beside their `.pose` files.
+    pub fn new(command: fn(&ThumbnailRequest) -> io::Result<Command>) -> Self {
+        Self { command, folders: Vec::new() }
+    }
+
+    /// The same with `folders`.
+    #[must_use]
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> Self {
+        Self { folders, ..self }
+    }
+}
+
 /// Which frames of a video are to become pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ThumbnailRequest {
     /// The video.
     pub video: PathBuf,
@@ -59,7 +75,7 @@ pub enum ThumbnailError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// It is not the video of the `.pose` file.
-    #[error("expected frames of {expected:?} pixels, found {found:?}")]
+    #[error("expected frames of {}x{} pixels, found {}x{}", expected.0, expected.1, found.0, found.1)]
     Size {
         /// Width and height in the `.pose` file.
         expected: (u32, u32),
@@ -67,14 +83,30 @@ pub enum ThumbnailError {
         found: (u32, u32),
     },
     /// A picture cannot be encoded.
-    #[error(transparent)]
-    Encode(#[from] EncodingError),
+    #[error("cannot encode a picture")]
+    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A picture cannot be written.
-    #[error(transparent)]
-    Write(#[from] io::Error),
+    #[error("cannot write {}", printable(path))]
+    Write {
+        /// The picture.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
 }
 
 impl ThumbnailRequest {
+    /// Requests the frames with these indices, from 0 and in order, of a video with frames of this width and height in
+    /// pixels. Each picture is written into `folder` as `FRAME.jpg`.
+    pub fn new(
+        video: impl Into<PathBuf>,
+        size: (u32, u32),
+        frames: Vec<u64>,
+        folder: impl Into<PathBuf>,
+    ) -> Self {
+        Self { video: video.into(), size, frames, folder: folder.into() }
+    }
+
     /// Creates the pictures in this process. `on_frame` is called after each frame of the video. Blocks for at most
     /// 15 seconds, unless the decoder hangs.
     ///
@@ -92,7 +124,9 @@ impl ThumbnailRequest {
         while wanted.peek().is_some() && started.elapsed() < PATIENCE {
             let Some(frame) = video.next_frame()? else { break };
             if wanted.next_if_eq(&&frame.index()).is_some() {
-                fs::write(picture(&self.folder, frame.index()), encode(&frame)?)?;
+                let jpeg = encode(&frame).map_err(|error| ThumbnailError::Encode(error.into()))?;
+                let path = picture(&self.folder, frame.index());
+                fs::write(&path, jpeg).map_err(|source| ThumbnailError::Write { path, source })?;
             }
             on_frame();
         }
@@ -113,7 +147,7 @@ impl ThumbnailRequest {
         let read = |&frame: &u64| {
             let path = picture(&self.folder, frame);
             let bytes = fs::metadata(&path).ok()?.len();
-            (bytes <= MOST_BYTES).then(|| fs::read(&path).ok()).flatten().map(|jpeg| base64(&jpeg))
+            (bytes <= MAX_BYTES).then(|| fs::read(&path).ok()).flatten().map(|jpeg| base64(&jpeg))
         };
         self.frames.iter().map(read).collect()
     }

@@ -4,13 +4,13 @@ use minijinja::context;
 use serde::Serialize;
 
 use super::encoding::{Area, PageSkeleton, base64, place, short};
-use super::html::{Page, json};
+use super::html::{Page, PageError, json};
 use crate::inspect::{CompareError, compare, distance_over_time};
 use crate::pose::{FramePose, Pose};
 
 /// The largest size in bytes of points that a browser can be expected to hold: an hour of one person with 137
 /// points has 62 million.
-const MOST_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,8 @@ const MOST_BYTES: u64 = 256 << 20;
 pub enum ViewError {
     /// There are too many points for a page.
     #[error(
-        "the points take {bytes} bytes in the page, more than the {limit} that a browser is expected to hold"
+        "the points take {bytes} bytes in the page, more than the {limit} that a browser is expected to hold; \
+         select fewer points or people"
     )]
     TooLarge {
         /// Bytes of the points.
@@ -30,14 +31,15 @@ pub enum ViewError {
     #[error(transparent)]
     Compare(#[from] CompareError),
     /// The page cannot be rendered.
-    #[error("cannot make the page: {0}")]
-    Page(String),
+    #[error(transparent)]
+    Page(#[from] PageError),
 }
 
 /// One `.pose` file, or two of the same video, to be played.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct View<'a> {
-    /// What the page calls the video.
+    /// What the page calls the video; by default the name of the first file.
     pub title: &'a str,
     /// The URL of the video, relative to the page; without one, the poses are drawn on an empty picture.
     pub video: Option<&'a str>,
@@ -77,7 +79,36 @@ struct PagePose {
     data: String,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// A file without its video: its name as the page shows it, and its contents.
+    pub fn new(name: &'a str, pose: &'a Pose) -> Self {
+        Self { title: name, video: None, times: None, first: (name, pose), second: None }
+    }
+
+    /// The same view with `title`.
+    #[must_use]
+    pub fn with_title(self, title: &'a str) -> Self {
+        Self { title, ..self }
+    }
+
+    /// The same view with `video`.
+    #[must_use]
+    pub fn with_video(self, video: impl Into<Option<&'a str>>) -> Self {
+        Self { video: video.into(), ..self }
+    }
+
+    /// The same view with `times`.
+    #[must_use]
+    pub fn with_times(self, times: impl Into<Option<&'a [f64]>>) -> Self {
+        Self { times: times.into(), ..self }
+    }
+
+    /// The same view with a second file: its name and contents.
+    #[must_use]
+    pub fn with_second(self, second: impl Into<Option<(&'a str, &'a Pose)>>) -> Self {
+        Self { second: second.into(), ..self }
+    }
+
     /// The page.
     ///
     /// # Errors
@@ -95,7 +126,7 @@ impl View<'_> {
             data.offset = compare(self.first.1, second)?.offset;
             data.distance = Some(distance_over_time(self.first.1, second, data.offset)?);
         }
-        let data = json(&data).map_err(|error| ViewError::Page(error.to_string()))?;
+        let data = json(&data)?;
         let page = Page {
             template: include_str!("assets/view.html"),
             style: include_str!("assets/view.css"),
@@ -104,7 +135,7 @@ impl View<'_> {
             context: context! { title => short(self.title), is_pair => self.second.is_some() },
             media: "'self' file:",
         };
-        page.to_html().map_err(|error| ViewError::Page(error.to_string()))
+        Ok(page.to_html()?)
     }
 }
 
@@ -114,8 +145,8 @@ impl PagePose {
         let drawn: usize = skeleton.components.iter().filter(|part| part.drawn).map(|part| part.points).sum();
         let all = (pose.frames() as u64).saturating_mul(pose.people() as u64).saturating_mul(drawn as u64);
         let bytes = all.saturating_mul(5);
-        if bytes > MOST_BYTES {
-            return Err(ViewError::TooLarge { bytes, limit: MOST_BYTES });
+        if bytes > MAX_BYTES {
+            return Err(ViewError::TooLarge { bytes, limit: MAX_BYTES });
         }
         // The area first, then the points: both walk over all frames, so that no copy of them is kept.
         let mut area: Option<Area> = None;

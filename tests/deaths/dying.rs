@@ -266,7 +266,7 @@ pub fn videos(folder: &Path) -> Vec<Job> {
         ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", &frames.to_string()]);
         common::output(ffmpeg.args(["-c:v", "ffv1", "-pix_fmt", "bgr0"]).arg(&video));
         let output = folder.join(format!("poses/video{number}.pose"));
-        Job { video, output }
+        Job::new(video, output)
     };
     fs::create_dir(folder.join("poses")).unwrap();
     FRAMES.into_iter().enumerate().map(make).collect()

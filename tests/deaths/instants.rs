@@ -497,7 +497,7 @@ fn the_journal_says_which_worker_it_was() {
         }
         Event::Video { worker, video, update: VideoUpdate::Done(report) } => {
             made_by[video] = Some(worker);
-            let Job { video, output } = &jobs[video];
+            let Job { video, output, .. } = &jobs[video];
             journal.add(worker, video, output, journal::Outcome::done(report)).unwrap();
         }
         _ => {}

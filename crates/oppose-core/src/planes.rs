@@ -11,6 +11,8 @@
 /// green = gray + high(8 u - 1024, green_u) + high(8 v - 1024, green_v)
 /// red   = gray + high(8 v - 1024, red_v)
 /// ```
+///
+/// The formulas use all of its factors, so no field will be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ColorMatrix {
     /// Eight times the luma of black.

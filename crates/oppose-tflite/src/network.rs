@@ -39,6 +39,7 @@ pub struct Network {
 
 /// What is left to the runtime: the tensors it reads and those it makes, numbered as in the file, with their sizes.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Rest {
     /// What it reads.
     pub inputs: Vec<(u32, usize)>,

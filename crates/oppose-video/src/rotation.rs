@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 /// How frames are rotated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rotate {
     /// As the file's display matrix or EXIF orientation says, so that they are upright.
     #[default]

@@ -28,10 +28,11 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
     let output = whole_path(output).map_err(failed("read", output))?;
     // The lists have whole paths. What does not exist is reported when it is planned.
     let input = [arguments.input.canonicalize().unwrap_or_else(|_| arguments.input.clone())];
-    let mut inputs = Inputs::new(&input).output(&output);
-    inputs.recursive = arguments.recursive;
-    inputs.keep_suffix = arguments.keep_suffix;
-    inputs.suffixes = arguments.video_suffixes.clone();
+    let inputs = Inputs::new(&input)
+        .with_output(&output)
+        .with_recursive(arguments.recursive)
+        .with_keep_suffix(arguments.keep_suffix)
+        .with_suffixes(arguments.video_suffixes.clone());
     let plan = Plan::new(&inputs)?;
     for (path, reason) in &plan.problems {
         say(format_args!("{}: {reason}", printable(path)));
@@ -63,16 +64,14 @@ pub fn submit(arguments: &SubmitArguments) -> Result<Outcome, SlurmError> {
         Some(_) => folders_of(&input, &jobs, &arguments.options, &working_folder),
         None => Vec::new(),
     };
-    let settings = Settings {
-        jobs: arguments.jobs as usize,
-        limit: arguments.limit.map(|limit| limit as usize),
-        sbatch,
-        image,
-        program: env::current_exe().map_err(failed("find", Path::new("this program")))?,
-        options: arguments.options.clone(),
-        working_folder,
-        folders,
-    };
+    let program = env::current_exe().map_err(failed("find", Path::new("this program")))?;
+    let settings = Settings::new(program, working_folder)
+        .with_jobs(arguments.jobs as usize)
+        .with_limit(arguments.limit.map(|limit| limit as usize))
+        .with_sbatch(sbatch)
+        .with_image(image)
+        .with_options(arguments.options.clone())
+        .with_folders(folders);
     let outcome = submit_missing(&output, jobs, &settings, arguments.dry_run, arguments.retry_crashed)?;
     Ok(if problems.is_empty() { outcome } else { Outcome::SomeFailed })
 }

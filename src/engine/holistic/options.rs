@@ -34,6 +34,7 @@ impl Complexity {
 
 /// How hard hands are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Hands {
     /// As MediaPipe Holistic does.
     #[default]

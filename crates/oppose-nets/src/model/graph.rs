@@ -5,6 +5,8 @@
 ///
 /// Its size is free: tensors have channels and a net stride, the number of input pixels per pixel of theirs.
 /// Activations belong to the convolution before them.
+///
+/// Neither this struct nor the ones in it are `#[non_exhaustive]`: whoever runs a graph has to know all that is in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// The tensors between the layers. The first is the net's input.
