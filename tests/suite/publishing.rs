@@ -10,6 +10,11 @@ use crate::common::{Need, output, repository, trial};
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("versions_agree", &[], versions_agree),
+        trial(
+            "a_tag_needs_the_address_and_a_finished_changelog",
+            &[],
+            a_tag_needs_the_address_and_a_changelog,
+        ),
         trial("the_package_has_what_it_needs_and_no_test_data", &[], the_package_has_what_it_needs),
         trial("workflows_are_accepted", &[Need::Program("actionlint")], workflows_are_accepted),
         trial("the_citation_is_valid", &[Need::Program("cffconvert")], the_citation_is_valid),
@@ -28,6 +33,41 @@ fn versions_agree() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("the tag is v0.0.1"));
     let notes = output(Command::new(repository("scripts/release-notes.sh")).arg(env!("CARGO_PKG_VERSION")));
     assert!(notes.contains("`holistic`"), "{notes}");
+}
+
+/// The first step of docs/publishing.md, and what is refused before it or after half of it.
+fn a_tag_needs_the_address_and_a_changelog() {
+    const CHANGELOG: &str = "CHANGELOG.md";
+    let folder = tempfile::tempdir().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    fs::create_dir(folder.path().join("scripts")).unwrap();
+    for file in ["Cargo.toml", "CITATION.cff", CHANGELOG, "scripts/check-release.sh"] {
+        fs::copy(repository(file), folder.path().join(file)).unwrap();
+    }
+    let text = fs::read_to_string(folder.path().join(CHANGELOG)).unwrap();
+    let section = text.find(&format!("## {version}, ")).expect("check-release.sh wants it");
+    let finished = format!("# Changelog\n\n## Unreleased\n\n{}", &text[section..]);
+    fs::write(folder.path().join(CHANGELOG), &finished).unwrap();
+    let check = || {
+        let mut check = Command::new(folder.path().join("scripts/check-release.sh"));
+        let output = check.arg(format!("v{version}")).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let replace = |command: &str| output(Command::new("sh").args(["-c", command]).current_dir(folder.path()));
+
+    let page = fs::read_to_string(repository("docs/publishing.md")).unwrap();
+    let command = page.lines().map(str::trim).find(|line| line.starts_with("sed -i ")).unwrap();
+    if fs::read_to_string(folder.path().join("Cargo.toml")).unwrap().contains("github.com/OWNER/") {
+        assert!(check().1.contains("is not filled in"), "{:?}", check());
+        replace(command.strip_suffix(" CITATION.cff").unwrap());
+        assert!(check().1.contains("disagree"), "{:?}", check());
+    }
+    replace(command);
+    assert_eq!(check(), (true, String::new()));
+
+    let unfinished = finished.replace("## Unreleased\n", "## Unreleased\n\n* Something new.\n");
+    fs::write(folder.path().join(CHANGELOG), unfinished).unwrap();
+    assert!(check().1.contains("has changes under"), "{:?}", check());
 }
 
 fn the_package_has_what_it_needs() {
