@@ -2,7 +2,7 @@
 # Builds the Python package: the program, the module, FFmpeg, LiteRT, the nets of the engine `holistic` and the kernels for
 # GPUs in one wheel for CPython since 3.9 and every Linux on x86-64 since glibc 2.28. See docs/python.md.
 #
-#   scripts/build-wheel.sh      writes target/wheel/oppose-VERSION-cp39-abi3-manylinux_2_28_x86_64.whl
+#   scripts/build-wheel.sh      writes target/wheel/oppose_native-VERSION-cp39-abi3-manylinux_2_28_x86_64.whl
 # shellcheck disable=SC2154 # scripts/build-portable.sh says what work, ffmpeg, program, glibc and kind are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +29,7 @@ rm -rf "$output"
 manifest=$PWD/$package/Cargo.toml
 (cd "$ffmpeg" && maturin build --release --locked --zig --compatibility manylinux_2_28 --target "${PORTABLE_TARGET%.2.*}" \
     --manifest-path "$manifest" --sbom-include sbom/oppose.cdx.json --out "$output")
-wheel=$(echo "$output"/oppose-*.whl)
+wheel=$(echo "$output"/oppose_native-*.whl)
 size=$(stat --format %s "$wheel")
 if [ "$size" -ge 100000000 ]; then
     echo "build-wheel: $wheel has $((size / 1000000)) MB; the index takes less than 100" >&2

@@ -49,11 +49,11 @@ pub(crate) fn where_to_get_holistic() -> String {
     match script {
         // The Python package: as the module, or as the program in its folder `bin`.
         _ if SHIPPED.get().is_some() || folders.iter().take(2).any(|folder| folder.join("_native.pyi").is_file()) => {
-            "install the package again (pip install --force-reinstall --no-deps oppose)".to_owned()
+            "install the package again (pip install --force-reinstall --no-deps oppose-native)".to_owned()
         }
         // A checkout or an archive.
         Some(script) => format!("run {}", script.display()),
-        None => "get them with the Python package (pip install oppose) or with scripts/fetch-models.sh of oppose's \
+        None => "get them with the Python package (pip install oppose-native) or with scripts/fetch-models.sh of oppose's \
                  repository"
             .to_owned(),
     }

@@ -189,7 +189,7 @@ fn missing_models_are_named_with_the_places() {
     let (code, text) = said(bare.arg("h264_25.mp4").output().unwrap());
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("data/oppose/models") && text.contains("OPPOSE_MODELS"), "{text}");
-    assert!(text.contains("pip install oppose") && text.contains("scripts/fetch-models.sh"), "{text}");
+    assert!(text.contains("pip install oppose-native") && text.contains("scripts/fetch-models.sh"), "{text}");
     // As they lie in an archive or a checkout, and in the Python package.
     fs::create_dir(at.join("scripts")).unwrap();
     fs::write(at.join("scripts/fetch-models.sh"), "").unwrap();

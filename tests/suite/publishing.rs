@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
             &[],
             a_tag_needs_the_address_and_a_changelog,
         ),
+        trial("the_documents_install_the_python_package", &[], the_documents_install_the_python_package),
         trial("the_package_has_what_it_needs_and_no_test_data", &[], the_package_has_what_it_needs),
         trial("workflows_are_accepted", &[Need::Program("actionlint")], workflows_are_accepted),
         trial("the_citation_is_valid", &[Need::Program("cffconvert")], the_citation_is_valid),
@@ -68,6 +69,22 @@ fn a_tag_needs_the_address_and_a_changelog() {
     let unfinished = finished.replace("## Unreleased\n", "## Unreleased\n\n* Something new.\n");
     fs::write(folder.path().join(CHANGELOG), unfinished).unwrap();
     assert!(check().1.contains("has changes under"), "{:?}", check());
+}
+
+/// What a newcomer types first must not install a stranger's package.
+fn the_documents_install_the_python_package() {
+    let project = fs::read_to_string(repository("crates/oppose-python/pyproject.toml")).unwrap();
+    let name = project.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().trim_matches('"');
+    for page in ["README.md", "docs/python.md", "crates/oppose-python/README.md"] {
+        let text = fs::read_to_string(repository(page)).unwrap();
+        assert!(text.contains(&format!("```sh\npip install {name}\n")), "{page}");
+    }
+    let install = ["README.md", "docs", "src", "crates", "CHANGELOG.md"];
+    let mut search = Command::new("git");
+    search.args(["grep", "-hoE", "pip install( --[a-z-]+)* oppose[a-z-]*"]).args(install);
+    for command in output(search.current_dir(repository(""))).lines() {
+        assert!(command.ends_with(&format!(" {name}")), "{command}");
+    }
 }
 
 fn the_package_has_what_it_needs() {
