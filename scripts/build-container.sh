@@ -41,6 +41,10 @@ case "$base" in
         exit 2
     }
     base=$(realpath -- "$base")
+    if [ -d "$base" ] && [ "$(id -u)" != 0 ] && [ "$(stat --format %u "$base")" != "$(id -u)" ]; then
+        echo "build-container: $base belongs to somebody else, whose files apptainer cannot copy for you: make it yours, or pass a SIF file" >&2
+        exit 2
+    fi
     ;;
 esac
 # The definition copies the sources from the current folder.

@@ -19,6 +19,7 @@ use oppose::pose::Pose;
 const DEFINITIONS: [&str; 2] = ["Singularity.def", "Singularity.native.def"];
 
 /// A root file system to build on instead of the base image: it has OpenPose in /openpose, as the image has.
+/// `tests/stand_in/container_base.sh` makes one with a stand-in for OpenPose.
 const BASE_VARIABLE: &str = "OPPOSE_CONTAINER_BASE";
 
 /// A section of a definition file.
@@ -166,6 +167,13 @@ fn stand_in(folder: &Path, name: &str, then: &str) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Whoever runs the tests: a user who is not in /etc/subuid, and to whom nothing belongs.
+fn become_an_ordinary_user(bin: &Path) {
+    let id = bin.join("id");
+    fs::write(&id, "#!/bin/sh\n[ \"$1\" = -u ] && echo 4242424 || echo nobody-of-that-name\n").unwrap();
+    fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// Writes the image, whose path is the last argument but one.
 const BUILDS: &str = "while [ $# -gt 2 ]; do shift; done; echo image > \"$1\"";
 
@@ -255,10 +263,7 @@ fn an_ordinary_user_builds_without_the_fakeroot_command() {
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
         stand_in(&bin, program, BUILDS);
-        // Whoever runs the tests: a user who is not in /etc/subuid.
-        fs::write(bin.join("id"), "#!/bin/sh\n[ \"$1\" = -u ] && echo 4242424 || echo nobody-of-that-name\n")
-            .unwrap();
-        fs::set_permissions(bin.join("id"), fs::Permissions::from_mode(0o755)).unwrap();
+        become_an_ordinary_user(&bin);
         let (output, calls) = script(folder.path(), &build, &[], None);
         assert!(output.status.success() && calls.contains(" build --fakeroot "), "{output:?} {calls}");
         assert_eq!(calls.contains("--ignore-fakeroot-command"), expected, "{calls}");
@@ -288,6 +293,19 @@ fn the_base_can_be_pinned() {
     let (output, _) = script(folder.path(), &build, &["--base", "absent"], None);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no absent"));
+}
+
+fn a_base_of_somebody_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    stand_in(&bin, "apptainer", BUILDS);
+    become_an_ordinary_user(&bin);
+    fs::create_dir(folder.path().join("base")).unwrap();
+    let build = repository("scripts/build-container.sh");
+    let (output, calls) = script(folder.path(), &build, &["--base", "base"], None);
+    assert_eq!((output.status.code(), calls.as_str()), (Some(2), ""));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("belongs to somebody else"), "{text}");
 }
 
 fn only_openpose_1_5_1_is_built_with() {
@@ -363,6 +381,7 @@ fn main() {
             an_ordinary_user_builds_without_the_fakeroot_command,
         ),
         trial("the_base_can_be_pinned", &[], the_base_can_be_pinned),
+        trial("a_base_of_somebody_else_is_refused", &[], a_base_of_somebody_else_is_refused),
         trial("only_openpose_1_5_1_is_built_with", &[], only_openpose_1_5_1_is_built_with),
         trial("apptainer_is_looked_for_among_the_modules", &[], apptainer_is_looked_for_among_the_modules),
         trial("a_job_finds_the_checkout_it_was_sent_from", &[], a_job_finds_the_checkout_it_was_sent_from),

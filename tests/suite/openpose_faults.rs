@@ -88,6 +88,21 @@ fn without_faults_all_frames_come_in_order() {
     assert_eq!(frames, in_order(frames.len()));
 }
 
+/// The shim itself, on a stand-in for OpenPose that consists of headers.
+fn the_shim_brings_out_what_openpose_found() {
+    let scene = Scene::new();
+    let mut compile = Command::new("c++");
+    compile.args(["-std=c++11", "-shared", "-fPIC", "-Wall", "-Wextra", "-pedantic", "-Werror", "-pthread"]);
+    compile.arg("-isystem").arg(repository("tests/stand_in/openpose/include"));
+    output(compile.arg(repository("ffi/openpose_shim.cpp")).arg("-o").arg(scene.path("shim.so")));
+    scene.says("", 0, &["out.pose: "]);
+    let frames = scene.frames("out.pose");
+    assert!(frames.len() > 10);
+    assert_eq!(frames, in_order(frames.len()));
+    let pose = Pose::read_file(&scene.path("out.pose")).unwrap();
+    assert!(pose.confidences().iter().all(|&confidence| confidence == 1.0), "body, face and hands");
+}
+
 fn death_in_the_middle_keeps_what_came_before() {
     let scene = Scene::new();
     let words = [CLIP, "SIGABRT", "at frame 3", "Check failed: as it was told", "out.partial.pose"];
@@ -212,6 +227,11 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("cc")];
     vec![
         trial("without_faults_all_frames_come_in_order", &needs, without_faults_all_frames_come_in_order),
+        trial(
+            "the_shim_brings_out_what_openpose_found",
+            &[Need::Program("c++"), Need::Program("cc")],
+            the_shim_brings_out_what_openpose_found,
+        ),
         trial(
             "death_in_the_middle_keeps_what_came_before",
             &needs,
