@@ -1,6 +1,7 @@
-// Luma and chroma to blue, green and red, to the last bit as video/planes.rs and libswscale's vector code have it.
+// Converts luma and chroma to blue, green and red, with exactly the results of crates/oppose-core/src/planes.rs and of
+// libswscale's vector code.
 
-// What turns one into the other: ColorMatrix in video/planes.rs.
+// The coefficients: ColorMatrix in crates/oppose-core/src/planes.rs.
 struct Matrix {
     short black;
     short luma;
@@ -29,7 +30,7 @@ __device__ inline unsigned char limited(int value) {
     return (unsigned char)min(max(value, 0), 255);
 }
 
-// A thread for the four pixels that share chroma; blockIdx.y is the picture.
+// One thread per four pixels that share chroma; blockIdx.y is the picture.
 extern "C" __global__ void convert_colors(const __grid_constant__ Colors work) {
     int half_width = (work.width + 1) / 2, half_height = work.height / 2;
     int index = blockIdx.x * blockDim.x + threadIdx.x;

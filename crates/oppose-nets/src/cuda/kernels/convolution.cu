@@ -1,11 +1,11 @@
-// Convolutions on any GPU in single precision: a tile of 128 pixels x 64 output channels in shared memory, by plain
+// Convolutions on any GPU in single precision, by tiles of 128 pixels x 64 output channels in shared memory: with ordinary
 // multiplications, or on the tensor cores in TF32.
 
 #include "source.cuh"
 
 #define TILE_PIXELS SINGLE_TILE_PIXELS
 #define TILE_CHANNELS SINGLE_TILE_CHANNELS
-// Elements of a row in shared memory; filled up so that rows start in different banks.
+// Elements of a row in shared memory, padded so that rows start in different banks.
 #define ROW (CHUNK + VECTOR)
 #define SUM_ROW (TILE_CHANNELS + 4)
 
@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) convolve(const __grid_cons
     int first_channel = blockIdx.x % channel_tiles * TILE_CHANNELS;
     int first_pixel = blockIdx.x / channel_tiles * TILE_PIXELS;
     int image_pixels = layer.width * layer.height, padding = layer.kernel / 2;
-    // Eight threads load a row of 128 bytes; each has the same part of every 32nd row.
+    // Eight threads load a row of 128 bytes; each loads the same part of every 32nd row.
     int part = thread % 8, own_row = thread / 8;
     int place_x[4], place_y[4], place[4];
     for (int i = 0; i < 4; i++) {

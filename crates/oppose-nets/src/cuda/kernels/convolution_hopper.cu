@@ -1,9 +1,9 @@
-// Convolutions on Hopper's tensor cores, as products of matrices: output channels x pixels.
+// Convolutions on Hopper's tensor cores, as matrix products: output channels x pixels.
 //
-// Weights and pixels arrive in shared memory by the tensor memory accelerator. Its im2col mode walks over the
-// pixels of all images and fills in zeros at their borders, so that a tile is a run of pixels wherever it lies.
-// A producer warp keeps STAGES chunks of channels on their way; two groups of four warps multiply. Concatenated
-// inputs are several sources, one after the other; nothing is copied.
+// The tensor memory accelerator loads weights and pixels into shared memory. Its im2col mode walks over the pixels of all
+// images and pads their borders with zeros, so that any run of pixels can be a tile. A producer warp keeps STAGES chunks of
+// channels in flight; two groups of four warps multiply. Concatenated inputs are read from several sources in turn instead
+// of being copied together.
 
 #include "hopper.cuh"
 
@@ -23,7 +23,7 @@ __device__ inline void load_pixels(unsigned target, const TensorMap* map, unsign
         : "memory");
 }
 
-// Writes a thread's values of 16 channels x COLUMNS pixels as rows of channels, a row a pixel.
+// Writes a thread's values of 16 channels x COLUMNS pixels as one row of channels per pixel.
 template <int COLUMNS>
 __device__ inline void store_transposed(const float (&sums)[COLUMNS / 2], unsigned buffer, int row, int pixel,
                                         int channel, int lane) {
@@ -53,19 +53,19 @@ __device__ inline void store_transposed(const float (&sums)[COLUMNS / 2], unsign
 template <int TILE_CHANNELS, int TILE_PIXELS, int STAGES>
 __device__ inline void convolve(const Convolution& work) {
     const Layer& layer = work.layer;
-    // Upper parts, and lower parts behind them.
+    // The upper parts, followed by the lower parts.
     constexpr int WEIGHT_PART = TILE_CHANNELS * 128, PIXEL_PART = TILE_PIXELS * 128;
     constexpr int WEIGHT_BYTES = PARTS * WEIGHT_PART, PIXEL_BYTES = PARTS * PIXEL_PART;
-    // Pixels of a group of warps.
+    // The pixels of a group of warps.
     constexpr int COLUMNS = TILE_CHANNELS == 128 ? TILE_PIXELS : TILE_PIXELS / 2;
     extern __shared__ __align__(1024) unsigned char shared[];
     unsigned weights = (shared_address(shared) + 1023) & ~1023u;
     unsigned pixels = weights + STAGES * WEIGHT_BYTES;
     unsigned full = pixels + STAGES * PIXEL_BYTES;
     unsigned empty = full + STAGES * 8;
-    // The same in all lanes, which the compiler does not see by itself.
+    // The shuffle lets the compiler see that the value is the same in all lanes.
     int warp = __shfl_sync(0xffffffff, threadIdx.x / 32, 0), lane = threadIdx.x % 32;
-    // Blocks that need the same pixels follow each other: the cache has those then.
+    // Blocks that need the same pixels follow each other, so that these are still in the cache.
     int channel_tiles = layer.weight_rows / TILE_CHANNELS;
     int first_channel = blockIdx.x % channel_tiles * TILE_CHANNELS;
     int first_pixel = blockIdx.x / channel_tiles * TILE_PIXELS;
@@ -120,11 +120,11 @@ __device__ inline void convolve(const Convolution& work) {
     int group = warp / 4;
     float sums[COLUMNS / 2] = {};
 #ifdef SPLIT
-    // Three sums for each of a thread's results: the producer leaves its registers to the others.
+    // Each of a thread's results takes three sums, so the producer gives its registers to the other warps.
     if (COLUMNS == 128) {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
     }
-    // Of a chunk's upper parts; and of all products with lower parts, LOW_SCALE times as large.
+    // The sums of a chunk's upper parts, and of all products with lower parts, scaled by LOW_SCALE.
     float high[COLUMNS / 2], low[COLUMNS / 2] = {};
 #endif
     unsigned own_weights = weights + (TILE_CHANNELS == 128 ? group * 64 * 128 : 0);
@@ -151,8 +151,8 @@ __device__ inline void convolve(const Convolution& work) {
                     multiply(low, a + 2 * step + WEIGHT_PART / 16, b + 2 * step);
                 }
                 asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-                // The tensor cores' sums lose bits as they grow: each chunk's are added up by themselves, while the
-                // products with lower parts are computed.
+                // The tensor cores' sums lose bits as they grow, so each chunk is summed separately. This happens while
+                // the products with lower parts are computed.
                 asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
 #pragma unroll
                 for (int i = 0; i < COLUMNS / 2; i++) {
@@ -189,7 +189,7 @@ __device__ inline void convolve(const Convolution& work) {
 #endif
     }
 
-    // A thread has two channels, eight apart, and of each group of eight pixels two.
+    // A thread has two channels, eight apart, and two pixels of each group of eight.
     int channel = first_channel + (TILE_CHANNELS == 128 ? group * 64 : 0) + warp % 4 * 16 + lane / 4;
     int own_first_pixel = first_pixel + (TILE_CHANNELS == 128 ? 0 : group * COLUMNS);
     float bias[2] = {layer.bias[channel], layer.bias[channel + 8]};
@@ -218,8 +218,8 @@ __device__ inline void convolve(const Convolution& work) {
         return;
     }
 
-    // Through shared memory, so that a pixel's channels are written together. All chunks have arrived and all
-    // products are done once both groups are here.
+    // The results go through shared memory so that a pixel's channels are written together. Once both groups reach the
+    // barrier, all chunks have arrived and all products are done.
     asm volatile("bar.sync 1, 256;" ::: "memory");
     constexpr int ROW = TILE_CHANNELS * (int)sizeof(Element) + 16;
     constexpr int BUFFER = TILE_PIXELS * ROW;
@@ -257,7 +257,7 @@ __device__ inline void convolve(const Convolution& work) {
         convolve<CHANNELS, PIXELS, STAGES>(work);                                                                     \
     }
 
-// The numbers of each are kernels.rs'.
+// shapes.rs defines the shapes.
 CONVOLVE(convolve_wide, WIDE)
 CONVOLVE(convolve_narrow, NARROW)
 CONVOLVE(convolve_thin, THIN)

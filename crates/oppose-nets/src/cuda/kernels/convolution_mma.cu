@@ -1,24 +1,24 @@
-// Convolutions on the tensor cores of all GPUs since Turing, as products of matrices: pixels x output channels.
+// Convolutions on the tensor cores of all GPUs since Turing, as matrix products: pixels x output channels.
 //
-// A step is 64 or 128 bytes of a pixel's channels. Its operands lie in shared memory, in rows that are swizzled, so that
-// eight rows are read from all banks; a warp loads those of the next multiplication while it multiplies. Since Ampere,
-// each thread copies pieces of 16 bytes there STAGES - 1 steps ahead. TURING: it has the pieces of two steps later on
-// their way to its registers, and writes those of the next step into the other of two buffers. What a thread has in the
-// end are neighbouring channels, which it writes without a detour.
+// A step is 64 or 128 bytes of a pixel's channels. Its operands are in shared memory, in swizzled rows, so that reading eight
+// rows uses all banks; a warp loads the operands of the next multiplication while it multiplies. Since Ampere, each thread
+// copies pieces of 16 bytes there STAGES - 1 steps ahead. With TURING, it loads the pieces of the step after the next into
+// registers, and writes those of the next step into the other of two buffers. A thread's results are neighbouring channels,
+// which it writes directly.
 //
-// The code is kept short on purpose: a block that waits for its instructions waits longer than for its operands.
+// The code is kept short on purpose: waiting for instructions takes a block longer than waiting for operands.
 
 #include "tiles.cuh"
 
-// Bytes of a row in a step, and multiplications.
+// The bytes of a row in a step, and the multiplications.
 #define STEP_BYTES (STEP_VECTORS * 16)
 #define STEPS (STEP_VECTORS / 2)
 #define PIECE_BITS (STEP_VECTORS - 1)
-// A shift of a row's number by its thread's quarter of the channels flips this piece.
+// The unit in which the quarter of the channels that a row belongs to flips bits of a piece's number.
 #define QUARTER (STEP_VECTORS / 4)
 
 #ifndef TURING
-// From so many bytes behind an address to so many bytes behind another; zeros if nothing is there.
+// Copies from OFFSET bytes after one address to TARGET_OFFSET bytes after another, or zeros if it is outside.
 template <int TARGET_OFFSET, int OFFSET>
 __device__ inline void copy(unsigned target, const uint4* from, bool is_inside) {
     asm volatile("cp.async.cg.shared.global [%0 + %3], [%1 + %4], 16, %2;" ::"r"(target), "l"(from),
@@ -39,7 +39,7 @@ struct Index {
     static constexpr int value = VALUE;
 };
 
-// Calls `work` with each index, known when it is compiled.
+// Calls `work` with each index as a compile-time constant.
 template <int COUNT, typename Work>
 __device__ inline void for_each(const Work& work) {
     if constexpr (COUNT > 0) {
@@ -70,10 +70,10 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&pixels)[4], u
 #endif
 }
 
-// Where a piece of 16 bytes of a row lies.
+// The position of a 16-byte piece of a row.
 template <int SHIFT>
 __device__ inline unsigned place(int row, int piece) {
-    // Two rows of 64 bytes lie in the same banks' reach.
+    // Two rows of 64 bytes span all banks once.
     int own = STEP_VECTORS == 4 ? row >> 1 : row;
     return row * STEP_BYTES + ((piece ^ own ^ (row >> SHIFT & 3) * QUARTER) & PIECE_BITS) * 16;
 }
@@ -84,15 +84,15 @@ __device__ inline void convolve(const Convolution& work) {
     constexpr int THREADS = PIXELS / WARP_PIXELS * WARPS_ACROSS * 32;
     constexpr int PIXEL_BYTES = PIXELS * STEP_BYTES, WEIGHT_BYTES = CHANNELS * STEP_BYTES;
     constexpr int STAGE_BYTES = PARTS * (PIXEL_BYTES + WEIGHT_BYTES);
-    // Rows of which a thread copies a piece each.
+    // The number of rows of which a thread copies one piece each.
     constexpr int PIXEL_COPIES = PIXELS * STEP_VECTORS / THREADS, WEIGHT_COPIES = CHANNELS * STEP_VECTORS / THREADS;
-    // Rows between a thread's.
+    // The distance between a thread's rows.
     constexpr int ROWS = THREADS / STEP_VECTORS;
-    // Products of a warp: 16 pixels x 8 channels each.
+    // The products of a warp, of 16 pixels x 8 channels each.
     constexpr int DOWN = WARP_PIXELS / 16, ACROSS = WARP_CHANNELS / 8;
-    // A quarter of a warp's channels, which are a thread's, is this power of two.
+    // A thread has a quarter of a warp's channels, which is this power of two.
     constexpr int SHIFT = WARP_CHANNELS == 64 ? 4 : 3;
-    // Rows of pixels are read one after the other.
+    // Rows of pixels are read in order, so no quarter flips a bit.
     constexpr int PIXEL_SHIFT = 31;
     constexpr int OWN_CHANNELS = WARP_CHANNELS / 4;
     extern __shared__ __align__(128) unsigned char shared[];
@@ -105,7 +105,7 @@ __device__ inline void convolve(const Convolution& work) {
 
     Walk<PIXEL_COPIES, THREADS> walk(work, first_pixel, first_channel);
     int total = walk.steps();
-    // Where this thread's first vectors go; those of a row below lie in the same piece, or with a bit flipped.
+    // Where this thread's first vectors go. In the rows below, it writes the same piece, or that with one bit flipped.
     unsigned pixel_place = place<PIXEL_SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
     unsigned weight_place = place<SHIFT>(thread / STEP_VECTORS, thread % STEP_VECTORS);
 #ifdef TURING
@@ -158,14 +158,14 @@ __device__ inline void convolve(const Convolution& work) {
     __syncthreads();
 #endif
 
-    // Rows that a lane gives the address of: of pixels, 16 rows and then their second half; of weights two groups of
-    // eight channels, whose halves follow each other. A group's channels are two each of the four threads' own.
+    // The rows whose addresses a lane provides. For pixels: 16 rows, then their second halves. For weights: two groups of
+    // eight channels, each group's halves together. A group contains two channels of each of the four threads.
     int warp_pixel = warp / WARPS_ACROSS * WARP_PIXELS, warp_channel = warp % WARPS_ACROSS * WARP_CHANNELS;
     int pixel_row = warp_pixel + lane % 16, pixel_piece = lane / 16;
     int weight_row = warp_channel + lane % 8 / 2 * OWN_CHANNELS + lane % 2 + lane / 16 * 2;
     int weight_piece = lane / 8 % 2;
 
-    // Rows further down lie in the same pieces.
+    // Rows further down have the same offsets within the row.
     unsigned pixel_offsets[STEPS], weight_offsets[STEPS][2];
 #pragma unroll
     for (int k = 0; k < STEPS; k++) {
@@ -184,7 +184,7 @@ __device__ inline void convolve(const Convolution& work) {
     float sums[DOWN][ACROSS][4] = {};
     int stage = 0;
 #ifdef TURING
-    // Writes the next step's operands, and has those of the step after it on their way.
+    // Writes the operands of the next step, and starts loading those of the step after it.
     auto copy_next = [&](int step) {
         if (step + 1 < total) {
             put(stage ^ 1);
@@ -226,7 +226,7 @@ __device__ inline void convolve(const Convolution& work) {
                 }
             }
         }
-        // The tensor cores' sums lose bits as they grow: each step's are added up by themselves.
+        // The tensor cores' sums lose bits as they grow, so each step is summed separately.
 #pragma unroll
         for (int i = 0; i < DOWN; i++) {
             float high[ACROSS][4] = {}, low[ACROSS][4] = {};
@@ -250,7 +250,7 @@ __device__ inline void convolve(const Convolution& work) {
                     multiply(low[j], a[0], b[1][k][j / 2][j % 2 * 2], b[1][k][j / 2][j % 2 * 2 + 1]);
                 }
             }
-            // Between the products: other warps multiply meanwhile.
+            // Between products, because other warps multiply meanwhile.
             if (i == 0) {
                 copy_next(step);
             }
@@ -265,7 +265,7 @@ __device__ inline void convolve(const Convolution& work) {
         go_on();
     }
 #else
-    // Operands of this multiplication, and of the next, which are loaded meanwhile.
+    // The operands of the current multiplication, and of the next, which are loaded meanwhile.
     unsigned a[2][DOWN][4], b[2][ACROSS / 2][4];
     auto load_all = [&](int to, int k) {
         unsigned operands = stages + stage * STAGE_BYTES;
@@ -283,7 +283,7 @@ __device__ inline void convolve(const Convolution& work) {
         for (int i = 0; i < DOWN; i++) {
 #pragma unroll
             for (int across = 0; across < ACROSS; across++) {
-                // To and fro: what was multiplied last is at hand.
+                // Alternates the direction to reuse the operand of the last multiplication.
                 int j = i % 2 ? ACROSS - 1 - across : across;
                 multiply(sums[i][j], a[from][i], b[from][j / 2][j % 2 * 2], b[from][j / 2][j % 2 * 2 + 1]);
             }
@@ -308,7 +308,7 @@ __device__ inline void convolve(const Convolution& work) {
     asm volatile("cp.async.wait_group 0;" ::: "memory");
 #endif
 
-    // A thread has rows lane / 4 and 8 below, and of each product two channels.
+    // A thread has rows lane / 4 and lane / 4 + 8, and two channels of each product.
     int channel = first_channel + warp_channel + lane % 4 * OWN_CHANNELS;
     float bias[OWN_CHANNELS], slope[OWN_CHANNELS];
 #pragma unroll

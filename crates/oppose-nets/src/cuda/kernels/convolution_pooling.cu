@@ -1,9 +1,9 @@
-// A convolution 3 x 3 between up to 64 channels each, and the maximum of each 2 x 2 pixels of its result, on Hopper in
-// half precision.
+// A 3 x 3 convolution with up to 64 input and output channels, and the maximum of each 2 x 2 pixels of its result, on Hopper
+// in half precision.
 //
-// Its inputs are large and its products few: what counts is how often a pixel is loaded. A tile of pixels with its
-// border is loaded once, and the nine positions of the kernel read it in shared memory from different rows on. The
-// weights stay there. Blocks go from tile to tile.
+// Its inputs are large and its products few, so what matters is how often a pixel is loaded. A tile of pixels with its border
+// is loaded into shared memory once, and the nine positions of the kernel read it from different rows onwards. The weights
+// stay in shared memory while a block goes from tile to tile.
 
 #include "hopper.cuh"
 
@@ -14,17 +14,17 @@
 #define BUFFERS 2
 #define WEIGHT_BYTES (CHANNELS * 128)
 #define LOADED_BYTES (LOADED_WIDTH * LOADED_HEIGHT * 128)
-// Swizzling goes by the address, in 1024 bytes.
+// Swizzling depends on the address modulo 1024.
 #define BUFFER_BYTES ((LOADED_BYTES + 1023) / 1024 * 1024)
-// Of a pooled pixel in shared memory, filled up so that pixels start in different banks.
+// The bytes of a pooled pixel in shared memory, padded so that pixels start in different banks.
 #define POOLED_ROW (CHANNELS * 2 + 16)
-// Pooled pixels of a group of warps: 4 x 8.
+// The pooled pixels of a group of warps: 4 x 8.
 #define POOLED 32
 
 struct ConvolveAndPool {
     TensorMap pixels;
     TensorMap weights;
-    // Of the convolution; what is written has half its width and height.
+    // The size is that of the convolution; the result has half its width and height.
     Layer layer;
     int images;
     int unused;
@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) convolve_and_pool(const
             parity ^= 1;
         }
 
-        // A thread has two neighbours of each row, in two channels.
+        // A thread has two neighbouring pixels of each row, in two channels.
 #pragma unroll
         for (int row = 0; row < 16; row += 2) {
 #pragma unroll

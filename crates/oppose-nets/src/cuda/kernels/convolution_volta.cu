@@ -1,18 +1,17 @@
-// Convolutions in half precision on the tensor cores of any GPU since Volta, as products of matrices: pixels x output
-// channels.
+// Convolutions in half precision on the tensor cores of any GPU since Volta, as matrix products: pixels x output channels.
 //
 // While the products of a step are computed from one of two buffers in shared memory, each thread writes the next step's
-// pieces of 16 bytes into the other, and has those of the step after it on their way to its registers. A step is 64
-// bytes of a pixel's channels.
+// pieces of 16 bytes into the other, and loads those of the step after it into registers. A step is 64 bytes of a pixel's
+// channels.
 
-// Rows that are written at the same time lie four apart, which are other banks.
+// Rows that are written at the same time are four apart, and so in different banks.
 #define OWN_ROW(row) (((row) & ~7) | ((row) & 1) << 2 | ((row) >> 1 & 3))
 
 #include "tiles.cuh"
 
 #define STEP_ELEMENTS (STEP_VECTORS * VECTOR)
 #define STEPS (STEP_VECTORS / 2)
-// Elements of a row in shared memory; filled up so that eight rows are read from all banks.
+// Elements of a row in shared memory, padded so that reading eight rows uses all banks.
 #define ROW (STEP_ELEMENTS + VECTOR)
 
 #define LOAD(matrix, layout, target, address)                                                                      \
@@ -40,7 +39,7 @@ __device__ inline void convolve(const Convolution& work) {
     constexpr int THREADS = PIXELS / WARP_PIXELS * WARPS_ACROSS * 32;
     constexpr int PIXEL_COPIES = PIXELS * STEP_VECTORS / THREADS, WEIGHT_COPIES = CHANNELS * STEP_VECTORS / THREADS;
     constexpr int ELEMENT = sizeof(Element);
-    // Elements of a step's operands in shared memory, and rows between those that a thread copies.
+    // The elements of a step's operands in shared memory, and the distance between the rows that a thread copies.
     constexpr int BUFFER = PARTS * (PIXELS + CHANNELS) * ROW, ROWS = THREADS / STEP_VECTORS;
     constexpr int DOWN = WARP_PIXELS / 16, ACROSS = WARP_CHANNELS / 16;
     constexpr int SUM_ROW = WARP_CHANNELS + 4;
@@ -71,7 +70,7 @@ __device__ inline void convolve(const Convolution& work) {
     }
     __syncthreads();
     int buffer = 0;
-    // Writes the next step's operands, and has those of the step after it on their way.
+    // Writes the operands of the next step, and starts loading those of the step after it.
     auto copy_next = [&](int step) {
         if (step + 1 < total) {
             put(buffer ^ 1);
@@ -85,7 +84,7 @@ __device__ inline void convolve(const Convolution& work) {
         buffer ^= 1;
     };
     unsigned first_operands = shared_address(buffers);
-    // Where a warp's matrix of pixels or weights begins in the present buffer.
+    // The address of a warp's matrix of pixels or weights in the current buffer.
     auto pixels_at = [&](int part, int i, int k) {
         return first_operands + (buffer * BUFFER + (part * PIXELS + warp_pixel + i * 16) * ROW + k * 16) * ELEMENT;
     };
@@ -96,7 +95,7 @@ __device__ inline void convolve(const Convolution& work) {
 #ifdef SPLIT
     for (int step = 0; step < total; step++) {
         copy_next(step);
-        // The tensor cores' sums lose bits as they grow: each step's are added up by themselves.
+        // The tensor cores' sums lose bits as they grow, so each step is summed separately.
 #pragma unroll
         for (int i = 0; i < DOWN; i++) {
             float high[ACROSS][8] = {}, low[ACROSS][8] = {};
@@ -126,8 +125,8 @@ __device__ inline void convolve(const Convolution& work) {
         go_on();
     }
 #else
-    // Operands are loaded while others are multiplied: weights one product ahead, pixels as soon as the last product
-    // with those before them is under way. Volta has no registers for more.
+    // Operands are loaded while others are multiplied: weights one product ahead, pixels as soon as the last product with the
+    // previous ones has started. Volta does not have enough registers for more.
     unsigned a[DOWN][8], b[2][8];
 #pragma unroll
     for (int i = 0; i < DOWN; i++) {
@@ -160,7 +159,7 @@ __device__ inline void convolve(const Convolution& work) {
     }
 #endif
 
-    // Sixteen pixels of a warp at a time, through shared memory, whose operands nobody reads any more then.
+    // The results go through shared memory, whose operands are no longer needed, sixteen pixels per warp at a time.
     __syncthreads();
     float* own_sums = (float*)shared + warp * 16 * SUM_ROW;
 #pragma unroll

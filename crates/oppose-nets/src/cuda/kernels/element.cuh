@@ -1,4 +1,4 @@
-// The numbers that flow between the layers.
+// The numbers that layers exchange.
 //
 // HALF: half precision.
 // SPLIT: each value as two of half precision, which together keep 22 bits of mantissa.
@@ -7,7 +7,7 @@
 
 #ifdef SPLIT
 #define HALF
-// Of a pixel first all upper parts, then all lower parts.
+// A pixel has first all upper parts, then all lower parts.
 #define PARTS 2
 #else
 #define PARTS 1
@@ -19,14 +19,14 @@ typedef unsigned short Element;
 typedef float Element;
 #endif
 
-// Packed channels of a pixel, and of a row of weights, that are worked on at once: 128 bytes.
+// The packed channels of a pixel, and of a row of weights, that are processed together: 128 bytes.
 #define CHUNK (128 / (int)sizeof(Element))
-// Elements of 16 bytes; a pixel's channels are filled up to a multiple of them.
+// The elements in 16 bytes; a pixel's channels are padded to a multiple of them.
 #define VECTOR (16 / (int)sizeof(Element))
-// Lower parts are kept this many times as large, so that they have as many bits as the upper parts.
+// Lower parts are scaled by this factor, so that they have as many bits as the upper parts.
 #define LOW_SCALE 2048.0f
 
-// What is too large for half precision becomes its largest value.
+// Limits a value to the range of half precision.
 __device__ inline float limited(float value) {
     return fminf(fmaxf(value, -65504.0f), 65504.0f);
 }
@@ -48,7 +48,7 @@ __device__ inline unsigned two_halves(float first, float second) {
     return (unsigned)to_half(second) << 16 | to_half(first);
 }
 
-// What half precision leaves of a value, as the lower part keeps it.
+// The part of a value that half precision loses, scaled as a lower part.
 __device__ inline float remainder(float value) {
     value = limited(value);
     return (value - from_half(to_half(value))) * LOW_SCALE;
@@ -58,7 +58,7 @@ __device__ inline float joined(unsigned short high, unsigned short low) {
     return from_half(high) + from_half(low) * (1.0f / LOW_SCALE);
 }
 
-// The nearest value of 10 bits of mantissa.
+// The nearest value with 10 bits of mantissa.
 __device__ inline float tf32(float value) {
 #ifdef TF32
     unsigned rounded;
@@ -77,7 +77,6 @@ __device__ inline float to_float(Element value) {
 #endif
 }
 
-// 16 bytes of elements.
 union Vector {
     uint4 bits;
     Element elements[VECTOR];
@@ -91,8 +90,7 @@ __device__ inline Element to_element(float value) {
 #endif
 }
 
-// Writes VECTOR channels of a pixel: `pixel` is where they belong, `low` how many elements behind them their lower
-// parts do.
+// Writes VECTOR channels of a pixel to `pixel`, and their lower parts `low` elements after them.
 __device__ inline void store_channels(Element* pixel, int low, const float (&values)[VECTOR]) {
     Vector vector;
     for (int i = 0; i < VECTOR; i++) {

@@ -1,19 +1,19 @@
-// The first convolution of a net, 3 x 3 from up to three channels to 64, in half precision. It is bound by writing its
-// result, which other ways of computing it would wait for.
+// The first convolution of a net, 3 x 3 from up to three channels to 64, in half precision. Writing its result takes the
+// most time, so computing it faster would not help.
 //
-// PORTABLE: with the products of whole matrices that Volta has, whose operands and sums pass through shared memory.
+// PORTABLE: with Volta's products of whole matrices, whose operands and sums go through shared memory.
 
 #include "layer.cuh"
 
 #define TILE_WIDTH FIRST_TILE_WIDTH
 #define TILE_HEIGHT FIRST_TILE_HEIGHT
 #define CHANNELS FEW_CHANNELS
-// 9 positions x 3 channels, filled up to two multiplications' 16.
+// 9 positions x 3 channels, padded to two multiplications of 16.
 #define INPUTS FIRST_INPUTS
 #define TILE_PIXELS ((TILE_HEIGHT + 2) * (TILE_WIDTH + 2))
 
 struct First {
-    // Images x height x width x parts x VECTOR, of which three are used.
+    // Images x height x width x parts x VECTOR, of which three elements are used.
     const Element* from;
     // Parts x CHANNELS x INPUTS, by position and channel.
     const Element* weights;
@@ -23,7 +23,7 @@ struct First {
 };
 
 #ifdef PORTABLE
-// Elements of a row of inputs, and values of a row of sums, in shared memory.
+// The elements of a row of inputs, and the values of a row of sums, in shared memory.
 #define INPUT_ROW (INPUTS + VECTOR)
 #define SUM_ROW 20
 
@@ -59,7 +59,7 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&a)[4], const 
 
 // Blocks: tiles across x tiles down, images.
 extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(const __grid_constant__ First work) {
-    // Four elements a pixel, with a border of one pixel.
+    // Four elements per pixel, with a border of one pixel.
     __shared__ uint2 pixels[PARTS * TILE_PIXELS];
     const Layer& layer = work.layer;
     int tiles = (layer.width + TILE_WIDTH - 1) / TILE_WIDTH;
@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
     }
 
 #ifdef PORTABLE
-    // Sixteen pixels of a warp at a time: their inputs, and sixteen channels of their sums in the same place.
+    // The inputs of sixteen pixels per warp at a time, and then sixteen channels of their sums in the same place.
     __shared__ __align__(128) Element rows[THREADS / 32 * 16 * INPUT_ROW];
     Element* inputs = rows + warp * 16 * INPUT_ROW;
     unsigned inputs_at = (unsigned)__cvta_generic_to_shared(inputs);
@@ -94,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
                          : "memory");
         }
     }
-    // A lane gathers half the inputs of a pixel, and later has eight of its channels.
+    // A lane gathers half the inputs of a pixel, and later writes eight of its channels.
     int own_row = threadIdx.x % 32 / 2, half = threadIdx.x % 2;
     int offsets[INPUTS / 2];
 #pragma unroll
@@ -157,8 +157,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
         }
     }
 #else
-    // Of the weights a lane has those of channels that lie one behind the other in its results: column n of product
-    // j is channel n / 2 * 16 + j * 2 + n % 2.
+    // A lane has the weights that make its results neighbouring channels: column n of product j is channel
+    // n / 2 * 16 + j * 2 + n % 2.
     unsigned weights[PARTS][2][8][2];
     for (int part = 0; part < PARTS; part++) {
         for (int step = 0; step < 2; step++) {
@@ -171,12 +171,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
             }
         }
     }
-    // Where the inputs of this lane lie, from the first of a pixel's nine.
+    // The positions of this lane's inputs, from the first of a pixel's nine.
     int offsets[8];
     for (int i = 0; i < 8; i++) {
         int input = i / 2 * 8 + lane * 2 + i % 2;
         int position = input < 27 ? input / 3 : 0;
-        // Weights of what lies behind the 27 are 0; the fourth element of a pixel is too.
+        // The weights after the first 27 are 0, and so is the fourth element of a pixel.
         offsets[i] = (position / 3 * (TILE_WIDTH + 2) + position % 3) * 4 + (input < 27 ? input % 3 : 3);
     }
     float bias[16], slope[16];
@@ -200,7 +200,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2 / PARTS) convolve_first(
             unsigned inputs[PARTS][4];
             for (int part = 0; part < PARTS; part++) {
                 for (int i = 0; i < 4; i++) {
-                    // Rows group and group + 8, inputs of the first and second half.
+                    // Rows group and group + 8, inputs of the first and the second half.
                     int place = part * TILE_PIXELS + y * (TILE_WIDTH + 2) + x + group + i % 2 * 8;
                     const Element* pixel = shared + place * 4;
                     int pair = step * 4 + i / 2 * 2;

@@ -1,14 +1,14 @@
-// Values of enlarged heat maps, computed where they are asked for.
+// Values of enlarged heat maps, computed on demand.
 //
-// The same operations in the same order as assemble/heat_maps.rs: compiled without contraction into fused
-// multiply-adds (--fmad=false), both give the same bits.
+// The operations and their order are those of assemble/heat_maps.rs. Compiled without contraction into fused multiply-adds
+// (--fmad=false), both give the same bits.
 
-// What the net made of the frames of a batch at one scale: frames x channels x height x width.
+// The output of the net for a batch of frames at one scale: frames x channels x height x width.
 struct Output {
     const float* values;
     int width;
     int height;
-    // How much larger the heat maps' pixels are than this output's.
+    // The factor by which this output is enlarged to the size of the heat maps.
     float factor;
     int unused;
 };
@@ -17,7 +17,7 @@ struct Outputs {
     Output scales[MAX_SCALES];
     int count;
     int channels;
-    // Of the heat maps.
+    // The size of the heat maps.
     int width;
     int height;
 };
@@ -35,7 +35,7 @@ __device__ inline float cubic(float a, float b, float c, float d, float x) {
     return third * x * x * x + second * x * x - 0.5f * (a - c) * x + b;
 }
 
-// The four places that a pixel of the heat map is made of, and its position behind the second of them.
+// The four positions that a pixel of the heat map is interpolated from, and its distance from the second of them.
 struct Tap {
     int places[4];
     float behind;
@@ -59,7 +59,7 @@ __device__ inline float enlarged(const float* plane, int width, const Tap& colum
     return cubic(rows[0], rows[1], rows[2], rows[3], row.behind);
 }
 
-// The value of a pixel of a heat map: the mean of all scales.
+// The value of a pixel of a heat map, as the mean over all scales.
 __device__ inline float value_at(const Outputs& outputs, int frame, int channel, int x, int y) {
     float sum = 0.0f;
     for (int i = 0; i < outputs.count; i++) {

@@ -1,4 +1,4 @@
-// Hopper's barriers, its tensor memory accelerator and its products of matrices.
+// Hopper's barriers, tensor memory accelerator and matrix products.
 
 #include "layer.cuh"
 
@@ -49,7 +49,8 @@ __device__ inline void load_weights(unsigned target, const TensorMap* map, unsig
         : "memory");
 }
 
-// Rows of 128 bytes, swizzled over 128 bytes; groups of eight rows are so many bytes apart.
+// The descriptor of a matrix with rows of 128 bytes, swizzled over 128 bytes, in groups of eight rows that are
+// `group_bytes` apart.
 __device__ inline unsigned long long matrix(unsigned address, int group_bytes = 1024) {
     return ((address & 0x3ffff) >> 4) | 1ull << 16 | (unsigned long long)(group_bytes >> 4) << 32 | 1ull << 62;
 }
@@ -131,7 +132,7 @@ __device__ inline void multiply(float (&sums)[128], unsigned long long weights, 
 }
 
 #ifdef SPLIT
-// 64 output channels x 32 pixels; where `adds` is 0, what the sums were before is forgotten.
+// 64 output channels x 32 pixels; if `adds` is 0, the previous sums are discarded.
 __device__ inline void multiply(float (&sums)[16], unsigned long long weights, unsigned long long pixels, int adds) {
     asm volatile(
         "{\n"
@@ -148,7 +149,7 @@ __device__ inline void multiply(float (&sums)[16], unsigned long long weights, u
         : "l"(weights), "l"(pixels), "r"(adds));
 }
 
-// 64 output channels x 128 pixels; where `adds` is 0, what the sums were before is forgotten.
+// 64 output channels x 128 pixels; if `adds` is 0, the previous sums are discarded.
 __device__ inline void multiply(float (&sums)[64], unsigned long long weights, unsigned long long pixels, int adds) {
     asm volatile(
         "{\n"

@@ -1,5 +1,5 @@
-// The largest value of each heat map of faces and hands, as `maximum` in assemble/heat_maps.rs; the enlarged
-// maps are never written.
+// Finds the largest value of each heat map of faces and hands, as `maximum` in assemble/heat_maps.rs does, without writing
+// the enlarged maps.
 
 #include "heat_maps.cuh"
 
@@ -9,7 +9,7 @@ struct Largest {
 };
 
 struct FindLargest {
-    // One scale, eight times enlarged.
+    // A single scale, enlarged eight times.
     Outputs maps;
     // Crops x used_channels.
     Largest* largest;
@@ -17,12 +17,12 @@ struct FindLargest {
     int unused;
 };
 
-// Of equals the first, in reading order.
+// Among equal values, the first in reading order is better.
 __device__ inline bool is_better(Largest a, Largest b) {
     return a.value > b.value || (a.value == b.value && a.place < b.place);
 }
 
-// The best of all threads, which all of them get.
+// Returns the best of all threads to all threads.
 __device__ inline Largest best_of_block(Largest own) {
     __shared__ Largest best[THREADS];
     __syncthreads();
@@ -37,9 +37,9 @@ __device__ inline Largest best_of_block(Largest own) {
     return best[0];
 }
 
-// No pixel of the cell is larger. A cubic of four values has weights whose negative ones sum to -0.14 at least
-// (-1/8 between the values, -0.138 half a pixel before the first), so it leaves their range by at most that share
-// of it; across and down make 0.14 + 0.14 x 1.28. The rest is for rounding.
+// An upper bound on the pixels of a cell. The negative weights of a cubic of four values sum to -0.14 at least (-1/8 between
+// the values, -0.138 half a pixel before the first), so it exceeds their range by at most that fraction of it; horizontally
+// and vertically, that makes 0.14 + 0.14 x 1.28. The rest allows for rounding.
 __device__ inline float limit_of(const float* values, const Output& output, int cell_x, int cell_y) {
     float most = -3e38f, least = 3e38f;
     for (int y = max(cell_y - 2, 0); y <= min(cell_y + 1, output.height - 1); y++) {
@@ -52,15 +52,15 @@ __device__ inline float limit_of(const float* values, const Output& output, int 
     return most + 0.32f * (most - least) + 1e-5f * (fabsf(most) + fabsf(least));
 }
 
-// A block a plane: blockIdx.x is the channel, blockIdx.y the crop.
-// A thread a cell: the up to 8 x 8 pixels that are made of the same 4 x 4 values.
+// One block per plane: blockIdx.x is the channel, blockIdx.y the crop. One thread per cell, which is the up to 8 x 8 pixels
+// that are interpolated from the same 4 x 4 values.
 extern "C" __global__ void __launch_bounds__(THREADS) find_largest(const __grid_constant__ FindLargest work) {
     const Outputs& maps = work.maps;
     const Output& output = maps.scales[0];
     size_t plane = (size_t)blockIdx.y * maps.channels + blockIdx.x;
     const float* values = output.values + plane * output.width * output.height;
     int columns = output.width + 1, rows = output.height + 1;
-    // One pixel of each cell says how large the largest is at least: few cells can have it.
+    // One pixel of each cell gives a lower bound on the largest value, which few cells can reach.
     Largest own = {0x7fffffff, __int_as_float(0xff800000)};
     for (int i = threadIdx.x; i < output.width * output.height; i += THREADS) {
         int x = i % output.width * 8 + 4, y = i / output.width * 8 + 4;

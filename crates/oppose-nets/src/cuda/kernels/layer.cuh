@@ -1,35 +1,35 @@
-// What becomes of a convolution's sums; the same for every way of computing them.
+// The parameters of a convolution, and what is done with its sums; the same for all kernels.
 
 #include "element.cuh"
 
 struct Layer {
-    // What is added to each output channel, and the factor of its negative values.
+    // What is added to each output channel, and the factor for its negative values.
     const float* bias;
     const float* slope;
-    // Where pixels x channels go, or null; how many elements a pixel has there, and how many channels are written.
-    // Lower parts of channels lie that many elements behind them.
+    // Where to write pixels x channels, or null; the number of elements per pixel there, and of channels to write. The lower
+    // part of a channel is `channels_out` elements after it.
     Element* pixels_out;
     int pixel_stride;
     int channels_out;
-    // Where images x planes x height x width go, or null; how many planes an image has there, which is the first
-    // and how many are written.
+    // Where to write images x planes x height x width, or null; the number of planes per image there, and the first plane and
+    // the number of planes to write.
     float* planes_out;
     int planes;
     int first_plane;
     int used_planes;
-    // Of the whole batch, and of an image.
+    // The pixels of the whole batch, and the size of an image.
     int pixels;
     int width;
     int height;
-    // Rows of the packed weights for each chunk of channels, and for each of its parts.
+    // The rows of packed weights for each part of each chunk of channels.
     int weight_rows;
-    // Side.
+    // The side of the kernel.
     int kernel;
     int source_count;
-    // Of each source: chunks of channels, and multiplications of the last of them that are not all zero.
+    // For each source, the number of chunks of channels, and of multiplications in the last chunk that are not all zero.
     int chunks[MAX_SOURCES];
     int last_steps[MAX_SOURCES];
-    // Of each source: channels of a pixel in memory. So far behind a channel lies its lower part.
+    // For each source, the channels of a pixel in memory, which is also the distance from a channel to its lower part.
     int channels[MAX_SOURCES];
 };
 
@@ -38,7 +38,7 @@ __device__ inline float activate(float sum, float bias, float slope) {
     return sum > 0.0f ? sum : sum * slope;
 }
 
-// Where an output channel belongs in its plane, for a pixel of the batch. The next channel lies an image's pixels behind.
+// Where to write an output channel of a pixel of the batch. The next channel is an image's number of pixels further.
 __device__ inline float* plane_place(const Layer& layer, int pixel, int channel) {
     int image_pixels = layer.width * layer.height;
     size_t plane = (size_t)(pixel / image_pixels) * layer.planes + layer.first_plane + channel;

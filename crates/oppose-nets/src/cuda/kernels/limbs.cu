@@ -1,12 +1,12 @@
-// Scores of all pairs of peaks that a limb may join, as in assemble/limb.rs; only the needed values of the
-// part affinity field are enlarged.
+// Scores all pairs of peaks that a limb may join, as assemble/limb.rs does. Only the needed values of the part affinity field
+// are enlarged.
 
 #include "heat_maps.cuh"
 
 struct Limb {
     int from;
     int to;
-    // Plane of the part affinity field, x; y is the next.
+    // The plane of the part affinity field for x; that for y is the next.
     int plane;
 };
 
@@ -15,7 +15,7 @@ struct Candidate {
     float score;
     unsigned char frame;
     unsigned char limb;
-    // Peaks, from 1.
+    // The numbers of the peaks, from 1.
     unsigned char from;
     unsigned char to;
 };
@@ -23,16 +23,16 @@ struct Candidate {
 struct ScoreLimbs {
     Outputs maps;
     const Limb* limbs;
-    // Frames x parts x MAX_PEAKS, and how many of each there are.
+    // Frames x parts x MAX_PEAKS, and the number of peaks of each frame and part.
     const Keypoint* peaks;
     const int* counts;
-    // Of all frames, in any order, and how many there are.
+    // The candidates of all frames, in any order, and their number.
     Candidate* candidates;
     int* candidate_count;
     int parts;
     float least_sample;
     float least_share;
-    // Of peaks so close that the field between them says nothing.
+    // The score of peaks that are too close for the field between them to tell anything.
     float close_score;
 };
 
@@ -40,7 +40,7 @@ __device__ inline int sample_pixel(float place, int last) {
     return place > 0.0f ? (place < (float)last ? (int)place : last) : 0;
 }
 
-// 0 where the two are not joined.
+// 0 if the two are not joined.
 __device__ inline float limb_score(const ScoreLimbs& work, int frame, int plane, Keypoint a, Keypoint b) {
     const Outputs& maps = work.maps;
     float dx = b.x - a.x, dy = b.y - a.y;
@@ -63,7 +63,7 @@ __device__ inline float limb_score(const ScoreLimbs& work, int frame, int plane,
             continue;
         }
         hits -= 1.0f;
-        // With so few hits left no further sample changes what comes of the pair.
+        // With so few hits left, further samples do not change the result.
         if (hits / count <= work.least_share) {
             bool is_close = length < sqrtf((float)(maps.width * maps.height)) / 150.0f;
             return is_close ? work.close_score : 0.0f;

@@ -1,14 +1,13 @@
-// Peaks of part planes, as in assemble/peaks.rs with the CUDA build's border; the enlarged planes are never
-// written.
+// Finds the peaks of part planes, as assemble/peaks.rs does with the CUDA build's border, without writing the enlarged planes.
 
 #include "heat_maps.cuh"
 
-// Rows of a heat map that are looked at together: as many as lie between two rows of the net's result.
+// Rows of a heat map that are searched together: as many as there are between two rows of the net's output.
 #define BAND 8
 
 struct FindPeaks {
     Outputs maps;
-    // Frames x parts x MAX_PEAKS, and how many of each there are.
+    // Frames x parts x MAX_PEAKS, and the number of peaks of each frame and part.
     Keypoint* peaks;
     int* counts;
     float threshold;
@@ -32,11 +31,11 @@ __device__ inline bool is_peak(const Outputs& maps, int frame, int part, int x, 
     return true;
 }
 
-// Side of the surroundings of a peak.
+// The side of the neighbourhood of a peak.
 #define SIDE 7
 
-// The mean position of the pixels around a peak, each weighted by its value. A warp computes the values, and adds them
-// up in reading order.
+// The mean position of the pixels around a peak, weighted by their values. A warp computes the values and adds them up in
+// reading order.
 __device__ inline Keypoint refine(const Outputs& maps, int frame, int part, int x, int y, float offset) {
     int lane = threadIdx.x % 32;
     float values[2] = {0.0f, 0.0f};
@@ -59,9 +58,9 @@ __device__ inline Keypoint refine(const Outputs& maps, int frame, int part, int 
     return {sum_x / sum + offset, sum_y / sum + offset, value_at(maps, frame, part, x, y)};
 }
 
-// Whether a band of rows can have a value above the threshold. A cubic leaves the range of its four values by at
-// most 0.14 of it (see limit_of in largest.cu), across and down by 0.32; the range is at most twice the largest
-// amount.
+// Whether a band of rows can have a value above the threshold. A cubic exceeds the range of its four values by at most 0.14
+// of it (see limit_of in largest.cu), or by 0.32 horizontally and vertically; the range is at most twice the largest
+// absolute value.
 __device__ inline bool may_have_peaks(const Outputs& maps, int frame, int part, int band, float threshold) {
     if (maps.count > 1) {
         return true;
@@ -77,8 +76,8 @@ __device__ inline bool may_have_peaks(const Outputs& maps, int frame, int part, 
     return __syncthreads_or(may);
 }
 
-// A block a plane: blockIdx.x is the part, blockIdx.y the frame. Goes through the plane in reading order, a
-// pixel a thread, so that the first MAX_PEAKS are those that the CPU finds.
+// One block per plane: blockIdx.x is the part, blockIdx.y the frame. Goes through the plane in reading order, one pixel per
+// thread, so that the first MAX_PEAKS are those that the CPU finds.
 extern "C" __global__ void __launch_bounds__(THREADS) find_peaks(const __grid_constant__ FindPeaks work) {
     __shared__ int found[THREADS];
     __shared__ int places[MAX_PEAKS];
@@ -102,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) find_peaks(const __grid_co
             }
             __syncthreads();
             int news = found_count;
-            // Each new peak finds its own place: behind those of the stretch that come before it.
+            // Each new peak goes after the other new peaks that precede it in reading order.
             for (int i = threadIdx.x; i < news; i += THREADS) {
                 int place = count;
                 for (int other = 0; other < news; other++) {

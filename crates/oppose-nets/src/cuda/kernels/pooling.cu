@@ -1,4 +1,4 @@
-// The largest of each 2 x 2 pixels.
+// The maximum of each 2 x 2 pixels.
 
 #include "element.cuh"
 
@@ -14,7 +14,7 @@ struct Pooling {
     int images;
 };
 
-// A thread a vector of channels.
+// One thread per vector of channels.
 extern "C" __global__ void pool(const __grid_constant__ Pooling work) {
     int vectors = work.channels / VECTOR;
     size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -24,7 +24,7 @@ extern "C" __global__ void pool(const __grid_constant__ Pooling work) {
     }
     int vector = index % vectors;
     int x = pixel % work.width;
-    // Rows of all images in one.
+    // The row, counted across all images.
     size_t row = pixel / work.width;
     size_t across = PARTS * vectors, below = (size_t)work.width * 2 * across;
     const uint4* from = (const uint4*)work.from + (row * 2 * work.width * 2 + x * 2) * across + vector;

@@ -1,10 +1,10 @@
-// What convolutions read that load their operands themselves.
+// The operands of convolutions that load them without the tensor memory accelerator.
 
 #include "layer.cuh"
 
 struct Source {
     const Element* values;
-    // Elements of a pixel in memory, and its channels. So far behind a channel lies its lower part.
+    // The elements of a pixel in memory, and its channels, which is also the distance from a channel to its lower part.
     int stride;
     int channels;
 };
@@ -21,30 +21,30 @@ __device__ inline unsigned shared_address(const void* pointer) {
 }
 
 #ifdef STEP_VECTORS
-// A step is STEP_VECTORS vectors of 16 bytes of a pixel's channels, 4 or 8, of which each of so many threads takes one.
+// A step is STEP_VECTORS (4 or 8) vectors of 16 bytes of a pixel's channels, and as many threads take one vector each.
 
-// Which row of pixels and of weights a thread of these takes; the same within each group of eight.
+// Which row of pixels and of weights these threads take; a permutation within each group of eight rows.
 #ifndef OWN_ROW
 #define OWN_ROW(row) (row)
 #endif
 
-// Vectors of a row of weights, of which a multiplication takes two.
+// The vectors of a row of weights, of which a multiplication takes two.
 #define CHUNK_VECTORS 8
-// Steps of a chunk.
+// The steps of a chunk.
 #define CHUNK_STEPS (CHUNK_VECTORS / STEP_VECTORS)
 
-// Goes through a convolution's operands, a step after the other: sources, positions in the kernel, channels. A thread
-// takes a vector of each of COPIES pixels, and of rows of weights, which are ROWS apart.
+// Goes through a convolution's operands step by step: sources, positions in the kernel, channels. A thread takes one vector
+// of each of COPIES pixels, and of rows of weights, which are ROWS apart.
 template <int COPIES, int THREADS>
 struct Walk {
     static constexpr int ROWS = THREADS / STEP_VECTORS;
     const Convolution& work;
-    // Of the thread: its vector in a step, its first pixel in the batch, and where its pixels lie in their image.
+    // The thread's vector in a step, its first pixel in the batch, and the positions of its pixels in their image.
     int piece;
     int pixel;
     int x[COPIES];
     int y[COPIES];
-    // Of the source, in vectors: its values, elements of a pixel, channels of a pixel, and steps of a pixel.
+    // The current source, in vectors: its values, the elements, channels and steps of a pixel.
     const uint4* values;
     int pixel_vectors;
     int channel_vectors;
@@ -52,9 +52,9 @@ struct Walk {
     int source;
     int tap_x;
     int tap_y;
-    // Which of the thread's pixels have one at this position of the kernel.
+    // Which of the thread's pixels have a neighbour inside the image at this position of the kernel.
     unsigned inside;
-    // The step's first vector of a pixel's channels, and which of its row of weights it is.
+    // The step's first vector of a pixel's channels, and the number of the step within its chunk of weights.
     int vector;
     int half;
     // The thread's first vectors of this step.
@@ -79,7 +79,7 @@ struct Walk {
         begin_tap();
     }
 
-    // How many steps there are.
+    // The number of steps.
     __device__ int steps() const {
         const Layer& layer = work.layer;
         int steps = 0;
@@ -89,23 +89,23 @@ struct Walk {
         return steps;
     }
 
-    // Steps of a pixel of a source.
+    // The number of steps for a pixel of a source.
     __device__ int steps_of(int source) const {
         int last = (work.layer.last_steps[source] * 2 + STEP_VECTORS - 1) / STEP_VECTORS;
         return (work.layer.chunks[source] - 1) * CHUNK_STEPS + last;
     }
 
-    // The vector of the thread's pixel number i. Lower parts lie channel_vectors behind it.
+    // The vector of the thread's pixel i. Its lower part is channel_vectors further.
     __device__ const uint4* pixel_vector(int i) const {
         return pixels + ROWS * i * pixel_vectors;
     }
 
-    // Whether there is such a vector; it is zero where there is none.
+    // Whether this vector exists; otherwise it counts as zero.
     __device__ bool is_inside(int i) const {
         return (inside >> i & 1) && vector + piece < channel_vectors;
     }
 
-    // The first row of weights of this part; the thread's others are ROWS apart.
+    // The thread's first row of weights of this part; its other rows are ROWS apart.
     __device__ const uint4* weight_vector(int part) const {
         return weights + part * work.layer.weight_rows * CHUNK_VECTORS;
     }

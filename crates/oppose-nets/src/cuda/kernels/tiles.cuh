@@ -1,14 +1,14 @@
-// How operands get through registers into shared memory, and a kernel for each way to divide a convolution into blocks.
+// Loads operands through registers into shared memory, and defines a kernel for each way to divide a convolution into blocks.
 
 #include "source.cuh"
 
-// A thread's pieces of a step's operands, on their way from memory.
+// A thread's pieces of a step's operands, in flight from memory.
 template <int PIXEL_COPIES, int WEIGHT_COPIES>
 struct Pieces {
     uint4 pixels[PARTS][PIXEL_COPIES];
     uint4 weights[PARTS][WEIGHT_COPIES];
 
-    // Asks for those of the step that `walk` has reached, which goes on to the next.
+    // Starts loading the pieces of the step that `walk` has reached, and advances it.
     template <typename Walk>
     __device__ void fetch(Walk& walk) {
 #pragma unroll
@@ -26,8 +26,7 @@ struct Pieces {
         walk.next();
     }
 
-    // Writes them to shared memory, once they have arrived: the functions say where the piece of a part's row number i
-    // belongs.
+    // Waits for the pieces and writes them to shared memory, where the functions give the place of row i of a part.
     template <typename PixelPlace, typename WeightPlace>
     __device__ void put(const PixelPlace& pixel_place, const WeightPlace& weight_place) const {
 #pragma unroll
@@ -50,7 +49,7 @@ struct Pieces {
         NAME(const __grid_constant__ Convolution work) {                                                              \
         convolve<PIXELS, CHANNELS, WARP_PIXELS, WARP_CHANNELS, STAGES>(work);                                         \
     }
-// All kernels of a file that has `convolve`; the numbers of each are shapes.rs'.
+// All kernels of a file that has `convolve`; shapes.rs defines their shapes.
 #define CONVOLVE_ALL                  \
     CONVOLVE(convolve_wide, WIDE)     \
     CONVOLVE(convolve_narrow, NARROW) \

@@ -1,15 +1,15 @@
-// Frames, and pieces of them, as net inputs: OpenCV's affine warp of 8-bit pictures to the last bit, as in
-// assemble/warp.rs. Compiled without contraction into fused multiply-adds.
+// Turns frames, and crops of them, into net inputs with exactly the results of OpenCV's affine warp of 8-bit pictures, as
+// assemble/warp.rs does. Compiled without contraction into fused multiply-adds.
 
 #include "element.cuh"
 
-// One picture to make.
+// A picture to compute.
 struct Picture {
-    // Its frame: blue, green, red a pixel.
+    // The frame, with blue, green and red for each pixel.
     const unsigned char* frame;
     int frame_width;
     int frame_height;
-    // Where a pixel of the picture lies in the frame.
+    // Maps a pixel of the picture to the frame.
     double scale_x;
     double shift_x;
     double scale_y;
@@ -31,9 +31,9 @@ struct Position {
     int fraction;
 };
 
-// A position in 1/1024 of a pixel; to whole pixels and 1/32.
+// Rounds a position in 1/1024 of a pixel to 1/32, split into whole pixels and 1/32.
 __device__ inline Position position(double start, double along) {
-    // Far outside is as black as farther outside, and does not overflow.
+    // Avoids overflow; everything far outside is black anyway.
     const double far = 1e12;
     long long place = __double2ll_rn(fmin(fmax(start, -far), far)) + 16;
     place = (place + __double2ll_rn(fmin(fmax(along, -far), far))) >> 5;
@@ -42,13 +42,13 @@ __device__ inline Position position(double start, double along) {
     return {(int)pixel, (int)(place & 31)};
 }
 
-// A byte of the frame; black outside.
+// A byte of the frame, or black outside it.
 __device__ inline int source(const Picture& picture, int x, int y, int channel) {
     bool is_inside = x >= 0 && y >= 0 && x < picture.frame_width && y < picture.frame_height;
     return is_inside ? picture.frame[((size_t)y * picture.frame_width + x) * 3 + channel] : 0;
 }
 
-// A thread a pixel; blockIdx.y is the picture.
+// One thread per pixel; blockIdx.y is the picture.
 extern "C" __global__ void warp(const __grid_constant__ Warp work) {
     int index = blockIdx.x * blockDim.x + threadIdx.x, x = index % work.width, y = index / work.width;
     if (y >= work.height) {
@@ -56,7 +56,7 @@ extern "C" __global__ void warp(const __grid_constant__ Warp work) {
     }
     const Picture picture = work.pictures[blockIdx.y];
     Position column = position(picture.shift_x * 1024.0, picture.scale_x * x * 1024.0);
-    // Unlike a column's, a row's position is rounded once.
+    // Unlike a column's position, a row's is rounded only once.
     Position row = position((picture.scale_y * y + picture.shift_y) * 1024.0, 0.0);
     float values[VECTOR] = {};
     for (int channel = 0; channel < 3; channel++) {
