@@ -9,13 +9,13 @@ use super::model::Net;
 /// Why a net could not be run; each back end has its own reasons.
 pub type BackendError = Box<dyn Error + Send + Sync>;
 
-/// Where a back end runs the nets, and where they come from.
+/// Where a back end runs the nets, and where it got them from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackendInfo {
     /// `cpu`, or `cuda:0` followed by the GPU's name.
     pub device: String,
-    /// The floating-point format it computes in: `fp32`.
+    /// The floating-point format in which it computes: `fp32`.
     pub precision: String,
     /// The folder that the nets were read from, if they come from files.
     pub model_folder: Option<PathBuf>,
@@ -49,13 +49,13 @@ pub trait Backend: Send {
         outputs: &mut Vec<f32>,
     ) -> Result<(), BackendError>;
 
-    /// Says that work on a frame begins or has ended. Back ends that share threads distribute the work accordingly.
+    /// Called when work on a frame begins and when it has ended. Back ends that share threads distribute the work accordingly.
     fn set_busy(&mut self, _is_busy: bool) {}
 
-    /// How many crops of faces or hands it should be given at once; never 0.
+    /// How many crops of faces or hands to pass to it at once; never 0.
     fn batch(&self) -> usize;
 
-    /// Where it runs the nets, and where they come from, for the provenance of results.
+    /// Where it runs the nets, and where it got them from, for the provenance of results.
     fn info(&self) -> BackendInfo {
         BackendInfo::default()
     }

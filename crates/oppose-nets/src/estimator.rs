@@ -17,8 +17,8 @@ use super::points::{BODY_POINTS, Crop, FACE_POINTS, HAND_POINTS, Points};
 use oppose_core::Frame;
 use oppose_pose::FramePose;
 
-/// Finds the people in frames, one frame at a time. Keeps its memory: after the first frames of a size it allocates no
-/// more.
+/// Finds the people in frames, one frame at a time. Reuses its memory: after the first frames of a size it allocates
+/// nothing.
 #[derive(Debug)]
 pub struct Estimator<B> {
     backend: B,

@@ -12,7 +12,7 @@ use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUresult};
 use libloading::Library;
 use serde::Serialize;
 
-/// The environment variable by which users and SLURM choose GPUs. The driver itself obeys it.
+/// The environment variable by which users and SLURM choose GPUs. The driver itself honours it.
 pub const VISIBLE_DEVICES: &str = "CUDA_VISIBLE_DEVICES";
 
 /// The oldest driver that is asked for its GPUs. Older ones lack functions, and no engine runs with them.
@@ -36,9 +36,9 @@ impl fmt::Display for ComputeCapability {
 /// A version of CUDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CudaVersion {
-    /// 12 of 12.4.
+    /// The 12 in 12.4.
     pub major: u32,
-    /// 4 of 12.4.
+    /// The 4 in 12.4.
     pub minor: u32,
 }
 
@@ -104,7 +104,7 @@ pub enum GpuError {
         /// The message of the system's loader.
         reason: String,
     },
-    /// The library that was found is the stub that CUDA's toolkit has for linking.
+    /// The library that was found is the stub that CUDA's toolkit ships for linking.
     #[error(
         "no NVIDIA driver: the libcuda.so found first is a stub for linking; remove CUDA's stubs folder from LD_LIBRARY_PATH"
     )]
@@ -134,7 +134,7 @@ pub enum GpuError {
     Call {
         /// The function.
         call: &'static str,
-        /// CUDA's name of the error.
+        /// CUDA's name for the error.
         code: String,
     },
 }
@@ -159,17 +159,17 @@ fn failed(call: &'static str) -> impl FnOnce(DriverError) -> GpuError {
 /// # Errors
 /// There is no driver, it is too old or broken, or shows no GPU.
 pub fn detect() -> Result<Driver, GpuError> {
-    // cudarc panics where the library, or a function of it, is missing: look before each.
-    // SAFETY: loading the driver's library runs its initialisers, which ask nothing of the program.
+    // cudarc panics if the library or one of its functions is missing, so check for each first.
+    // SAFETY: loading the driver's library runs its initialisers, which have no preconditions.
     if !unsafe { sys::is_culib_present() } {
-        return Err(GpuError::NoDriver { reason: loader_says() });
+        return Err(GpuError::NoDriver { reason: loader_error() });
     }
-    // SAFETY: the library is there; the function is only looked up, not called.
+    // SAFETY: the library is loaded; the function is only looked up, not called.
     if unsafe { sys::culib().get::<unsafe extern "C" fn()>(b"cuDriverGetVersion\0") }.is_err() {
         return Err(GpuError::Stub);
     }
     let mut number = 0;
-    // SAFETY: the function is there, may be called before cuInit, and writes one int.
+    // SAFETY: the function exists, may be called before cuInit, and writes one int.
     let version = unsafe { sys::cuDriverGetVersion(&mut number) };
     if version == CUresult::CUDA_ERROR_STUB_LIBRARY {
         return Err(GpuError::Stub);
@@ -198,7 +198,7 @@ pub fn device_name(number: usize) -> String {
 }
 
 /// Why the driver's library cannot be loaded: it is missing, or needs a newer C library than a container has.
-fn loader_says() -> String {
+fn loader_error() -> String {
     // SAFETY: as in `detect`.
     match unsafe { Library::new("libcuda.so.1") } {
         Err(libloading::Error::DlOpen { source, .. }) => source.to_string(),
@@ -210,7 +210,7 @@ fn loader_says() -> String {
 fn gpu(index: i32) -> Result<Gpu, GpuError> {
     let device = result::device::get(index).map_err(failed("cuDeviceGet"))?;
     let uuid = result::device::get_uuid(device).map_err(failed("cuDeviceGetUuid"))?;
-    // SAFETY: the driver has just given the device.
+    // SAFETY: the driver has just returned the device.
     let memory = unsafe { result::device::total_mem(device) }.map_err(failed("cuDeviceTotalMem"))?;
     Ok(Gpu {
         index: usize::try_from(index).unwrap_or(0),
@@ -225,7 +225,7 @@ fn gpu(index: i32) -> Result<Gpu, GpuError> {
 }
 
 fn attribute(device: CUdevice, attribute: CUdevice_attribute) -> Result<u32, GpuError> {
-    // SAFETY: the driver has given the device; the attribute is one of the binding's.
+    // SAFETY: the driver has returned the device; the attribute is one of the binding's.
     let value = unsafe { result::device::get_attribute(device, attribute) };
     Ok(u32::try_from(value.map_err(failed("cuDeviceGetAttribute"))?).unwrap_or(0))
 }
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_gpu_gets_a_sentence_and_no_panic() {
+    fn a_machine_without_a_gpu_gets_an_error_and_no_panic() {
         match detect() {
             Ok(driver) => {
                 assert!(driver.cuda >= OLDEST_DRIVER);
@@ -259,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn cuda_counts_its_versions_in_one_number() {
+    fn cuda_encodes_its_version_in_one_number() {
         assert_eq!(CudaVersion::from_number(10_000).to_string(), "10.0");
         assert_eq!(CudaVersion::from_number(12_040), CudaVersion { major: 12, minor: 4 });
         assert_eq!(CudaVersion::from_number(-1), CudaVersion { major: 0, minor: 0 });
     }
 
     #[test]
-    fn a_driver_serves_older_programs_only() {
+    fn a_driver_supports_only_older_programs() {
         let driver = Driver { cuda: CudaVersion { major: 11, minor: 8 }, gpus: Vec::new() };
         assert_eq!(driver.serves(CudaVersion { major: 10, minor: 0 }), Ok(()));
         let error = driver.serves(CudaVersion { major: 12, minor: 0 }).unwrap_err();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_gpu_is_blamed_on_the_variable() {
+    fn the_error_for_a_hidden_gpu_names_the_variable() {
         let error = GpuError::NoDevice { cuda: OLDEST_DRIVER, visible: Some("7".into()) };
         assert!(error.to_string().contains("CUDA_VISIBLE_DEVICES is \"7\""), "{error}");
     }

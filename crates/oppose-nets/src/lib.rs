@@ -41,7 +41,7 @@ pub use options::{CropResolution, OptionError, Options};
 use oppose_core::{Engine, EngineError, EngineErrorKind, EngineInfo, Frame, VideoInfo};
 use oppose_pose::{FramePose, Skeleton, openpose_137};
 
-/// Number of frames that may wait while the nets run, so that decoding continues.
+/// Number of frames that may wait while the nets run, so that decoding need not stop.
 const WAITING: usize = 2;
 
 /// Why the engine cannot start or continue.
@@ -154,7 +154,7 @@ fn estimate_all(mut estimator: Estimator<impl Backend>, inbox: &Receiver<Job>, i
         }
         let mut pose = FramePose::default();
         let found = estimator.estimate(&frame, &mut pose).map(|()| pose);
-        // If the engine was dropped, nobody receives it.
+        // If the engine was dropped, there is no receiver.
         let _ = outcome.send(found);
     }
 }

@@ -12,7 +12,7 @@ use super::model::Net;
 use oppose_core::{EngineError, EngineInfo};
 use oppose_pose::openpose_137;
 
-/// Options of the engine. They are the ones of OpenPose that change keypoints, under its names and with its defaults.
+/// Options of the engine: those of OpenPose's options that change keypoints, under its names and with its defaults.
 ///
 /// The list is as complete as OpenPose's own, so the fields may be set by name: `Options { faces: false, ..Default::default() }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ impl Options {
     /// Checks that frames of this size, in pixels, can be used with these options.
     ///
     /// # Errors
-    /// They are too small or too large for a net of this resolution.
+    /// The frames are too small or too large for a net of this resolution.
     pub fn check_frame(&self, width: u32, height: u32) -> Result<(), SizeError> {
         let frame = Size { width: width as usize, height: height as usize };
         let net = net_size(self.net_resolution, frame)?;
@@ -163,7 +163,7 @@ impl Options {
     /// Checks that the options can be used, each alone and all together.
     ///
     /// # Errors
-    /// Names the first that cannot.
+    /// One of them cannot; the error names the first.
     pub fn check(&self) -> Result<(), OptionError> {
         let require = |is_right: bool, option, found: &dyn fmt::Display, expected| match is_right {
             true => Ok(()),
@@ -287,16 +287,16 @@ impl fmt::Display for KeypointScale {
 mod tests {
     use super::*;
 
-    fn same<T: FromStr<Err = OptionError> + fmt::Display>(text: &str) {
+    fn assert_round_trip<T: FromStr<Err = OptionError> + fmt::Display>(text: &str) {
         assert_eq!(text.parse::<T>().unwrap().to_string(), text);
     }
 
     #[test]
-    fn spellings_are_openposes() {
-        ["-1x368", "656x368", "656x-1"].iter().for_each(|text| same::<NetResolution>(text));
-        ["368x368", "96x96"].iter().for_each(|text| same::<CropResolution>(text));
-        ["cuda", "cpu"].iter().for_each(|text| same::<Parity>(text));
-        ["0", "1", "2", "3", "4"].iter().for_each(|text| same::<KeypointScale>(text));
+    fn spellings_match_openpose() {
+        ["-1x368", "656x368", "656x-1"].iter().for_each(|text| assert_round_trip::<NetResolution>(text));
+        ["368x368", "96x96"].iter().for_each(|text| assert_round_trip::<CropResolution>(text));
+        ["cuda", "cpu"].iter().for_each(|text| assert_round_trip::<Parity>(text));
+        ["0", "1", "2", "3", "4"].iter().for_each(|text| assert_round_trip::<KeypointScale>(text));
         let defaults = Options::default();
         let spelled = format!("{} {}", defaults.net_resolution, defaults.face_net_resolution);
         assert_eq!(spelled, "-1x368 368x368");

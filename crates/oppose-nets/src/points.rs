@@ -1,5 +1,5 @@
-//! Collects the points of a frame's people: bodies first, then faces and hands, which are looked for where the
-//! bodies suggest.
+//! Collects the points of a frame's people: bodies first, then faces and hands, which are sought where the bodies
+//! suggest.
 
 use super::assemble::Keypoint;
 use super::assemble::body::BODY_25;
@@ -22,11 +22,11 @@ const POINTS: usize = BODY_POINTS + FACE_POINTS + 2 * HAND_POINTS;
 /// A face or a hand to look for.
 #[derive(Clone, Copy, Debug)]
 pub struct Crop {
-    /// The place of the net's input in the frame.
+    /// Where the net's input lies in the frame.
     pub placement: Placement,
     /// Index of its first point.
     first: usize,
-    /// Whether it is the first crop for these points: a hand may be looked for at several sizes.
+    /// Whether it is the first crop for these points: a hand may be tried at several sizes.
     is_first: bool,
 }
 
@@ -73,7 +73,7 @@ impl Points {
     }
 
     /// Adds the points found in a crop. Among several crops for the same points, the one with the highest mean score
-    /// counts, and among equals the first.
+    /// counts; if several do, the first.
     pub fn put(&mut self, crop: Crop, found: &[Keypoint]) {
         let place = &mut self.points[crop.first..][..found.len()];
         if crop.is_first || mean_score(found) > mean_score(place) {

@@ -16,12 +16,12 @@ pub enum Part {
     RightHand,
 }
 
-/// The place in the frame of the pixels of a crop of `side` × `side`.
+/// Where the pixels of a crop of `side` × `side` lie in the frame.
 pub fn placement(rectangle: Rectangle, part: Part, side: usize) -> Placement {
     let Rectangle { x, y, side: width } = rectangle;
     let scale = match part {
         Part::Face => f64::from(width) / side as f64,
-        // In single precision for hands, as the last bits of the positions show.
+        // Single precision for hands: the last bits of OpenPose's positions depend on it.
         Part::LeftHand | Part::RightHand => f64::from(width / side as f32),
     };
     let (scale_x, shift_x) = match part {
@@ -31,9 +31,8 @@ pub fn placement(rectangle: Rectangle, part: Part, side: usize) -> Placement {
     Placement { scale_x, shift_x, scale_y: scale, shift_y: f64::from(y) }
 }
 
-/// Writes the points of a face or hand: the place in the frame of the largest value of each heat map.
+/// Writes the points of a face or hand: the position in the frame of each heat map's largest value.
 /// There is one map per point; the background, which follows, is ignored. `plane` is working memory.
-/// that is used on the way.
 pub fn keypoints(maps: &mut Merged<'_>, placement: Placement, plane: &mut Vec<f32>, points: &mut [Keypoint]) {
     use super::heat_maps::HeatMaps;
     let size = maps.size();
@@ -47,7 +46,7 @@ pub fn keypoints(maps: &mut Merged<'_>, placement: Placement, plane: &mut Vec<f3
 }
 
 /// `hand_scale_number` rectangles around the same centre, from the smallest to the largest, over
-/// `hand_scale_range`. The one whose points have the highest mean score counts, and among equals the first.
+/// `hand_scale_range`. The one whose points have the highest mean score counts; if several do, the first.
 pub fn hand_scales(rectangle: Rectangle, number: u32, range: f32) -> impl Iterator<Item = Rectangle> {
     (0..number).map(move |index| {
         if number == 1 {
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn hand_scales_share_their_middle() {
+    fn hand_scales_share_their_centre() {
         let rectangle = Rectangle { x: 10.0, y: 20.0, side: 100.0 };
         let sides: Vec<_> = hand_scales(rectangle, 3, 0.4).collect();
         let expected = [(20.0, 30.0, 80.0), (10.0, 20.0, 100.0), (0.0, 10.0, 120.0)];

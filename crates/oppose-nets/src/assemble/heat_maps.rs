@@ -34,7 +34,7 @@ impl<'a> NetOutput<'a> {
     }
 }
 
-/// The four values that a new one is computed from, and how.
+/// The four values from which a new one is interpolated, and their weights.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     /// Their indices in the row or column.
@@ -57,7 +57,7 @@ pub struct Resize {
 }
 
 impl Resize {
-    /// For planes of no size yet.
+    /// Without sizes, which [`prepare`](Self::prepare) sets.
     pub fn new(parity: Parity) -> Self {
         let (source, target) = Default::default();
         Self { parity, source, target, factor: 0.0, columns: vec![], rows: vec![], widened: vec![] }
@@ -177,7 +177,7 @@ impl Merge {
     /// The heat maps from the net's output for each scale; they have the size of the first scale's input.
     ///
     /// # Panics
-    /// There are no scales, more than [`MAX_SCALES`], or another number of outputs.
+    /// There are no scales, more than [`MAX_SCALES`], or not as many outputs as scales.
     pub fn merge<'a>(&'a mut self, outputs: &'a [NetOutput<'a>], scales: &[Scale]) -> Merged<'a> {
         assert!(outputs.len() == scales.len() && (1..=MAX_SCALES).contains(&scales.len()));
         let target = scales[0].size;
@@ -248,7 +248,7 @@ fn mean(parity: Parity, count: usize) -> impl Fn(f32) -> f32 {
     }
 }
 
-/// The largest value of a plane and its place; among equals the first, row by row.
+/// The largest value of a plane and its position; if it occurs several times, the first, row by row.
 pub fn maximum(plane: &[f32], width: usize) -> (usize, usize, f32) {
     let mut best = (0, 0, plane.first().copied().unwrap_or(0.0));
     for (y, row) in plane.chunks_exact(width).enumerate() {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_the_same_alone_and_in_its_plane() {
+    fn a_point_is_the_same_on_its_own_and_in_its_plane() {
         let sizes = [Size { width: 6, height: 4 }, Size { width: 4, height: 2 }];
         let values: Vec<_> = sizes.iter().map(|size| noise(2 * size.pixels())).collect();
         let outputs: Vec<_> =
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_maxima_the_first_counts() {
+    fn the_first_of_equal_maxima_counts() {
         assert_eq!(maximum(&[0.0, 1.0, 3.0, 3.0, 3.0, 0.0], 3), (2, 0, 3.0));
         assert_eq!(maximum(&[-2.0, -1.0], 1), (0, 1, -1.0));
     }

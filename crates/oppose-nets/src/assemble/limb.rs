@@ -70,7 +70,7 @@ impl<M: HeatMaps> Field<'_, M> {
         Some(sum / hits)
     }
 
-    /// Whether two peaks are so close that the field between them tells nothing.
+    /// Whether two peaks are so close that the field between them says nothing.
     fn is_close(&self, length: f32) -> bool {
         let pixels = self.maps.size().pixels();
         match self.parity {

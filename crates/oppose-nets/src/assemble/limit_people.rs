@@ -22,7 +22,7 @@ pub fn limit_people(people: &mut People, parts: usize, max_people: usize, ranks:
     };
     ranks.clear();
     ranks.extend(people.keypoints.chunks_exact(parts).zip(&people.scores).map(rank));
-    // A person stays if fewer than `max_people` others are ranked higher; among equals, the first in the list is.
+    // A person stays if fewer than `max_people` others rank higher; of equals, the first in the list ranks highest.
     let beats = |a: usize, b: usize| ranks[a] > ranks[b] || (ranks[a] == ranks[b] && a < b);
     let mut kept = 0;
     for person in 0..count {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_stay_in_order() {
+    fn the_largest_people_are_kept_in_order() {
         let person = |x: f32, side: f32| {
             [Keypoint { x, y: 0.0, score: 1.0 }, Keypoint { x: x + side, y: side, score: 1.0 }]
         };

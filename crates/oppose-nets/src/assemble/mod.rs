@@ -9,7 +9,7 @@
 //! | [`peaks`] | part planes | peaks: candidates for a part |
 //! | [`people`] | peaks, part affinity fields | people |
 //! | [`limit_people`] | people | at most `number_people_max` of them |
-//! | [`rectangles`] | a person | the places of face and hands |
+//! | [`rectangles`] | a person | where face and hands are |
 //! | [`crop`] | rectangles, a face's or hand's planes | crops, points in the frame |
 //! | [`keypoint_scale`] | points in the frame | points in the unit of the options |
 //!
@@ -27,17 +27,16 @@ mod people_cpu;
 mod people_cuda;
 pub mod rectangles;
 pub mod size;
-
 pub mod warp;
 
 /// Which of OpenPose's two builds is followed where they compute different things: in resizing heat maps, in finding peaks
 /// at the border, and in assembling people.
 ///
-/// The results differ by up to a pixel of the net input, and in crowds by the people that are found.
+/// The results differ by up to a pixel of the net input, and in crowds also in which people are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Parity {
-    /// The build for GPUs, which nearly all data of OpenPose's users comes from.
+    /// The GPU build, from which nearly all of the data comes that users of OpenPose have.
     #[default]
     Cuda,
     /// The build without a GPU.
@@ -51,6 +50,6 @@ pub struct Keypoint {
     pub x: f32,
     /// Pixels from the top.
     pub y: f32,
-    /// Value of the heat map there, about 0 to 1.
+    /// Value of the heat map at the peak, about 0 to 1.
     pub score: f32,
 }

@@ -48,8 +48,7 @@ fn is_peak(plane: &[f32], size: Size, x: usize, y: usize, threshold: f32, parity
     if is_inside(if parity == Parity::Cuda { 1 } else { 2 }) {
         return neighbours.all(|neighbour| value > neighbour);
     }
-    // In the CPU build, there is a ring in which equal neighbours are tolerated, which reaches the border at its
-    // corners.
+    // The CPU build tolerates equal neighbours in a ring, which touches the border at its corners.
     let is_ring = x == 1 || y == 1 || x + 1 == right || y + 1 == bottom;
     parity == Parity::Cpu && is_ring && neighbours.all(|neighbour| value >= neighbour)
 }
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_lies_at_the_mean_of_its_surroundings() {
+    fn a_peak_lies_at_the_weighted_mean_of_its_surroundings() {
         let mut plane = vec![-1.0; SIZE.pixels()];
         (plane[3 * 9 + 4], plane[3 * 9 + 5]) = (0.6, 0.2);
         let mut peaks = Vec::new();

@@ -7,7 +7,7 @@ use super::limb::{Candidate, Field};
 use super::people_cuda::Entry;
 use super::{Keypoint, Parity};
 
-/// A person who is being assembled.
+/// A person during assembly.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Person {
     /// Peak of each part, from 1; 0 for none.
@@ -58,12 +58,12 @@ pub struct People {
 }
 
 impl Assembly {
-    /// Finds people. `peaks` are those of each part, in heat map pixels; `net_to_frame` is the factor from
-    /// those to the frame's.
+    /// Finds people. `peaks` has one entry per part, in heat map pixels; `net_to_frame` is the factor from heat map
+    /// pixels to frame pixels.
     ///
     /// # Panics
-    /// There are not peaks for each part of the model, more than [`MAX_PEAKS`](super::peaks::MAX_PEAKS) for
-    /// one, or heat maps without pixels.
+    /// `peaks` does not have one entry per part of the model, an entry has more than
+    /// [`MAX_PEAKS`](super::peaks::MAX_PEAKS), or the heat maps have no pixels.
     #[expect(clippy::too_many_arguments, reason = "what it takes: maps, peaks, model, settings, result")]
     pub fn assemble<M: HeatMaps>(
         &mut self,
@@ -90,8 +90,8 @@ impl Assembly {
     /// Finds people as the CUDA build does, from all pairs of peaks that may be joined, in any order.
     ///
     /// # Panics
-    /// There are not peaks for each part of the model, more than [`MAX_PEAKS`](super::peaks::MAX_PEAKS) for
-    /// one, or a pair refers to limbs or peaks that do not exist.
+    /// `peaks` does not have one entry per part of the model, an entry has more than
+    /// [`MAX_PEAKS`](super::peaks::MAX_PEAKS), or a pair refers to limbs or peaks that do not exist.
     pub fn assemble_pairs(
         &mut self,
         pairs: impl IntoIterator<Item = ScoredPair>,
@@ -136,7 +136,7 @@ impl Assembly {
         }
     }
 
-    /// Drops people with few parts or low scores. Feet do not count as parts, and need a body, unless nobody
+    /// Drops people with few parts or low scores. Feet do not count as parts, and need a body, unless no person
     /// would be left.
     fn drop_unlikely(&mut self, model: &BodyModel, thresholds: Thresholds) {
         let is_likely = |person: &Person, keeps_feet: bool| {

@@ -19,7 +19,7 @@ impl Assembly {
         }
     }
 
-    /// Every peak of a part whose limb has no peaks at the other end becomes a person, unless it belongs to one already.
+    /// Every peak of a part whose limb has no peaks at the other end becomes a person, unless it already belongs to one.
     fn add_single<M>(&mut self, field: &Field<'_, M>, part: usize) {
         for (slot, peak) in (1u8..).zip(&field.peaks[part]) {
             if self.people.iter().all(|person| person.slots[part] != slot) {

@@ -54,7 +54,7 @@ impl Assembly {
         }));
         self.entries.sort_unstable_by(|a, b| b.order(a));
 
-        // The person to whom each peak belongs. People who were merged into others are emptied and dropped at the end.
+        // The person that each peak belongs to. People merged into others are emptied, and dropped at the end.
         let mut owners = [[None; MAX_PEAKS + 1]; MAX_PARTS];
         for &Entry { limb, candidate, .. } in &self.entries {
             let limb @ (from, to) = model.limbs[usize::from(limb)];
@@ -97,7 +97,7 @@ impl Assembly {
 }
 
 impl Person {
-    /// Adds a part to the person; `false` if the person has it already.
+    /// Adds a part to the person; `false` if the person already has it.
     fn add(&mut self, part: usize, peak: u8, score: f32) -> bool {
         let is_free = self.slots[part] == 0;
         if is_free {

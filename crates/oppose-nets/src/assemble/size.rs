@@ -16,7 +16,7 @@ impl Size {
     }
 }
 
-/// The size of the body net's input; at most one side follows the shape of the frame.
+/// The size of the body net's input; one side may follow the shape of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetResolution {
     /// A multiple of 16, or `None`.
@@ -48,7 +48,7 @@ const MAX_NET_PIXELS: u64 = 1 << 24;
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SizeError {
-    /// The frame is too small: the scale from corner to corner divides by its sides less one.
+    /// The frame is too small: the scale from corner to corner is a division by its sides minus one.
     #[error("a frame of {width}x{height} pixels is too small: both sides must have 2 at least")]
     Frame {
         /// Width of the frame.
@@ -109,7 +109,7 @@ pub fn net_size(resolution: NetResolution, frame: Size) -> Result<Size, SizeErro
     if frame.width < 2 || frame.height < 2 {
         return Err(SizeError::Frame { width: frame.width, height: frame.height });
     }
-    // Rounded in single precision, as in OpenPose: it decides which multiple of 16 is taken.
+    // Rounded in single precision, as in OpenPose: this decides which multiple of 16 is chosen.
     let other_side = |side: u32, along: usize, across: usize| {
         let product = (u64::from(side) * along as u64) as f32;
         16 * ((product / across as f32 / 16.0 + 0.5) as u64)
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_open_side_follows_the_frame() {
+    fn the_free_side_follows_the_frame() {
         let net =
             |width, height| net_size(NetResolution::default(), Size { width, height }).map(|net| net.width);
         assert_eq!(net(1920, 1080), Ok(656));

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use super::size::{Scale, Size};
 use oppose_core::Frame;
 
-/// The place of a target pixel in the source: `scale * pixel + shift` in each direction.
+/// Where a target pixel lies in the source: at `scale * pixel + shift` in each direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
     /// Source pixels per target pixel; negative to mirror.
@@ -23,7 +23,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The place of the body net's input in the frame, with the upper left corners aligned.
+    /// Where the body net's input lies in the frame, with the upper left corners aligned.
     pub fn of_net_input(scale: Scale) -> (Self, Interpolation) {
         let factor = scale.factor;
         // The inverse as OpenCV computes it: not always 1 / factor to the last bit.
@@ -47,7 +47,7 @@ pub enum Interpolation {
     Bicubic,
 }
 
-/// A position in the source: a whole pixel and a number of 1/32 of it.
+/// A position in the source: a whole pixel and a fraction in 1/32 of a pixel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     pixel: isize,
@@ -62,7 +62,7 @@ pub struct Warp {
 
 impl Warp {
     /// The body net's input: the frame at a scale, in the upper left corner, with black to the right and
-    /// below. `planes` are those of [`planes`](Self::planes).
+    /// below. `planes` has the layout of [`planes`](Self::planes).
     ///
     /// # Panics
     /// `planes` does not have the scale's size.
@@ -114,7 +114,7 @@ impl Warp {
     }
 }
 
-/// Exact in f32 for a byte.
+/// Exact in f32 for every byte.
 fn normalise(value: i32) -> f32 {
     value as f32 * (1.0 / 256.0) - 0.5
 }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_at_its_own_size_is_copied_and_outside_is_black() {
+    fn a_frame_at_scale_1_is_copied_with_black_around_it() {
         let bytes: Vec<u8> = (0..2 * 3 * 3).map(|value| value * 14).collect();
         let frame = Frame::new(0, None, 3, 2, bytes.clone()).unwrap();
         let mut planes = vec![0.0; 3 * 4 * 3];

@@ -1,4 +1,4 @@
-//! Finds out which instructions the CPU has, and is the only way to code that uses them.
+//! Detects which instructions the CPU has, and is the only way to call code that uses them.
 
 use super::vector::{Portable, Vector};
 #[cfg(target_arch = "x86_64")]
@@ -12,7 +12,7 @@ pub enum Instructions {
     Avx512,
     /// Eight values at once with fused multiplication and addition, 16 registers.
     Avx2,
-    /// What the compiler makes of plain arrays: any CPU.
+    /// Plain arrays, as the compiler translates them: any CPU.
     Portable,
 }
 
@@ -58,7 +58,7 @@ impl Available {
         instructions.is_available().then_some(Self(instructions))
     }
 
-    /// Which they are.
+    /// The instructions.
     pub fn get(self) -> Instructions {
         self.0
     }

@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `processor` | the threads, shared by the nets |
-//! | `instructions` | AVX-512, AVX2 or none, detected when the program runs |
+//! | `instructions` | AVX-512, AVX2 or neither, detected when the program runs |
 //! | `nets` | OpenPose's three nets as one back end |
 //! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `layout` | the layout of tensors in memory |
@@ -58,13 +58,13 @@ const ROWS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuError {
-    /// The processor does not have the instructions that were asked for.
+    /// The processor does not have the requested instructions.
     #[error("this processor has no {0:?} instructions; its best are {best:?}", best = Instructions::best())]
     Instructions(Instructions),
     /// The operating system cannot start threads.
     #[error("cannot start {threads} threads (ask for fewer)")]
     Threads {
-        /// How many were asked for; 0 is one per core.
+        /// How many were requested; 0 stands for one per core.
         threads: usize,
         /// Why not.
         source: io::Error,
@@ -72,9 +72,9 @@ pub enum CpuError {
     /// The input's size is not a multiple of the net's stride.
     #[error("net input of {width}x{height} pixels; width and height must be multiples of {multiple}, not 0")]
     Size {
-        /// Width that was asked for.
+        /// The requested width.
         width: usize,
-        /// Height that was asked for.
+        /// The requested height.
         height: usize,
         /// The net's largest stride.
         multiple: usize,
@@ -215,7 +215,7 @@ impl Net {
         let pixels = batch * width * height;
         grow(&mut slots[0], pixels * layers.input_channels.div_ceil(vector::WIDTH));
         planes.read_planes(inputs, layers.input_channels, &mut slots[0]);
-        // Not on one of the threads: while waiting for the others, it would start work of another net.
+        // Not on one of the pool's threads: while waiting for the others, it would start work of another net.
         for step in &layers.steps {
             let mut out = mem::take(&mut slots[step.slot]);
             step.run(processor, slots, batch, planes.at(step.stride), &mut out);
@@ -248,7 +248,7 @@ impl Step {
             Kernel::Winograd(winograd) => {
                 let tiles = (planes.width.div_ceil(SIDE), planes.height.div_ceil(SIDE));
                 let mut items = (tiles.0 * tiles.1).div_ceil(TILES);
-                // Enough for all threads, and equally many for each.
+                // Enough for all threads, and the same number for each.
                 while items < tiles.1 && !(items * batch).is_multiple_of(threads) {
                     items += 1;
                 }

@@ -11,7 +11,7 @@ use crate::model;
 use crate::{Backend, BackendError, BackendInfo, NativeError};
 use oppose_core::EngineInfo;
 
-/// Number of crops processed at once: several faces or hands share the weights while these are in the cache.
+/// Number of crops processed at once: several faces or hands use the weights while these are in the cache.
 const BATCH: usize = 4;
 /// Largest number of frames that are processed at once.
 pub const MAX_FRAMES: usize = 16;
@@ -53,9 +53,9 @@ impl Cpu {
 
 impl Cpu {
     /// Back ends that can be used at the same time, for one frame each, and share weights and threads: this one, and
-    /// others like it. They find the same as one alone.
+    /// others like it. Their results are the same as those of a single one.
     ///
-    /// An image is split into about ten parts, and every layer ends with waiting for the slowest of them. With one frame
+    /// An image is split into about ten parts, and at the end of every layer all wait for the slowest of them. With one frame
     /// per thread, each thread processes a frame alone. Each needs memory for its tensors, so there are at most [`MAX_FRAMES`];
     /// if there are more threads, they share frames.
     pub fn for_all_threads(self) -> Vec<Self> {

@@ -9,7 +9,7 @@ pub struct Planned {
     /// Index of the layer.
     pub layer: usize,
     pub sources: Vec<Source>,
-    /// Where its result goes.
+    /// The buffer of its result.
     pub slot: usize,
     /// Net stride of its sources.
     pub stride: usize,
@@ -84,7 +84,7 @@ fn own_parts(graph: &Graph, tensor: usize) -> Vec<Part> {
         .collect()
 }
 
-/// For each convolution, the pooling layer that is the only one to read it, if there is one.
+/// For each convolution, the pooling layer that alone reads it, if there is one.
 fn pooled_by_convolution(graph: &Graph) -> Vec<Option<usize>> {
     let alone = |layer: &super::super::model::Layer| {
         let Operation::Convolution(convolution) = &layer.operation else { return None };

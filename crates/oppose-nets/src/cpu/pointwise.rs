@@ -25,7 +25,7 @@ pub struct Item<'a> {
     pub first_row: usize,
     /// The item's rows of the result.
     pub out: &'a mut [Lanes],
-    /// Room for the terms of a row.
+    /// Memory for the terms of a row.
     pub terms: &'a mut Vec<Term>,
 }
 

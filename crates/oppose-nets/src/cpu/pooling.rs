@@ -1,4 +1,4 @@
-//! The maximum of each 2 × 2 pixels, where the layer before could not compute it itself.
+//! The maximum of each 2 × 2 pixels, where the preceding layer could not compute it itself.
 
 use super::layout::{Planes, Source};
 use super::vector::{Lanes, Vector};

@@ -70,7 +70,7 @@ impl Processor {
         self.pool.install(work)
     }
 
-    /// Notes that a frame has begun or ended.
+    /// Counts a frame that begins or has ended.
     pub(super) fn count_frame(&self, is_begun: bool) {
         // This decides only how work is distributed, never the results.
         match is_begun {
@@ -79,7 +79,7 @@ impl Processor {
         };
     }
 
-    /// Where the items of a caller should be processed at the moment: on all threads, or on the caller's own.
+    /// On how many threads a caller's items should be processed at the moment: all of them, or only the caller's own.
     pub(super) fn threads_at_once(&self) -> usize {
         if self.frames.load(Ordering::Relaxed) >= self.threads() { 1 } else { self.threads() }
     }

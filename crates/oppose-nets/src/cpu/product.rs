@@ -3,7 +3,7 @@
 use super::instructions::Work;
 use super::vector::{Lanes, Vector, WIDTH};
 
-/// Up to sixteen input channels: their place in the first tile.
+/// Up to sixteen input channels, and where they begin in the first tile.
 #[derive(Clone, Copy, Debug)]
 pub struct Term {
     /// Index of the buffer.
@@ -18,7 +18,7 @@ pub struct Term {
 /// CPU cannot predict where the next ones are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Prefetch<'a> {
-    /// Weights that are still to be prefetched.
+    /// Weights not prefetched yet.
     pub weights: &'a [Lanes],
     /// How many of them are prefetched with each term.
     pub each: usize,
@@ -33,7 +33,7 @@ pub struct Prefetch<'a> {
 /// are `blocks` lanes, at most `V::BLOCKS`. The order of the sums does not depend on the tile. What was
 /// prefetched is removed from `prefetch`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured at once.
+#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured right away.
 pub fn product<V: Vector>(
     sources: &[Vec<Lanes>],
     base: usize,
@@ -87,8 +87,7 @@ impl<const T: usize, const B: usize> Work for Sums<'_, '_, T, B> {
         for term in terms {
             let first = base + term.offset;
             prefetch.fetch::<V, T>(&sources[term.source], first);
-            let tiles: &[Lanes; T] =
-                sources[term.source][first..].first_chunk().expect("as many tiles as are asked for");
+            let tiles: &[Lanes; T] = sources[term.source][first..].first_chunk().expect("at least T tiles");
             let (of_term, rest) = weights.split_at(term.channels * B);
             weights = rest;
             let of_term = of_term.as_chunks::<B>().0;
@@ -116,7 +115,7 @@ impl<const T: usize, const B: usize> Work for Sums<'_, '_, T, B> {
 
 /// Adds the products of one input channel.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // As above.
+#[allow(clippy::needless_range_loop)] // Iterators would hinder the unrolling.
 fn add<V: Vector, const T: usize, const B: usize>(
     sums: &mut [[V; B]; T],
     tiles: &[Lanes; T],

@@ -8,7 +8,7 @@ use super::vector::{Lanes, Vector, WIDTH};
 /// Height and width of a tile of results.
 pub const SIDE: usize = 4;
 
-/// The CPU predicts only a few of the places' cache lines; those of the tile this far ahead are prefetched.
+/// The CPU predicts only a few of the places' cache lines, so those of the tile this far ahead are prefetched.
 const TILES_AHEAD: usize = 4;
 
 /// Interpolation points at 0, ±near, ±far, with 7 places also at `single`, and at infinity.
@@ -39,10 +39,10 @@ pub struct Patch<'a> {
 }
 
 /// The intermediate values between the two directions of a transform, allocated once for many tiles.
-pub struct Room<V, const P: usize>([[V; P]; P]);
+pub struct Intermediate<V, const P: usize>([[V; P]; P]);
 
-impl<V: Vector, const P: usize> Room<V, P> {
-    /// Room for one tile at a time.
+impl<V: Vector, const P: usize> Intermediate<V, P> {
+    /// Memory for one tile at a time.
     #[inline(always)]
     pub fn new() -> Self {
         Self([[V::splat(0.0); P]; P])
@@ -54,7 +54,7 @@ impl<V: Vector, const P: usize> Room<V, P> {
 #[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
 pub fn forward<V: Vector, const P: usize>(
     patch: &Patch<'_>,
-    Room(rows): &mut Room<V, P>,
+    Intermediate(rows): &mut Intermediate<V, P>,
     out: &mut [Lanes],
     stride: usize,
 ) {
@@ -109,7 +109,7 @@ fn forward_line<V: Vector, const P: usize>(x: [V; P]) -> [V; P] {
         out[5] = all_points::<V, P>(&x, 1);
         out
     } else {
-        // The factor of the single point first, then the five as above.
+        // The factor of the single point first, then the five points as for 6 places.
         let single = V::splat(-points(P).single);
         let mut z = x;
         for i in 0..P - 1 {
@@ -137,7 +137,7 @@ fn five_points<V: Vector, const P: usize>(x: &[V; P], i: usize) -> [V; 5] {
     [zero, plus, minus, even.add(odd), even.sub(odd)]
 }
 
-/// `x (x² - near²) (x² - far²)`, of the coefficients from `i - 1` on.
+/// `x (x² - near²) (x² - far²)`, for the coefficients from `i - 1` on.
 #[inline(always)]
 fn all_points<V: Vector, const P: usize>(x: &[V; P], i: usize) -> V {
     let (near2, far2) = (points(P).near * points(P).near, points(P).far * points(P).far);
@@ -163,11 +163,11 @@ pub struct Place {
 /// Transforms sums back, with the values of place `i` at `sums[i * stride]`, and writes the results of the epilogue.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Rows and columns are indexed alike.
-#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured at once.
+#[allow(clippy::too_many_arguments)] // All are needed, and a struct would be destructured right away.
 pub fn backward<V: Vector, const P: usize>(
     sums: &[Lanes],
     stride: usize,
-    Room(rows): &mut Room<V, P>,
+    Intermediate(rows): &mut Intermediate<V, P>,
     epilogue: EpilogueBlock<V>,
     target: &Target,
     place: Place,
@@ -242,7 +242,7 @@ fn backward_line<V: Vector, const P: usize>(m: [V; P]) -> [V; SIDE] {
     out
 }
 
-/// The kernel's transform, places × taps: powers of each point, divided by its distances from the others.
+/// The kernel's transform, places × taps: powers of each point, divided by its distances from all other points.
 pub fn kernel_matrix<const P: usize, const R: usize>() -> [[f64; R]; P] {
     let Points { near, far, single } = points(P);
     let finite = [0.0, near, -near, far, -far, single].map(f64::from);

@@ -1,10 +1,10 @@
 //! Convolutions by Winograd's minimal filtering: tiles of 4 × 4 results from 36 or 49 products each, where
-//! the direct way takes 144 (3 × 3) or 784 (7 × 7).
+//! the direct computation takes 144 (3 × 3) or 784 (7 × 7).
 //!
 //! Tiles of the input are transformed; in the transform domain every place is a matrix product over the
 //! channels; the sums are transformed back. A kernel of 3 × 3 takes 6 × 6 places. A larger one is cut
-//! into segments of 4 × 4 taps, which take 7 × 7 places: a segment's tiles are those of its neighbour, four
-//! pixels on, so that all segments share one transformed input and are added up before the inverse transform.
+//! into segments of 4 × 4 taps, which take 7 × 7 places: a segment's tiles are those of its neighbour, shifted by four
+//! pixels, so that all segments share one transformed input and are added up before the inverse transform.
 //!
 //! Formulas: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), after Toom and
 //! Cook. The interpolation points ±3/4 and ±3/2 for 3 × 3 lose half as much precision as the usual ±1, ±2.
@@ -24,13 +24,13 @@ pub struct Scratch {
     transformed: [Vec<Lanes>; 1],
     /// Places × output blocks × tiles.
     sums: Vec<Lanes>,
-    /// The terms of the products of a place: for all segments, without the last of each column, of each
-    /// row, of both.
+    /// The terms of the products of a place: for all segments, and without the last segment of each column, of each
+    /// row, and of both.
     terms: [Vec<Term>; 4],
 }
 
 impl Scratch {
-    /// Room for terms, for another use.
+    /// Memory for terms, for convolutions that need nothing else.
     pub fn terms(&mut self) -> &mut Vec<Term> {
         &mut self.terms[0]
     }
@@ -50,7 +50,7 @@ pub struct Winograd {
     sources: Vec<Source>,
     /// Number of output blocks that are computed together.
     group: usize,
-    /// For each place the first of its rows of weights; one row is an input channel of a segment.
+    /// For each place, the first of its rows of weights. One row is an input channel of a segment.
     rows: Vec<usize>,
     /// Groups × places × rows × blocks of the group.
     weights: Vec<Lanes>,
@@ -137,7 +137,7 @@ impl Winograd {
         this
     }
 
-    /// Segments downwards and to the right that are not zero at a place.
+    /// How many segments, downwards and to the right, are not zero at a place.
     fn segments_at(&self, place: usize) -> (usize, usize) {
         segments_at(place, self.places, self.segments, self.is_short)
     }
@@ -147,14 +147,14 @@ impl Winograd {
         self.pools
     }
 
-    /// Makes room for items with this many rows of tiles.
+    /// Allocates memory for items with this many rows of tiles.
     pub fn prepare(&self, scratch: &mut Scratch, planes: Planes, rows: usize) {
         let layout = self.layout(planes, rows.min(planes.height.div_ceil(SIDE)));
         let places = self.places * self.places;
         grow(&mut scratch.transformed[0], places * layout.place_in);
         grow(&mut scratch.sums, places * layout.place_out);
-        let most = self.segments * self.segments * self.sources.len();
-        scratch.terms.iter_mut().for_each(|terms| terms.reserve(most.saturating_sub(terms.len())));
+        let max_terms = self.segments * self.segments * self.sources.len();
+        scratch.terms.iter_mut().for_each(|terms| terms.reserve(max_terms.saturating_sub(terms.len())));
     }
 
     /// The layout of the scratch memory of an item with this many rows of tiles.
@@ -189,7 +189,7 @@ impl Winograd {
             self.layout(planes, rows);
         let blocks = self.epilogue.blocks();
 
-        let mut room = transform::Room::new();
+        let mut intermediate = transform::Intermediate::new();
         for grid_row in 0..grid_rows {
             for (block, source) in self.sources.iter().enumerate() {
                 let slot = &slots[source.slot];
@@ -200,7 +200,7 @@ impl Winograd {
                     let to = block * grid + grid_row * grid_columns + column;
                     transform::forward::<V, P>(
                         &patch,
-                        &mut room,
+                        &mut intermediate,
                         &mut scratch.transformed[0][to..],
                         place_in,
                     );
@@ -257,7 +257,15 @@ impl Winograd {
                 for column in 0..columns {
                     let from = &scratch.sums[block * tiles + row * columns + column..];
                     let place = transform::Place { block, top: row * SIDE, left: column * SIDE };
-                    transform::backward::<V, P>(from, place_out, &mut room, epilogue, &target, place, out);
+                    transform::backward::<V, P>(
+                        from,
+                        place_out,
+                        &mut intermediate,
+                        epilogue,
+                        &target,
+                        place,
+                        out,
+                    );
                 }
             }
         }

@@ -29,7 +29,7 @@ fn avx512(work: impl Work) {
 }
 
 #[target_feature(enable = "avx2,fma")]
-#[inline(never)] // As above.
+#[inline(never)] // As `Vector::outlined` requires.
 fn avx2(work: impl Work) {
     work.run::<Avx2>();
 }
@@ -75,13 +75,13 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     fn load(from: &Lanes) -> Self {
-        // SAFETY: the instructions as below; `Lanes` are sixteen values at a multiple of 64 bytes.
+        // SAFETY: vectors are used only in `Work` run by `run_avx512` above; `Lanes` are sixteen values at a multiple of 64 bytes.
         unsafe { Self(_mm512_load_ps(from.0.as_ptr())) }
     }
 
     #[inline(always)]
     fn store(self, to: &mut Lanes) {
-        // SAFETY: the instructions as below; `Lanes` are sixteen values at a multiple of 64 bytes.
+        // SAFETY: vectors are used only in `Work` run by `run_avx512` above; `Lanes` are sixteen values at a multiple of 64 bytes.
         unsafe { _mm512_store_ps(to.0.as_mut_ptr(), self.0) }
     }
 
@@ -125,14 +125,14 @@ impl Vector for Avx2 {
     #[inline(always)]
     fn load(from: &Lanes) -> Self {
         let (low, high) = from.0.split_at(8);
-        // SAFETY: the instructions as below; both halves are eight values at a multiple of 32 bytes.
+        // SAFETY: vectors are used only in `Work` run by `run_avx2` above; both halves are eight values at a multiple of 32 bytes.
         unsafe { Self(_mm256_load_ps(low.as_ptr()), _mm256_load_ps(high.as_ptr())) }
     }
 
     #[inline(always)]
     fn store(self, to: &mut Lanes) {
         let (low, high) = to.0.split_at_mut(8);
-        // SAFETY: the instructions as below; both halves are eight values at a multiple of 32 bytes.
+        // SAFETY: vectors are used only in `Work` run by `run_avx2` above; both halves are eight values at a multiple of 32 bytes.
         unsafe {
             _mm256_store_ps(low.as_mut_ptr(), self.0);
             _mm256_store_ps(high.as_mut_ptr(), self.1);

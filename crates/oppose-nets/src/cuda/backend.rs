@@ -11,7 +11,7 @@ use super::{CudaError, CudaOptions, Precision, images, info, open};
 use crate::assemble::size::Size;
 use crate::{Backend, BackendError, BackendInfo, model};
 
-/// The nets for body, face and hands as a back end whose heat maps come to the host. To get only people,
+/// The nets for body, face and hands as a back end that copies heat maps to the host. If only people are needed,
 /// [`Cuda`](super::Cuda) is faster: it does everything on the GPU.
 #[derive(Debug)]
 pub struct CudaNets {
@@ -59,7 +59,7 @@ impl CudaNets {
         &mut self.nets[index(net)]
     }
 
-    /// Fills a net's input with noise; returns memory for its result.
+    /// Fills a net's input with noise, and returns memory for its result.
     pub(super) fn make_noise(&mut self, job: Job) -> Result<DeviceBuffer, CudaError> {
         let net = &mut self.nets[index(job.net)];
         net.prepare(job.size)?;

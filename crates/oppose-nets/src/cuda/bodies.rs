@@ -21,7 +21,7 @@ use crate::points::BODY_POINTS;
 use crate::{NativeError, Options};
 use oppose_core::{ColorMatrix, Frame};
 
-/// Number of pairs that are always copied to the host; more are copied if there are more.
+/// Number of pairs that are always copied to the host; if there are more, they are copied afterwards.
 const USUAL_PAIRS: usize = 4096;
 /// Number of blocks per limb.
 const LIMB_BLOCKS: usize = 4;
@@ -45,7 +45,7 @@ pub struct Bodies {
     bicubic: DeviceBuffer,
     /// The net's output for each scale; grows on demand.
     outputs: Vec<DeviceBuffer>,
-    /// Luma and chroma of the frames that were uploaded last; grows on demand.
+    /// Luma and chroma of the last frames that were uploaded; grows on demand.
     planes: DeviceBuffer,
     thresholds: Thresholds,
 }
@@ -53,7 +53,7 @@ pub struct Bodies {
 /// What the frames of a batch have in common: their size, and their colour matrix if they come in planes.
 pub type Kind = (u32, u32, Option<ColorMatrix>);
 
-/// Of a frame.
+/// The kind of a frame.
 pub fn kind(frame: &Frame) -> Kind {
     (frame.width(), frame.height(), frame.planes().map(|planes| planes.matrix))
 }
@@ -74,7 +74,7 @@ pub struct BodyBatch {
     uploaded: Event,
     /// Reached when the results have been copied to the host.
     done: Event,
-    /// The kind of all frames in it.
+    /// Size of each frame.
     pub size: Size,
     /// Number of frames.
     pub count: usize,
@@ -108,7 +108,7 @@ impl Bodies {
         })
     }
 
-    /// Room for a batch.
+    /// Allocates the memory of a batch.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -159,7 +159,7 @@ impl Bodies {
         frames: &[Frame],
         options: &Options,
     ) -> Result<(), NativeError> {
-        let first = frames.first().expect("a frame at least");
+        let first = frames.first().expect("at least one frame");
         let size = Size { width: first.width() as usize, height: first.height() as usize };
         let net = net_size(options.net_resolution, size)?;
         scales(net, size, options.scale_number, options.scale_gap, &mut batch.scales)?;
@@ -239,7 +239,7 @@ impl Bodies {
             unused: 0,
         };
         let blocks = (width.div_ceil(2) * (height / 2)).div_ceil(THREADS);
-        // SAFETY: both hold that many frames of this size.
+        // SAFETY: both buffers hold that many frames of this size.
         unsafe {
             self.gpu.kernels.convert_colors.launch(&self.copies, [blocks, batch.count, 1], THREADS, &work)
         }
@@ -301,7 +301,7 @@ impl BodyBatch {
     /// Blocks until peaks and pairs are on the host.
     ///
     /// # Errors
-    /// Something on the GPU went wrong.
+    /// Work on the GPU failed.
     pub fn wait(&mut self, bodies: &Bodies) -> Result<(), CudaError> {
         self.done.synchronize()?;
         let candidates = self.candidate_count()?;
@@ -321,7 +321,7 @@ impl BodyBatch {
     /// The peaks of a frame's parts, in heat map pixels.
     ///
     /// # Errors
-    /// Something on the GPU went wrong.
+    /// Work on the GPU failed.
     pub fn peaks(&self, frame: usize, peaks: &mut [Vec<Keypoint>]) -> Result<(), CudaError> {
         let (counts, values) = self.found.read()?[1..].split_at(self.count * BODY_POINTS);
         for (part, peaks) in peaks.iter_mut().enumerate() {
@@ -340,7 +340,7 @@ impl BodyBatch {
     /// The pairs of a frame's peaks that limbs may join, in any order.
     ///
     /// # Errors
-    /// Something on the GPU went wrong.
+    /// Work on the GPU failed.
     pub fn pairs(&self, frame: usize) -> Result<impl Iterator<Item = ScoredPair>, CudaError> {
         let candidates = &self.candidates.read()?[..self.candidate_count()?.min(self.candidates.len())];
         Ok(candidates

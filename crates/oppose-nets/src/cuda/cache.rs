@@ -1,4 +1,4 @@
-//! Compiled kernels in files: those that came with the program, and those that were compiled on this machine earlier.
+//! Compiled kernels in files: those shipped with the program, and those compiled on this machine earlier.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -14,11 +14,12 @@ use oppose_core::Chain;
 
 /// The environment variable that names a folder of kernels that were compiled in advance.
 pub const VARIABLE: &str = "OPPOSE_KERNELS";
-/// The first bytes of a file. Then come the SHA-256 of the rest, and the rest.
+/// The first bytes of a file. The SHA-256 of the code and the code itself follow.
 const MAGIC: &[u8] = b"oppose kernel 1\n";
 const HASH_BYTES: usize = 32;
 
-/// Folders that may hold kernels that came with the program: the one that `OPPOSE_KERNELS` names, and one beside the program.
+/// Folders that may hold the kernels shipped with the program: the one that `OPPOSE_KERNELS` names, and those beside the
+/// program.
 pub fn shipped_folders() -> Vec<PathBuf> {
     let named = env::var_os(VARIABLE).map(PathBuf::from);
     let program = env::current_exe().and_then(fs::canonicalize).ok();
@@ -67,7 +68,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// It cannot be written.
 pub fn write(folder: &Path, name: &str, code: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    // Readable for all, as far as the umask allows: an archive or image is often made by another user than runs it.
+    // Readable by all, as far as the umask allows: archives and images are often built by one user and used by another.
     let readable = Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
     file.write_all(MAGIC)?;
@@ -78,14 +79,14 @@ pub fn write(folder: &Path, name: &str, code: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether code with one of these names came with the program.
+/// Whether code with one of these names was shipped with the program.
 pub fn is_shipped(names: &[String]) -> bool {
     shipped_folders().iter().any(|folder| names.iter().any(|name| read(&file(folder, name)).is_some()))
 }
 
-/// Loads the code with one of these names that is found first: code that came with the program, then code that was
-/// compiled earlier. If there is none, or `load` refuses it, compiles it and stores it under the first name. A damaged file
-/// is replaced; a folder that cannot be written to only costs the time to compile each time.
+/// Loads the first code found under one of these names: code shipped with the program, then code compiled
+/// earlier. If there is none, or `load` refuses it, compiles it and stores it under the first name. A damaged file
+/// is replaced; if the folder cannot be written to, the code is compiled every time.
 ///
 /// # Errors
 /// Those of `compile`, and those of `load` for newly compiled code.
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_with_the_program_goes_before_the_cache() {
+    fn shipped_kernels_take_precedence_over_the_cache() {
         let (shipped, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (shipped, cache) = (shipped.path(), cache.path());
         assert_eq!(compiled(shipped, cache, b""), (b"compiled".to_vec(), true));
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(compiled(shipped, cache, b""), (b"of an earlier revision".to_vec(), false));
         write(shipped, "best", b"its own").unwrap();
         assert_eq!(compiled(shipped, cache, b""), (b"its own".to_vec(), false));
-        // If the driver refuses this code, other code may do.
+        // If the driver refuses this code, it may accept other code.
         assert_eq!(compiled(shipped, cache, b"its own").0, b"of an earlier revision");
     }
 
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_are_readable_for_other_users() {
+    fn kernels_are_readable_by_other_users() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "kernel", b"code").unwrap();
         let ordinary = folder.path().join("ordinary");
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_to_is_no_error() {
+    fn an_unwritable_folder_is_not_an_error() {
         let shipped = tempfile::tempdir().unwrap();
         let no_folder = shipped.path().join("file");
         fs::write(&no_folder, b"").unwrap();

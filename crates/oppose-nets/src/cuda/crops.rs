@@ -55,7 +55,7 @@ impl Crops {
         Ok(Self { gpu: Arc::clone(gpu), net, stream: Stream::new(&gpu.context)?, size, points, output })
     }
 
-    /// Room for the crops of a batch.
+    /// Allocates the memory for the crops of a batch.
     ///
     /// # Errors
     /// The driver refuses.
@@ -123,7 +123,7 @@ impl Crops {
     /// The points of a crop. Blocks until they are known.
     ///
     /// # Errors
-    /// Something on the GPU went wrong.
+    /// Work on the GPU failed.
     pub fn points(
         &self,
         batch: &CropBatch,
@@ -147,7 +147,7 @@ impl CropBatch {
     /// Blocks until the points are on the host.
     ///
     /// # Errors
-    /// Something on the GPU went wrong.
+    /// Work on the GPU failed.
     pub fn wait(&self) -> Result<(), CudaError> {
         self.done.synchronize()
     }

@@ -1,7 +1,7 @@
 //! The engine: batches of frames in flight on the GPU.
 //!
 //! A separate thread feeds the GPU. While it finds the bodies of one batch, it also finds the faces and hands of
-//! the batch before, whose bodies have been assembled in between, so the GPU always has work.
+//! the previous batch, whose bodies have been assembled in between, so the GPU always has work.
 
 use std::fmt;
 use std::mem;
@@ -31,8 +31,8 @@ use oppose_pose::{FramePose, Skeleton, openpose_137};
 
 /// Largest number of frames in a batch.
 pub const MAX_BATCH: usize = 128;
-/// Number of batches in progress: bodies of one, faces and hands of the one before, and one whose results are
-/// being popped.
+/// Number of batches in progress: one whose bodies are sought, the previous one with its faces and hands, and one whose
+/// results are being popped.
 const BATCHES: usize = 3;
 
 /// The engine `native` on a GPU: OpenPose's nets and everything around them. Its results are those of OpenPose's GPU build.
@@ -45,7 +45,7 @@ pub struct Cuda {
     spares: Sender<FramePose>,
     thread: Option<JoinHandle<()>>,
     memory: FrameMemory,
-    /// Whether the frames in flight have been flushed, and so do not wait for a batch to fill.
+    /// Whether the frames in flight have been flushed, so that they do not wait for a batch to fill.
     is_flushed: bool,
     backend: BackendInfo,
 }
@@ -72,7 +72,7 @@ struct FrameMemory {
 
 impl FrameMemory {
     fn bytes(&self, frame: Size, net: Size, options: &Options, batch: usize) -> u64 {
-        // They may also be there in planes, with 1.5 bytes per pixel.
+        // Frames may also be uploaded in planes, with 1.5 bytes per pixel.
         let frames = (BATCHES * batch * frame.pixels() * 3 + batch * frame.pixels() * 3 / 2) as u64;
         let outputs = self.footprint.output_bytes(net, batch) * u64::from(options.scale_number);
         frames + outputs + self.footprint.working_bytes(net, batch)
@@ -232,7 +232,7 @@ impl Engine for Cuda {
         let result = match self.results.try_recv() {
             Ok(result) => result,
             Err(_) => {
-                // If the capacity is in flight, a batch is full. If fewer are, the thread is waiting for more.
+                // With the full capacity in flight, a batch is full. With fewer frames, the thread waits for more.
                 if !self.is_flushed && self.in_flight < self.capacity {
                     self.flush()?;
                 }
@@ -300,7 +300,7 @@ struct Worker {
     found: Vec<Keypoint>,
 }
 
-/// What follows after the frames of a batch.
+/// What follows the frames of a batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// More frames.
@@ -314,7 +314,7 @@ enum Then {
 impl Worker {
     fn run(mut self) {
         if let Err(error) = self.work() {
-            // The caller that waits for a result receives it; after the engine was dropped, nobody does.
+            // The caller that waits for a result receives it. If the engine was dropped, there is no receiver.
             let _ = self.outbox.send(Err(error));
         }
     }
@@ -362,7 +362,7 @@ impl Worker {
         Then::More
     }
 
-    /// Goes from the bodies of a batch to its faces and hands; meanwhile finishes the batch before.
+    /// Goes from the bodies of a batch to its faces and hands, and finishes the previous batch meanwhile.
     fn advance(&mut self, slot: Option<Slot>) -> Result<(), NativeError> {
         let Some(mut slot) = slot else { return Ok(()) };
         slot.bodies.wait(&self.bodies)?;
@@ -400,7 +400,7 @@ impl Worker {
             put(points, |points| &mut points.hands, &self.hands, &slot.hands, &mut hand, &mut self.found)?;
             let mut pose = self.spare.try_recv().unwrap_or_default();
             points.write(&self.options, slot.bodies.size, slot.bodies.net_to_frame, &mut pose);
-            // If the engine was dropped, nobody receives it; this is noticed when the next frames are gathered.
+            // If the engine was dropped, there is no receiver; `gather` notices that.
             let _ = self.outbox.send(Ok(pose));
         }
         self.free.push(slot);
@@ -417,12 +417,12 @@ fn put(
     index: &mut usize,
     found: &mut Vec<Keypoint>,
 ) -> Result<(), CudaError> {
-    let looked_for = mem::take(part(points));
-    for crop in &looked_for {
+    let wanted = mem::take(part(points));
+    for crop in &wanted {
         crops.points(batch, *index, crop, found)?;
         points.put(*crop, found);
         *index += 1;
     }
-    *part(points) = looked_for;
+    *part(points) = wanted;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The code that runs on the GPU, and its parameters.
 //!
-//! Numbers that both sides have to agree on are passed to the compiler as macros; the layouts of the parameters are
+//! Numbers on which both sides must agree are passed to the compiler as macros; the layouts of the parameters are
 //! asserted in the compiled code. Neither side can be changed alone.
 
 // Kernels are looked up by name, as functions that take one of the parameters below.
@@ -54,7 +54,7 @@ macro_rules! layout {
                 fields: &[$((stringify!($field), std::mem::offset_of!($type, $field))),*],
             };
         }
-        // No field is left out.
+        // Fails to compile if a field is missing above.
         const _: fn($type) = |value| {
             let $type { $($field: _),* } = value;
         };
@@ -319,7 +319,7 @@ impl TensorMap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KernelPath {
-    /// Those of every GPU since Volta.
+    /// Instructions of every GPU since Volta.
     Portable,
     /// Products of smaller matrices, since Turing.
     Turing,
@@ -388,14 +388,14 @@ pub struct Tile<P> {
     pub threads: usize,
 }
 
-/// The ways to divide it, each of which suits some layers and batches.
+/// The ways to divide a convolution, each of which suits some layers and batches.
 #[derive(Debug)]
 pub struct Tiles<P> {
     /// For many pixels.
     pub wide: Tile<P>,
     /// For fewer pixels, or few input channels.
     pub narrow: Tile<P>,
-    /// For so few pixels that otherwise there would be fewer blocks than multiprocessors.
+    /// For so few pixels that larger tiles would make fewer blocks than there are multiprocessors.
     pub small: Tile<P>,
     /// For at most [`FEW_CHANNELS`] output channels.
     pub thin: Tile<P>,
@@ -479,7 +479,7 @@ pub const AHEAD: [ComputeCapability; 8] = [
 struct Code {
     name: &'static str,
     source: &'static str,
-    /// Those of its structs that are declared here too.
+    /// Those of its structs that are also declared in this file.
     layouts: &'static [Layout],
     /// Threads per block, if all have the same number.
     threads: Option<usize>,
@@ -491,9 +491,9 @@ struct Code {
     has_precision: bool,
     shapes: Option<Shapes>,
     step_vectors: Option<usize>,
-    /// Whether it must do with Turing's instructions.
+    /// Whether it is limited to Turing's instructions.
     is_for_turing: bool,
-    /// Whether it must do with Volta's.
+    /// Whether it is limited to Volta's instructions.
     is_portable: bool,
 }
 
@@ -704,7 +704,8 @@ impl Code {
     }
 }
 
-/// Single precision is not for tensor cores; TF32 without Ampere's instructions is for tests.
+/// Whether the kernel without tensor cores is used: in single precision, and in TF32 without Ampere's instructions, which
+/// only tests request.
 fn is_single(path: KernelPath, precision: Precision) -> bool {
     let is_old = matches!(path, KernelPath::Portable | KernelPath::Turing);
     precision == Precision::Fp32 || (precision == Precision::Tf32 && is_old)
@@ -777,7 +778,7 @@ unsafe fn tiles<P: Copy>(
     gpu: ComputeCapability,
 ) -> Result<Tiles<P>, CudaError> {
     let tile = |name: &'static str, shape: Shape| -> Result<Tile<P>, CudaError> {
-        // SAFETY: the caller answers for the parameter.
+        // SAFETY: the caller guarantees the type of the parameter.
         let kernel = unsafe { module.kernel(name, shape.shared_bytes(path, precision)) }?;
         let threads = shape.threads(path, precision);
         Ok(Tile { kernel, channels: shape.channels, pixels: shape.pixels, threads })
@@ -816,7 +817,7 @@ impl Loader<'_> {
 }
 
 /// Compiles all kernels for a kind of GPU, in all precisions, and writes them to `folder`, from which programs load them
-/// without a compiler. Needs no GPU. Returns the number of files. Takes minutes.
+/// without a compiler. Needs no GPU, and takes minutes. Returns the number of files.
 ///
 /// # Errors
 /// The compiler is missing or does not support the GPU, or a file cannot be written.
@@ -837,7 +838,7 @@ pub fn compile_ahead(folder: &Path, gpu: ComputeCapability) -> Result<usize, Cud
     Ok(keys.len())
 }
 
-/// Whether the kernels for a GPU, in this precision, came with the program, so that no compiler is needed.
+/// Whether the kernels for a GPU, in this precision, were shipped with the program, so that no compiler is needed.
 pub fn came_with_program(gpu: ComputeCapability, precision: Precision) -> bool {
     let all = Code::all(KernelPath::best(gpu, precision), precision, gpu);
     all.iter().all(|code| cache::is_shipped(&code.keys(precision, gpu)))
@@ -868,7 +869,7 @@ mod tests {
     }
 
     #[test]
-    fn old_cards_are_told_what_is_needed() {
+    fn errors_for_old_cards_say_what_is_needed() {
         for precision in [Precision::Fp16, Precision::Fp16x3, Precision::Fp32] {
             assert!(check(precision, gpu(7, 0)).is_ok());
         }
@@ -880,7 +881,7 @@ mod tests {
     }
 
     #[test]
-    fn each_card_gets_its_kernels() {
+    fn each_card_gets_the_fastest_kernels() {
         let paths = AHEAD.map(|gpu| KernelPath::best(gpu, Precision::Fp16));
         use KernelPath::{Ampere, Hopper, Portable, Turing};
         assert_eq!(paths, [Portable, Turing, Ampere, Ampere, Ampere, Hopper, Ampere, Ampere]);
@@ -904,7 +905,7 @@ mod tests {
 
     /// Since Ampere, each block takes one kilobyte more than it requests.
     #[test]
-    fn blocks_fit_into_every_card() {
+    fn blocks_fit_on_every_card() {
         let cards = AHEAD.into_iter().flat_map(|gpu| KernelPath::ALL.map(|path| (gpu, path)));
         for (gpu, path) in cards.filter(|(gpu, path)| path.runs_on(*gpu)) {
             let reserved = if gpu >= AMPERE { 1 << 10 } else { 0 };
@@ -924,7 +925,7 @@ mod tests {
     }
 
     #[test]
-    fn code_of_a_card_runs_on_its_later_revisions() {
+    fn code_for_a_card_runs_on_its_later_revisions() {
         let code = Code::convolution(KernelPath::Ampere, Precision::Fp16, gpu(8, 7));
         let keys = code.keys(Precision::Fp16, gpu(8, 7));
         assert_eq!(keys.last(), code.keys(Precision::Fp16, gpu(8, 0)).first());
@@ -941,9 +942,9 @@ mod tests {
         assert_eq!(Code::limbs().keys(half, gpu(8, 0)), Code::limbs().keys(split, gpu(8, 0)));
     }
 
-    /// If there is a compiler, it agrees about every layout and constant.
+    /// The compiler, if there is one, checks every layout and constant.
     #[test]
-    fn everything_compiles_ahead() {
+    fn all_kernels_compile_ahead_of_time() {
         let Ok(compiler) = Nvrtc::find() else {
             println!("skipped: NVRTC is missing");
             return;

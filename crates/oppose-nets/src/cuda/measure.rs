@@ -13,7 +13,7 @@ pub struct Job {
     pub net: Net,
     /// Size of each input.
     pub size: Size,
-    /// Number of inputs; if they are more than a batch, they are processed batch by batch.
+    /// Number of inputs; more than a batch are processed batch by batch.
     pub images: usize,
 }
 
@@ -48,8 +48,8 @@ impl CudaNets {
         end.milliseconds_since(&start)
     }
 
-    /// For each layer that computes something, its name, the multiplications and additions of a convolution, and
-    /// milliseconds: the minimum of `rounds` runs.
+    /// For each layer that computes something: its name, the multiplications and additions of a convolution, and its
+    /// time in milliseconds, the minimum of `rounds` runs.
     ///
     /// # Errors
     /// There is too little memory, or the driver refuses.
@@ -61,19 +61,19 @@ impl CudaNets {
         let mut layers = net.layers(job.size);
         let events = (0..=layers.len()).map(|_| Event::new(&context)).collect::<Result<Vec<_>, _>>()?;
         let images = job.images.min(net.images());
-        let mut least = vec![f32::MAX; layers.len()];
+        let mut fastest = vec![f32::MAX; layers.len()];
         for _ in 0..rounds {
             events[0].record(&stream)?;
             net.run_step_by_step(&stream, images, job.size, &outputs, |step| {
                 events[step + 1].record(&stream)
             })?;
             stream.synchronize()?;
-            for (least, pair) in least.iter_mut().zip(events.windows(2)) {
-                *least = least.min(pair[1].milliseconds_since(&pair[0])?);
+            for (fastest, pair) in fastest.iter_mut().zip(events.windows(2)) {
+                *fastest = fastest.min(pair[1].milliseconds_since(&pair[0])?);
             }
         }
         let images = images as u64;
-        Ok(layers.drain(..).zip(least).map(|((name, work), time)| (name, work * images, time)).collect())
+        Ok(layers.drain(..).zip(fastest).map(|((name, work), time)| (name, work * images, time)).collect())
     }
 
     fn run_job(&mut self, job: Job, stream: &Stream, outputs: &DeviceBuffer) -> Result<(), CudaError> {

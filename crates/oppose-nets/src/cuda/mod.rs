@@ -1,21 +1,21 @@
 //! Runs the nets, and everything around them, on an NVIDIA GPU.
 //!
 //! One build works with every GPU since compute capability 7.0: NVIDIA's driver is looked up when the program runs, and the
-//! kernels for the GPU come with the program, or are compiled for it once by NVRTC.
+//! kernels for the GPU are shipped with the program, or NVRTC compiles them once.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `driver` | CUDA's driver: memory, streams, events, code; NVRTC, the compiler |
 //! | `kernels` | the code, one file per kernel, and its parameters |
-//! | `cache` | code that came with the program, or was compiled earlier |
+//! | `cache` | code that was shipped with the program or compiled earlier |
 //! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `net`, `weights` | a net: its weights, its memory, its recorded launches |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
 //! | `bodies`, `crops` | the stages around the nets: frames in, peaks and scores out |
 //! | `engine` | batches of frames in flight |
 //! | `measure` | how long nets take |
-
-// Launching kernels is unsafe; no code outside this module sees a device pointer.
+//!
+//! No code outside this module sees a device pointer.
 
 mod backend;
 mod bodies;
@@ -42,7 +42,7 @@ pub use driver::allocations;
 pub use driver::{Nvrtc, NvrtcError};
 pub use engine::{Cuda, MAX_BATCH};
 pub use kernels::{AHEAD, KernelPath, OLDEST_GPU, came_with_program, compile_ahead};
-// What a benchmark measures.
+// For benchmarks.
 #[doc(hidden)]
 pub use measure::Job;
 
@@ -110,7 +110,7 @@ pub struct CudaOptions {
     /// Number of frames that the body net processes at once: 1 to [`MAX_BATCH`]. The face net takes as many faces; the hand
     /// net up to twice as many hands, as a person has two.
     pub batch: usize,
-    /// The instructions that convolutions use. By default the fastest of the GPU.
+    /// The instructions that convolutions use; by default the fastest that the GPU has.
     pub kernels: Option<KernelPath>,
 }
 
@@ -170,7 +170,7 @@ pub enum CudaError {
     /// There is no GPU with this index.
     #[error("GPU {asked} does not exist: there are {found}, numbered from 0")]
     Number {
-        /// The GPU that was asked for.
+        /// Index of the requested GPU.
         asked: usize,
         /// How many there are.
         found: usize,
@@ -181,17 +181,17 @@ pub enum CudaError {
          or fp32, or the CPU"
     )]
     Precision {
-        /// The one that was asked for.
+        /// The requested precision.
         precision: Precision,
         /// The compute capability that it needs.
         needed: ComputeCapability,
         /// The compute capability of the GPU.
         found: ComputeCapability,
     },
-    /// The GPU does not have the instructions that were asked for.
+    /// The GPU does not have the requested instructions.
     #[error("{path} kernels do not run on a GPU of compute capability {found}")]
     KernelPath {
-        /// The one that was asked for.
+        /// The requested instructions.
         path: KernelPath,
         /// The compute capability of the GPU.
         found: ComputeCapability,
@@ -252,12 +252,12 @@ pub enum CudaError {
         /// The largest batch that would fit; 0 if none does.
         fits: usize,
     },
-    /// The driver refuses, or something on the GPU went wrong.
+    /// The driver refuses, or work on the GPU failed.
     #[error("the GPU fails: {call} returned {code}; `nvidia-smi` shows whether it still works")]
     Driver {
         /// The function.
         call: &'static str,
-        /// CUDA's name of the error.
+        /// CUDA's name for the error.
         code: String,
     },
     /// The thread that feeds the GPU has ended.
@@ -269,7 +269,7 @@ pub enum CudaError {
 }
 
 impl CudaError {
-    /// What it means for an engine.
+    /// The kind of engine error that this is.
     pub(crate) fn kind(&self) -> EngineErrorKind {
         match self {
             Self::Batch { .. } => EngineErrorKind::Unsuitable,
@@ -286,7 +286,7 @@ fn advice(fits: usize) -> String {
     }
 }
 
-/// How many inputs a net gets at once. A few hands leave most of a GPU idle: two of each frame are computed together, as
+/// How many inputs a net gets at once. A few hands leave most of a GPU idle, so two per frame are computed together, as
 /// long as they need no more memory than 16 would with two parts per value.
 fn images(net: model::Net, options: CudaOptions) -> usize {
     let enough = if options.precision == Precision::Fp16 { 32 } else { 16 };

@@ -33,14 +33,14 @@ pub struct Net {
     gpu: Arc<Gpu>,
     plan: Plan,
     layers: Vec<Option<Weights>>,
-    /// Of the layers.
+    /// Names of the layers.
     names: Vec<String>,
     /// Largest number of images at once.
     images: usize,
     slots: Vec<DeviceBuffer>,
-    /// The launches for inputs of each size that was seen since the memory was last enlarged.
+    /// The launches for inputs of each size seen since the memory was last enlarged.
     prepared: Vec<(Size, Vec<Call>)>,
-    /// Recordings of earlier runs; the latest is the last.
+    /// Recordings of earlier runs, the most recently used last.
     recordings: Vec<(Run, driver::Graph)>,
 }
 
@@ -178,7 +178,7 @@ impl Net {
         }
         let run = Run { images, size, outputs: outputs.address() };
         let recording = match self.recordings.iter().position(|(recorded, _)| *recorded == run) {
-            Some(place) => self.recordings.remove(place),
+            Some(index) => self.recordings.remove(index),
             None => {
                 if self.recordings.len() == RECORDINGS {
                     self.recordings.remove(0);
@@ -188,14 +188,14 @@ impl Net {
             }
         };
         self.check(images, size, outputs);
-        // SAFETY: it was recorded for memory of this net that is still there, as recordings are dropped with it, and
+        // SAFETY: it was recorded for memory of this net that still exists, since recordings are dropped with it, and
         // for outputs at this address, whose size was checked.
         unsafe { recording.1.launch(stream) }?;
         self.recordings.push(recording);
         Ok(())
     }
 
-    /// Like [`run`](Self::run), with a call of `after` after each layer that computes something.
+    /// Like [`run`](Self::run), and calls `after` after each layer that computes something.
     ///
     /// # Errors
     /// As [`run`](Self::run), or those of `after`.

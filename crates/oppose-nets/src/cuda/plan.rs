@@ -37,20 +37,20 @@ pub struct Step {
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Step>,
-    /// For each buffer and stride, the largest number of channels that it holds: channels and stride.
+    /// For each buffer, the largest number of channels that it holds at each stride: pairs of channels and stride.
     pub slots: Vec<Vec<(usize, usize)>>,
     /// Number of planes of the result.
     pub planes: usize,
 }
 
-/// Tensor 0, the input, is in slot 0. `can_pool` tells for which convolutions, given their number of input channels,
+/// Tensor 0, the input, is in slot 0. `can_pool` says for which convolutions, given their number of input channels,
 /// the pooling after them is done in the same step.
 ///
 /// # Errors
-/// The net has layers that are not run on a GPU.
+/// The net has layers that cannot run on a GPU.
 pub fn plan(graph: &Graph, can_pool: impl Fn(&Convolution, usize) -> bool) -> Result<Plan, CudaError> {
     let unsupported = |layer: &str, what: &'static str| CudaError::Net { layer: layer.into(), what };
-    // For each tensor, those that it consists of; all but concatenations consist of themselves.
+    // For each tensor, the tensors that it consists of; all but concatenations consist of themselves.
     let mut parts: Vec<Vec<usize>> = (0..graph.tensors.len()).map(|tensor| vec![tensor]).collect();
     for layer in &graph.layers {
         let read: Vec<usize> = layer.inputs.iter().flat_map(|&input| parts[input].clone()).collect();
@@ -146,7 +146,7 @@ impl Slots {
     fn place(&mut self, graph: &Graph, tensor: usize, slot: usize) -> Place {
         let (channels, stride) = (graph.tensors[tensor].channels, graph.tensors[tensor].stride);
         match self.sizes[slot].iter_mut().find(|(_, other)| *other == stride) {
-            Some((most, _)) => *most = channels.max(*most),
+            Some((max_channels, _)) => *max_channels = channels.max(*max_channels),
             None => self.sizes[slot].push((channels, stride)),
         }
         Place { slot, channels, stride }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_pools_where_nobody_else_reads_it() {
+    fn a_convolution_pools_if_nothing_else_reads_its_output() {
         let plan =
             plan(&graph(), |convolution, channels| channels == 3 && convolution.bias.len() == 8).unwrap();
         assert_eq!(plan.steps.len(), 4);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_gpu_does_not_run_is_named() {
+    fn the_error_names_an_unsupported_layer() {
         let mut pooled = graph();
         pooled.layers[5] = Layer { operation: Operation::MaxPooling, ..pooled.layers[5].clone() };
         assert!(

@@ -140,11 +140,11 @@ fn pack(convolution: &Convolution, sources: &[Place], rows: usize, chunk: usize)
 
 /// The largest finite value of half precision.
 const LARGEST_HALF: f32 = 65504.0;
-/// Lower parts are stored multiplied by this, so that they have as many bits as the upper parts: `LOW_SCALE` in
-/// element.cuh.
+/// The factor by which stored lower parts are multiplied, so that they have as many bits as the upper parts: `LOW_SCALE`
+/// in element.cuh.
 const LOW_SCALE: f32 = 2048.0;
 
-/// The nearest value of half precision, and the scaled remainder. Values that are too large become the largest one.
+/// The nearest value in half precision, and the scaled remainder. Values that are too large become the largest one.
 pub fn split(value: f32) -> (f16, f16) {
     let value = value.clamp(-LARGEST_HALF, LARGEST_HALF);
     let high = f16::from_f32(value);
@@ -161,7 +161,7 @@ fn split_blocks(values: &[f32], block: usize) -> Vec<u16> {
     split_values
 }
 
-/// The nearest value with ten bits of mantissa, of two the one farther from 0, as in the GPU's own conversion.
+/// The nearest value with ten bits of mantissa; ties are rounded away from 0, as in the GPU's own conversion.
 fn tf32(value: f32) -> f32 {
     f32::from_bits((value.to_bits() + 0x1000) & !0x1fff)
 }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_follow_each_other_as_they_are_used() {
+    fn weights_are_packed_in_the_order_of_their_use() {
         let place = |channels| Place { slot: 0, channels, stride: 1 };
         // Two output channels, three input channels, 1 x 1.
         let weights = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
@@ -197,7 +197,7 @@ mod tests {
             assert!(off <= 2f64.powi(-22), "{value}: {off:e}");
         }
         assert_eq!((joined(0.0), joined(1e9), joined(-1e9)), (0.0, 65504.0, -65504.0));
-        // Small weights lose relative to themselves, not to what they are added to.
+        // Small weights lose precision relative to themselves, but not to the sums that they are added to.
         assert!((joined(1e-6) - 1e-6).abs() < 2f32.powi(-35));
         let blocks = split_blocks(&[1.0, 2.0, 3.0, 4.0], 2);
         let halves: Vec<f32> = blocks.iter().map(|&bits| f16::from_bits(bits).to_f32()).collect();

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_new_layers_say_the_same() {
+    fn old_and_new_layers_are_read_alike() {
         let values: Vec<u8> = [1.5f32, -2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let new = [field(5, &values), field(7, &field(1, &[3]))].concat();
         let new = field(100, &[field(1, b"a"), field(2, b"PReLU"), field(7, &new)].concat());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_without_its_values_is_told() {
+    fn a_shape_without_values_is_reported() {
         let blob = field(7, &field(1, &[64, 3, 3, 3]));
         let bytes = field(100, &[field(1, b"a"), field(7, &blob)].concat());
         let model = Caffemodel::parse(&bytes).unwrap();

@@ -68,7 +68,7 @@ pub enum PrototxtError {
     Syntax {
         /// Line, from 1.
         line: usize,
-        /// What is allowed here.
+        /// What is allowed there.
         expected: &'static str,
         /// What was found; empty at the end of the file.
         found: String,
@@ -78,9 +78,9 @@ pub enum PrototxtError {
     TooMany {
         /// Line, from 1.
         line: usize,
-        /// What there are too many of.
+        /// What there is too much of.
         what: &'static str,
-        /// The most that are read.
+        /// The largest number that is read.
         limit: usize,
     },
 }
@@ -98,7 +98,7 @@ pub enum CaffemodelError {
     Malformed {
         /// Position in the file.
         offset: usize,
-        /// What should stand here.
+        /// What was expected there.
         expected: &'static str,
     },
     /// More of something than any net has.
@@ -106,9 +106,9 @@ pub enum CaffemodelError {
     TooMany {
         /// Position in the file.
         offset: usize,
-        /// What there are too many of.
+        /// What there is too much of.
         what: &'static str,
-        /// The most that are read.
+        /// The largest number that is read.
         limit: usize,
     },
 }

@@ -1,9 +1,8 @@
 //! A net in the form in which back ends run it.
 
-/// A convolutional net, validated: every layer reads what an earlier one makes, and has all its
-/// weights.
+/// A convolutional net, validated: every layer reads only tensors of earlier layers, and has all its weights.
 ///
-/// Its size is free: tensors have channels and a net stride, the number of input pixels per pixel of theirs.
+/// Its size is free: tensors have channels and a net stride, the number of input pixels per pixel of the tensor.
 /// Activations belong to the convolution before them.
 ///
 /// Neither this struct nor the ones in it are `#[non_exhaustive]`: whoever runs a graph has to know all that is in it.
@@ -11,13 +10,13 @@
 pub struct Graph {
     /// The tensors between the layers. The first is the net's input.
     pub tensors: Vec<Tensor>,
-    /// The layers in an order in which they can run; each makes one tensor.
+    /// The layers in an order in which they can run; each writes one tensor.
     pub layers: Vec<Layer>,
     /// Index of the tensor with the result.
     pub output: usize,
 }
 
-/// Planes that a layer makes and others read: channels × (height / stride) × (width / stride).
+/// Planes that one layer writes and others read: channels × (height / stride) × (width / stride).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Name in the prototxt. Not unique: an activation's output has the name of its input.
@@ -35,7 +34,7 @@ pub struct Layer {
     pub name: String,
     /// Indices of the tensors it reads: one, or several for a concatenation.
     pub inputs: Vec<usize>,
-    /// Index of the tensor it makes.
+    /// Index of the tensor it writes.
     pub output: usize,
     /// What it does.
     pub operation: Operation,

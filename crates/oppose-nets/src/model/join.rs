@@ -1,4 +1,4 @@
-//! Combines a net's description and its trained values to a [`Graph`].
+//! Combines a net's description and its trained values into a [`Graph`].
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(super) fn join(net: &NetText<'_>, model: &Caffemodel<'_>) -> Result<Graph, G
 /// What a name refers to at this point of the net.
 struct Named {
     tensor: usize,
-    /// Whether a layer has read it, so that no activation may change it any more.
+    /// Whether a layer has read it, after which no activation may change it.
     is_read: bool,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Joint<'a> {
         let name = layer.inputs.first().copied().unwrap_or("");
         let named = self.names.get(name).ok_or_else(|| unknown_tensor(layer, name))?;
         let tensor = named.tensor;
-        // Only the last layer that made this tensor can be changed, and only before another layer reads it.
+        // Only the layer that wrote this tensor last can be changed, and only before another layer reads the tensor.
         let maker = self.graph.layers.iter().position(|maker| maker.output == tensor);
         let is_unread = is_in_place && !named.is_read;
         let sums = maker.and_then(|maker| match &self.graph.layers[maker].operation {

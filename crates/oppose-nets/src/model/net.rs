@@ -55,7 +55,7 @@ impl Net {
     /// Reads the net from OpenPose's models folder.
     ///
     /// # Errors
-    /// A file is missing or damaged, or holds another net than it should.
+    /// A file is missing or damaged, or holds a different net.
     pub fn read(self, model_folder: &Path) -> Result<Graph, ModelError> {
         self.read_files(&model_folder.join(self.prototxt()), &model_folder.join(self.caffemodel()))
     }
@@ -63,7 +63,7 @@ impl Net {
     /// Reads the net from two files, wherever they are.
     ///
     /// # Errors
-    /// A file is missing or damaged, or holds another net than it should.
+    /// A file is missing or damaged, or holds a different net.
     pub fn read_files(self, prototxt: &Path, caffemodel: &Path) -> Result<Graph, ModelError> {
         let graph = Graph::read(prototxt, caffemodel)?;
         let failed = |error: GraphError| ModelError::Graph {

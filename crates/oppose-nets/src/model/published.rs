@@ -47,7 +47,7 @@ impl Net {
     }
 }
 
-/// The MD5 and length of a file, read piece by piece, because a wrong file may be huge.
+/// The length and MD5 of a file, which is read piece by piece because a wrong file may be huge.
 fn md5_of(path: &Path) -> io::Result<(u64, String)> {
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
     let (mut hash, mut length) = (Md5::new(), 0);

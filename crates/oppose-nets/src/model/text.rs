@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_skipped_whole() {
+    fn a_message_is_skipped_to_its_end() {
         let mut text = Text::new("a { b { c: 1 } d: 2 } e: 3");
         assert_eq!(text.field().unwrap(), Some(("a", Value::Message)));
         text.skip_message().unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_line() {
+    fn errors_name_the_line() {
         for (mistake, line) in
             [("a: 1\nb 2", 2), ("a {\n", 2), ("}", 1), ("a: \"x\ny\"", 1), ("a: [ {} ]", 1)]
         {

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_refused() {
+    fn malformed_fields_are_refused() {
         let cases: [&[u8]; 5] = [&[0x08], &[0x12, 0x7f, 1], &[0x1d, 0], &[0x0b], &[0xff; 11]];
         for bytes in cases {
             let last = Fields::new(bytes).last().unwrap();

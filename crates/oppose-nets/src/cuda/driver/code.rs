@@ -27,10 +27,10 @@ impl Module {
     /// Loads code: machine code for the GPU, or PTX as text that ends with a 0 byte.
     ///
     /// # Errors
-    /// It is not for this GPU.
+    /// The code is not for this GPU.
     pub fn load(context: &Arc<Context>, code: &[u8]) -> Result<Arc<Self>, CudaError> {
         context.bind()?;
-        // SAFETY: the compiler made it; the driver checks it and copies what it needs.
+        // SAFETY: the compiler produced the code; the driver checks it and copies what it needs.
         let raw =
             unsafe { result::module::load_data(code.as_ptr().cast()) }.map_err(failed("cuModuleLoadData"))?;
         Ok(Arc::new(Self { raw, context: Arc::clone(context) }))
@@ -39,10 +39,10 @@ impl Module {
     /// A kernel, with the shared memory that its blocks may use.
     ///
     /// # Errors
-    /// There is none with this name, or not as much memory.
+    /// There is no such kernel, or not enough shared memory.
     ///
     /// # Safety
-    /// It takes one parameter, by value, which is a `P`.
+    /// The kernel takes one parameter, by value, which is a `P`.
     pub unsafe fn kernel<P: Copy>(
         self: &Arc<Self>,
         name: &'static str,
@@ -71,7 +71,7 @@ impl Module {
 impl Drop for Module {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
-            // SAFETY: loaded once, unloaded once; its kernels hold it.
+            // SAFETY: loaded once, unloaded once; its kernels keep it alive.
             let _ = unsafe { result::module::unload(self.raw) };
         }
     }
@@ -98,8 +98,8 @@ impl<P: Copy> Kernel<P> {
     /// The driver refuses.
     ///
     /// # Safety
-    /// The addresses in `parameter` are those of [`DeviceBuffer`]s as large as the kernel reads and writes, which live
-    /// until the stream has done this.
+    /// The addresses in `parameter` are those of [`DeviceBuffer`]s at least as large as the kernel reads and writes,
+    /// which live until the stream has executed it.
     pub unsafe fn launch(
         &self,
         stream: &Stream,

@@ -19,7 +19,7 @@ pub struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
-    /// Records what `work` enqueues in the stream, without doing it.
+    /// Records what `work` enqueues in the stream, without executing it.
     ///
     /// # Errors
     /// The driver refuses, or those of `work`.
@@ -36,17 +36,17 @@ impl Graph {
             (Ok(()), recorded) => recorded?,
             (Err(error), recorded) => {
                 if let Ok(recorded) = recorded {
-                    // SAFETY: just recorded, not used after. The first error is the one that is reported.
+                    // SAFETY: just recorded, not used afterwards. The first error is the one that is reported.
                     let _ = unsafe { result::graph::destroy(recorded) };
                 }
                 return Err(error);
             }
         };
         let flags = sys::CUgraphInstantiate_flags(0);
-        // SAFETY: the driver has just given the graph.
+        // SAFETY: the driver has just returned the graph.
         let raw = unsafe { result::graph::instantiate(recorded, flags) }
             .map_err(failed("cuGraphInstantiateWithFlags"));
-        // SAFETY: not used after; the executable graph does not need it. A leak is no reason to fail.
+        // SAFETY: not used afterwards; the executable graph does not need it. A leak is no reason to fail.
         let _ = unsafe { result::graph::destroy(recorded) };
         Ok(Self { raw: raw?, context: Arc::clone(&stream.context) })
     }
@@ -57,8 +57,8 @@ impl Graph {
     /// The driver refuses.
     ///
     /// # Safety
-    /// What held for the work when it was recorded holds again: the memory it reads and writes is there, and
-    /// lives until the stream has done this.
+    /// What was true of the work when it was recorded is true again: the memory that it reads and writes exists, and
+    /// lives until the stream has executed it.
     pub unsafe fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
         self.context.bind()?;
         // SAFETY: both are alive; the caller answers for the memory.
@@ -69,7 +69,7 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
-            // SAFETY: made once, destroyed once; the driver keeps what is still being done.
+            // SAFETY: created once, destroyed once; the driver keeps what is still being executed.
             let _ = unsafe { result::graph::exec_destroy(self.raw) };
         }
     }

@@ -23,7 +23,7 @@ pub fn allocations() -> u64 {
 /// Values that have the same bytes on the GPU: without padding that matters, and without host pointers.
 ///
 /// # Safety
-/// Every pattern of bits is a value.
+/// Every bit pattern is a valid value.
 pub unsafe trait Plain: Copy + Send + 'static {}
 // SAFETY: numbers.
 unsafe impl Plain for u8 {}
@@ -37,8 +37,7 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for f32 {}
 
 fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
-    // SAFETY: the memory of the slice, for as long as it is borrowed; `Plain` has no bytes without value that
-    // the GPU reads.
+    // SAFETY: the memory of the slice, for as long as it is borrowed; the GPU reads no padding bytes of `Plain` values.
     unsafe { slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
@@ -54,7 +53,7 @@ impl DeviceBuffer {
     /// Uninitialised memory.
     ///
     /// # Errors
-    /// There is not enough.
+    /// There is not enough memory.
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, CudaError> {
         context.bind()?;
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -73,10 +72,10 @@ impl DeviceBuffer {
     /// Memory with these values.
     ///
     /// # Errors
-    /// There is not enough, or the driver refuses.
+    /// There is not enough memory, or the driver refuses.
     pub fn with<T: Plain>(context: &Arc<Context>, values: &[T]) -> Result<Self, CudaError> {
         let memory = Self::new(context, size_of_val(values))?;
-        // SAFETY: as many bytes as there are.
+        // SAFETY: the buffer was allocated with the size of the values.
         unsafe { result::memcpy_htod_sync(memory.address, bytes_of(values)) }
             .map_err(failed("cuMemcpyHtoD"))?;
         Ok(memory)
@@ -96,7 +95,7 @@ impl DeviceBuffer {
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
-            // SAFETY: allocated once, freed once; the call waits for what the GPU still does.
+            // SAFETY: allocated once, freed once; the call waits for the GPU's work in progress.
             let _ = unsafe { result::free_sync(self.address) };
         }
     }
@@ -110,7 +109,7 @@ pub struct Pinned<T> {
     length: usize,
     /// The end of the last copy.
     copied: Event,
-    /// Whether a copy was started that nobody has waited for.
+    /// Whether a copy was started whose end has not been waited for.
     is_copying: Cell<bool>,
 }
 
@@ -144,8 +143,8 @@ impl<T: Plain> Pinned<T> {
     /// Something went wrong on the GPU before that.
     pub fn read(&self) -> Result<&[T], CudaError> {
         self.wait()?;
-        // SAFETY: allocated with this length, aligned to pages, and every pattern of bits is a value. No copy is under
-        // way, and none can be started while this is borrowed.
+        // SAFETY: allocated with this length, aligned to pages, and every bit pattern is a valid value. No copy is in
+        // progress, and none can be started while this is borrowed.
         Ok(unsafe { slice::from_raw_parts(self.pointer, self.length) })
     }
 
@@ -179,7 +178,7 @@ impl<T: Plain> Pinned<T> {
         if self.is_copying.get() {
             stream.wait(&self.copied)?;
         }
-        // Set before the copy: if anything fails from here on, nobody reads memory that may still be written.
+        // Set before the copy: if anything fails from here on, memory that may still be written is not read.
         self.is_copying.set(true);
         start(self.pointer)?;
         self.copied.record(stream).or_else(|error| stream.synchronize().and(Err(error)))

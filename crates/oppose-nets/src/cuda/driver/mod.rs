@@ -1,6 +1,6 @@
-//! The parts of CUDA's driver that are used, as values that free themselves.
+//! The parts of CUDA's driver that are used, as types that free what they own.
 //!
-//! Work on a GPU is enqueued in streams and done later, in order. Nothing here blocks except
+//! Work on a GPU is enqueued in streams and executed later, in order. Nothing here blocks except
 //! [`Stream::synchronize`], [`Event::synchronize`] and freeing memory.
 
 // The driver is foreign code.
@@ -50,7 +50,7 @@ pub struct Context {
 
 // SAFETY: a context may be used by any thread; the driver locks it.
 unsafe impl Send for Context {}
-// SAFETY: as above.
+// SAFETY: a context may be used by any thread; the driver locks it.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -61,11 +61,11 @@ impl Context {
     pub fn new(gpu: &crate::gpu::Gpu, driver: CudaVersion) -> Result<Arc<Self>, CudaError> {
         let index = c_int::try_from(gpu.index).unwrap_or(c_int::MAX);
         let device = result::device::get(index).map_err(failed("cuDeviceGet"))?;
-        // SAFETY: the driver has given the device; released in `drop`.
+        // SAFETY: the driver has returned the device; released in `drop`.
         let raw =
             unsafe { result::primary_ctx::retain(device) }.map_err(failed("cuDevicePrimaryCtxRetain"))?;
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
-        // SAFETY: the driver has given the device.
+        // SAFETY: the driver has returned the device.
         let count = unsafe { result::device::get_attribute(device, attribute) };
         let count = count.map_err(failed("cuDeviceGetAttribute"))?;
         Ok(Arc::new(Self {
@@ -100,7 +100,7 @@ impl Drop for Context {
     }
 }
 
-/// A queue of work that is done in order.
+/// A queue of work that is executed in order.
 #[derive(Debug)]
 pub struct Stream {
     raw: sys::CUstream,
@@ -111,7 +111,7 @@ pub struct Stream {
 unsafe impl Send for Stream {}
 
 impl Stream {
-    /// A stream that does not wait for others.
+    /// A stream that does not wait for other streams.
     ///
     /// # Errors
     /// The driver refuses.
@@ -126,7 +126,7 @@ impl Stream {
         &self.context
     }
 
-    /// Blocks until everything is done.
+    /// Blocks until all enqueued work is done.
     ///
     /// # Errors
     /// Some of the work failed.
@@ -136,7 +136,7 @@ impl Stream {
         unsafe { result::stream::synchronize(self.raw) }.map_err(failed("cuStreamSynchronize"))
     }
 
-    /// Makes the work that follows wait for an event.
+    /// Makes all work enqueued from now on wait for an event.
     ///
     /// # Errors
     /// The driver refuses.
@@ -153,7 +153,7 @@ impl Stream {
     /// The driver refuses.
     ///
     /// # Panics
-    /// More is to be copied than there is, or than fits.
+    /// The copy exceeds one of the two buffers.
     pub fn upload<T: Plain>(
         &self,
         from: &mut Pinned<T>,
@@ -164,7 +164,7 @@ impl Stream {
         self.context.bind()?;
         from.copy(self, |pointer| {
             // SAFETY: both are large enough, and outlive the copy: freeing device memory waits for the GPU, and freeing
-            // pinned memory for its last copy. Nobody sees the pinned memory before the copy has ended.
+            // pinned memory for its last copy. The pinned memory cannot be accessed before the copy has ended.
             unsafe { sys::cuMemcpyHtoDAsync_v2(to.address, pointer.cast(), count * size_of::<T>(), self.raw) }
                 .result()
                 .map_err(failed("cuMemcpyHtoDAsync"))
@@ -177,7 +177,7 @@ impl Stream {
     /// The driver refuses.
     ///
     /// # Panics
-    /// More is to be copied than there is, or than fits.
+    /// The copy exceeds one of the two buffers.
     pub fn download<T: Plain>(
         &self,
         from: &DeviceBuffer,
@@ -190,7 +190,7 @@ impl Stream {
         self.context.bind()?;
         let address = from.address + (first * size_of::<T>()) as u64;
         to.copy(self, |pointer| {
-            // SAFETY: as in `upload`; the place lies within the memory, as was checked.
+            // SAFETY: as in `upload`; the range was checked above.
             unsafe {
                 sys::cuMemcpyDtoHAsync_v2(
                     pointer.add(first).cast(),
@@ -210,7 +210,7 @@ impl Stream {
     /// The driver refuses.
     ///
     /// # Panics
-    /// There is less memory.
+    /// `bytes` is more than the memory has.
     pub fn fill(&self, memory: &DeviceBuffer, byte: u8, bytes: usize) -> Result<(), CudaError> {
         assert!(bytes <= memory.bytes, "within the memory");
         self.context.bind()?;
@@ -224,9 +224,9 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
             // Work in progress must not outlive the memory that it uses, which is often freed next.
-            // SAFETY: the stream is alive, and not used after.
+            // SAFETY: the stream is alive.
             let _ = unsafe { result::stream::synchronize(self.raw) };
-            // SAFETY: as above.
+            // SAFETY: the stream is not used afterwards.
             let _ = unsafe { result::stream::destroy(self.raw) };
         }
     }
@@ -260,7 +260,7 @@ impl Event {
         &self.context
     }
 
-    /// Marks the end of the work that is in the stream now.
+    /// Marks the end of the work that has been enqueued so far.
     ///
     /// # Errors
     /// The driver refuses.
@@ -270,20 +270,20 @@ impl Event {
         unsafe { result::event::record(self.raw, stream.raw) }.map_err(failed("cuEventRecord"))
     }
 
-    /// Blocks until the GPU has reached it.
+    /// Blocks until the GPU has reached this event.
     ///
     /// # Errors
-    /// Something before it failed.
+    /// Some of the work before it failed.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         self.context.bind()?;
         // SAFETY: the event is alive.
         unsafe { result::event::synchronize(self.raw) }.map_err(failed("cuEventSynchronize"))
     }
 
-    /// Milliseconds from another event to this one; both have been reached.
+    /// Milliseconds from another event to this one; both must have been reached.
     ///
     /// # Errors
-    /// One has not been reached.
+    /// One of them has not been reached.
     pub fn milliseconds_since(&self, start: &Self) -> Result<f32, CudaError> {
         self.context.bind()?;
         // SAFETY: both are alive.
@@ -294,7 +294,7 @@ impl Event {
 impl Drop for Event {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
-            // SAFETY: alive, and not used after.
+            // SAFETY: the event is alive, and not used afterwards.
             let _ = unsafe { result::event::destroy(self.raw) };
         }
     }

@@ -1,4 +1,4 @@
-//! NVRTC, CUDA's compiler as a library: looked up at run time, needed once per kind of GPU.
+//! NVRTC, CUDA's compiler as a library: loaded at run time, needed once per kind of GPU.
 
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -12,7 +12,7 @@ use crate::gpu::{ComputeCapability, CudaVersion};
 
 /// The oldest version that supports Hopper's instructions.
 const OLDEST: CudaVersion = CudaVersion { major: 12, minor: 0 };
-/// The major versions that are looked for, the newest first.
+/// The major versions to look for, the newest first.
 const MAJORS: [u32; 2] = [13, 12];
 /// The environment variable that names the folder or the file of the library.
 pub const VARIABLE: &str = "OPPOSE_NVRTC";
@@ -28,7 +28,7 @@ pub enum NvrtcError {
          once for each kind of GPU. Looked in {looked}"
     )]
     NotFound {
-        /// Where it was looked for.
+        /// The folders that were searched.
         looked: String,
     },
     /// The library is too old for the kernels.
@@ -88,7 +88,7 @@ type Program = *mut c_void;
 type SizeFunction = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type TextFunction = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
-/// What a library can do for a GPU, the best last.
+/// What a library can produce for a GPU, the best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fitness {
     /// It supports only later GPUs.
@@ -99,7 +99,7 @@ enum Fitness {
     Code,
 }
 
-/// What a library that supports these architectures, in order, can do for a GPU, and with which of them.
+/// What a library that supports these architectures, in order, can produce for a GPU, and for which of them.
 fn fitness(known: &[c_int], gpu: ComputeCapability) -> (Fitness, c_int) {
     let wanted = (gpu.major * 10 + gpu.minor) as c_int;
     match known.iter().copied().filter(|&known| known <= wanted).max() {
@@ -111,8 +111,8 @@ fn fitness(known: &[c_int], gpu: ComputeCapability) -> (Fitness, c_int) {
 }
 
 impl Nvrtc {
-    /// Finds the library: where `OPPOSE_NVRTC` says, with the system's loader (which uses
-    /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, and among Python's packages.
+    /// Finds the library: at the path in `OPPOSE_NVRTC`, with the system's loader (which uses
+    /// `LD_LIBRARY_PATH`), beside CUDA's toolkits, or among Python's packages.
     ///
     /// # Errors
     /// It was not found, or is too old.
@@ -126,12 +126,12 @@ impl Nvrtc {
     /// # Errors
     /// There is none, none is new enough, or all support only later GPUs.
     pub fn find_for(gpu: ComputeCapability) -> Result<Self, NvrtcError> {
-        let fits = |least: Fitness| {
+        let fits = |min_fitness: Fitness| {
             Self::first(|nvrtc| {
                 let known = nvrtc.architectures()?;
                 match fitness(&known, gpu).0 {
                     Fitness::None => Err(nvrtc.too_new(&known, gpu)),
-                    fitness => Ok(fitness >= least),
+                    fitness => Ok(fitness >= min_fitness),
                 }
             })
         };
@@ -139,14 +139,14 @@ impl Nvrtc {
     }
 
     /// The first library that is suitable; if none is, why the first that exists cannot be used.
-    fn first(is_right: impl Fn(&Self) -> Result<bool, NvrtcError>) -> Result<Self, NvrtcError> {
+    fn first(is_suitable: impl Fn(&Self) -> Result<bool, NvrtcError>) -> Result<Self, NvrtcError> {
         let candidates = candidates();
         let mut reason = None;
         for path in &candidates {
-            // SAFETY: loading NVRTC runs its initialisers, which ask nothing of the program.
+            // SAFETY: loading NVRTC runs its initialisers, which have no preconditions.
             let Ok(library) = (unsafe { Library::new(path) }) else { continue };
             let nvrtc = Self::new(library, path.clone());
-            match nvrtc.and_then(|nvrtc| Ok(is_right(&nvrtc)?.then_some(nvrtc))) {
+            match nvrtc.and_then(|nvrtc| Ok(is_suitable(&nvrtc)?.then_some(nvrtc))) {
                 Ok(Some(nvrtc)) => return Ok(nvrtc),
                 Ok(None) => {}
                 Err(error) => {
@@ -199,8 +199,8 @@ impl Nvrtc {
     /// # Safety
     /// `F` is the function's type.
     unsafe fn function<F: Copy>(&self, name: &'static str) -> Result<F, NvrtcError> {
-        // SAFETY: the caller answers for the type; the library stays loaded as long as `self`, and no
-        // function is kept.
+        // SAFETY: the caller guarantees the type; the library stays loaded as long as `self`, and no
+        // function outlives the call.
         let found = unsafe { self.library.get::<F>(name) };
         found.map(|function| *function).map_err(|_| NvrtcError::Call { call: name, code: -1 })
     }
@@ -214,7 +214,7 @@ impl Nvrtc {
     /// The compute capabilities that it supports, in order: 70 for 7.0.
     fn architectures(&self) -> Result<Vec<c_int>, NvrtcError> {
         let mut count: c_int = 0;
-        // SAFETY: the types are those of nvrtc.h; the array has as many places as the library says.
+        // SAFETY: the types are those of nvrtc.h; the array has as many elements as the library reports.
         unsafe {
             let number: unsafe extern "C" fn(*mut c_int) -> c_int =
                 self.function("nvrtcGetNumSupportedArchs")?;
@@ -258,7 +258,7 @@ impl Nvrtc {
                 .collect();
         let program = self.program(name, source, headers)?;
         let outcome = self.compile_program(program, name, &options, is_machine_code);
-        // SAFETY: made by `program`, and not used after.
+        // SAFETY: created by `program`, and not used afterwards.
         unsafe {
             let destroy: unsafe extern "C" fn(*mut Program) -> c_int =
                 self.function("nvrtcDestroyProgram")?;
@@ -323,7 +323,7 @@ impl Nvrtc {
     }
 
     fn text(&self, program: Program, size: &'static str, get: &'static str) -> Result<Vec<u8>, NvrtcError> {
-        // SAFETY: the types are nvrtc.h's; the second writes as many bytes as the first says.
+        // SAFETY: the types are nvrtc.h's; the second function writes as many bytes as the first reports.
         unsafe {
             let mut bytes = 0;
             check(size, self.function::<SizeFunction>(size)?(program, &mut bytes))?;
@@ -366,7 +366,8 @@ fn candidates() -> Vec<PathBuf> {
     candidates
 }
 
-/// Python's package folders: the one that this program came in, and those of the active environment, the user and the system.
+/// Python's package folders: the one that this program was installed in, and those of the active environment, the user and
+/// the system.
 fn python_packages(shipped: &[PathBuf]) -> Vec<PathBuf> {
     let own = shipped.iter().flat_map(|folder| folder.ancestors()).filter(|folder| {
         folder.file_name().is_some_and(|name| name == "site-packages" || name == "dist-packages")
@@ -390,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_the_library_the_way_to_it_is_told() {
+    fn the_error_for_a_missing_library_says_how_to_install_it() {
         match Nvrtc::find() {
             Ok(nvrtc) => assert!(nvrtc.version() >= OLDEST),
             Err(error) => {
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn the_packages_beside_the_one_that_the_program_came_in_are_looked_in_first() {
+    fn the_package_folder_of_the_program_is_searched_first() {
         let folder = tempfile::tempdir().unwrap();
         let packages = folder.path().join("lib/python3.9/site-packages");
         let kernels = packages.join("oppose/bin/kernels");
@@ -413,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_is_chosen_for_the_card() {
+    fn the_best_architecture_for_the_card_is_chosen() {
         let gpu = |major, minor| ComputeCapability { major, minor };
         let (twelve, thirteen) = ([50, 70, 75, 80, 86, 89, 90, 100, 120], [75, 80, 86, 89, 90, 100, 120]);
         assert_eq!(fitness(&thirteen, gpu(7, 0)), (Fitness::None, 0));
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_without_code_for_the_card_names_another() {
+    fn a_compiler_that_no_longer_supports_the_card_names_the_limit() {
         let gpu = ComputeCapability { major: 7, minor: 0 };
         let error = NvrtcError::Gpu {
             path: "libnvrtc.so.13".into(),

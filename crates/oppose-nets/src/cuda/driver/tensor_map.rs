@@ -44,13 +44,13 @@ impl Element {
 pub const SWIZZLE_BYTES: usize = 128;
 
 impl TensorMap {
-    /// Rows of [`SWIZZLE_BYTES`] each, of which several are loaded at once.
+    /// Rows of [`SWIZZLE_BYTES`] each; several are loaded at once.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
-    /// There is less memory.
+    /// The memory is smaller than that.
     pub fn of_rows(
         memory: &DeviceBuffer,
         element: Element,
@@ -63,14 +63,14 @@ impl TensorMap {
         Self::of_boxes(memory, element, &sizes, &strides, &[columns as u32, rows_at_once as u32])
     }
 
-    /// Pictures for a convolution that keeps their size: images × height × width × channels, of which several
-    /// pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each.
+    /// Pictures for a convolution that keeps their size: images × height × width × channels. Several pixels are
+    /// loaded at once, [`SWIZZLE_BYTES`] of channels each.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
-    /// There is less memory, or the side of the kernel is even.
+    /// The memory is smaller than the pictures, or the side of the kernel is even.
     pub fn of_pictures(
         memory: &DeviceBuffer,
         element: Element,
@@ -81,7 +81,7 @@ impl TensorMap {
         assert!(shape.bytes(element) <= memory.bytes && kernel % 2 == 1, "pictures within the memory");
         let padding = kernel as c_int / 2;
         let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
-        // SAFETY: as in `of_rows`; corners have two entries.
+        // SAFETY: the arrays have as many entries as the tensor has dimensions (strides one less); corners have two.
         let code = unsafe {
             sys::cuTensorMapEncodeIm2col(
                 map.as_mut_ptr(),
@@ -108,13 +108,13 @@ impl TensorMap {
 }
 
 impl TensorMap {
-    /// Pictures, of which rectangles of pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each; zeros outside.
+    /// Pictures. Rectangles of pixels are loaded at once, [`SWIZZLE_BYTES`] of channels each; zeros outside.
     ///
     /// # Errors
     /// The driver refuses.
     ///
     /// # Panics
-    /// There is less memory.
+    /// The memory is smaller than that.
     pub fn of_tiles(
         memory: &DeviceBuffer,
         element: Element,
@@ -127,8 +127,8 @@ impl TensorMap {
         Self::of_boxes(memory, element, &shape.sizes(), &shape.strides(element), &tile)
     }
 
-    /// Describes a tensor with these sizes and, for all dimensions but the first, strides in bytes; boxes of it are
-    /// loaded at once.
+    /// Describes a tensor with these sizes and, for all dimensions but the first, strides in bytes. It is loaded
+    /// in boxes.
     fn of_boxes(
         memory: &DeviceBuffer,
         element: Element,
@@ -136,7 +136,7 @@ impl TensorMap {
         strides: &[u64],
         boxes: &[u32],
     ) -> Result<Self, CudaError> {
-        assert!(strides.len() + 1 == sizes.len() && boxes.len() == sizes.len(), "as many as dimensions");
+        assert!(strides.len() + 1 == sizes.len() && boxes.len() == sizes.len(), "one entry per dimension");
         let steps = vec![1; sizes.len()];
         let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
         // SAFETY: the arrays have as many entries as the tensor has dimensions (strides one less).
@@ -176,7 +176,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// In the driver's order.
+    /// Sizes in the driver's order.
     fn sizes(self) -> [u64; 4] {
         [self.channels, self.width, self.height, self.images].map(|size| size as u64)
     }

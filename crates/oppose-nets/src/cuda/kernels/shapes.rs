@@ -1,4 +1,4 @@
-//! How convolutions are divided into blocks and warps, for each kind of kernels, precision and GPU.
+//! How convolutions are divided into blocks and warps, for each kernel path, precision and GPU.
 
 use super::KernelPath;
 use crate::cuda::Precision;
@@ -10,7 +10,7 @@ use crate::gpu::ComputeCapability;
 pub struct Shape {
     pub pixels: usize,
     pub channels: usize,
-    /// Size of a warp's part; 0 if the kernel divides blocks by itself.
+    /// Size of a warp's part; 0 if the kernel divides blocks itself.
     warp_pixels: usize,
     warp_channels: usize,
     /// Number of steps whose operands are in shared memory at once.
@@ -32,7 +32,7 @@ const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usi
     Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
 }
 
-/// Bytes of shared memory that the blocks of a multiprocessor have.
+/// Bytes of shared memory that the blocks of a multiprocessor share.
 pub fn shared_memory(gpu: ComputeCapability) -> usize {
     match (gpu.major, gpu.minor) {
         (7, 0) => 96 << 10,
@@ -43,7 +43,7 @@ pub fn shared_memory(gpu: ComputeCapability) -> usize {
     }
 }
 
-/// The fastest as measured on an H100.
+/// The fastest shapes, as measured on an H100.
 pub fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) -> Shapes {
     let is_split = precision == Precision::Fp16x3;
     // Eight warps keep a multiprocessor busy: in two blocks if it has the memory, otherwise in one.
@@ -120,7 +120,7 @@ impl Shape {
             KernelPath::Turing | KernelPath::Ampere => {
                 self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES
             }
-            // Rows of 64 bytes, padded to 80; later, sixteen pixels per warp in single precision.
+            // Rows of 64 bytes, padded to 80. Later the same memory holds sixteen pixels per warp in single precision.
             KernelPath::Portable => {
                 let warps = self.threads(path, precision) / 32;
                 (self.stages * rows * 80).max(warps * 16 * (self.warp_channels + 4) * size_of::<f32>())

@@ -12,13 +12,13 @@ use crate::cuda::kernels::{
 use crate::cuda::plan::{Place, Step};
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 
-/// Number of chunks of input channels from which on the start and end of one of Hopper's wide blocks do not matter. A
+/// With at least this many chunks of input channels, the start and end of one of Hopper's wide blocks do not matter. A
 /// multiprocessor holds one such block, and has no other work while that block starts or ends.
 const LONG: usize = 24;
 /// If there is less than one of Hopper's blocks per this many multiprocessors, smaller blocks are faster, although each
 /// does less at a time. Measured with the other nets running at the same time, which use the remaining multiprocessors.
 const HOPPER_FEW: usize = 2;
-/// The same for other kernels, whose small blocks lose less.
+/// The same for the other kernels, whose small blocks are relatively faster.
 const FEW: usize = 1;
 
 /// A step, for inputs of one size.
@@ -35,9 +35,9 @@ pub enum Call {
     Thin { thin: Box<HopperConvolution>, small: Box<HopperConvolution> },
     /// Together with the pooling after it.
     Pooling(Box<PoolingConvolution>),
-    /// The first, which reads the frame.
+    /// The first convolution, which reads the frame.
     First(Box<FirstConvolution>),
-    /// With a kernel that loads its operands itself, however it is divided.
+    /// With a kernel that loads its operands itself, whatever its tile.
     Plain { call: Box<PlainConvolution>, is_thin: bool },
     /// Pooling alone.
     Pool(Pooling),
@@ -178,7 +178,7 @@ impl Net {
     /// The driver refuses.
     ///
     /// # Safety
-    /// The call was made for this net's current memory, and both it and the outputs have room for as many images.
+    /// `call` was prepared for this net's current memory, and both that and the outputs have room for `images` images.
     #[expect(unsafe_code, reason = "launches kernels")]
     pub(super) unsafe fn launch(
         &self,
@@ -204,7 +204,7 @@ impl Net {
                 };
                 let mut filled = **call;
                 fill(&mut filled.layer);
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { cut.of(tiles).launch(stream, &filled.layer, &filled) }
             }
             (Call::Thin { thin, small }, Convolve::Hopper { tiles, .. }) => {
@@ -212,7 +212,7 @@ impl Net {
                 let (tile, call) = if is_small { (&tiles.small, small) } else { (&tiles.thin, thin) };
                 let mut filled = **call;
                 fill(&mut filled.layer);
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { tile.launch(stream, &filled.layer, &filled) }
             }
             (Call::Plain { call, is_thin }, Convolve::Tensor(tiles)) => {
@@ -223,7 +223,7 @@ impl Net {
                 };
                 let mut filled = **call;
                 fill(&mut filled.layer);
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { tile.launch(stream, &filled.layer, &filled) }
             }
             (Call::Plain { call, .. }, Convolve::Single(kernel)) => {
@@ -231,13 +231,13 @@ impl Net {
                 let pixels = fill(&mut call.layer);
                 let blocks =
                     pixels.div_ceil(SINGLE_TILE.0) * (call.layer.weight_rows as usize / SINGLE_TILE.1);
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { kernel.launch(stream, [blocks, 1, 1], THREADS, &call) }
             }
             (Call::Pooling(call), Convolve::Hopper { pooling: Some(kernel), .. }) => {
                 let call = PoolingConvolution { images: images as i32, ..**call };
                 // Each block processes many tiles.
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { kernel.launch(stream, [multiprocessors, 1, 1], POOLING_THREADS, &call) }
             }
             (Call::First(call), _) => {
@@ -245,7 +245,7 @@ impl Net {
                 let across = (call.layer.width as usize).div_ceil(FIRST_TILE.0);
                 let down = (call.layer.height as usize).div_ceil(FIRST_TILE.1);
                 let Some(kernel) = &kernels.first else { return Ok(()) };
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { kernel.launch(stream, [across * down, images, 1], THREADS, &call) }
             }
             (Call::Pool(call), _) => {
@@ -253,14 +253,14 @@ impl Net {
                 let vectors = call.channels as usize * self.gpu.precision.element().bytes() / VECTOR_BYTES;
                 let pixels = images * (call.width * call.height) as usize;
                 let blocks = (pixels * vectors).div_ceil(THREADS);
-                // SAFETY: the caller's.
+                // SAFETY: guaranteed by the caller.
                 unsafe { kernels.pool.launch(stream, [blocks, 1, 1], THREADS, &call) }
             }
-            _ => unreachable!("calls are prepared for the kernels that there are"),
+            _ => unreachable!("calls are prepared for the kernels in use"),
         }
     }
 
-    /// `suits_wide` tells whether wide blocks are faster if there are enough of them; `few` is [`FEW`] of these kernels.
+    /// `suits_wide` says whether wide blocks are faster if there are enough of them; `few` is these kernels' [`FEW`].
     fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, suits_wide: bool, few: usize) -> Cut {
         let multiprocessors = self.gpu.context.multiprocessors;
         if suits_wide && tiles.wide.blocks(layer, images) >= multiprocessors {
@@ -300,13 +300,13 @@ impl<P> Tile<P> {
 
 impl<P: Copy> Tile<P> {
     /// # Safety
-    /// As for [`Kernel::launch`](crate::cuda::driver::Kernel::launch); the layer is the parameter's, for
-    /// as many pixels as it says.
+    /// As for [`Kernel::launch`](crate::cuda::driver::Kernel::launch); `layer` is that of `parameter`, with the number of
+    /// pixels that the buffers hold.
     #[expect(unsafe_code, reason = "launches a kernel")]
     unsafe fn launch(&self, stream: &Stream, layer: &Layer, parameter: &P) -> Result<(), CudaError> {
         let blocks =
             (layer.pixels as usize).div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels);
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.kernel.launch(stream, [blocks, 1, 1], self.threads, parameter) }
     }
 }
