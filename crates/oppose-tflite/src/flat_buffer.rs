@@ -1,5 +1,4 @@
-//! Reading a `.tflite` file, which is a [flat buffer](https://flatbuffers.dev/internals/), and the numbers of TensorFlow
-//! Lite's schema.
+//! Reads a `.tflite` file, which is a [flat buffer](https://flatbuffers.dev/internals/) with TensorFlow Lite's schema.
 
 /// Field numbers of the tables in TensorFlow Lite's schema.
 pub mod field {
@@ -11,7 +10,7 @@ pub mod field {
     pub const MODEL_METADATA: usize = 6;
     pub const MODEL_SIGNATURES: usize = 7;
     pub const BUFFER_DATA: usize = 0;
-    /// The older of two fields for the same number: one byte, enough for the operators that are looked for here.
+    /// The older of two fields for the same number: one byte, which is enough for the operators used here.
     pub const CODE_NUMBER: usize = 0;
     pub const SUBGRAPH_TENSORS: usize = 0;
     pub const SUBGRAPH_INPUTS: usize = 1;
@@ -27,7 +26,7 @@ pub mod field {
     pub const OPERATOR_OPTIONS: usize = 4;
 }
 
-/// TensorFlow Lite's numbers of operators.
+/// TensorFlow Lite's operator numbers.
 pub mod operator {
     pub const ADD: u8 = 0;
     pub const CONVOLUTION: u8 = 3;
@@ -42,10 +41,10 @@ pub mod operator {
     pub const PRELU: u8 = 54;
 }
 
-/// The bytes of a file, read with every step checked.
+/// The bytes of a file. Every read is checked.
 pub struct FlatBuffer<'a>(pub &'a [u8]);
 
-/// A vector of 4-byte items: its length stands at `start`, the items behind it.
+/// A vector of 4-byte items: its length is at `start`, and the items follow it.
 #[derive(Clone, Copy)]
 pub struct Vector {
     pub start: usize,
@@ -53,7 +52,7 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// Where item `i` stands.
+    /// The position of item `i`.
     pub fn item(self, i: usize) -> Option<usize> {
         (i < self.length).then(|| self.start + 4 + 4 * i)
     }
@@ -68,12 +67,12 @@ impl FlatBuffer<'_> {
         Some(u32::from_le_bytes(*self.0.get(at..)?.first_chunk()?))
     }
 
-    /// Where the offset that stands at `at` leads to.
+    /// The position that the offset at `at` refers to.
     pub fn follow(&self, at: usize) -> Option<usize> {
         at.checked_add(self.u32(at)? as usize).filter(|&to| to < self.0.len())
     }
 
-    /// The graph of a file that has only one, and no signatures, which would refer to it.
+    /// The graph, if the file has only one, and no signatures, which would refer to it.
     pub fn only_graph(&self) -> Option<usize> {
         let root = self.follow(0)?;
         let graphs = self.vector(root, field::MODEL_SUBGRAPHS)?;
@@ -83,9 +82,9 @@ impl FlatBuffer<'_> {
         self.follow(graphs.item(0)?)
     }
 
-    /// Where the value of field `field` of the table at `table` stands; `None` where the field is absent.
+    /// The position of the value of field `field` of the table at `table`; `None` if the field is absent.
     pub fn field(&self, table: usize, field: usize) -> Option<usize> {
-        // A table starts with the signed distance back to the list of its fields' places.
+        // A table starts with the signed distance back to the list of its fields' positions.
         let back = self.u32(table)? as i32;
         let places = usize::try_from(i64::try_from(table).ok()? - i64::from(back)).ok()?;
         let entry = 4 + 2 * field;
@@ -98,15 +97,15 @@ impl FlatBuffer<'_> {
         }
     }
 
-    /// The vector in field `field` of the table at `table`; `None` where the field is absent.
+    /// The vector in field `field` of the table at `table`; `None` if the field is absent.
     pub fn vector(&self, table: usize, field: usize) -> Option<Vector> {
         let start = self.follow(self.field(table, field)?)?;
         let length = self.u32(start)? as usize;
-        // Every item is 4 bytes: a length beyond the file is refused before anything is made of it.
+        // Every item has 4 bytes. A length beyond the file is refused before anything is allocated for it.
         (length <= (self.0.len() - start) / 4).then_some(Vector { start, length })
     }
 
-    /// The tensor numbers in a vector of an operator, without the absent ones (-1).
+    /// The tensor numbers in a vector of an operator, without absent tensors (-1).
     pub fn tensors(&self, operator: usize, field: usize) -> Option<Vec<usize>> {
         let Some(vector) = self.vector(operator, field) else { return Some(Vec::new()) };
         let mut tensors = Vec::with_capacity(vector.length);
@@ -119,23 +118,23 @@ impl FlatBuffer<'_> {
         Some(tensors)
     }
 
-    /// Where the tables of a vector lie.
+    /// The positions of the tables in a vector.
     pub fn tables(&self, table: usize, number: usize) -> Option<Vec<usize>> {
         let vector = self.vector(table, number)?;
         (0..vector.length).map(|i| self.follow(vector.item(i)?)).collect()
     }
 
-    /// A field of one byte, which is 0 where it is absent.
+    /// A field of one byte; 0 if it is absent.
     pub fn byte(&self, table: usize, number: usize) -> Option<u8> {
         self.field(table, number).map_or(Some(0), |place| self.0.get(place).copied())
     }
 
-    /// A field of four bytes, which is 0 where it is absent.
+    /// A field of four bytes; 0 if it is absent.
     pub fn number(&self, table: usize, number: usize) -> Option<u32> {
         self.field(table, number).map_or(Some(0), |place| self.u32(place))
     }
 
-    /// The number of an operator, one of those in [`operator`] or another, by the list of numbers in the file.
+    /// The number of an operator, which need not be one of those in [`operator`], from the file's list of numbers.
     pub fn operator_number(&self, operator: usize, codes: Vector) -> Option<u8> {
         let code = self.number(operator, field::OPERATOR_CODE)?;
         self.byte(self.follow(codes.item(code as usize)?)?, field::CODE_NUMBER)

@@ -1,7 +1,7 @@
-//! TensorFlow Lite nets: [edited](keep_outputs), and [computed](Network) to the last bit as XNNPACK does.
+//! [Edits](keep_outputs) TensorFlow Lite nets, and [computes](Network) them with exactly XNNPACK's results.
 //!
-//! It covers what MediaPipe Holistic's nets need. A `.tflite` file is a
-//! [flat buffer](https://flatbuffers.dev/internals/) and may come from anywhere: every step of reading one is checked.
+//! It supports what MediaPipe Holistic's nets need. A `.tflite` file is a
+//! [flat buffer](https://flatbuffers.dev/internals/) and may come from anywhere, so every read is checked.
 
 mod flat_buffer;
 mod multiply_add;

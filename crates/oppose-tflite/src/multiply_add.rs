@@ -1,20 +1,20 @@
-//! Depthwise convolutions of one by one pixel, taken apart into a multiplication and an addition.
+//! Splits depthwise convolutions with 1 × 1 kernels into a multiplication and an addition.
 //!
 //! The XNNPACK in MediaPipe 0.10.21 rounds after the multiplication and again after the addition; that in LiteRT 2.3.0
-//! computes both in one step and rounds once. Written as two operators, the net gives MediaPipe's numbers there
-//! too. Like [`prune`](crate::prune), this works on the bytes of a `.tflite` file: new tables are put in front of the
-//! old file, because offsets only ever point forward.
+//! computes both in one step and rounds once. With two operators, the net gives MediaPipe's results there too. Like
+//! [`prune`](crate::prune), this works on the bytes of a `.tflite` file: new tables are put in front of the old file,
+//! because offsets only point forward.
 
 use crate::flat_buffer::{FlatBuffer, Vector, field, operator};
 
-/// TensorFlow Lite's numbers of what an operator's options are.
+/// TensorFlow Lite's numbers for the types of an operator's options.
 const ADD_OPTIONS: u32 = 11;
 const MULTIPLY_OPTIONS: u32 = 21;
 
 /// The old file stays aligned to this.
 const ALIGNMENT: usize = 64;
 
-/// The net with such operators taken apart. `None` where it is not a `.tflite` file of one graph without signatures.
+/// Returns the net with such operators split. `None` if it is not a `.tflite` file of one graph without signatures.
 pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let file = FlatBuffer(model);
     let root = file.follow(0)?;
@@ -23,7 +23,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let tensors = file.vector(graph, field::SUBGRAPH_TENSORS)?;
     let operators = file.vector(graph, field::SUBGRAPH_OPERATORS)?;
     let old = |table: usize, number: usize| {
-        file.field(table, number).and_then(|place| file.follow(place)).map_or(Value::Absent, Value::Old)
+        file.field(table, number).and_then(|position| file.follow(position)).map_or(Value::Absent, Value::Old)
     };
     let old_items = |vector: Vector| {
         let item = |i| Some(Value::Old(file.follow(vector.item(i)?)?));
@@ -34,7 +34,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let mut tensor_items = old_items(tensors)?;
     let mut operator_items = Vec::new();
     let mut front = Front::default();
-    // Tables that follow the lists which refer to them.
+    // Tables and vectors that come after the lists that refer to them, as offsets point forward.
     let mut later: Vec<(Label, Vec<Value>, bool)> = Vec::new();
     let (multiply, add) = (code_items.len() as u32, code_items.len() as u32 + 1);
     for operator_code in [operator::MULTIPLY, operator::ADD] {
@@ -78,7 +78,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
     let [model_table, code_list, graph_list, graph_table, tensor_list, operator_list] =
         std::array::from_fn(|_| front.label());
     front.root(model_table);
-    let version = file.field(root, field::MODEL_VERSION).and_then(|place| file.u32(place))?;
+    let version = file.field(root, field::MODEL_VERSION).and_then(|position| file.u32(position))?;
     front.table(
         model_table,
         &[
@@ -113,7 +113,7 @@ pub fn split(model: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl FlatBuffer<'_> {
-    /// Input, weights, bias and output of a depthwise convolution of one by one pixel.
+    /// Input, weights, bias and output of a depthwise convolution with a 1 × 1 kernel.
     fn one_by_one(&self, table: usize, codes: Vector, tensors: Vector) -> Option<[u32; 4]> {
         if self.operator_number(table, codes)? != operator::DEPTHWISE_CONVOLUTION {
             return None;
@@ -128,19 +128,18 @@ impl FlatBuffer<'_> {
     }
 }
 
-/// A place in the new part of the file, to be known later.
+/// A position in the new part of the file, which is known only once it is written.
 #[derive(Clone, Copy, Debug)]
 struct Label(usize);
 
 /// A field of a table or an item of a vector, four bytes each.
 #[derive(Clone, Copy, Debug)]
 enum Value {
-    /// A field that is not there.
     Absent,
     Number(u32),
-    /// A reference to a place in the old file.
+    /// A reference to a position in the old file.
     Old(usize),
-    /// A reference to a place in the new part.
+    /// A reference to a position in the new part.
     New(Label),
 }
 
@@ -148,44 +147,44 @@ enum Value {
 #[derive(Default)]
 struct Front {
     bytes: Vec<u8>,
-    /// Where each label is.
-    places: Vec<Option<usize>>,
-    /// Where a reference stands, and to what.
+    /// The position of each label.
+    positions: Vec<Option<usize>>,
+    /// The position of each reference, and its target.
     references: Vec<(usize, Value)>,
 }
 
 impl Front {
     fn label(&mut self) -> Label {
-        self.places.push(None);
-        Label(self.places.len() - 1)
+        self.positions.push(None);
+        Label(self.positions.len() - 1)
     }
 
-    /// The start of the file.
+    /// Writes the start of the file.
     fn root(&mut self, model: Label) {
         self.value(Value::New(model));
         self.bytes.extend(b"TFL3");
     }
 
     fn table(&mut self, label: Label, fields: &[Value]) {
-        // The list of the fields' places comes first; the table starts with the distance back to it.
+        // The list of the fields' positions comes first; the table starts with the distance back to it.
         let list = self.bytes.len();
         self.bytes.extend((4 + 2 * fields.len() as u16).to_le_bytes());
         let present = fields.iter().filter(|value| !matches!(value, Value::Absent)).count();
         self.bytes.extend((4 + 4 * present as u16).to_le_bytes());
-        let mut place = 4u16;
+        let mut position = 4u16;
         for value in fields {
-            let is_there = !matches!(value, Value::Absent);
-            self.bytes.extend(if is_there { place } else { 0 }.to_le_bytes());
-            place += if is_there { 4 } else { 0 };
+            let is_present = !matches!(value, Value::Absent);
+            self.bytes.extend(if is_present { position } else { 0 }.to_le_bytes());
+            position += if is_present { 4 } else { 0 };
         }
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-        self.places[label.0] = Some(self.bytes.len());
+        self.positions[label.0] = Some(self.bytes.len());
         self.bytes.extend(((self.bytes.len() - list) as u32).to_le_bytes());
         fields.iter().for_each(|&value| self.value(value));
     }
 
     fn vector(&mut self, label: Label, items: &[Value]) {
-        self.places[label.0] = Some(self.bytes.len());
+        self.positions[label.0] = Some(self.bytes.len());
         self.bytes.extend((items.len() as u32).to_le_bytes());
         items.iter().for_each(|&value| self.value(value));
     }
@@ -201,18 +200,18 @@ impl Front {
         }
     }
 
-    /// The new part with the old file behind it.
+    /// Returns the new part followed by the old file.
     fn finish(mut self, old: &[u8]) -> Option<Vec<u8>> {
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
         let base = self.bytes.len();
-        for (place, value) in self.references {
+        for (position, value) in self.references {
             let target = match value {
                 Value::Old(target) => base + target,
-                Value::New(label) => self.places[label.0]?,
+                Value::New(label) => self.positions[label.0]?,
                 Value::Absent | Value::Number(_) => continue,
             };
-            let distance = u32::try_from(target.checked_sub(place)?).ok()?;
-            self.bytes[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+            let distance = u32::try_from(target.checked_sub(position)?).ok()?;
+            self.bytes[position..position + 4].copy_from_slice(&distance.to_le_bytes());
         }
         self.bytes.extend(old);
         Some(self.bytes)
@@ -223,7 +222,7 @@ impl Front {
 mod tests {
     use super::*;
 
-    /// A file of one depthwise convolution of `side` × `side` pixels: input 0, weights 1, bias 2, output 3.
+    /// A file with one depthwise convolution with a `side` × `side` kernel: input 0, weights 1, bias 2, output 3.
     fn convolution(side: u32) -> Vec<u8> {
         let mut front = Front::default();
         let [
@@ -261,7 +260,7 @@ mod tests {
         front.finish(&[]).unwrap()
     }
 
-    /// For each operator its number, its inputs and its outputs.
+    /// The number, inputs and outputs of each operator.
     fn read(model: &[u8]) -> Vec<(u8, Vec<usize>, Vec<usize>)> {
         let file = FlatBuffer(model);
         let (root, graph) = (file.follow(0).unwrap(), file.only_graph().unwrap());
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_of_one_pixel_becomes_two_operators() {
+    fn a_convolution_with_a_one_by_one_kernel_becomes_two_operators() {
         assert_eq!(read(&convolution(1)), [(4, vec![0, 1, 2], vec![3])]);
         let split = split(&convolution(1)).unwrap();
         assert_eq!(read(&split), [(18, vec![0, 1], vec![4]), (0, vec![4, 2], vec![3])]);
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_ones_stay() {
+    fn other_files_are_unchanged_or_refused() {
         assert_eq!(read(&split(&convolution(3)).unwrap()), [(4, vec![0, 1, 2], vec![3])]);
         assert_eq!(split(&[0; 40]), None);
         assert_eq!(split(b"nonsense"), None);
