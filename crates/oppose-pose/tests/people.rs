@@ -1,5 +1,5 @@
-//! Each person in one row, or one person alone.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Keeping each person in one row, and keeping one person only.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use oppose_pose::FrameRate;
 use oppose_pose::people::{Arrangement, Options, Person};
@@ -7,10 +7,10 @@ use oppose_pose::{FramePose, openpose_137};
 
 const POINTS: usize = 137;
 
-/// People of 25 points in a square, 100 pixels tall unless said, with their middles at these places.
-fn people(places: &[(f32, f32, f32)]) -> FramePose {
-    let mut pose = FramePose::new(places.len(), POINTS, 2);
-    for (person, &(x, y, size)) in places.iter().enumerate() {
+/// People of 25 points in a square, given as the middle (x, y) and the size of each.
+fn people(positions: &[(f32, f32, f32)]) -> FramePose {
+    let mut pose = FramePose::new(positions.len(), POINTS, 2);
+    for (person, &(x, y, size)) in positions.iter().enumerate() {
         for point in 0..25 {
             let (column, row) = (point as f32 % 5.0 / 4.0 - 0.5, (point / 5) as f32 / 4.0 - 0.5);
             let index = person * POINTS + point;
@@ -33,8 +33,8 @@ fn arrangement(options: Options) -> Arrangement {
     Arrangement::new(options, openpose_137(), (640, 480), frame_rate)
 }
 
-fn apply(arrangement: &mut Arrangement, places: &[(f32, f32, f32)]) -> FramePose {
-    let mut pose = people(places);
+fn apply(arrangement: &mut Arrangement, positions: &[(f32, f32, f32)]) -> FramePose {
+    let mut pose = people(positions);
     arrangement.apply(&mut pose);
     pose
 }
@@ -46,36 +46,36 @@ fn the_raw_order_is_the_default() {
     let mut arranged = pose.clone();
     raw.apply(&mut arranged);
     assert_eq!(arranged, pose);
-    let mut two = arrangement(Options::default().with_max_people(1));
-    two.apply(&mut arranged);
+    let mut limited = arrangement(Options::default().with_max_people(1));
+    limited.apply(&mut arranged);
     assert_eq!((arranged.people(), middle(&arranged, 0)), (1, Some((300.0, 200.0))));
 }
 
 #[test]
-fn people_who_cross_stay_in_their_rows_whatever_the_order() {
+fn people_who_cross_stay_in_their_rows_in_any_order() {
     let mut track = arrangement(Options::default().with_track(true));
     for frame in 0..100 {
         let moved = frame as f32 * 5.0;
         let (a, b) = ((50.0 + moved, 200.0, 100.0), (550.0 - moved, 240.0, 100.0));
-        let places = if frame % 3 == 1 { [b, a] } else { [a, b] };
-        let pose = apply(&mut track, &places);
+        let positions = if frame % 3 == 1 { [b, a] } else { [a, b] };
+        let pose = apply(&mut track, &positions);
         assert_eq!((middle(&pose, 0), middle(&pose, 1)), (Some((a.0, a.1)), Some((b.0, b.1))), "{frame}");
     }
 }
 
 #[test]
-fn a_row_waits_two_seconds_for_its_person() {
+fn a_row_is_kept_two_seconds_for_its_person() {
     let (left, right, new) = ((100.0, 200.0, 100.0), (500.0, 200.0, 100.0), (300.0, 400.0, 60.0));
     let mut track = arrangement(Options::default().with_track(true));
     apply(&mut track, &[left, right]);
-    // The left one is hidden; the row stays empty, and is theirs when they come back.
+    // While the person on the left is hidden, their row stays empty, and they get it back.
     for _ in 0..40 {
         let pose = apply(&mut track, &[right]);
         assert_eq!((middle(&pose, 0), middle(&pose, 1)), (None, Some((500.0, 200.0))));
     }
     let pose = apply(&mut track, &[right, left]);
     assert_eq!(middle(&pose, 0), Some((100.0, 200.0)));
-    // Somebody new while they are hidden gets a row of their own; after two seconds theirs.
+    // A new person gets a row of their own while the other is hidden, and the empty row after two seconds.
     let pose = apply(&mut track, &[new, right]);
     assert_eq!((middle(&pose, 0), middle(&pose, 2)), (None, Some((300.0, 400.0))));
     for _ in 0..60 {
@@ -86,18 +86,18 @@ fn a_row_waits_two_seconds_for_its_person() {
 }
 
 #[test]
-fn no_more_rows_than_asked_for() {
+fn there_are_no_more_rows_than_max_people() {
     let mut track = arrangement(Options::default().with_track(true).with_max_people(2));
-    let places = [(100.0, 100.0, 80.0), (300.0, 100.0, 80.0), (500.0, 100.0, 80.0)];
-    let reversed = [places[2], places[1], places[0]];
-    apply(&mut track, &places);
+    let positions = [(100.0, 100.0, 80.0), (300.0, 100.0, 80.0), (500.0, 100.0, 80.0)];
+    let reversed = [positions[2], positions[1], positions[0]];
+    apply(&mut track, &positions);
     let pose = apply(&mut track, &reversed);
     assert_eq!(pose.people(), 2);
     assert_eq!((middle(&pose, 0), middle(&pose, 1)), (Some((100.0, 100.0)), Some((300.0, 100.0))));
 }
 
 #[test]
-fn one_person_is_kept() {
+fn only_the_chosen_person_is_kept() {
     let (small, large) = ((320.0, 240.0, 50.0), (100.0, 200.0, 150.0));
     for (person, kept) in [(Person::Largest, large), (Person::Central, small)] {
         let mut one = arrangement(Options::default().with_person(person));
@@ -105,7 +105,7 @@ fn one_person_is_kept() {
         assert_eq!((pose.people(), middle(&pose, 0)), (1, Some((kept.0, kept.1))));
         assert_eq!(apply(&mut one, &[]).people(), 0);
     }
-    // Followed although another is larger for a moment.
+    // That person is followed even when another is larger for a moment.
     let mut one = arrangement(Options::default().with_track(true).with_person(Person::Largest));
     apply(&mut one, &[small, large]);
     let pose = apply(&mut one, &[(320.0, 240.0, 200.0), large]);
@@ -113,7 +113,7 @@ fn one_person_is_kept() {
 }
 
 #[test]
-fn numbers_that_are_none_throw_nobody_off() {
+fn nan_and_infinite_coordinates_are_harmless() {
     let mut track = arrangement(Options::default().with_track(true).with_person(Person::Central));
     let mut pose = people(&[(300.0, 200.0, 100.0)]);
     pose.coordinates_mut()[..6].copy_from_slice(&[f32::NAN, 1.0, f32::INFINITY, -f32::INFINITY, 1e38, 1e38]);

@@ -1,5 +1,5 @@
-//! What the writer of `.pose` files promises: complete or not at all, and refusals before the work, not after.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The guarantees of the writer of `.pose` files: a complete file or none, and errors before the work, not after.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use std::error::Error as _;
 use std::fs;
@@ -28,7 +28,7 @@ fn person(value: f32) -> FramePose {
 }
 
 #[test]
-fn a_file_appears_when_it_is_finished_and_not_before() {
+fn a_file_appears_only_when_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.pose");
     let mut dropped = create(&path, false).unwrap();
@@ -45,7 +45,7 @@ fn a_file_appears_when_it_is_finished_and_not_before() {
 }
 
 #[test]
-fn a_file_that_exists_is_replaced_only_on_request() {
+fn an_existing_file_is_replaced_only_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.pose");
     let racing = create(&path, false).unwrap();
@@ -59,7 +59,7 @@ fn a_file_that_exists_is_replaced_only_on_request() {
     assert_eq!(Pose::read_file(&path).unwrap().frames(), 0);
 }
 
-/// The longest name a file may have on Linux is 255 bytes.
+/// On Linux, a file name has at most 255 bytes.
 #[test]
 fn long_names_work_or_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn long_names_work_or_are_refused_at_once() {
 }
 
 #[test]
-fn what_no_file_can_be_put_at_is_refused_at_once() {
+fn an_impossible_path_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent/video.pose");
     let error = create(&absent, true).unwrap_err();
@@ -86,7 +86,7 @@ fn what_no_file_can_be_put_at_is_refused_at_once() {
     }
 }
 
-/// A link that leads nowhere is a file in the way too.
+/// The target of a dangling link does not exist, but the link itself is in the way.
 #[cfg(unix)]
 #[test]
 fn a_dangling_link_is_refused_at_once() {
@@ -96,7 +96,7 @@ fn a_dangling_link_is_refused_at_once() {
     assert!(matches!(create(&path, false), Err(PoseError::Exists(found)) if found == path));
 }
 
-/// Colleagues can read it, as a file that any other program writes.
+/// Temporary files are private by default, and colleagues have to be able to read the result.
 #[cfg(unix)]
 #[test]
 fn a_file_has_the_permissions_of_any_new_file() {
@@ -111,7 +111,7 @@ fn a_file_has_the_permissions_of_any_new_file() {
 }
 
 #[test]
-fn a_refused_frame_leaves_the_file_as_it_was() {
+fn a_refused_frame_leaves_the_file_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.pose");
     let names = vec!["point".to_owned()];
@@ -132,7 +132,7 @@ fn a_refused_frame_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn numbers_that_do_not_fit_are_named_with_their_limit() {
+fn errors_name_the_number_that_is_too_large_and_its_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.pose");
     let wide = Header::new(openpose_137(), 65_536, 480).unwrap_err().to_string();
@@ -146,7 +146,7 @@ fn numbers_that_do_not_fit_are_named_with_their_limit() {
 }
 
 #[test]
-fn a_pose_in_memory_goes_to_anything_that_can_be_written_to() {
+fn a_pose_in_memory_is_written_to_any_writer() {
     let pose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[person(1.0), person(2.0)]).unwrap();
     let bytes = pose.to_bytes().unwrap();
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-"""The examples of docs/python.md run, one after another, in a folder with the videos that they name."""
+"""Runs the examples of docs/python.md one after another, in a folder with the videos that they name."""
 
 import os
 import re
@@ -27,7 +27,7 @@ class Documentation(unittest.TestCase):
             names = {}
             for example in examples:
                 line = page[: page.index(example)].count("\n")
-                # With empty lines before it, so that an error names the line of the page.
+                # The empty lines make an error name the line of the page.
                 exec(compile("\n" * line + example, "docs/python.md", "exec"), names)
             os.chdir(before)
 

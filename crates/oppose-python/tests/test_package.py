@@ -1,6 +1,6 @@
 """Tests of the installed package: python -m unittest discover crates/oppose-python/tests
 
-They need the package as scripts/build-wheel.sh builds it, and the repository for its sample.
+They need the package as scripts/build-wheel.sh builds it, and the sample from the repository.
 """
 
 import _thread
@@ -25,48 +25,48 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLE = REPOSITORY / "assets" / "sample.mp4"
 FRAMES = 90
 
-# A shell makes what it starts in the background ignore Ctrl-C, which the tests press.
+# A process that a shell starts in the background ignores Ctrl-C, which the tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def png(frame):
-    """A picture as a PNG file."""
+    """The bytes of a picture as a PNG file."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width, _ = frame.shape
-    # Each row begins with its filter, none.
+    # Each row starts with the number of its filter; 0 is none.
     rows = b"".join(b"\0" + row.tobytes() for row in frame)
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class Case(unittest.TestCase):
-    """A test with a folder of its own."""
+    """A test with a temporary folder."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def by_the_program(self, *options, video=SAMPLE):
-        """The bytes that the program writes."""
+    def program_output(self, *options, video=SAMPLE):
+        """The bytes that the program writes for the same video."""
         output = self.folder / "program.pose"
         command = [oppose.program(), str(video), "-o", str(output), "--overwrite", "--progress", "none", *options]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         return output.read_bytes()
 
-    def broken(self):
-        """A video that breaks off in the middle."""
-        video = self.folder / "broken.mp4"
+    def truncated_video(self):
+        """A truncated video."""
+        video = self.folder / "truncated_video.mp4"
         video.write_bytes(SAMPLE.read_bytes()[:60_000])
         return video
 
 
 class Estimating(Case):
-    def test_the_module_gives_the_bytes_of_the_program(self):
-        for options, typed in [
+    def test_the_module_gives_the_same_bytes_as_the_program(self):
+        for options, arguments in [
             ({}, []),
             ({"points": "reduced", "fps": "30000/1001"}, ["--points=reduced", "--fps=30000/1001"]),
             (
@@ -76,11 +76,11 @@ class Estimating(Case):
         ]:
             with self.subTest(options):
                 pose = oppose.estimate(SAMPLE, **options)
-                self.assertEqual(pose.to_bytes(), self.by_the_program(*typed))
+                self.assertEqual(pose.to_bytes(), self.program_output(*arguments))
                 pose.write(self.folder / "module.pose", overwrite=True)
                 self.assertEqual((self.folder / "module.pose").read_bytes(), pose.to_bytes())
 
-    def test_every_part_is_there(self):
+    def test_a_pose_has_the_expected_shape(self):
         pose = oppose.estimate(SAMPLE, engine="holistic")
         self.assertEqual(pose.points.shape, (FRAMES, 1, 576, 3))
         self.assertEqual(pose.confidence.shape, (FRAMES, 1, 576))
@@ -88,31 +88,31 @@ class Estimating(Case):
         self.assertGreater(pose.confidence[:, :, :33].mean(), 0.5)
         self.assertEqual(sum(len(component.points) for component in pose.header.components), 576)
 
-    def test_frames_of_ones_own_give_the_same_numbers(self):
+    def test_frames_given_as_arrays_give_the_same_numbers(self):
         frames = [np.full((64, 96, 3), (index, 100, 200), np.uint8) for index in range(6)]
         pictures = self.folder / "frames"
         pictures.mkdir()
         for index, frame in enumerate(frames):
             (pictures / f"{index}.png").write_bytes(png(frame))
-        expected = self.by_the_program("--fps=25", video=pictures)
+        expected = self.program_output("--fps=25", video=pictures)
         self.assertEqual(oppose.estimate_frames(iter(frames), fps=25).to_bytes(), expected)
-        turned = oppose.estimate_frames((frame[:, :, ::-1] for frame in frames), fps=Fraction(25), channels="bgr")
-        self.assertEqual(turned.to_bytes(), oppose.estimate_frames(frames, fps="25").to_bytes())
-        self.assertEqual(turned.points.shape[0], len(frames))
+        swapped = oppose.estimate_frames((frame[:, :, ::-1] for frame in frames), fps=Fraction(25), channels="bgr")
+        self.assertEqual(swapped.to_bytes(), oppose.estimate_frames(frames, fps="25").to_bytes())
+        self.assertEqual(swapped.points.shape[0], len(frames))
 
-    def test_an_estimator_gives_each_video_the_same_as_alone(self):
+    def test_a_reused_estimator_gives_the_same_result(self):
         estimator = oppose.Estimator(engine="holistic")
         self.assertEqual(estimator.open()["name"], "holistic")
         first, second = estimator.estimate(SAMPLE), estimator.estimate(SAMPLE)
         self.assertEqual(first.to_bytes(), second.to_bytes())
 
-    def test_progress_is_told(self):
-        told = []
-        oppose.estimate(SAMPLE, on_progress=told.append)
-        self.assertTrue(told)
-        self.assertEqual(told[-1].announced_frames, FRAMES)
-        self.assertGreater(told[-1].frames_per_second, 0)
-        self.assertEqual([progress.frames for progress in told], sorted(progress.frames for progress in told))
+    def test_progress_is_reported(self):
+        reported = []
+        oppose.estimate(SAMPLE, on_progress=reported.append)
+        self.assertTrue(reported)
+        self.assertEqual(reported[-1].announced_frames, FRAMES)
+        self.assertGreater(reported[-1].frames_per_second, 0)
+        self.assertEqual([progress.frames for progress in reported], sorted(progress.frames for progress in reported))
 
     def test_other_threads_run_meanwhile(self):
         count, done = [0], threading.Event()
@@ -143,9 +143,9 @@ class Estimating(Case):
             estimator.estimate_frames(endless(), fps=25)
         with self.assertRaises(KeyboardInterrupt):
             estimator.estimate(SAMPLE, on_progress=lambda _: _thread.interrupt_main())
-        self.assertEqual(estimator.estimate(SAMPLE).to_bytes(), self.by_the_program())
+        self.assertEqual(estimator.estimate(SAMPLE).to_bytes(), self.program_output())
 
-    def test_exceptions_of_the_caller_come_back(self):
+    def test_exceptions_in_callbacks_propagate(self):
         def failing():
             yield np.zeros((64, 64, 3), np.uint8)
             raise ZeroDivisionError("mine")
@@ -177,7 +177,7 @@ class Errors(Case):
         with self.assertRaisesRegex(oppose.VideoError, "does not exist"):
             oppose.estimate(self.folder / "none.mp4")
         with self.assertRaises(oppose.VideoError) as caught:
-            oppose.estimate(self.broken())
+            oppose.estimate(self.truncated_video())
         self.assertIn("partial", str(caught.exception))
         partial = caught.exception.partial
         self.assertTrue(0 < partial.points.shape[0] < FRAMES, partial)
@@ -194,14 +194,14 @@ class Errors(Case):
             with self.subTest(message), self.assertRaisesRegex(oppose.VideoError, message):
                 oppose.estimate_frames(frames, fps=25)
 
-    def test_remarks_are_logged(self):
+    def test_warnings_are_logged(self):
         with self.assertLogs("oppose", logging.WARNING) as logged:
             oppose.estimate(REPOSITORY / "tests" / "clips" / "vfr.mp4")
         self.assertIn("variable frame rate", logged.output[0])
 
 
 class Files(Case):
-    def test_a_file_comes_back_as_it_was(self):
+    def test_a_round_trip_preserves_a_file(self):
         for file in sorted((REPOSITORY / "tests" / "data" / "cases").glob("**/*.pose")):
             try:
                 pose = oppose.read(file)
@@ -213,7 +213,7 @@ class Files(Case):
                 np.testing.assert_array_equal(again.confidence, pose.confidence)
                 self.assertEqual(again.header.components, pose.header.components)
 
-    def test_a_pose_of_ones_own_is_written(self):
+    def test_a_pose_made_from_arrays_can_be_written(self):
         component = oppose.Component("HEAD", "XYC", ["nose", "chin"], [(0, 1)], [(255, 0, 0)])
         header = oppose.Header(640, 480, [component])
         pose = oppose.Pose(np.ones((3, 1, 2, 2)), np.ones((3, 1, 2)), 29.97, header)
@@ -245,16 +245,16 @@ class Runs(Case):
         videos.mkdir()
         for name in ["a.mp4", "b.mp4"]:
             (videos / name).write_bytes(SAMPLE.read_bytes())
-        self.broken().rename(videos / "c.mp4")
+        self.truncated_video().rename(videos / "c.mp4")
         events = []
         result = oppose.run(videos, self.folder / "poses", workers=2, on_event=events.append)
         self.assertEqual((len(result.done), len(result.failed), result.ok), (2, 1, False))
         self.assertTrue(result.failed[0]["video"].endswith("c.mp4"))
         self.assertEqual({"started", "done", "failed", "summary"} - {event["event"] for event in events}, set())
-        self.assertEqual((self.folder / "poses" / "a.pose").read_bytes(), self.by_the_program())
+        self.assertEqual((self.folder / "poses" / "a.pose").read_bytes(), self.program_output())
         self.assertEqual(len(oppose.run([videos / "a.mp4", videos / "b.mp4"], self.folder / "poses").skipped), 2)
 
-    def test_a_run_that_cannot_begin_says_why(self):
+    def test_a_run_that_cannot_start_says_why(self):
         with self.assertRaisesRegex(oppose.RunError, "does not exist"):
             oppose.run(self.folder / "none", self.folder)
         with self.assertRaisesRegex(oppose.OptionsError, "no option"):
@@ -288,8 +288,8 @@ class Package(Case):
         self.assertEqual(versions[0], versions[1])
         self.assertIn(oppose.__version__.encode(), versions[0])
 
-    def test_types_are_described(self):
-        self.assertTrue(Path(oppose.__file__).with_name("py.typed").is_file())
+    def test_public_names_are_typed_and_documented(self):
+        self.assertTrue(Path(oppose.__file__).with_name("py.arguments").is_file())
         for name in oppose.__all__:
             self.assertTrue(getattr(oppose, name).__doc__, name)
 
