@@ -1,13 +1,13 @@
-//! How fast the engine `holistic` is, beside the original where that is installed.
+//! How fast the engine `holistic` is, compared with the original if that is installed.
 //!
 //! ```text
 //! cargo bench --bench holistic -- VIDEO...
 //! ```
 //!
 //! Needs the models (`OPPOSE_MODELS` or the folder `models`). Prints the time of each net on one thread, with
-//! and without its unused outputs; then, in turns, the frames per second of this program and of pose-format's
-//! (in `.venv`, as `scripts/test.sh` installs it, or beside `OPPOSE_PYTHON`), everything included: start,
-//! loading, decoding, writing.
+//! and without its unused outputs; then, in alternating runs, the frames per second of this program and of
+//! pose-format's (in `.venv`, as `scripts/test.sh` installs it, or beside `OPPOSE_PYTHON`), including start-up,
+//! loading, decoding and writing.
 
 use std::error::Error;
 use std::fs;
@@ -21,7 +21,7 @@ use oppose::pose::Pose;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Turns of ours and theirs.
+/// How often each program runs.
 const ROUNDS: usize = 5;
 
 fn main() -> Outcome<()> {
@@ -45,23 +45,23 @@ fn main() -> Outcome<()> {
         fs::copy(video, name)?;
     }
     let bench = Bench { models, programs: python.with_file_name("") };
-    bench.compare("one clip, video_to_pose", one.path(), &one_after_another)?;
+    bench.compare("one clip, video_to_pose", one.path(), &one_process_per_video)?;
     if videos.len() > 1 {
         bench.compare(
             "several clips, video_to_pose one after another",
             several.path(),
-            &one_after_another,
+            &one_process_per_video,
         )?;
         bench.compare(
-            "several clips, videos_to_poses with a process a core",
+            "several clips, videos_to_poses with one process per core",
             several.path(),
-            &side_by_side,
+            &one_process_per_core,
         )?;
     }
     Ok(())
 }
 
-/// The time of each net.
+/// Times each net.
 fn nets(models: &Models) -> Outcome<()> {
     println!("{:36} {:>10} {:>10}", "net, one thread", "used", "whole");
     for model in &needed(&Options::new()) {
@@ -80,15 +80,14 @@ fn nets(models: &Models) -> Outcome<()> {
     Ok(())
 }
 
-/// Where the programs find what they need.
 struct Bench {
     models: PathBuf,
-    /// Folder of the original's programs.
+    /// The folder that contains the original's programs.
     programs: PathBuf,
 }
 
 impl Bench {
-    /// Both programs over a folder of videos, in turns.
+    /// Runs both programs alternately on a folder of videos.
     fn compare(&self, what: &str, folder: &Path, original: &Original) -> Outcome<()> {
         println!("{what}:");
         let mut ratios = Vec::new();
@@ -112,16 +111,16 @@ impl Bench {
             ratios.push(theirs / ours);
         }
         ratios.sort_by(f64::total_cmp);
-        let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
-        println!("  {:.2} times as fast (median; {least:.2} to {most:.2})", ratios[ROUNDS / 2]);
+        let (slowest, fastest) = (ratios[0], ratios[ROUNDS - 1]);
+        println!("  {:.2} times as fast (median; {slowest:.2} to {fastest:.2})", ratios[ROUNDS / 2]);
         Ok(())
     }
 }
 
-/// The original's commands for the videos of a folder; the first argument is the folder of its programs.
+/// Gives the original's commands for a folder of videos. Takes the folder of its programs, then that of the videos.
 type Original = dyn Fn(&Path, &Path) -> Outcome<Vec<Command>>;
 
-fn one_after_another(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
+fn one_process_per_video(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
     let mut commands = Vec::new();
     for entry in fs::read_dir(folder)? {
         let video = entry?.path();
@@ -132,15 +131,15 @@ fn one_after_another(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
     Ok(commands)
 }
 
-fn side_by_side(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
+fn one_process_per_core(programs: &Path, folder: &Path) -> Outcome<Vec<Command>> {
     let cores = std::thread::available_parallelism()?.to_string();
     let mut command = Command::new(programs.join("videos_to_poses"));
     command.args(["--format", "mediapipe", "--num-workers", &cores, "--directory"]).arg(folder);
     Ok(vec![command])
 }
 
-/// Seconds that commands take one after another, and the frames of the files they have written, which are
-/// removed for the next.
+/// The seconds that the commands take one after another, and the number of frames in the files they write, which
+/// are removed for the next run.
 fn timed(commands: Vec<Command>, folder: &Path) -> Outcome<(f64, usize)> {
     let start = Instant::now();
     for mut command in commands {

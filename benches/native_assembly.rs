@@ -4,8 +4,8 @@
 //! cargo bench --bench native_assembly
 //! ```
 //!
-//! A frame of 1280 x 720 with one, two, ten and forty people, a net input of 656 x 368, crops of 368 x 368; one
-//! thread, medians. The nets' results are drawn: stick people on noise.
+//! A frame of 1280 x 720 with one, two, ten and forty people, a net input of 656 x 368, crops of 368 x 368; medians,
+//! on one thread. The nets' outputs are synthetic: stick figures on noise.
 
 #[path = "../tests/common/made_up_models.rs"]
 mod made_up_models;
@@ -31,7 +31,7 @@ fn main() {
     let net = net_size(NetResolution::default(), FRAME).expect("a size");
     let mut scale = Vec::new();
     scales(net, FRAME, 1, 0.25, &mut scale).expect("a scale");
-    let bytes = (0..FRAME.pixels() * 3).map(|place| (place * 7 + place / 997) as u8).collect();
+    let bytes = (0..FRAME.pixels() * 3).map(|index| (index * 7 + index / 997) as u8).collect();
     let frame = Frame::new(0, None, FRAME.width as u32, FRAME.height as u32, bytes).expect("a frame");
 
     let mut warp = Warp::default();
@@ -96,7 +96,7 @@ fn bodies(parity: Parity, people: usize, net: Size, scale: &[Scale]) {
     println!("    {} found, {} peaks", assembled.scores.len(), found.iter().map(Vec::len).sum::<usize>());
 }
 
-/// Where the parts of a standing person are, in fifths of its height, the hip in the middle.
+/// The parts of a standing person, in fifths of their height from the hip.
 #[rustfmt::skip]
 const PERSON: [(f32, f32); 25] = [
     (0.0, -2.0), (0.0, -1.5), (-0.5, -1.5), (-0.7, -0.8), (-0.8, -0.2), (0.5, -1.5), (0.7, -0.8), (0.8, -0.2),
@@ -105,7 +105,7 @@ const PERSON: [(f32, f32); 25] = [
     (-0.35, 2.2),
 ];
 
-/// What the body net could make of people side by side in several rows.
+/// A plausible output of the body net for people in several rows.
 fn stick_people(size: Size, people: usize) -> Vec<f32> {
     let mut values: Vec<f32> = noise(78 * size.pixels()).iter().map(|value| value * 0.04).collect();
     let rows = (people as f32 / 4.0).sqrt().ceil() as usize;
@@ -114,9 +114,9 @@ fn stick_people(size: Size, people: usize) -> Vec<f32> {
         let cell = (size.width as f32 / columns as f32, size.height as f32 / rows as f32);
         let middle = ((person % columns) as f32 + 0.5, (person / columns) as f32 + 0.5);
         let unit = (cell.1 / 5.5).min(cell.0 / 1.8);
-        // Off the middle between two cells: two equal values beside each other are no peak.
+        // Not exactly between two cells: two equal neighbours are not a peak.
         let middle = (middle.0 * cell.0 + 0.3, middle.1 * cell.1 + 0.2);
-        let place = PERSON.map(|(x, y)| (middle.0 + x * unit, middle.1 + y * unit));
+        let position = PERSON.map(|(x, y)| (middle.0 + x * unit, middle.1 + y * unit));
         let mut each = |channel: usize, value: &dyn Fn(f32, f32) -> Option<f32>| {
             let plane = &mut values[channel * size.pixels()..][..size.pixels()];
             for (index, pixel) in plane.iter_mut().enumerate() {
@@ -125,14 +125,14 @@ fn stick_people(size: Size, people: usize) -> Vec<f32> {
                 }
             }
         };
-        for (part, at) in place.iter().enumerate() {
+        for (part, at) in position.iter().enumerate() {
             each(part, &|x, y| {
                 let square = (x - at.0).powi(2) + (y - at.1).powi(2);
                 (square < 6.0).then(|| 0.8 * (-square).exp())
             });
         }
         for (limb, &(from, to)) in BODY_25.limbs.iter().enumerate() {
-            let (a, b) = (place[from], place[to]);
+            let (a, b) = (position[from], position[to]);
             let length = (b.0 - a.0).hypot(b.1 - a.1);
             let unit = ((b.0 - a.0) / length, (b.1 - a.1) / length);
             let is_near = |x: f32, y: f32| {

@@ -1,10 +1,10 @@
-//! Seconds and GFLOP/s of the full-size nets on this machine's processor, beside the most it can do.
+//! Seconds and GFLOP/s of the full-size nets on this machine's CPU, compared with its peak.
 //!
 //! `cargo bench --bench native_cpu [-- body|face|hand|load|sizes|batches|memory|frames]`, with `OPPOSE_INSTRUCTIONS=avx2` or
-//! `portable` for others than the best. GFLOP/s count what the plain way of convolution would do, so that
+//! `portable` for other instructions than the best available. GFLOP/s count the operations of a direct convolution, so
 //! they can exceed the peak.
 
-// The measure of the peak is made of intrinsics.
+// The peak is measured with intrinsics.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 #[path = "../tests/common/coloured_people.rs"]
@@ -50,7 +50,7 @@ fn main() {
         println!("peak with {threads} threads: {:.0} GFLOP/s", peak(instructions, threads));
     }
 
-    println!("\n| net | size | batch | threads | load s | seconds an image | GFLOP/s | of the peak |");
+    println!("\n| net | size | batch | threads | load s | seconds per image | GFLOP/s | fraction of peak |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for &threads in threads.iter().rev() {
         let processor = Arc::new(Processor::with_instructions(threads, instructions).unwrap());
@@ -90,8 +90,8 @@ fn main() {
     }
 }
 
-/// Frames a second of one person with face and hands, 640x480, with a thread for each core this process may use: run it
-/// under `taskset -c 0-7` for eight. One frame after the other, and several at once, in turns.
+/// Frames per second with one person with face and hands, 640x480, and a thread for each core this process may use: run
+/// it under `taskset -c 0-7` for eight. First one frame at a time, then several at once.
 fn frames() {
     let threads = thread::available_parallelism().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -122,15 +122,15 @@ fn frames() {
         let poses = run(count);
         let seconds = start.elapsed().as_secs_f64();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let most = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+        let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
         println!(
-            "{threads} threads, {lanes} frames at once: {:.3} frames a second, {:.3} s a frame; {most}",
+            "{threads} threads, {lanes} frames at once: {:.3} frames per second, {:.3} s per frame; {peak}",
             count as f64 / seconds,
             seconds / count as f64
         );
         assert_eq!(poses[0].people(), 1);
         let expected = first.get_or_insert_with(|| poses.clone());
-        assert!(poses.iter().all(|pose| *pose == expected[0]), "the same whatever else is worked on");
+        assert!(poses.iter().all(|pose| *pose == expected[0]), "the result depends on the other frames");
     }
 }
 
@@ -155,9 +155,9 @@ fn time(net: &mut CpuNet, width: usize, height: usize, batch: usize) -> f64 {
     times[2]
 }
 
-/// The most memory that the program has had with all three nets loaded and run, body at 656 x 368.
+/// The peak memory of the program with all three nets loaded and run, body at 656 x 368.
 fn memory() {
-    // A child, so that nothing measured before counts.
+    // In a child process, so that earlier measurements do not count.
     if env::var_os("OPPOSE_MEMORY").is_none() {
         let program = env::current_exe().unwrap();
         let status = std::process::Command::new(program).arg("memory").env("OPPOSE_MEMORY", "1").status();
@@ -165,10 +165,10 @@ fn memory() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Another child would be needed to leave out the models' making: they are made one by one here.
     made_up_models::write(folder.path(), Size::Full);
     let processor = Arc::new(Processor::new(0).unwrap());
     let mut nets = Vec::new();
+    // Resets the peak, to leave out the creation of the models.
     let _ = fs::write("/proc/self/clear_refs", "5");
     for (_, net, _, _) in NETS {
         nets.push(CpuNet::new(net.read(folder.path()).unwrap(), Arc::clone(&processor)));
@@ -183,7 +183,7 @@ fn memory() {
     }
 }
 
-/// Multiplications and additions a second, in registers only, in units of 10^9.
+/// Multiplications and additions per second, in registers only, in units of 10^9.
 fn peak(instructions: Instructions, threads: usize) -> f64 {
     const ROUNDS: usize = 20_000_000;
     let start = Instant::now();
@@ -194,7 +194,7 @@ fn peak(instructions: Instructions, threads: usize) -> f64 {
     (2 * lanes * ROUNDS * threads) as f64 / start.elapsed().as_secs_f64() / 1e9
 }
 
-/// Gives the multiplications in a round.
+/// Returns the number of multiplications per round.
 #[cfg(target_arch = "x86_64")]
 fn peak_loop(instructions: Instructions, rounds: usize) -> usize {
     use std::arch::x86_64::*;

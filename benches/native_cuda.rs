@@ -1,9 +1,9 @@
-//! The full-size nets on a GPU: seconds and TFLOP/s, alone and side by side.
+//! The full-size nets on a GPU: seconds and TFLOP/s, alone and concurrently.
 //!
 //! `cargo bench --bench native_cuda [-- nets|table|layers|batches|latency|memory|colors VIDEO...] [fp32|fp16x3|tf32|fp16]
 //! [portable|turing|ampere|hopper] [BATCH...]`
 
-#![allow(clippy::unwrap_used)] // A benchmark ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A benchmark should end on the first error.
 
 #[path = "../tests/common/coloured_people.rs"]
 mod coloured_people;
@@ -36,7 +36,7 @@ fn main() {
     let kernels: Option<KernelPath> = chosen.iter().find_map(|name| name.parse().ok());
     let cuda = CudaOptions::default().with_precision(precision).with_kernels(kernels);
     let folder = tempfile::tempdir().unwrap();
-    // Written once where several benchmarks need it.
+    // Lets several runs share the models.
     let models = env::var_os("OPPOSE_FULL_MODELS").map(PathBuf::from).unwrap_or_else(|| {
         made_up_models::write(folder.path(), made_up_models::Size::Full);
         folder.path().into()
@@ -72,7 +72,7 @@ fn name(cuda: CudaOptions) -> String {
     format!("{}, {kernels}", cuda.precision)
 }
 
-/// Every precision with all kernels that the GPU has.
+/// Every precision with all kernels that run on the GPU.
 fn table(models: &Path) {
     let gpu = &gpu::detect().unwrap().gpus[0];
     println!("\n{}, compute capability {}", gpu.name, gpu.compute_capability);
@@ -87,14 +87,14 @@ fn table(models: &Path) {
     }
 }
 
-/// From a frame of one person with face and hands, 640x480, to the points, by the whole engine; and from the first of
-/// several that come at once to the last one's points.
+/// How long the whole engine takes from a frame (one person with face and hands, 640x480) to the points, and from the
+/// first of several frames pushed together to the points of the last.
 fn latency(cuda: CudaOptions) {
     let folder = tempfile::tempdir().unwrap();
     meaningful_models::write(folder.path(), made_up_models::Size::Full);
     let person = coloured_people::Person { x: 320.0, y: 10.0, scale: 1.3 };
     println!(
-        "\n{}: milliseconds from frames to points\n| frames | median | least | most |\n| ---: | ---: | ---: | ---: |",
+        "\n{}: milliseconds from frames to points\n| frames | median | minimum | maximum |\n| ---: | ---: | ---: | ---: |",
         name(cuda)
     );
     for batch in [1, 2, 4, 8, 16, 32] {
@@ -109,7 +109,7 @@ fn latency(cuda: CudaOptions) {
             frames.into_iter().for_each(|frame| engine.push(frame).unwrap());
             engine.flush().unwrap();
             while engine.pop(&mut pose).unwrap() {}
-            // The first rounds get everything ready.
+            // The first rounds are for warming up.
             if round >= 10 {
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
@@ -125,13 +125,16 @@ fn latency(cuda: CudaOptions) {
     }
 }
 
-/// Video file to `.pose`, bodies alone, with the colours converted by the processor and by the GPU, in turns.
+/// From video file to `.pose`, bodies alone, with the colours converted alternately on the CPU and on the GPU.
 fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
     let folder = tempfile::tempdir().unwrap();
     meaningful_models::write(folder.path(), made_up_models::Size::Full);
     let options = Options { faces: false, hands: false, ..Options::default() };
     let mut engine = Cuda::read(folder.path(), cuda, options).unwrap();
-    println!("\n{}: frames a second, colours by processor and GPU; how many times as fast", name(cuda));
+    println!(
+        "\n{}: frames per second, colours converted on the CPU and on the GPU, and the speedup",
+        name(cuda)
+    );
     for path in videos {
         let mut cells = Vec::new();
         for round in 0..8 {
@@ -142,7 +145,7 @@ fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
             let report = pipeline::run(source, &mut engine, &target, &options, &mut |_| {}).unwrap();
             cells.push(report.frames as f64 / report.elapsed.as_secs_f64());
         }
-        // The first pair gets everything ready.
+        // The first pair is for warming up.
         let pairs: Vec<String> = cells[2..]
             .chunks_exact(2)
             .map(|pair| format!("{:.0} {:.0} {:.2}", pair[0], pair[1], pair[1] / pair[0]))
@@ -151,11 +154,11 @@ fn colors<'a>(videos: impl Iterator<Item = &'a Path>, cuda: CudaOptions) {
     }
 }
 
-/// What frames of a size need of the GPU's memory.
+/// How much GPU memory frames of some sizes need.
 fn memory(models: &Path, cuda: CudaOptions) {
     let sizes = [(210, 260), (640, 480), (1280, 720), (1920, 1080)];
     println!(
-        "\n{}: MB for frames, beside the nets\n| batch | 210x260 | 640x480 | 1280x720 | 1920x1080 |",
+        "\n{}: MB for frames, in addition to the nets\n| batch | 210x260 | 640x480 | 1280x720 | 1920x1080 |",
         name(cuda)
     );
     println!("| ---: | ---: | ---: | ---: | ---: |");
@@ -184,8 +187,8 @@ fn operations(models: &Path, job: Job) -> f64 {
 }
 
 fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
-    println!("\n{}: milliseconds a frame with one person (and TFLOP/s)", name(cuda));
-    println!("| batch | body | face | hands | one after the other | side by side | frames a second |");
+    println!("\n{}: milliseconds per frame with one person (and TFLOP/s)", name(cuda));
+    println!("| batch | body | face | hands | one after another | concurrently | frames per second |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let per_frame = jobs(1).map(|job| operations(models, job));
     for &batch in batches {

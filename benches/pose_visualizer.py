@@ -2,8 +2,8 @@
 
     pose_visualizer.py VIDEO POSE OUT [same]
 
-As `visualize_pose` does it; with `same` its pictures go to an ffmpeg with the settings of ours instead, so that the
-encoders have the same work. Needs pose-format, OpenCV, vidgear.
+Works as `visualize_pose` does. With `same`, the pictures go to an ffmpeg with our settings instead, so that both encoders
+do the same work. Needs pose-format, OpenCV and vidgear.
 """
 import subprocess
 import sys

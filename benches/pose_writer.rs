@@ -1,11 +1,11 @@
-//! How fast `.pose` files are written frame by frame, the last byte on the disk included, and read.
+//! How fast `.pose` files are written frame by frame, including the final sync, and read.
 //!
 //! ```text
 //! cargo bench --bench pose_writer [-- FRAMES]
 //! ```
 //!
-//! In the folder for temporary files (`TMPDIR`); FRAMES are 20,000 unless told. For comparison: the same
-//! number of bytes written and synced in one go.
+//! Writes to the folder for temporary files (`TMPDIR`); FRAMES defaults to 20,000. For comparison, it also writes and
+//! syncs the same number of bytes in one go.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,10 +1,10 @@
-"""The same nets in PyTorch, for comparison: frames a second with one person (body, face, two hands), nets alone.
+"""The same nets in PyTorch, for comparison: frames per second with one person (body, face, two hands), nets alone.
 
     python3 benches/torch_nets.py MODEL_FOLDER
 
-The shape of the nets is read from the prototxts; the weights are made up. Printed: single precision one frame at a
-time (OpenPose's own way), TF32, half precision, and half precision through torch.compile; the last two in
-channels-last order.
+The architecture of the nets is read from the prototxts; the weights are random. Measures single precision one frame at
+a time (as OpenPose does it), TF32, half precision, and half precision with torch.compile; the last two in channels-last
+order.
 """
 
 import re
@@ -87,7 +87,7 @@ def measure(name, folder, batch, dtype, layout, tf32, compiled):
         each = milliseconds(net, images, kind, dtype, layout) / batch
         parts.append(f"{kind} {each:.3f}")
         total += each
-    print(f"PyTorch {torch.__version__}, {name}, batch {batch}: {1000 / total:.0f} frames a second ({', '.join(parts)} ms)", flush=True)
+    print(f"PyTorch {torch.__version__}, {name}, batch {batch}: {1000 / total:.0f} frames per second ({', '.join(parts)} ms)", flush=True)
 
 
 def main():

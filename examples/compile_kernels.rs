@@ -1,5 +1,5 @@
-//! Compiles the engine native's kernels for GPUs that need not be here, with NVRTC: what is shipped with the program, so
-//! that it needs no compiler. `scripts/build-kernels.sh` fetches one.
+//! Compiles the kernels of the engine native ahead of time with NVRTC, for GPUs that this machine need not have. They are
+//! shipped with the program, which then needs no compiler. `scripts/build-kernels.sh` fetches NVRTC.
 //!
 //! `cargo run --example compile_kernels -- FOLDER [7.0 8.6 ...]`
 
@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn parse(text: &str) -> Result<ComputeCapability, String> {
     let number =
-        |text: &str| text.parse().map_err(|_| format!("{text} is no compute capability such as 8.6"));
+        |text: &str| text.parse().map_err(|_| format!("{text} is not a compute capability such as 8.6"));
     let (major, minor) =
-        text.split_once('.').ok_or(format!("{text} is no compute capability such as 8.6"))?;
+        text.split_once('.').ok_or(format!("{text} is not a compute capability such as 8.6"))?;
     Ok(ComputeCapability { major: number(major)?, minor: number(minor)? })
 }

@@ -1,5 +1,5 @@
-//! An engine of your own: the smallest there is. It finds nobody, so that running it shows what decoding and
-//! writing alone cost.
+//! The smallest possible engine of your own. It finds nobody, so running it shows what decoding and writing alone
+//! cost.
 //!
 //!     cargo run --release --example own_engine -- video.mp4 out.pose
 
@@ -60,14 +60,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = pipeline::Options::default().with_overwrite(true);
     let report = pipeline::run(source, &mut Nobody::default(), &output, &options, &mut |_| {})?;
     let seconds = report.elapsed.as_secs_f64();
-    println!("{} frames in {seconds:.2} s: {:.1} a second", report.frames, report.frames as f64 / seconds);
+    println!("{} frames in {seconds:.2} s: {:.1} per second", report.frames, report.frames as f64 / seconds);
     if let Some(kib) = peak_memory() {
         println!("peak memory {kib} KiB");
     }
     Ok(())
 }
 
-/// The most memory this process has held, where the system says.
+/// The peak memory of this process, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()

@@ -1,13 +1,13 @@
-//! What tests and benchmarks run on, where OpenPose's own nets cannot be had: nets made up by a formula or by
+//! Makes what tests and benchmarks run on when OpenPose's own nets are not available: nets made up by a formula or by
 //! hand, and drawn people that the latter find.
 //!
 //!     cargo run --release --example test_material -- models FOLDER full|meaningful|small
 //!     cargo run --release --example test_material -- people 2 1104x624 100 |
 //!         ffmpeg -f rawvideo -pix_fmt bgr24 -s 1104x624 -r 30 -i - -c:v ffv1 -pix_fmt bgr0 people.mkv
 //!
-//! `full` and `meaningful` have OpenPose's own number of channels. The people move from frame to frame; the
-//! colours must reach the nets as drawn, so that the video has to be stored without loss, in RGB.
-#![allow(clippy::unwrap_used)] // A tool of the tests: it ends where something is wrong.
+//! `full` and `meaningful` have as many channels as OpenPose's nets. The people move from frame to frame. The colours must
+//! reach the nets as drawn, so the video has to be stored losslessly, in RGB.
+#![allow(clippy::unwrap_used)] // A tool for tests should end on the first error.
 
 #[path = "../tests/common/coloured_people.rs"]
 mod coloured_people;
@@ -23,7 +23,7 @@ use std::path::Path;
 use coloured_people::{Person, draw};
 use made_up_models::Size;
 
-/// Width and height of a person at scale 1, with some black around.
+/// The width and height of a person at scale 1, with a black margin.
 const PERSON: (f32, f32) = (234.0, 344.0);
 
 fn main() {
@@ -48,9 +48,9 @@ fn write_models(folder: &Path, kind: &str) {
     }
 }
 
-/// Writes frames of so many people, each in a cell of its own in which they walk to and fro.
+/// Writes frames of `count` people, each of whom walks back and forth in a cell of their own.
 fn draw_people(count: usize, (width, height): (usize, usize), frames: usize) {
-    // The rows that let the people be largest.
+    // The number of rows is the one with which the people are largest.
     let scale = |rows: usize| {
         let columns = count.div_ceil(rows).max(1);
         (width as f32 / columns as f32 / PERSON.0).min(height as f32 / rows as f32 / PERSON.1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A folder of short clips: one run of this program against the traditional pipeline (one OpenPose process per video, one
-# JSON file per frame, and a Python script that assembles them into a .pose file). Small nets, so that the work around
-# them is what is measured; both without a GPU.
+# JSON file per frame, and a Python script that assembles them into a .pose file). Small nets, so that mainly the
+# work around them is measured; both without a GPU.
 #
 #   OPENPOSE_DIR=... PYTHON=... scripts/bench-batch.sh VIDEO [CLIPS]      default: 50 clips of one second
 #

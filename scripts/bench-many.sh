@@ -3,8 +3,8 @@
 #
 #   scripts/bench-many.sh [COUNT...]        default: 1000 10000 clips of five frames
 #
-# Small nets, so that the work around them is what is measured. First the clips against one video of all their frames;
-# then with two workers, for the memory of each process; then once more, when all are done.
+# Small nets, so that mainly the work around them is measured. First the clips against one video with all their frames; then
+# with two workers, for the memory of each process; then again when all clips are done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 counts=("$@")
@@ -42,7 +42,7 @@ for count in "${counts[@]}"; do
     mkdir "$folder/clips"
     for ((clip = 0; clip < count; clip++)); do cp "$folder/clip.mp4" "$folder/clips/$clip.mp4"; done
     ffmpeg -v error -stream_loop $((count - 1)) -i "$folder/clip.mp4" -c copy "$folder/long.mp4"
-    # The long video before and after the clips, so that other load on the machine affects both.
+    # The long video runs before and after the clips, so that other load on the machine affects both.
     read -r long _ _ <<<"$(measured "$folder/long.mp4" -o "$folder/long.pose")"
     read -r clips memory _ <<<"$(measured "$folder/clips" -o "$folder/one")"
     read -r again _ _ <<<"$(measured "$folder/long.mp4" -o "$folder/long.pose" --overwrite)"

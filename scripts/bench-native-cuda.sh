@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The speed of the engine `native` on a GPU (whole program, full-size nets), and how it changes with the number of people,
-# the frame size, the batch and the precision. Frames per second from requesting the first frame to the finished file,
-# median of three runs. Start-up (loading the nets) is paid once for any number of videos, and is reported separately.
+# The speed of the engine `native` on a GPU (whole program, full-size nets), and how it depends on the number of people, the
+# frame size, the batch and the precision. Frames per second from requesting the first frame to the finished file,
+# median of three runs. Start-up (loading the nets) happens once for any number of videos, and is reported separately.
 #
 #   scripts/bench-native-cuda.sh prepare FOLDER    draws the videos and creates the models (needs Rust and ffmpeg)
 #   scripts/bench-native-cuda.sh run FOLDER        measures (needs a GPU; PROGRAM defaults to target/release/oppose-native)
@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$2 program=${PROGRAM:-target/release/oppose-native}
 
-# Number of people, frame size, further options. A net that sees the drawn people larger than it was made for finds
-# several in each of them.
+# Number of people, frame size, further options. A net that sees the drawn people larger than it was made for finds several
+# people in each.
 videos="0 1104x624
 1 1104x624
 2 1104x624
@@ -56,7 +56,7 @@ run() {
     echo "| people | frame | options | frames per second |"
     echo "| ---: | --- | --- | ---: |"
     while read -r people size options; do
-        # shellcheck disable=SC2086 # It holds several words.
+        # shellcheck disable=SC2086 # $options holds several words.
         row "$people-$size" $options
     done <<< "$videos"
     row 1-640x480 --no-face

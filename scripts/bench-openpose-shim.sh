@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The cost of shim, process boundary and pipeline: the engine `openpose`, writing a .pose file, against a bare C++ loop over
-# op::Wrapper that discards its results. The same OpenPose, nets and video, in alternating runs; both are timed from the
-# first frame to the last.
+# The cost of the shim, the process boundary and the pipeline: the engine `openpose`, writing a .pose file, against a bare C++
+# loop over op::Wrapper that discards its results. The same OpenPose, nets and video, in alternating runs; both are timed from
+# the first frame to the last.
 #
 #   OPENPOSE_DIR=... scripts/bench-openpose-shim.sh VIDEO [MODELS [NET_HEIGHT CROP_SIDE [RUNS]]]
 set -euo pipefail
@@ -19,7 +19,7 @@ libraries=("$OPENPOSE_DIR/build/src/openpose" "$OPENPOSE_DIR/build/caffe/lib")
 c++ -std=c++11 -O2 benches/openpose_wrapper/bare_loop.cpp -o "$folder/bare_loop" -isystem "$OPENPOSE_DIR/include" \
     -isystem /usr/include/opencv4 -L"${libraries[0]}" -lopenpose -lopencv_core -lopencv_videoio -pthread \
     -Wl,-rpath,"${libraries[0]}",-rpath,"${libraries[1]}",-rpath-link,"${libraries[1]}"
-# As RGB: OpenCV 4 decodes BT.709 as if it were BT.601, and different pixels mean different work.
+# Stored as RGB because OpenCV 4 decodes BT.709 as if it were BT.601, and different pixels mean different work.
 ffmpeg -v error -i "$video" -an -c:v ffv1 -pix_fmt bgr0 "$folder/video.mkv"
 ours() {
     target/release/oppose-native "$folder/video.mkv" -o "$folder/out.pose" --overwrite --engine openpose \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Decoding and writing alone (with an engine that finds no people) against the ffmpeg program, which decodes and discards the
-# frames; alternating runs on one clip of 640x480 H.264.
+# frames, in alternating runs on one clip of 640x480 H.264.
 #
 #   scripts/bench-pipeline.sh [VIDEO] [RUNS]      default: the sample, repeated; 7 runs
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the program for Linux on aarch64 (Graviton, Grace, Ampere, Raspberry Pi) on a Debian or Ubuntu for x86_64, and
-# prints where it is. On an aarch64 machine, scripts/setup.sh builds it as everywhere.
+# Builds the program for Linux on aarch64 (Graviton, Grace, Ampere, Raspberry Pi) on Debian or Ubuntu for x86_64, and prints
+# its path. On an aarch64 machine, use scripts/setup.sh as on any other.
 #
 #   scripts/build-aarch64.sh [CARGO BUILD OPTION...]
 #
@@ -26,8 +26,8 @@ command -v aarch64-linux-gnu-gcc >/dev/null || {
     echo "build-aarch64: there is no $libraries/libavcodec.so; install the packages that this script names at its beginning" >&2
     exit 2
 }
-# A check for features of FFmpeg's headers runs here, so the C library's headers must be those of this machine: a folder with
-# FFmpeg's headers alone.
+# The build runs a check of FFmpeg's features on this machine, so it needs FFmpeg's headers without the C library's headers
+# for aarch64, which are in the same folder.
 ffmpeg=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/ffmpeg-aarch64")
 mkdir -p "$ffmpeg/include"
 ln -sfn "$libraries" "$ffmpeg/lib"

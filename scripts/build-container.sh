@@ -6,7 +6,7 @@
 #
 # Before IMAGE, --base BASE takes another base image: docker://NAME@sha256:DIGEST to pin one, or a folder or SIF file.
 #
-# Works for ordinary users, too. The image appears complete or not at all. On a cluster:
+# Works for ordinary users, too. The image appears only when it is complete. On a cluster:
 # sbatch scripts/slurm_build_container.sh
 set -euo pipefail
 
@@ -50,7 +50,7 @@ esac
 # The definition copies the sources from the current folder.
 cd "$(dirname "$0")/.."
 
-# On clusters it often comes as an environment module, whose command may not be defined in scripts.
+# Clusters often provide it as an environment module, and scripts may lack the command `module`.
 if ! { command -v apptainer || command -v singularity; } >/dev/null; then
     for profile in /etc/profile.d/lmod.sh /etc/profile.d/modules.sh; do
         # shellcheck disable=SC1090 # The file is the cluster's.
@@ -71,7 +71,7 @@ options=()
 if [ "$(id -u)" != 0 ]; then
     # Lets an ordinary user be root inside the image.
     options+=(--fakeroot)
-    # A user without a range of user ids is the only user there is inside. Apptainer then runs %post under the host's
+    # A user without a range of user ids is the only user inside the image. Apptainer then runs %post under the host's
     # `fakeroot`, which does not start in an image whose C library is older than the host's; the definitions do without it.
     if [[ "$version" == apptainer* ]] && ! grep -qsE "^($(id -un)|$(id -u)):" /etc/subuid; then
         options+=(--ignore-fakeroot-command)
@@ -84,7 +84,7 @@ echo "build-container: $definition -> $image with $version"
 if [ -n "$base" ]; then
     bootstrap=localimage
     [[ "$base" != docker://* ]] || bootstrap=docker
-    # Without `sed`, in which a path could have a meaning.
+    # Not with `sed`, to which characters of a path could be special.
     while IFS= read -r line; do
         case "$line" in
         'Bootstrap: '*) echo "Bootstrap: $bootstrap" ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a small FFmpeg from source as static libraries: every demuxer and decoder, and the encoders that `render` needs.
-# The libraries that it uses are built from source too: what a system has of them would bind the program to that system.
+# The libraries that it uses are built from source too, because the system's would tie the program to that system.
 #
 #   scripts/build-ffmpeg.sh FOLDER                   installs into this folder
 #   scripts/build-ffmpeg.sh FOLDER --without-x264    without H.264 encoding: under the LGPL instead of the GPL
@@ -28,8 +28,8 @@ case "${2:-}" in
     --without-x264) ;;
     *) echo "build-ffmpeg: $2: $usage" >&2; exit 2 ;;
 esac
-# For compressed headers and PNG, AV1, and what `render` writes. No network and no devices: only protocols that read files
-# and pipes.
+# The libraries are for compressed headers, PNG, AV1 and what `render` writes. No network and no devices: the only protocols
+# are files and pipes.
 options+=("--prefix=$prefix" --enable-pic --disable-autodetect --disable-programs --disable-doc --disable-debug
     --disable-network --disable-avdevice --disable-avfilter --disable-devices --disable-filters --disable-hwaccels
     --disable-protocols --enable-protocol=file --enable-protocol=pipe
@@ -45,12 +45,12 @@ work=$prefix.building
 trap 'rm -rf "$work"' EXIT
 rm -rf "$work" "$prefix"
 mkdir -p "$work" "$prefix/lib/pkgconfig" "$prefix/licences"
-# Only what is built here is found, never a library of this system.
+# Finds only what is built here, never a library of this system.
 export PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
 export CFLAGS="-O2 -fPIC"
 jobs=$(nproc)
 
-# Unpacks a library's source and goes there.
+# Unpacks a library's source and changes to its folder.
 enter() {
     mkdir "$work/$1"
     tar --extract --file "$(echo "$sources/$1"_*.orig.tar.*z)" --directory "$work/$1" --strip-components 1
@@ -98,7 +98,7 @@ done
 enter ffmpeg
 quietly ./configure "${options[@]}" "--cc=$CC" "--ar=$AR" "--ranlib=$RANLIB" --pkg-config-flags=--static \
     "--extra-cflags=-I$prefix/include" "--extra-ldflags=-L$prefix/lib"
-# Old C libraries have this function, zig's headers of them do not.
+# Old C libraries have this function, but zig's headers for them do not.
 sed -i 's/^#define HAVE_SYSCTL 1/#define HAVE_SYSCTL 0/' config.h
 quietly make --jobs "$jobs" install
 mkdir "$prefix/licences/ffmpeg"

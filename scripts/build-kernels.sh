@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Compiles the kernels of the engine `native` ahead, for all kinds of GPUs from V100 to RTX 50, into a folder that is
-# shipped beside the program: it then needs no compiler. Needs no GPU; NVRTC is fetched from PyPI.
+# Compiles the kernels of the engine `native` ahead of time, for all kinds of GPUs from V100 to RTX 50, into a folder that is
+# shipped with the program, which then needs no compiler. Needs no GPU; fetches NVRTC from PyPI.
 #
 #   scripts/build-kernels.sh FOLDER [COMPUTE_CAPABILITY...]
 #
-# COMPILE_KERNELS names the example `compile_kernels` where it has been built already.
+# COMPILE_KERNELS is the path of the example `compile_kernels` if it has been built already.
 set -euo pipefail
 folder=$(realpath -m "$1")
 shift
 cd "$(dirname "$0")/.."
 
-# The last that compiles for Volta, and the first for Blackwell.
+# The last version that compiles for Volta, and the first that compiles for Blackwell.
 nvrtc=nvidia-cuda-nvrtc-cu12==12.9.86
 packages=$(mktemp -d)
 trap 'rm -rf "$packages"' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds what archive and Python package have in common: the program with FFmpeg linked in, which runs on every Linux since
-# glibc 2.28, and the compiled kernels for GPUs.
+# Builds what the archive and the Python package have in common: the program with FFmpeg linked in, which runs on every Linux
+# with glibc 2.28 or later, and the compiled kernels for GPUs.
 #
-#   scripts/build-portable.sh [--without-x264]      prints what to evaluate in a shell: where everything is
+#   scripts/build-portable.sh [--without-x264]      prints shell assignments for `eval`, with all paths
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1:-}" in
@@ -18,27 +18,28 @@ esac
     tools=$(scripts/portable-toolchain.sh "$work/tools")
     eval "$tools"
     FFMPEG_SOURCES=${FFMPEG_SOURCES:-$work/sources} scripts/build-ffmpeg.sh "$ffmpeg" "$@"
-    # Only FFmpeg as built here is found, never that of this system. A folder for each kind, since cargo does not notice
-    # another FFmpeg.
+    # Finds only the FFmpeg built here, never that of this system. Each kind has its own folder because cargo does not notice
+    # that FFmpeg has changed.
     export PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig CARGO_TARGET_DIR=$work/cargo$kind
-    # Of its headers below the folder where it runs, zig names relative paths, which mean nothing to build scripts.
+    # Runs elsewhere because zig gives relative paths for those of its headers that are below the current folder, and these
+    # mean nothing to build scripts.
     manifest=$PWD/Cargo.toml
     (cd "$ffmpeg" && cargo zigbuild --manifest-path "$manifest" --release --locked --features static-ffmpeg \
         --target "$PORTABLE_TARGET" --bin oppose-native --example compile_kernels)
     built=$CARGO_TARGET_DIR/${PORTABLE_TARGET%.2.*}/release
-    # They take minutes, and change only with the program that makes them.
-    maker=$(sha256sum < "$built/examples/compile_kernels")
-    if [ "$(cat "$work/kernels.maker" 2>/dev/null)" != "$maker" ]; then
+    # Compiling the kernels takes minutes, and they change only with the program that compiles them.
+    compiler=$(sha256sum < "$built/examples/compile_kernels")
+    if [ "$(cat "$work/kernels.compiler" 2>/dev/null)" != "$compiler" ]; then
         rm -rf "$work/kernels"
         COMPILE_KERNELS=$built/examples/compile_kernels scripts/build-kernels.sh "$work/kernels"
-        echo "$maker" > "$work/kernels.maker"
+        echo "$compiler" > "$work/kernels.compiler"
     fi
 
     program=$built/oppose-native
-    strangers=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+    unexpected=$(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
         grep -vxE 'lib(c|m|dl|rt|pthread|gcc_s)\.so\.[0-9]+|ld-linux-.*' || true)
-    if [ -n "$strangers" ]; then
-        echo "build-portable: the program needs libraries that some systems lack:" "$strangers" >&2
+    if [ -n "$unexpected" ]; then
+        echo "build-portable: the program needs libraries that some systems lack:" "$unexpected" >&2
         exit 1
     fi
     wanted=${PORTABLE_TARGET##*gnu.}

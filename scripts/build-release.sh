@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds an archive for machines without FFmpeg and Python: the program with a small FFmpeg linked in, manual pages,
-# completions, a list of everything in it (SBOM) and the licences of all that. It needs glibc 2.28 or later.
+# completions, a software bill of materials (SBOM) and all licences. The program needs glibc 2.28 or later.
 #
 #   scripts/build-release.sh                   can write H.264; x264 puts the program as a whole under the GPL
 #   scripts/build-release.sh --without-x264    writes VP9 and GIF only; FFmpeg's part is under the LGPL
-#   scripts/build-release.sh --with-models     with LiteRT and the nets of the engine holistic, beside either of these
+#   scripts/build-release.sh --with-models     with LiteRT and the nets of the engine holistic; goes with either
 #
 # See docs/prebuilt.md.
-# shellcheck disable=SC2154 # scripts/build-portable.sh says what work, ffmpeg, program, glibc and kind are.
+# shellcheck disable=SC2154 # scripts/build-portable.sh sets work, ffmpeg, program, glibc and kind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +29,7 @@ rm -rf "$folder"
 mkdir -p "$folder/scripts" "$folder/completions"
 cp "$program" README.md CHANGELOG.md CITATION.cff LICENSE-MIT LICENSE-APACHE "$folder/"
 cp -r docs "$folder/"
-# The program looks for them beside itself, and needs no compiler then.
+# The program finds the kernels beside itself, and then needs no compiler.
 cp -r "$work/kernels" "$folder/kernels"
 cp scripts/fetch-models.sh scripts/models.* scripts/models-npm.sha256 "$folder/scripts/"
 if [ ${#models[@]} -gt 0 ]; then

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Builds the Python package: the program, the module, FFmpeg, LiteRT, the nets of the engine `holistic` and the kernels for
-# GPUs in one wheel for CPython since 3.9 and every Linux on x86-64 since glibc 2.28. See docs/python.md.
+# GPUs in one wheel for CPython 3.9 or later and every Linux on x86-64 with glibc 2.28 or later. See docs/python.md.
 #
 #   scripts/build-wheel.sh      writes target/wheel/oppose_native-VERSION-cp39-abi3-manylinux_2_28_x86_64.whl
-# shellcheck disable=SC2154 # scripts/build-portable.sh says what work, ffmpeg, program, glibc and kind are.
+# shellcheck disable=SC2154 # scripts/build-portable.sh sets work, ffmpeg, program, glibc and kind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 output=$(realpath -m -- "${CARGO_TARGET_DIR:-target}/wheel")
-# Without x264: what is installed by one line should bring no terms that nobody asked for.
+# Without x264, because a plain `pip install` should not put the user under the GPL.
 built=$(scripts/build-portable.sh --without-x264)
 eval "$built"
 scripts/fetch-models.sh
 
-# What maturin takes along, beside the package's own files.
+# The files that maturin includes in addition to the package's own.
 package=crates/oppose-python
 rm -rf "$package"/python/oppose/{bin,models} "$package/licences" "$package/sbom"
 install -D "$program" "$package/python/oppose/bin/oppose-native"
@@ -25,7 +25,7 @@ scripts/collect-licences.sh "$package/licences" "$ffmpeg" --with-models
 python3 scripts/sbom.py --without-x264 --with-models --python > "$package/sbom/oppose.cdx.json"
 
 rm -rf "$output"
-# From there for the reason that scripts/build-portable.sh gives.
+# scripts/build-portable.sh explains why it runs there.
 manifest=$PWD/$package/Cargo.toml
 (cd "$ffmpeg" && maturin build --release --locked --zig --compatibility manylinux_2_28 --target "${PORTABLE_TARGET%.2.*}" \
     --manifest-path "$manifest" --sbom-include sbom/oppose.cdx.json --out "$output")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Collects the licences of everything that is in a portable program, and says where the source of each part is.
+# Collects the licences of everything in a portable program, and lists where to get the source of each part.
 #
-#   scripts/collect-licences.sh FOLDER FFMPEG [--with-models]      FFMPEG is what scripts/build-ffmpeg.sh has installed
+#   scripts/collect-licences.sh FOLDER FFMPEG [--with-models]      FFMPEG: the folder that scripts/build-ffmpeg.sh installs into
 set -euo pipefail
 licences=$(realpath -m -- "$1") ffmpeg=$(realpath -- "$2") models=${3:-}
 cd "$(dirname "$0")/.."

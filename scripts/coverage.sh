@@ -39,8 +39,8 @@ export RUSTC_WORKSPACE_WRAPPER=$work/rustc
 export LLVM_PROFILE_FILE=$work/%p-%m.profraw
 
 cargo test "${build[@]}" --no-run 2>&1 | tee "$work/log"
-# A failing test is reported, and does not hide what the others run. The test that is left out runs full-size nets on the
-# CPU, which takes half an hour with instrumentation; smaller nets run through the same lines.
+# A failing test is reported, but does not hide the coverage of the others. The skipped test runs full-size nets on the CPU,
+# which takes half an hour with instrumentation; smaller nets cover the same lines.
 cargo test "${build[@]}" --no-fail-fast "$@" -- --skip drawn_people_are_found ||
     echo "coverage: some tests failed; the figures lack what they did not run" >&2
 "$tools/llvm-profdata" merge --sparse --failure-mode=all "$work"/*.profraw -o "$work/all.profdata"

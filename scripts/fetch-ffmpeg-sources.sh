@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches the sources of FFmpeg and of the libraries that scripts/build-ffmpeg.sh links into it: those that Debian 13
-# publishes, pinned by SHA-256. Downloads nothing that is there already.
+# Fetches the sources of FFmpeg and of the libraries that scripts/build-ffmpeg.sh links into it, as Debian 13 publishes them,
+# pinned by SHA-256. Downloads nothing that is already present.
 #
 #   scripts/fetch-ffmpeg-sources.sh FOLDER
 #
-# Needs apt-get on a Debian or a system derived from it that has Debian's keys. Elsewhere, copy the files listed in
+# Needs apt-get on Debian, or on a system derived from it that has Debian's keys. Elsewhere, copy the files listed in
 # scripts/ffmpeg-sources.sha256 into FOLDER.
 set -euo pipefail
 sums=$(realpath -- "$(dirname "$0")/ffmpeg-sources.sha256")
@@ -19,7 +19,7 @@ command -v apt-get >/dev/null || {
     exit 2
 }
 
-# Lists and settings of our own, so that nothing changes for the system: its mirror, but Debian 13 and sources only.
+# Separate lists and settings leave the system's own unchanged: its mirror, but Debian 13 and sources only.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
@@ -34,7 +34,7 @@ echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror
 apt=(apt-get --quiet=2 -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=-
     -o "Dir::State=$work/state" -o "Dir::State::status=$work/status" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
 "${apt[@]}" update
-# Debian's own patches are not needed, so one that cannot be had is no reason to stop: the check below decides.
+# Debian's own patches are not needed, so a failure to fetch them does not matter: the check below decides.
 mapfile -t packages < <(sed 's/^[0-9a-f]* *//; s/_.*//' "$sums")
 "${apt[@]}" source --download-only "${packages[@]}" >/dev/null || true
 check

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # Downloads the files of the engine `holistic` into a models folder: MediaPipe's nets and the LiteRT runtime, all under the
-# Apache License 2.0, pinned by SHA-256. Downloads nothing that is there already.
+# Apache License 2.0, pinned by SHA-256. Downloads nothing that is already present.
 #
 #   scripts/fetch-models.sh [FOLDER]      default: models, in this checkout
 #
-# The runtime is that of this machine's processor; OPPOSE_ARCHITECTURE=aarch64 fetches that of another one.
+# The runtime is the one for this machine's CPU; OPPOSE_ARCHITECTURE=aarch64 fetches that for another one.
 #
-# What the default settings, refine_face_landmarks and --hands thorough need comes out of two Python packages, which pip
-# fetches. The nets of model_complexity 0 and 2 come out of an npm package, by HTTPS from the registry that npm is
-# configured for:
-# $NPM_CONFIG_REGISTRY, npm's own answer, or a registry= line in an npmrc. Without one of these, only those two
-# settings are missing.
+# What the default settings, refine_face_landmarks and --hands thorough need comes from two Python packages, which pip
+# fetches. The nets of model_complexity 0 and 2 come from an npm package, fetched by HTTPS from the configured registry:
+# $NPM_CONFIG_REGISTRY, what npm itself reports, or a registry= line in an npmrc. Without any of these, only those two
+# settings are unavailable.
 set -euo pipefail
 folder=$(realpath -m -- "${1:-$(dirname "$0")/../models}")
 cd "$(dirname "$0")"
@@ -18,7 +17,7 @@ cd "$(dirname "$0")"
 system="$(uname -s) ${OPPOSE_ARCHITECTURE:-$(uname -m)}"
 case "$system" in
     "Linux x86_64") sums=$PWD/models.sha256 platforms=() ;;
-    # The package with the nets comes for x86_64, whatever runs them.
+    # The package with the nets exists only for x86_64, but the nets run anywhere.
     "Linux aarch64") sums=$PWD/models.aarch64.sha256 platforms=(--platform manylinux_2_27_aarch64) ;;
     *)
         echo "setup: the models' runtime exists for Linux on x86_64 and aarch64 only (scripts/models.requirements.txt), but this is $system" >&2
@@ -52,7 +51,7 @@ END
     check "$sums"
 fi
 
-# The registry that npm would use, without needing npm.
+# Prints the registry that npm would use, without needing npm.
 registry() {
     if [ -n "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}" ]; then
         echo "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-}}"
@@ -63,7 +62,7 @@ registry() {
     fi
 }
 
-# Writes what an address holds to a file.
+# Downloads an address to a file.
 fetch() {
     if command -v curl >/dev/null; then
         curl --proto '=https' --fail --silent --show-error --location --retry 3 --output "$2" "$1"

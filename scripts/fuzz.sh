@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every reader of foreign bytes, starting from fuzz/seeds and from the inputs that earlier runs found.
+# Fuzzes every reader of untrusted bytes, starting from fuzz/seeds and from the inputs that earlier runs found.
 #
 #   scripts/fuzz.sh [SECONDS]     time per target; default 60
 set -euo pipefail

@@ -3,7 +3,7 @@
 #
 #   scripts/install-packages.sh build     to build and run the program
 #   scripts/install-packages.sh test      to run the tests too
-#   scripts/install-packages.sh release   to build an archive for other machines too
+#   scripts/install-packages.sh release   to build archives for other machines too
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,9 +11,9 @@ cd "$(dirname "$0")/.."
 packages=(gcc libc6-dev pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     ca-certificates curl python3 python3-pip)
 case "${1:-build}" in
-    # The ffmpeg program to compare with, a virtual environment for the real pose-format, and a linter for the scripts.
+    # The ffmpeg program for comparisons, a virtual environment for the real pose-format, and a linter for the scripts.
     test) packages+=(ffmpeg python3-venv shellcheck) ;;
-    # The tools that build FFmpeg and what is linked into it; zig comes from PyPI.
+    # The tools that build FFmpeg and its libraries; zig comes from PyPI.
     release) packages+=(make nasm xz-utils binutils python3-venv) ;;
 esac
 

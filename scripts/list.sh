@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 list() {
     printf '\n%s\n' "$1"
     for file in "${@:3}"; do
-        # The comment at the top, joined to one line, up to the end of its first sentence.
+        # The comment at the top, joined into one line, up to the end of its first sentence.
         sentence=$(sed -nE '1{/^#!/d}; /^(#|\/\/!) ./!q; s/^(#|\/\/!) //p' "$file" | tr '\n' ' ' | sed -E 's/\. .*/./')
         name=$file
         [ -z "$2" ] || name="$2 $(basename "$file" .rs)"

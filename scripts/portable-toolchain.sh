@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes a folder of build tools whose programs run on every Linux since glibc 2.28 (Debian 10, RHEL 8): zig as the C
-# compiler and linker, cargo-zigbuild and maturin, all from PyPI and pinned, and wrappers for builds that want to know of
-# one compiler only.
+# Installs build tools whose programs run on every Linux with glibc 2.28 or later (Debian 10, RHEL 8): zig as the C compiler
+# and linker, cargo-zigbuild and maturin, all from PyPI and pinned, and wrappers for builds that expect the name of a single
+# program as the compiler.
 #
-#   scripts/portable-toolchain.sh FOLDER      prints what to evaluate in a shell: export CC=... and the like
+#   scripts/portable-toolchain.sh FOLDER      prints shell commands for `eval`: export CC=... and the like
 set -euo pipefail
 folder=$(realpath -m -- "${1:?expected a folder}")
 cd "$(dirname "$0")"
 
-# The C library of RHEL 8 and of the wheels called manylinux_2_28.
+# The C library of RHEL 8 and of manylinux_2_28 wheels.
 target=x86_64-linux-gnu.2.28
 
 if ! cmp --silent portable-toolchain.requirements.txt "$folder/installed.txt"; then
@@ -23,7 +23,7 @@ if ! cmp --silent portable-toolchain.requirements.txt "$folder/installed.txt"; t
             echo '#!/bin/sh'
             case $tool in
                 c*)
-                    # Asked for its version, the compiler takes that of the C library for a mistake.
+                    # With --version, zig rejects a target that includes the version of the C library.
                     echo "[ \"\$*\" = --version ] || set -- -target $target \"\$@\""
                     ;;
             esac

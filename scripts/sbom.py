@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Prints what is in a portable program, as a software bill of materials in the CycloneDX format.
+"""Prints a software bill of materials of a portable program in the CycloneDX format.
 
     scripts/sbom.py [--without-x264] [--with-models] [--python]
 
-`--python` is for the Python package, which has the module beside the program.
+`--python` is for the Python package, which contains the module too.
 The crates are those that cargo resolves, with the checksums of Cargo.lock; FFmpeg and its libraries are those of
 scripts/ffmpeg-sources.sha256; models and LiteRT those of scripts/models*.sha256.
 """
@@ -41,7 +41,7 @@ def component(kind, name, version, licence, purl=None, sha256=None):
 
 
 def crates(name):
-    """The crates that become part of a program or library, and which needs which."""
+    """The crates that become part of a program or library, and their dependencies."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]
     metadata = json.loads(subprocess.run(command, cwd=SCRIPTS.parent, check=True, stdout=subprocess.PIPE).stdout)
     lock = (SCRIPTS.parent / "Cargo.lock").read_text()
@@ -51,7 +51,7 @@ def crates(name):
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
 
     def needed(node):
-        # What only builds or tests are made with is not in the program.
+        # Build and test dependencies do not become part of the program.
         return [dep["pkg"] for dep in node["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
 
     root = next(id for id, package in packages.items() if package["name"] == name)

@@ -20,8 +20,8 @@ while [ ! -e "$checkout/Singularity.def" ]; do
     }
     checkout=$above
 done
-# The base image is large, and unpacked twice, once for each stage: all of that goes to the node's own disk, not into a home
-# folder with a small quota. Network file systems will not do: many refuse to let a build own files as root.
+# The base image is large and is unpacked twice, once for each stage, so it goes to the node's own disk rather than into a
+# home folder with a small quota. Network file systems do not work: many do not let a build create files owned by root.
 folder=${TMPDIR:-/tmp}
 export APPTAINER_CACHEDIR=${APPTAINER_CACHEDIR:-$folder/apptainer-cache-$(id -un)}
 export SINGULARITY_CACHEDIR=${SINGULARITY_CACHEDIR:-$APPTAINER_CACHEDIR}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests compare with (the ffmpeg program, and the real pose-format and MediaPipe in the virtual environment
-# .venv), then runs all tests. Arguments are passed to `cargo test`.
+# Installs what the tests compare against (the ffmpeg program, and the real pose-format and MediaPipe in the virtual
+# environment .venv), then runs all tests. Arguments are passed to `cargo test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
-// The least a C++ program can do with OpenPose: decode with OpenCV, keep a few frames in flight, drop the results.
-// What scripts/bench-openpose-shim.sh compares with.
+// The minimal C++ program with OpenPose: decodes with OpenCV, keeps a few frames in flight and discards the results.
+// scripts/bench-openpose-shim.sh compares with it.
 //
 //   bare_loop VIDEO MODELS NET_HEIGHT CROP_SIDE
 

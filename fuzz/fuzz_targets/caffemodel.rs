@@ -1,4 +1,5 @@
-//! Any bytes as the trained values of a net: read or refused, never more memory than they take.
+//! Reads any bytes as the weights of a net, which must be read or refused without using more memory than
+//! their size.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

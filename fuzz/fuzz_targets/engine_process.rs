@@ -1,4 +1,4 @@
-//! Any bytes as what the process with the video asks of the one with the engine.
+//! Sends any bytes to the engine's process as the requests of the process that reads the video.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -51,6 +51,6 @@ impl Engine for OnePerson {
 
 fuzz_target!(|requests: &[u8]| {
     let engine: Result<Box<dyn Engine>, EngineError> = Ok(Box::new(OnePerson::default()));
-    // An error is what those have to expect who do not keep to the protocol.
+    // Requests that violate the protocol are answered with an error.
     let _ = isolated::serve(engine, requests, io::sink());
 });

@@ -1,4 +1,4 @@
-//! Any bytes as a library of OpenPose's: which GPUs it has code for.
+//! Looks in any bytes, as in a library of OpenPose's, for the GPUs that it has code for.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as a journal: what is an entry in them is written and comes back.
+//! Reads any bytes as a journal; the entries found must survive a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any two files as a net, the description and, behind a zero byte, the trained values: joined or refused.
+//! Reads any two files as a net, the description and, after a zero byte, the weights; they must be joined or refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes at all, read as OpenPose's JSON; what can be read is written, and its text comes back.
+//! Reads any bytes as OpenPose's JSON; what can be read must survive a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any text as an option's value: refused, or a value that, written, is read as itself.
+//! Parses any text as the values of options; a value that is accepted must survive a round trip.
 #![no_main]
 
 use std::fmt::{Debug, Display};
@@ -14,16 +14,16 @@ use oppose::people::Person;
 use oppose::video::{FrameRate, Rotate};
 
 fuzz_target!(|text: &str| {
-    comes_back::<NetResolution>(text);
-    comes_back::<CropResolution>(text);
-    comes_back::<Parity>(text);
-    comes_back::<KeypointScale>(text);
-    comes_back::<Precision>(text);
-    comes_back::<FrameRate>(text);
+    round_trip::<NetResolution>(text);
+    round_trip::<CropResolution>(text);
+    round_trip::<Parity>(text);
+    round_trip::<KeypointScale>(text);
+    round_trip::<Precision>(text);
+    round_trip::<FrameRate>(text);
     let _ = (text.parse::<Person>(), text.parse::<Rotate>());
 });
 
-fn comes_back<T: FromStr + Display + Debug + PartialEq>(text: &str) {
+fn round_trip<T: FromStr + Display + Debug + PartialEq>(text: &str) {
     if let Ok(value) = text.parse::<T>() {
         assert_eq!(value.to_string().parse().ok(), Some(value), "{text:?}");
     }

@@ -1,4 +1,4 @@
-//! Any bytes at all, read as a `.pose` file; what can be read is written and read again.
+//! Reads any bytes as a `.pose` file; what can be read must survive a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use oppose::pose::Pose;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(pose) = Pose::from_bytes(bytes) {
-        // Frames of version 0.0 are filled up with people; several copies of that are more than the fuzzer's memory.
+        // Frames of version 0.0 are padded to the same number of people; several copies of that exceed the fuzzer's memory.
         if pose.coordinates().len() + pose.confidences().len() > 1 << 23 {
             return;
         }

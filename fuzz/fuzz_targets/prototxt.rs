@@ -1,4 +1,4 @@
-//! Any text as the description of a net: read or refused.
+//! Reads any text as the description of a net, which must be read or refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Any bytes as one of the holistic nets: outputs are cut off, or the bytes stay as they were; notes are removed; and a net that can be
-//! computed is.
+//! Reads any bytes as one of the holistic nets: outputs and metadata are removed or the bytes stay unchanged, and a net that
+//! can be computed is.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -6,7 +6,7 @@ takes the nets that MediaPipe's wheel lacks from MODELS, the settings in pose-fo
 
 frames.bgr     the frames as pose-format reads them: blue, green, red, without padding
 streams.json   size, and for each frame the intermediate results of the holistic graph
-pose.f32       frames x (points x (x, y, z), confidences): what pose-format makes of the video
+pose.f32       frames x (points x (x, y, z), confidences): pose-format's result for the video
 """
 
 import argparse
@@ -29,7 +29,7 @@ THRESHOLD = (
 HANDS = "handlandmarksleftandrightcpu__"
 FACE = "facelandmarksfromposecpu__"
 
-# Our name of each intermediate result, and its stream in the expanded graph.
+# Our name for each intermediate result, and its stream in the expanded graph.
 STREAMS = {
     "body_region": "poselandmarkcpu__pose_rect",
     "raw_body": "poselandmarkcpu__unfiltered_pose_landmarks",
@@ -54,7 +54,7 @@ STREAMS = {
 
 
 def holistic(streams, follow, config):
-    """The graph as solutions.holistic sets it up, with these streams as outputs."""
+    """Sets up the graph as solutions.holistic does, with these streams as outputs."""
     return SolutionBase(
         binary_graph_path=GRAPH,
         side_inputs={
@@ -74,7 +74,7 @@ def holistic(streams, follow, config):
 
 
 def plain(value):
-    """A packet as lists of numbers."""
+    """Converts a packet into lists of numbers."""
     match type(value).__name__:
         case "NoneType":
             return None
@@ -124,7 +124,7 @@ def write(arguments):
         for frame in frames:
             file.write(np.ascontiguousarray(frame[:, :, ::-1]))
     found = record(frames, STREAMS, True, config)
-    # Without following, every frame is searched for a person.
+    # Without tracking, MediaPipe searches every frame for a person.
     searched = record(frames, {"detected_region": STREAMS["body_region"]}, False, config)
     for one, other in zip(found, searched):
         one.update(other)

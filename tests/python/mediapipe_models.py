@@ -1,4 +1,4 @@
-"""Lets MediaPipe find its nets of complexity 0 and 2, which its wheel does not hold, without asking the network."""
+"""Lets MediaPipe find its nets of complexity 0 and 2, which its wheel lacks, without downloading them."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,10 @@ MODULES = "mediapipe/modules"
 
 
 def use(models):
-    """A folder of links to MediaPipe's own files and to the nets in the folder `models`; remove it in the end."""
+    """Makes MediaPipe use a folder of links to its own files and to the nets in the folder `models`.
+
+    Returns the folder, which the caller has to remove.
+    """
     folder = tempfile.TemporaryDirectory()
     modules = Path(folder.name) / MODULES
     for module in (Path(mediapipe.__file__).parent / "modules").iterdir():

@@ -1,4 +1,4 @@
-"""What others make of a video: for each frame a line with the MD5 of its blue, green and red bytes.
+"""Decodes a video as others do, and prints for each frame the MD5 of its blue, green and red bytes.
 
     python opencv_frames.py opencv|pose-format VIDEO
 """

@@ -1,4 +1,4 @@
-"""What pose-format makes of a folder of OpenPose's JSON: FOLDER FPS WIDTH HEIGHT FRAMES OUTPUT."""
+"""Converts a folder of OpenPose's JSON with pose-format: FOLDER FPS WIDTH HEIGHT FRAMES OUTPUT."""
 import sys
 
 from pose_format.utils.openpose import load_openpose_directory

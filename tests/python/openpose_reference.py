@@ -1,8 +1,8 @@
-"""What OpenPose computes, by the NumPy reference of the specification, on drawn-up net outputs.
+"""Computes what OpenPose would, with the specification's NumPy reference, from synthetic net outputs.
 
 usage: openpose_reference.py REFERENCE_FOLDER OUTPUT_FOLDER
 
-Writes a folder a scene: arrays as .npy and scene.json.
+Writes one folder per scene, with arrays as .npy and scene.json.
 """
 import json
 import os
@@ -28,7 +28,7 @@ f32 = np.float32
 
 
 def padded(people, shape):
-    """(n, ...) also for n = 0"""
+    """An array of shape (n, ...), even if n = 0."""
     return np.asarray(people, f32).reshape((len(people),) + shape)
 
 
@@ -65,7 +65,7 @@ def scene(number, frame, net, people, cuda, maximize, scale_number=1):
     save('face_rectangles.npy', padded(faces, (4,)))
     save('hand_rectangles.npy', padded(hands, (2, 4)))
 
-    # A face and both hands of anybody: the maps need not show what the body says.
+    # A face and both hands at arbitrary places: the maps need not match the bodies.
     rectangles = np.array([[13.5, -7.25, 87.3, 87.3], [40.0, 21.7, 33.1, 33.1]], f32)
     points = []
     for channels, hand in ((71, None), (22, 0), (22, 1)):

@@ -1,9 +1,9 @@
-"""The real pose-format package on the other side of tests/pose_format.rs.
+"""Runs the real pose-format package for tests/originals/pose_format.rs.
 
-write FOLDER SKELETON   writes every case of a skeleton as NAME.pose, and as version 0.1 where that can hold it
-rewrite IN OUT          reads a file and writes it again
+write FOLDER SKELETON   writes every case of a skeleton as NAME.pose, some of them in version 0.1 too
+rewrite IN OUT          reads a file and writes what it has read
 numbers FILE            prints what the package reads, as JSON
-normalize FILE          prints mean distance and middle of the shoulders after the package has normalised by them, as JSON
+normalize FILE          normalises by the shoulders and prints their mean distance and middle, as JSON
 """
 
 import json
@@ -22,13 +22,13 @@ from pose_format.utils.openpose import OpenPose_Components
 def components_of(skeleton):
     if skeleton == "openpose":
         return OpenPose_Components
-    # Needs MediaPipe, which not every Python has.
+    # Imported only here because it needs MediaPipe.
     from pose_format.utils.holistic import holistic_components
 
     return holistic_components()
 
 
-# Name, skeleton, frames per second, number of people in each frame: as in tests/pose_format.rs.
+# Name, skeleton, frames per second, number of people in each frame: as in tests/originals/pose_format.rs.
 CASES = [
     ("one", "holistic", 25.0, [1] * 5),
     ("nobody", "openpose", 24.0, [0] * 4),
@@ -40,7 +40,7 @@ CASES = [
 
 
 def body(case):
-    """Numbers that a formula gives and f32 holds exactly; absent people are all zeros."""
+    """Made-up numbers that f32 represents exactly; absent people are all zeros."""
     _, skeleton, fps, counts = case
     components = components_of(skeleton)
     points = sum(len(component.points) for component in components)
@@ -64,7 +64,7 @@ def write(folder, skeleton):
     for case in cases:
         with open(folder / f"{case[0]}.pose", "wb") as file:
             Pose(header(case), body(case)).write(file)
-    # The package reads version 0.1 and writes it no more: the head of the body differs, and the version.
+    # The package reads version 0.1 but no longer writes it; it differs in the version and in the start of the body.
     for case in cases:
         if case[0] in ("one", "several"):
             written = (folder / f"{case[0]}.pose").read_bytes()

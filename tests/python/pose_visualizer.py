@@ -1,4 +1,4 @@
-"""A frame of a .pose file as pose-format's own PoseVisualizer draws it: FILE FRAME OUT.png"""
+"""Draws a frame of a .pose file with pose-format's own PoseVisualizer: FILE FRAME OUT.png"""
 
 import sys
 from itertools import islice
@@ -12,7 +12,7 @@ with open(sys.argv[1], "rb") as file:
     pose = Pose.read(file.read())
 cv2.imwrite(sys.argv[3], next(islice(PoseVisualizer(pose).draw(), int(sys.argv[2]), None)))
 
-# What people do next with a file: over all frames and people the shoulders are one apart and meet at the origin.
+# After normalisation, a usual next step, the shoulders are one apart and centred at the origin on average.
 first = 11 if pose.header.components[0].name == "POSE_LANDMARKS" else 2
 second = 12 if first == 11 else 5
 normal = pose.normalize().body.data

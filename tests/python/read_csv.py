@@ -1,4 +1,4 @@
-"""Says whether a CSV file and a .pose file hold the same points: CSV POSE."""
+"""Checks that a CSV file and a .pose file hold the same points: CSV POSE."""
 
 import csv
 import sys

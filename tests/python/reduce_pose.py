@@ -1,4 +1,4 @@
-"""pose-format's own functions on the other side of tests/reductions.rs.
+"""Runs pose-format's own functions for tests/originals/reductions.rs.
 
     python reduce_pose.py IN OUT no-world|reduced|all [hide-legs]
 """

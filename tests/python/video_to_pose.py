@@ -1,4 +1,4 @@
-"""Runs pose-format's video_to_pose on a video, with nets that are here already.
+"""Runs pose-format's video_to_pose on a video, with local nets.
 
     python video_to_pose.py MODELS VIDEO POSE [CONFIG]
 """

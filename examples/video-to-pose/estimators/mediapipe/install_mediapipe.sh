@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes oppose-native and the nets of MediaPipe Holistic ready for run_mediapipe.sh.
+# Installs oppose-native and the nets of MediaPipe Holistic for run_mediapipe.sh.
 #
 #   OPPOSE_DIR=FOLDER install_mediapipe.sh [--slurm]      FOLDER: a checkout of oppose, or its unpacked archive
 #

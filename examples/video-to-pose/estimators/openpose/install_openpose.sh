@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes oppose-native and OpenPose's models ready for run_openpose.sh.
+# Installs oppose-native and OpenPose's models for run_openpose.sh.
 #
 #   OPPOSE_DIR=FOLDER OPENPOSE_MODELS=MODELS install_openpose.sh [--slurm]
 #

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Estimates the poses of all videos in a folder: OpenPose with 137 points, by its nets without OpenPose.
+# Estimates the poses of all videos in a folder: OpenPose's 137 points, from its nets but without OpenPose itself.
 #
 #   run_openpose.sh --input FOLDER --output FOLDER [--device cpu|gpu] [--num-workers N] [--slurm [--chunks N]]
 set -euo pipefail
@@ -27,7 +27,7 @@ while [[ $# -gt 0 ]]; do
     esac
 done
 
-# A task without a GPU asks SLURM for none.
+# On the CPU, tasks should not request GPUs from SLURM.
 GPUS_ARG=()
 case "$DEVICE" in
     "")  DEVICE=auto ;;
