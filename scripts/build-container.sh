@@ -42,7 +42,7 @@ case "$base" in
     }
     base=$(realpath -- "$base")
     if [ -d "$base" ] && [ "$(id -u)" != 0 ] && [ "$(stat --format %u "$base")" != "$(id -u)" ]; then
-        echo "build-container: $base belongs to somebody else, whose files apptainer cannot copy for you: make it yours, or pass a SIF file" >&2
+        echo "build-container: $base belongs to another user, whose files apptainer cannot copy for you: make it yours, or pass a SIF file" >&2
         exit 2
     fi
     ;;

@@ -1,7 +1,7 @@
-//! Many videos, and what may happen meanwhile: processes are killed, the disk is full and has room again, a video ends
-//! the engine. In the end every file is there, the same as undisturbed.
+//! Faults during a run over many videos: processes are killed, the disk fills up and is freed, a video kills the engine.
+//! In the end every file exists, and equals that of an undisturbed run.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 mod common;
 #[path = "common/made_up_models.rs"]
@@ -23,26 +23,26 @@ use rustix::process::{Pid, Signal, kill_process};
 use small_disk::SmallDisk;
 use tempfile::TempDir;
 
-/// It makes the videos.
+/// Creates the videos.
 const FFMPEG: Need = Need::Program("ffmpeg");
 
 fn main() {
-    let killed = |workers_too: bool| move || a_killed_run_goes_on_where_it_was(workers_too);
+    let killed = |workers_too: bool| move || a_killed_run_resumes(workers_too);
     let mut trials = vec![
         trial("the supervisor is killed", &[FFMPEG], killed(false)),
         trial("supervisor and workers are killed", &[FFMPEG], killed(true)),
         trial("two runs on one folder", &[FFMPEG], two_runs_on_one_folder),
-        trial("a video that ends the engine", &[Need::Program("cc"), FFMPEG], a_video_that_ends_the_engine),
+        trial("a video that kills the engine", &[Need::Program("cc"), FFMPEG], a_video_that_kills_the_engine),
     ];
-    let full = "the disk is full, and has room again";
+    let full = "the disk fills up and is freed";
     trials.push(match SmallDisk::mount(8 << 10) {
-        Some(disk) => trial(full, &[FFMPEG], move || the_disk_is_full_and_has_room_again(&disk)),
+        Some(disk) => trial(full, &[FFMPEG], move || the_disk_fills_up_and_is_freed(&disk)),
         None => trial(full, &[Need::Mount], || {}),
     });
-    common::run_in_turn(trials)
+    common::run_one_at_a_time(trials)
 }
 
-/// Videos and small nets of our own.
+/// Videos and small made-up nets.
 struct Scene {
     folder: TempDir,
     videos: usize,
@@ -64,7 +64,7 @@ impl Scene {
         self.folder.path().join(name)
     }
 
-    /// The program with two workers, from the videos into `output`.
+    /// The program with two workers, which processes the videos into `output`.
     fn program(&self, output: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
         command.arg(self.path("videos")).arg("-o").arg(output).args(["--workers", "2", "--progress", "json"]);
@@ -83,7 +83,7 @@ impl Scene {
         command
     }
 
-    /// All files are there, the same as undisturbed; nothing else is.
+    /// Asserts that all files exist and equal those of an undisturbed run, and that there are no others.
     fn assert_complete(&self, output: &Path, besides: &[&str]) {
         let undisturbed = self.path("undisturbed");
         assert!(self.program(&undisturbed).output().unwrap().status.success());
@@ -102,7 +102,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The outputs that a journal says are done, each with the number of times.
+/// The outputs that are done according to the journal, and how many times each.
 fn done(folder: &Path) -> HashMap<PathBuf, usize> {
     let mut done = HashMap::new();
     for entry in journal::read(&folder.join(journal::NAME)).unwrap() {
@@ -125,7 +125,7 @@ fn children(process: &Child) -> Vec<u32> {
 
 fn kill(process: u32) {
     let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
-    // It may have ended by itself.
+    // It may already have ended.
     let _ = kill_process(process, Signal::KILL);
 }
 
@@ -135,18 +135,18 @@ fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(120), "waited in vain: {what}");
+        assert!(started.elapsed() < Duration::from_secs(120), "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Whether a process is there and not only its entry in the table of processes.
-fn lives(process: u32) -> bool {
+/// Whether a process is running: a zombie is not.
+fn is_running(process: u32) -> bool {
     let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     state.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
 }
 
-fn a_killed_run_goes_on_where_it_was(workers_too: bool) {
+fn a_killed_run_resumes(workers_too: bool) {
     let scene = Scene::new(12);
     let poses = scene.path("poses");
     let mut command = scene.program(&poses);
@@ -159,16 +159,16 @@ fn a_killed_run_goes_on_where_it_was(workers_too: bool) {
         workers.iter().copied().for_each(kill);
     }
     supervisor.wait().unwrap();
-    wait_for("orphans end by themselves", || (!workers.iter().any(|&worker| lives(worker))).then_some(()));
+    wait_for("the orphans to end", || (!workers.iter().any(|&worker| is_running(worker))).then_some(()));
 
     let before: HashMap<PathBuf, SystemTime> =
         done(&poses).into_keys().map(|output| (output.clone(), modified(&output))).collect();
-    assert!(before.len() < scene.videos, "it was killed too late");
+    assert!(before.len() < scene.videos, "the run was killed too late");
     let again = scene.program(&poses).output().unwrap();
     assert!(again.status.success(), "{}", text(&again));
     scene.assert_complete(&poses, &[]);
     for (output, time) in before {
-        assert_eq!(modified(&output), time, "{} was made anew", output.display());
+        assert_eq!(modified(&output), time, "{} was written again", output.display());
     }
     assert!(done(&poses).values().all(|&times| times == 1), "{:?}", done(&poses));
 }
@@ -185,19 +185,19 @@ fn two_runs_on_one_folder() {
         assert!(ended.status.success(), "{}", text(&ended));
     }
     scene.assert_complete(&poses, &[]);
-    // Both may have worked on a video at the same time; one of them made its file.
+    // Both may have processed a video at the same time; only one of them wrote its file.
     assert_eq!(done(&poses).len(), 6);
     assert!(done(&poses).values().all(|&times| times == 1), "{:?}", done(&poses));
 }
 
-fn the_disk_is_full_and_has_room_again(disk: &SmallDisk) {
+fn the_disk_fills_up_and_is_freed(disk: &SmallDisk) {
     let scene = Scene::new(12);
     let poses = disk.path().join("poses");
     let mut command = scene.program(&poses);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("a video", || (!done(&poses).is_empty()).then_some(()));
     let ballast = disk.path().join("ballast");
-    // It ends where the disk does.
+    // Fails when the disk is full.
     assert!(
         !Command::new("cp").arg("/dev/zero").arg(&ballast).stderr(Stdio::null()).status().unwrap().success()
     );
@@ -216,12 +216,12 @@ fn the_disk_is_full_and_has_room_again(disk: &SmallDisk) {
     scene.assert_complete(&poses, &[]);
 }
 
-fn a_video_that_ends_the_engine() {
+fn a_video_that_kills_the_engine() {
     let scene = Scene::new(0);
     let mut compile = Command::new("cc");
     compile.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]).arg(scene.path("shim.so"));
     output(compile.arg(repository("tests/stand_in/openpose_stand_in.c")));
-    // The stand-in dies of pictures that begin with a white pixel.
+    // The stand-in aborts on frames whose first pixel is white.
     for (name, colour) in [("a", "black"), ("b", "black"), ("bad", "white"), ("c", "black"), ("d", "black")] {
         let mut ffmpeg = Command::new("ffmpeg");
         let source = format!("color={colour}:size=64x64:rate=25:duration=1");
@@ -234,11 +234,14 @@ fn a_video_that_ends_the_engine() {
     command.args(["--engine", "openpose", "--model-folder"]).arg(scene.path("models"));
     command.env("OPPOSE_SHIM", scene.path("shim.so")).env("OPPOSE_STAND_IN", "abort-white");
     let ended = command.output().unwrap();
-    let told = text(&ended);
-    assert_eq!(ended.status.code(), Some(1), "{told}");
-    assert!(told.contains("failed twice, the second time alone: ") && told.contains("SIGABRT"), "{told}");
-    let made = ["a.pose", "b.pose", "c.pose", "d.pose", "oppose.failed.list", "oppose.jsonl"];
-    assert_eq!(names(&poses), made, "{told}");
+    let printed = text(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains("failed twice, the second time alone: ") && printed.contains("SIGABRT"),
+        "{printed}"
+    );
+    let expected = ["a.pose", "b.pose", "c.pose", "d.pose", "oppose.failed.list", "oppose.jsonl"];
+    assert_eq!(names(&poses), expected, "{printed}");
     let failed = fs::read_to_string(poses.join("oppose.failed.list")).unwrap();
     assert!(failed.lines().count() == 1 && failed.contains("videos/bad.mkv\t"), "{failed}");
 }

@@ -1,8 +1,8 @@
 //! The definition files of the container images and the scripts that build them.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 mod common;
-// What the build script checks.
+// The check of the build script.
 #[path = "../ffi/version.rs"]
 mod version;
 
@@ -18,13 +18,13 @@ use oppose::pose::Pose;
 
 const DEFINITIONS: [&str; 2] = ["Singularity.def", "Singularity.native.def"];
 
-/// A root file system to build on instead of the base image: it has OpenPose in /openpose, as the image has.
+/// A root file system to build on instead of the base image. Like the image, it has OpenPose in /openpose.
 /// `tests/stand_in/container_base.sh` makes one with a stand-in for OpenPose.
 const BASE_VARIABLE: &str = "OPPOSE_CONTAINER_BASE";
 
 /// A section of a definition file.
 struct Section {
-    /// What follows the per cent sign: `files from build`.
+    /// The text after the per cent sign: `files from build`.
     title: String,
     lines: Vec<String>,
 }
@@ -42,7 +42,7 @@ impl Stage {
     }
 }
 
-/// Splits a definition file; a line that belongs nowhere ends the test.
+/// Splits a definition file into its stages; a line outside of all sections fails the test.
 fn stages(definition: &str) -> Vec<Stage> {
     let text = fs::read_to_string(repository(definition)).unwrap();
     let mut stages: Vec<Stage> = Vec::new();
@@ -64,7 +64,7 @@ fn stages(definition: &str) -> Vec<Stage> {
     stages
 }
 
-fn definitions_have_what_apptainer_wants() {
+fn definitions_have_what_apptainer_requires() {
     const SECTIONS: [&str; 7] = ["files", "post", "environment", "runscript", "test", "help", "labels"];
     for definition in DEFINITIONS {
         let stages = stages(definition);
@@ -92,11 +92,11 @@ fn copied_files(definition: &str) -> Vec<PathBuf> {
     lines.map(|line| repository(line.split_whitespace().next().unwrap())).collect()
 }
 
-fn definitions_copy_what_is_there_and_all_that_cargo_reads() {
+fn definitions_copy_existing_files_and_all_that_cargo_reads() {
     for definition in DEFINITIONS {
         let copied = copied_files(definition);
         for path in &copied {
-            assert!(path.exists(), "{definition}: {} is not here", path.display());
+            assert!(path.exists(), "{definition}: {} does not exist", path.display());
         }
         for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "crates", "ffi", "src", "tests", "benches"] {
             let needed = repository(needed);
@@ -124,7 +124,7 @@ fn included_files() -> Vec<PathBuf> {
     included
 }
 
-/// Each script of both definition files, in a file of its own.
+/// Writes each script of both definition files to a file.
 fn scripts(folder: &Path) -> Vec<PathBuf> {
     let mut scripts = Vec::new();
     for definition in DEFINITIONS {
@@ -142,7 +142,7 @@ fn scripts(folder: &Path) -> Vec<PathBuf> {
     scripts
 }
 
-fn scripts_of_the_definitions_are_shell() {
+fn scripts_in_the_definitions_are_valid_shell() {
     let folder = tempfile::tempdir().unwrap();
     for script in scripts(folder.path()) {
         output(Command::new("sh").arg("-n").arg(&script));
@@ -156,7 +156,7 @@ fn shellcheck_finds_nothing() {
     output(Command::new("shellcheck").args(scripts).args(programs));
 }
 
-/// A stand-in for a program: it writes down how and where it was called, then does as `then` says.
+/// A stand-in for a program, which logs its arguments and working folder and then runs `then`.
 fn stand_in(folder: &Path, name: &str, then: &str) {
     fs::create_dir_all(folder).unwrap();
     let path = folder.join(name);
@@ -167,17 +167,17 @@ fn stand_in(folder: &Path, name: &str, then: &str) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Whoever runs the tests: a user who is not in /etc/subuid, and to whom nothing belongs.
+/// Makes the scripts believe that the user running them is not in /etc/subuid and owns nothing.
 fn become_an_ordinary_user(bin: &Path) {
     let id = bin.join("id");
     fs::write(&id, "#!/bin/sh\n[ \"$1\" = -u ] && echo 4242424 || echo nobody-of-that-name\n").unwrap();
     fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Writes the image, whose path is the last argument but one.
+/// Writes the image, whose path is the second to last argument.
 const BUILDS: &str = "while [ $# -gt 2 ]; do shift; done; echo image > \"$1\"";
 
-/// A script in `folder`, where only the programs of its folder `bin` and the system's are on the path.
+/// Runs a script in `folder`, with only the folder `bin` in it and the system's folders in `PATH`.
 fn script(folder: &Path, script: &Path, arguments: &[&str], module: Option<&str>) -> (Output, String) {
     let mut command = Command::new("bash");
     command.arg(script).args(arguments).current_dir(folder).env("CALLS", folder.join("calls"));
@@ -190,7 +190,7 @@ fn script(folder: &Path, script: &Path, arguments: &[&str], module: Option<&str>
     (output, fs::read_to_string(folder.join("calls")).unwrap_or_default())
 }
 
-fn an_image_is_built_with_what_is_there() {
+fn an_image_is_built_with_the_installed_program() {
     let folder = tempfile::tempdir().unwrap();
     let build = repository("scripts/build-container.sh");
     stand_in(&folder.path().join("bin"), "singularity", BUILDS);
@@ -217,7 +217,7 @@ fn a_build_that_fails_leaves_nothing_behind() {
     assert!(names(&folder.path().join("images")).is_empty());
 }
 
-fn apptainer_is_looked_for_among_the_modules() {
+fn apptainer_is_loaded_from_a_module() {
     let folder = tempfile::tempdir().unwrap();
     stand_in(&folder.path().join("hidden"), "apptainer", BUILDS);
     let load = format!("[ \"$*\" = \"load apptainer\" ] && PATH={}/hidden:$PATH", folder.path().display());
@@ -232,9 +232,9 @@ fn apptainer_is_looked_for_among_the_modules() {
     assert!(text.contains("neither apptainer nor singularity is here"), "{text}");
 }
 
-fn a_job_finds_the_checkout_it_was_sent_from() {
+fn a_job_finds_the_checkout_it_was_submitted_from() {
     let folder = tempfile::tempdir().unwrap();
-    // As SLURM does it: a copy of the script, somewhere else.
+    // SLURM runs a copy of the script from a folder of its own.
     let spooled = folder.path().join("slurm_script");
     fs::copy(repository("scripts/slurm_build_container.sh"), &spooled).unwrap();
     stand_in(&folder.path().join("bin"), "apptainer", BUILDS);
@@ -295,7 +295,7 @@ fn the_base_can_be_pinned() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no absent"));
 }
 
-fn a_base_of_somebody_else_is_refused() {
+fn a_base_owned_by_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bin = folder.path().join("bin");
     stand_in(&bin, "apptainer", BUILDS);
@@ -305,10 +305,10 @@ fn a_base_of_somebody_else_is_refused() {
     let (output, calls) = script(folder.path(), &build, &["--base", "base"], None);
     assert_eq!((output.status.code(), calls.as_str()), (Some(2), ""));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("belongs to somebody else"), "{text}");
+    assert!(text.contains("belongs to another user"), "{text}");
 }
 
-fn only_openpose_1_5_1_is_built_with() {
+fn only_openpose_1_5_1_is_accepted() {
     let header = |version: &str| {
         format!("#include <string>\nconst std::string OPEN_POSE_VERSION_STRING = \"{version}\";\n")
     };
@@ -322,11 +322,11 @@ fn only_openpose_1_5_1_is_built_with() {
     }
 }
 
-/// Builds the image on a local root file system and uses it as its users do.
+/// Builds the image on a local root file system, and uses it as users do.
 fn an_image_is_built_and_runs(base: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("oppose.sif");
-    // Building runs %test too.
+    // This also runs %test.
     output(Command::new(repository("scripts/build-container.sh")).arg("--base").arg(base).arg(&image));
 
     fs::copy(repository("assets/sample.mp4"), folder.path().join("video.mp4")).unwrap();
@@ -345,7 +345,7 @@ fn an_image_is_built_and_runs(base: &Path) {
     assert!(apptainer("test", &[]).contains("a video became a .pose file"));
     let report = apptainer("run", &["doctor", "--json"]);
     assert!(report.contains("inside the image"), "{report}");
-    // No toolchain stays behind.
+    // The toolchain has been removed.
     let left = apptainer("exec", &["sh", "-c", "ls -d /opt/rust /opt/cargo /opt/source 2>/dev/null || true"]);
     assert_eq!(left, "");
     // FFmpeg's run-time libraries were installed as packages.
@@ -355,7 +355,7 @@ fn an_image_is_built_and_runs(base: &Path) {
     assert!(help.contains("Video in, .pose out"), "{help}");
 }
 
-/// The test with the real program, where there is one and something to build on.
+/// The test with the real Apptainer, if it is installed and there is a base to build on.
 fn real_apptainer() -> Trial {
     const NAME: &str = "an_image_is_built_and_runs";
     match env::var_os(BASE_VARIABLE).map(PathBuf::from) {
@@ -369,11 +369,19 @@ fn real_apptainer() -> Trial {
 
 fn main() {
     common::run(vec![
-        trial("definitions_have_what_apptainer_wants", &[], definitions_have_what_apptainer_wants),
-        trial("definitions_copy_what_is_there", &[], definitions_copy_what_is_there_and_all_that_cargo_reads),
-        trial("scripts_of_the_definitions_are_shell", &[], scripts_of_the_definitions_are_shell),
+        trial("definitions_have_what_apptainer_requires", &[], definitions_have_what_apptainer_requires),
+        trial(
+            "definitions_copy_existing_files_and_all_that_cargo_reads",
+            &[],
+            definitions_copy_existing_files_and_all_that_cargo_reads,
+        ),
+        trial("scripts_in_the_definitions_are_valid_shell", &[], scripts_in_the_definitions_are_valid_shell),
         trial("shellcheck_finds_nothing", &[Need::Program("shellcheck")], shellcheck_finds_nothing),
-        trial("an_image_is_built_with_what_is_there", &[], an_image_is_built_with_what_is_there),
+        trial(
+            "an_image_is_built_with_the_installed_program",
+            &[],
+            an_image_is_built_with_the_installed_program,
+        ),
         trial("a_build_that_fails_leaves_nothing_behind", &[], a_build_that_fails_leaves_nothing_behind),
         trial(
             "an_ordinary_user_builds_without_the_fakeroot_command",
@@ -381,10 +389,14 @@ fn main() {
             an_ordinary_user_builds_without_the_fakeroot_command,
         ),
         trial("the_base_can_be_pinned", &[], the_base_can_be_pinned),
-        trial("a_base_of_somebody_else_is_refused", &[], a_base_of_somebody_else_is_refused),
-        trial("only_openpose_1_5_1_is_built_with", &[], only_openpose_1_5_1_is_built_with),
-        trial("apptainer_is_looked_for_among_the_modules", &[], apptainer_is_looked_for_among_the_modules),
-        trial("a_job_finds_the_checkout_it_was_sent_from", &[], a_job_finds_the_checkout_it_was_sent_from),
+        trial("a_base_owned_by_another_user_is_refused", &[], a_base_owned_by_another_user_is_refused),
+        trial("only_openpose_1_5_1_is_accepted", &[], only_openpose_1_5_1_is_accepted),
+        trial("apptainer_is_loaded_from_a_module", &[], apptainer_is_loaded_from_a_module),
+        trial(
+            "a_job_finds_the_checkout_it_was_submitted_from",
+            &[],
+            a_job_finds_the_checkout_it_was_submitted_from,
+        ),
         real_apptainer(),
     ])
 }

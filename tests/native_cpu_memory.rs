@@ -1,6 +1,6 @@
-//! A warm net on the CPU asks for no memory but the few small blocks with which rayon wakes its threads.
-//! Alone in its program, because it counts what all threads ask for.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! A warm net on the CPU allocates nothing except the few small blocks with which rayon wakes its threads.
+//! The only test of its program, because it counts the allocations of all threads.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 #[path = "common/counting.rs"]
 mod counting;
@@ -29,7 +29,7 @@ static ALLOCATOR: Counting = Counting {
 };
 
 #[test]
-fn a_warm_net_takes_no_memory() {
+fn a_warm_net_allocates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     made_up_models::write(folder.path(), Size::Small);
     let threads = std::thread::available_parallelism().unwrap().get();
@@ -43,9 +43,9 @@ fn a_warm_net_takes_no_memory() {
         LARGEST.store(0, Relaxed);
         cpu.run(net, &inputs, size, &mut outputs).unwrap();
         let (bytes, largest) = (BYTES.load(Relaxed), LARGEST.load(Relaxed));
-        println!("{net:?}: {bytes} bytes, the largest block {largest}");
-        // The activations of even these small nets are larger. Each thread is woken once a layer.
+        println!("{net:?}: {bytes} bytes, largest block {largest}");
+        // Even the activations of these small nets are larger. Each thread is woken once per layer.
         assert!(largest <= 2 << 10, "{net:?}: a block of {largest} bytes");
-        assert!(bytes <= threads * (32 << 10), "{net:?}: {bytes} bytes in all");
+        assert!(bytes <= threads * (32 << 10), "{net:?}: {bytes} bytes in total");
     }
 }

@@ -1,6 +1,6 @@
-//! The nets and all around them on a GPU, against the same on the processor.
+//! The nets and everything around them on a GPU, compared with the same on the CPU.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 #[path = "common/coloured_people.rs"]
 mod coloured_people;
@@ -38,34 +38,34 @@ use recording::Recording;
 use tempfile::TempDir;
 
 const PRECISIONS: [Precision; 4] = Precision::ALL;
-/// Precisions that are as near to OpenPose as it is to itself.
+/// Precisions whose results are as close to OpenPose's as those of two runs of OpenPose.
 const EXACT: [Precision; 2] = [Precision::Fp32, Precision::Fp16x3];
 
 fn main() {
     let mut trials = vec![
-        trial("another GPU than there is", &[Need::Gpu], another_gpu_than_there_is),
-        trial("no GPU gets a sentence", &[Need::NoGpu], no_gpu_gets_a_sentence),
-        trial("too large a frame names the batch that fits", &[Need::Gpu], too_large_a_frame),
+        trial("a GPU that does not exist", &[Need::Gpu], a_gpu_that_does_not_exist),
+        trial("a missing GPU is explained", &[Need::NoGpu], a_missing_gpu_is_explained),
+        trial("the error for too large a frame names the batch that fits", &[Need::Gpu], too_large_a_frame),
         trial("dropped in the middle", &[Need::Gpu], dropped_in_the_middle),
         trial("sizes, batches and pauses mix", &[Need::Gpu], sizes_batches_and_pauses_mix),
-        trial("a result can be had without a full batch", &[Need::Gpu], a_result_without_a_full_batch),
+        trial("a result can be popped without a full batch", &[Need::Gpu], a_result_without_a_full_batch),
         trial("several scales", &[Need::Gpu], several_scales),
         trial("luma and chroma give the same people", &[Need::Gpu], luma_and_chroma_give_the_same_people),
-        trial("a warm engine asks for no memory", &[Need::Gpu], a_warm_engine_asks_for_no_memory),
+        trial("a warm engine allocates nothing", &[Need::Gpu], a_warm_engine_allocates_nothing),
         trial("drawn people are found in every precision", &[Need::Gpu], drawn_people_are_found),
-        trial("drawn people lie where fp32 has them", &[Need::Gpu], drawn_people_lie_where_fp32_has_them),
+        trial("drawn people are where fp32 finds them", &[Need::Gpu], drawn_people_are_where_fp32_finds_them),
     ];
     for path in KernelPath::ALL {
         for precision in PRECISIONS {
             let options = CudaOptions::default().with_precision(precision).with_kernels(path).with_batch(3);
             let name = |what: &str| format!("{precision}, {path}: {what}");
-            trials.push(trial(&name("full-size nets as on the processor"), &[Need::Gpu], move || {
+            trials.push(trial(&name("full-size nets as on the CPU"), &[Need::Gpu], move || {
                 on_path(path, || full_size_nets(options))
             }));
             trials.push(trial(
-                &name("people as from the same heat maps on the processor"),
+                &name("people as from the same heat maps on the CPU"),
                 &[Need::Gpu],
-                move || on_path(path, || people_as_on_the_processor(options)),
+                move || on_path(path, || people_as_on_the_cpu(options)),
             ));
         }
     }
@@ -73,7 +73,7 @@ fn main() {
         let folder = common::repository("tests/data/golden-synthetic").join(case);
         trials.push(golden(case, folder, &[Need::Gpu]));
     }
-    // Two scales are refused by the OpenPose that made the recordings.
+    // Not the case with two scales, which OpenPose's CPU build refuses.
     for case in [
         "a_640x480",
         "a_640x480_net368",
@@ -91,22 +91,22 @@ fn main() {
     }
     for path in KernelPath::ALL {
         for precision in PRECISIONS {
-            // In single precision there is one way of computing.
+            // In single precision there is only one kernel.
             if precision == Precision::Fp32 && path != KernelPath::Portable {
                 continue;
             }
             let needs = [Need::Gpu, Need::Shared("golden"), Need::Shared("golden-cuda")];
-            let name = format!("{precision}, {path}: what OpenPose built with CUDA found");
+            let name = format!("{precision}, {path}: agrees with OpenPose built with CUDA");
             trials.push(trial(&name, &needs, move || {
-                on_path(path, || what_openpose_with_cuda_found(precision, path))
+                on_path(path, || agrees_with_openpose_built_with_cuda(precision, path))
             }));
         }
     }
-    common::run_in_turn(trials)
+    common::run_one_at_a_time(trials)
 }
 
 fn golden(case: &str, folder: PathBuf, needs: &[Need]) -> Trial {
-    trial(&format!("what OpenPose found in {case}"), needs, move || {
+    trial(&format!("agrees with OpenPose on {case}"), needs, move || {
         for precision in EXACT {
             println!("{precision}");
             let options = CudaOptions::default().with_precision(precision).with_batch(8);
@@ -115,7 +115,7 @@ fn golden(case: &str, folder: PathBuf, needs: &[Need]) -> Trial {
     })
 }
 
-fn what_openpose_with_cuda_found(precision: Precision, path: KernelPath) {
+fn agrees_with_openpose_built_with_cuda(precision: Precision, path: KernelPath) {
     let mut nearness = cuda_recording::Nearness::default();
     for name in cuda_recording::CASES {
         let (frame, options) = cuda_recording::case(name);
@@ -124,7 +124,7 @@ fn what_openpose_with_cuda_found(precision: Precision, path: KernelPath) {
         let found = estimate(&mut engine, std::slice::from_ref(&frame));
         match EXACT.contains(&precision) {
             true => cuda_recording::compare(name, &found[0], &mut nearness),
-            // Other people may be found.
+            // Different people may be found.
             false => println!("{name}: {} people", found[0].people()),
         }
     }
@@ -133,7 +133,7 @@ fn what_openpose_with_cuda_found(precision: Precision, path: KernelPath) {
     }
 }
 
-/// Runs what needs certain instructions, where the GPU has them.
+/// Runs a test that needs certain instructions, if the GPU has them.
 fn on_path(path: KernelPath, test: impl FnOnce()) {
     let gpu = gpu::detect().unwrap().gpus[0].compute_capability;
     match path.runs_on(gpu) {
@@ -155,7 +155,7 @@ static FULL: LazyLock<TempDir> =
 static MEANINGFUL: LazyLock<TempDir> =
     LazyLock::new(|| models(|folder| meaningful_models::write(folder, made_up_models::Size::Full)));
 
-/// Others in each run, and said, so that a failure can be repeated.
+/// Different numbers in each run. The seed is printed, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {
@@ -184,26 +184,26 @@ impl Random {
     }
 }
 
-/// The distance of two vectors, as a share of the second's length.
+/// The distance between two vectors, relative to the length of the second.
 fn distance(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |value: f64| value * value;
     let off: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
     let length: f64 = expected.iter().map(|value| square((*value).into())).sum();
-    assert!(off.is_finite(), "something was not computed");
+    assert!(off.is_finite(), "some values were not computed");
     (off / length).sqrt()
 }
 
 fn full_size_nets(options: CudaOptions) {
     let mut random = Random::new();
     let mut gpu = CudaNets::read(FULL.path(), options).unwrap();
-    let mut processor = Cpu::read(FULL.path(), None).unwrap();
-    // A few times what was measured; the processor's own way of summing up is off by 1e-5.
+    let mut cpu = Cpu::read(FULL.path(), None).unwrap();
+    // A few times the measured distance; the CPU's own order of summation causes 1e-5.
     let limit = match options.precision {
         Precision::Fp32 | Precision::Fp16x3 => 5e-5,
         _ => 1e-2,
     };
-    // A size that fills no tile, and more images than a batch.
+    // Sizes that do not fill whole tiles, and more images than a batch.
     for (net, width, height, images) in
         [(Net::Body25, 208, 176, 2), (Net::Face, 112, 112, 4), (Net::Hand, 368, 368, 1)]
     {
@@ -212,10 +212,10 @@ fn full_size_nets(options: CudaOptions) {
             (0..images * 3 * size.pixels()).map(|_| f32::from(random.next()) / 256.0 - 0.5).collect();
         let (mut found, mut expected) = (Vec::new(), Vec::new());
         gpu.run(net, &inputs, size, &mut found).unwrap();
-        processor.run(net, &inputs, size, &mut expected).unwrap();
+        cpu.run(net, &inputs, size, &mut expected).unwrap();
         let distance = distance(&found, &expected);
         println!("{net:?}: {distance:.2e}");
-        assert!(distance < limit, "{net:?}: {distance:.2e} from the processor's result");
+        assert!(distance < limit, "{net:?}: {distance:.2e} from the CPU's result");
     }
 }
 
@@ -223,7 +223,7 @@ fn copy(frame: &Frame) -> Frame {
     Frame::new(frame.index(), None, frame.width(), frame.height(), frame.pixels().to_vec()).unwrap()
 }
 
-/// Runs frames through the engine and gives each one's people.
+/// Runs frames through the engine, and returns the people of each.
 fn estimate(engine: &mut Cuda, frames: &[Frame]) -> Vec<FramePose> {
     let mut poses = Vec::new();
     let mut pose = FramePose::default();
@@ -242,7 +242,7 @@ fn estimate(engine: &mut Cuda, frames: &[Frame]) -> Vec<FramePose> {
     poses
 }
 
-/// `pop` waits for no frames that are yet to be pushed, whatever the batch.
+/// `pop` does not wait for frames that have not been pushed, whatever the batch.
 fn a_result_without_a_full_batch() {
     let mut random = Random::new();
     let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
@@ -261,14 +261,14 @@ fn a_result_without_a_full_batch() {
     }
 }
 
-fn people_as_on_the_processor(cuda: CudaOptions) {
+fn people_as_on_the_cpu(cuda: CudaOptions) {
     let mut random = Random::new();
     let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
     let frames: Vec<Frame> = (0..7).map(|index| random.frame(index, 210, 160)).collect();
-    compare_with_processor(SMALL.path(), cuda, options, &frames);
+    compare_with_cpu(SMALL.path(), cuda, options, &frames);
 }
 
-fn compare_with_processor(models: &Path, cuda: CudaOptions, options: Options, frames: &[Frame]) {
+fn compare_with_cpu(models: &Path, cuda: CudaOptions, options: Options, frames: &[Frame]) {
     let mut engine = Cuda::read(models, cuda, options.clone()).unwrap();
     let found = estimate(&mut engine, frames);
     let mut estimator = Estimator::new(CudaNets::read(models, cuda).unwrap(), options).unwrap();
@@ -280,7 +280,7 @@ fn compare_with_processor(models: &Path, cuda: CudaOptions, options: Options, fr
         people += expected.people();
     }
     println!("{people} people in {} frames", frames.len());
-    assert!(people > 0, "nobody was found: nothing was compared");
+    assert!(people > 0, "no people were found, so nothing was compared");
 }
 
 fn several_scales() {
@@ -294,7 +294,7 @@ fn several_scales() {
     };
     let frames: Vec<Frame> = (0..3).map(|index| random.frame(index, 160, 120)).collect();
     let cuda = CudaOptions::default().with_batch(2);
-    compare_with_processor(SMALL.path(), cuda, options, &frames);
+    compare_with_cpu(SMALL.path(), cuda, options, &frames);
 }
 
 fn drawn_people_are_found() {
@@ -324,8 +324,8 @@ fn drawn_people_are_found() {
     }
 }
 
-/// The other half of the rule for the default precision, with nets of full size that see something.
-fn drawn_people_lie_where_fp32_has_them() {
+/// Checks the default precision with full-size nets that find people.
+fn drawn_people_are_where_fp32_finds_them() {
     let frames: Vec<Frame> = (0..24)
         .map(|index| {
             let at = |person: usize| coloured_people::Person {
@@ -355,7 +355,7 @@ fn drawn_people_lie_where_fp32_has_them() {
         }
         let share = f64::from(near as u32) / f64::from(all as u32);
         println!("{precision}: {:.3} % of {all} within 0.1 px, worst {worst:.3} px", share * 100.0);
-        // OpenPose is this near to the program's fp32: 99.95 %.
+        // OpenPose itself agrees with our fp32 in 99.95 % of the points.
         assert!(precision != Precision::Fp16x3 || share >= 0.999, "{precision}: {share}");
     }
 }
@@ -370,7 +370,7 @@ fn sizes_batches_and_pauses_mix() {
         sizes.iter().zip(0..).map(|(&(width, height), index)| random.frame(index, width, height)).collect();
     let mut engine = Cuda::read(SMALL.path(), cuda, options).unwrap();
     let together = estimate(&mut engine, &frames);
-    // What is in a batch with a frame changes nothing.
+    // The other frames in its batch do not change a frame's result.
     let alone: Vec<FramePose> =
         frames.iter().flat_map(|frame| estimate(&mut engine, std::slice::from_ref(frame))).collect();
     assert_eq!(together, alone);
@@ -407,14 +407,14 @@ fn luma_and_chroma_give_the_same_people() {
     let (pixels, planes) = (run(frames(false)), run(frames(true)));
     assert_eq!(pixels, planes);
     let people: usize = planes.iter().map(FramePose::people).sum();
-    assert!(people > 0, "nobody was found: nothing was compared");
-    // In one batch: of a kind each.
+    assert!(people > 0, "no people were found, so nothing was compared");
+    // Frames of both kinds in turn, which never share a batch.
     let mixed =
         frames(true).into_iter().zip(frames(false)).map(|(a, b)| if a.index() % 2 == 0 { a } else { b });
     assert_eq!(run(mixed.collect()), pixels);
 }
 
-fn a_warm_engine_asks_for_no_memory() {
+fn a_warm_engine_allocates_nothing() {
     let mut random = Random::new();
     let options = Options { net_resolution: "-1x176".parse().unwrap(), ..Options::default() };
     let frames: Vec<Frame> = (0..12).map(|index| random.frame(index, 210, 160)).collect();
@@ -449,7 +449,7 @@ fn too_large_a_frame() {
     let frame_rate = FrameRate::new(25, 1).unwrap();
     let info = VideoInfo::new(4096, 4096, frame_rate);
     match engine.start_video(&info) {
-        // The small nets may fit into a large GPU.
+        // With the small nets, it may fit on a large GPU.
         Ok(()) => println!("fits"),
         Err(error) => {
             let error = Chain(&error).to_string();
@@ -466,14 +466,14 @@ fn too_large_a_frame() {
     }
 }
 
-fn another_gpu_than_there_is() {
-    let there = gpu::detect().unwrap().gpus.len();
-    let options = CudaOptions::default().with_gpu(there);
+fn a_gpu_that_does_not_exist() {
+    let count = gpu::detect().unwrap().gpus.len();
+    let options = CudaOptions::default().with_gpu(count);
     let error = CudaNets::read(SMALL.path(), options).unwrap_err();
-    assert!(error.to_string().contains(&format!("GPU {there} does not exist: there are {there}")), "{error}");
+    assert!(error.to_string().contains(&format!("GPU {count} does not exist: there are {count}")), "{error}");
 }
 
-fn no_gpu_gets_a_sentence() {
+fn a_missing_gpu_is_explained() {
     let error = CudaNets::read(SMALL.path(), CudaOptions::default()).unwrap_err();
     assert!(error.to_string().contains("NVIDIA driver"), "{error}");
 }

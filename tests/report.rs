@@ -1,6 +1,6 @@
-//! The pages of `report` and `view`: their numbers, foreign names in them, and a real browser that uses them.
+//! The pages of `report` and `view`: their numbers, hostile names in them, and their use in a real browser.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 #[path = "common/browser.rs"]
 mod browser;
@@ -26,19 +26,19 @@ use serde_json::Value;
 fn main() {
     let browser = [Need::Program("chromium"), Need::Program("chromedriver")];
     let video = [Need::Program("chromium"), Need::Program("chromedriver"), Need::Program("ffmpeg")];
-    common::run_in_turn(vec![
-        trial("numbers are those of inspect", &[], numbers_are_those_of_inspect),
-        trial("foreign names are text", &[], foreign_names_are_text),
+    common::run_one_at_a_time(vec![
+        trial("numbers equal those of inspect", &[], numbers_equal_those_of_inspect),
+        trial("hostile names are text", &[], hostile_names_are_text),
         trial("failures are explained", &[], failures_are_explained),
-        trial("a page under way is written again", &[], a_page_under_way_is_written_again),
+        trial("a page is updated during a run", &[], a_page_is_updated_during_a_run),
         trial("videos are found, and their frames are in the page", &[], frames_of_videos_are_in_the_page),
-        trial("the time left is that of the journal", &[], the_time_left_is_that_of_the_journal),
+        trial("the time left follows from the journal", &[], the_time_left_follows_from_the_journal),
         trial("slurm status writes the page", &[], slurm_status_writes_the_page),
         trial("names of videos are refused as pages", &[], names_of_videos_are_refused_as_pages),
         trial("ten thousand files", &[], ten_thousand_files),
         trial("a browser sorts and filters", &browser, a_browser_sorts_and_filters),
         trial("a browser shows frames of videos", &browser, a_browser_shows_frames_of_videos),
-        trial("a browser runs no foreign script", &browser, a_browser_runs_no_foreign_script),
+        trial("a browser runs no hostile script", &browser, a_browser_runs_no_hostile_script),
         trial("a browser sorts ten thousand files", &browser, a_browser_sorts_ten_thousand_files),
         trial("a browser steps and compares", &video, a_browser_steps_and_compares),
     ])
@@ -50,13 +50,13 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Somebody who waves; every `missing`th frame lacks the right hand, and `shift` is added to all coordinates.
+/// A waving person; every `missing`th frame lacks the right hand, and `shift` is added to all coordinates.
 fn person(frames: usize, missing: usize, shift: f32) -> Pose {
     let frames: Vec<FramePose> = (0..frames)
         .map(|frame| {
             let mut pose = FramePose::new(1, 137, 2);
             for point in 0..137 {
-                // A body of limbs down a line, a face as a circle, hands as fans.
+                // The body as a vertical line, the face as a circle, the hands as fans.
                 let angle = point as f32 * 0.7 + frame as f32 * 0.1;
                 let at = match point {
                     0..25 => [160.0 + 40.0 * angle.sin(), 60.0 + point as f32 * 5.0],
@@ -93,7 +93,7 @@ fn data(page: &str) -> Value {
     serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
 }
 
-fn numbers_are_those_of_inspect() {
+fn numbers_equal_those_of_inspect() {
     let folder = tempfile::tempdir().unwrap();
     for (index, missing) in [0, 2, 3].into_iter().enumerate() {
         write(&person(40 + index, missing, 0.0), &folder.path().join(format!("clip {index}.pose")));
@@ -139,12 +139,12 @@ fn numbers_are_those_of_inspect() {
     }
 }
 
-/// What a name must not do.
+/// A name that must not be interpreted as HTML, script or escape sequence.
 const HOSTILE: &str = "<img src=x onerror=\"window.alive=1\"></script><script>window.alive=1</script><!--\u{202e}\u{1b}[2J'\"&amp;";
 
-/// A corpus with foreign text wherever some can be.
+/// A corpus with hostile text wherever text can come from outside.
 fn hostile_corpus(folder: &Path) {
-    // A slash cannot be in a name.
+    // A file name cannot contain a slash.
     let name = HOSTILE.replace('/', "\u{2215}");
     let mut skeleton = openpose_137().clone();
     skeleton.components[0].name = format!("pose {HOSTILE}");
@@ -171,10 +171,10 @@ fn hostile_corpus(folder: &Path) {
         .unwrap();
 }
 
-fn foreign_names_are_text() {
+fn hostile_names_are_text() {
     let folder = tempfile::tempdir().unwrap();
     hostile_corpus(folder.path());
-    // The broken file makes the outcome "some failed".
+    // The broken file makes the exit code 1.
     let page = folder.path().join("report.html");
     let run = program(&["report"]).arg(folder.path()).output().unwrap();
     assert_eq!(run.status.code(), Some(1), "{}", String::from_utf8_lossy(&run.stderr));
@@ -185,10 +185,10 @@ fn foreign_names_are_text() {
     for page in [page, view] {
         let page = fs::read_to_string(page).unwrap();
         let lower = page.to_lowercase();
-        // The data and the program, and nothing else.
+        // Only the data and the page's own program.
         assert_eq!((lower.matches("<script").count(), lower.matches("</script").count()), (2, 2));
         assert!(!lower.contains("<img") && !page.contains(['\u{202e}', '\u{1b}']));
-        assert!(page.contains("window.alive"), "the name is in the page as text");
+        assert!(page.contains("window.alive"), "the name is not in the page");
         assert!(page.contains("Content-Security-Policy") && page.contains("default-src"));
         assert!(!lower.contains("http-equiv=\"refresh\"") && !lower.contains(" src=\"http"));
     }
@@ -209,7 +209,7 @@ fn failures_are_explained() {
     assert!(page.contains("b.pose") && page.contains("this is not a .pose file"), "no damaged file");
 }
 
-fn a_page_under_way_is_written_again() {
+fn a_page_is_updated_during_a_run() {
     let folder = tempfile::tempdir().unwrap();
     write(&person(5, 0, 0.0), &folder.path().join("first.pose"));
     let page = folder.path().join("report.html");
@@ -217,7 +217,7 @@ fn a_page_under_way_is_written_again() {
     let mut wait = |name: &str| {
         let end = Instant::now() + Duration::from_secs(120);
         while !fs::read_to_string(&page).is_ok_and(|page| page.contains(name)) {
-            assert!(Instant::now() < end && watch.try_wait().unwrap().is_none(), "{name} never came");
+            assert!(Instant::now() < end && watch.try_wait().unwrap().is_none(), "{name} did not appear");
             thread::sleep(Duration::from_millis(100));
         }
     };
@@ -227,10 +227,10 @@ fn a_page_under_way_is_written_again() {
     common::signal(watch.id(), Signal::TERM);
     assert_eq!(watch.wait().unwrap().code(), Some(143));
     let rows = data(&fs::read_to_string(&page).unwrap())["rows"].as_array().unwrap().len();
-    assert_eq!((rows, common::names(folder.path()).len()), (2, 3), "nothing unfinished is left");
+    assert_eq!((rows, common::names(folder.path()).len()), (2, 3), "unfinished files are left");
 }
 
-/// Somebody in each frame of the sample, and a hand missing now and then.
+/// A person in each frame of the sample, without the right hand.
 fn sample_pose() -> Pose {
     let mut frame = FramePose::new(1, 137, 2);
     for point in 0..137 {
@@ -242,7 +242,7 @@ fn sample_pose() -> Pose {
     Pose::from_frames(openpose_137(), 480, 480, 30.0, &vec![frame; 90]).unwrap()
 }
 
-/// The pictures of the row that this file has in a page.
+/// The pictures in the row of a file.
 fn pictures(page: &str, file: &str) -> Vec<String> {
     let data = data(page);
     let row = data["rows"].as_array().unwrap().iter().find(|row| row["file"] == file).unwrap();
@@ -257,7 +257,7 @@ fn frames_of_videos_are_in_the_page() {
     for folder in ["poses", "poses/sub", "videos", "videos/sub", "elsewhere"] {
         fs::create_dir(at(folder)).unwrap();
     }
-    // Where the journal says; beside the file; below --videos; another video; nowhere; no video at all.
+    // At the path in the journal; beside the file; below --videos; a different video; nowhere; not a video.
     for name in ["journal", "beside", "sub/below", "other", "nowhere", "broken"] {
         write(&sample_pose(), &at("poses").join(name).with_extension("pose"));
     }
@@ -277,7 +277,7 @@ fn frames_of_videos_are_in_the_page() {
     for found in ["journal.pose", "beside.pose", "sub/below.pose"] {
         let pictures = pictures(&page, found);
         assert_eq!(pictures.len(), 12, "{found}");
-        // How each JPEG begins, in base64.
+        // The first bytes of every JPEG, in base64.
         assert!(pictures.iter().all(|picture| picture.starts_with("/9j/")), "{found}");
         assert!(pictures[0] != pictures[11] && pictures[0].len() < 40_000, "{found}");
     }
@@ -291,10 +291,10 @@ fn frames_of_videos_are_in_the_page() {
     assert_eq!(pictures(&fs::read_to_string(page).unwrap(), "beside.pose"), [""; 0]);
 }
 
-fn the_time_left_is_that_of_the_journal() {
+fn the_time_left_follows_from_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     write(&person(5, 0, 0.0), &folder.path().join("0.pose"));
-    // Ten videos, begun 100 seconds ago: two are done, one failed, one is in work.
+    // Ten videos, started 100 seconds ago: two are done, one has failed, one is in progress.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut lines = String::new();
     let mut add = |ago: u64, video: usize, outcome: &str| {
@@ -307,7 +307,7 @@ fn the_time_left_is_that_of_the_journal() {
     };
     let done = "\"outcome\":\"done\",\"frames\":5,\"announced_frames\":null,\"frames_with_people\":5,\"present\":{},\
                 \"people\":1,\"frame_rate\":\"25\",\"variable_rate\":false,\"damaged_packets\":0,\"seconds\":30.0";
-    // An earlier run, with a pause behind it.
+    // An earlier run, followed by a pause.
     add(9000, 20, "\"outcome\":\"started\",\"left\":2");
     add(8000, 20, done);
     add(100, 0, "\"outcome\":\"started\",\"left\":10");
@@ -346,13 +346,13 @@ fn slurm_status_writes_the_page() {
     journal.add(0, &jobs[0].0.video, &jobs[0].0.output, failed).unwrap();
     let page = poses.join("status.html");
     let status = program(&["slurm", "status", "--html"]).arg(&page).arg(&poses).output().unwrap();
-    let said = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(said.contains("0 of 3 videos done, 1 failed, 2 left"), "{said}");
+    let printed = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(printed.contains("0 of 3 videos done, 1 failed, 2 left"), "{printed}");
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("nothing to see") && page.contains("2 left"), "no numbers in the page");
     let progress = &data(&page)["progress"];
     assert_eq!((progress["of"].as_u64(), progress["left"].as_u64()), (Some(3), Some(2)));
-    // `report --watch` counts them, too.
+    // `report --watch` counts them too.
     let mut options = Options::default();
     options.progress = Some(Progress::default());
     let report = Collector::default().collect(&[poses], &options, &|| false).unwrap();
@@ -373,7 +373,7 @@ fn names_of_videos_are_refused_as_pages() {
     }
 }
 
-/// Ten thousand small files, of two seconds each.
+/// Writes ten thousand small files of two seconds each.
 fn large_corpus(folder: &Path) {
     let kinds: Vec<Vec<u8>> = (0..50).map(|kind| person(50, kind % 7, 0.0).to_bytes().unwrap()).collect();
     for index in 0..10_000 {
@@ -395,7 +395,7 @@ fn ten_thousand_files() {
     assert!(rows.iter().all(|row| row["sketch"].is_object() && row["timelines"].is_array()));
 }
 
-/// The text of the cells in a column of the first rows that are shown.
+/// The texts in a column of the first three rows shown.
 fn column(browser: &Browser, column: usize) -> Vec<String> {
     let script = format!(
         "return [...document.querySelectorAll('#rows .row')].slice(0, 3).map(row => row.children[{column}].textContent)"
@@ -437,8 +437,8 @@ fn a_browser_sorts_and_filters() {
     browser.open(&page);
     assert_eq!(browser.run("return document.getElementById('count').textContent"), "60 of 60 files");
     let faults: Vec<f64> = column(&browser, 1).iter().map(|text| text.parse().unwrap()).collect();
-    assert!(faults[0] >= faults[1] && faults[0] >= 1.0, "the worst first: {faults:?}");
-    browser.keep_screenshot("report.png");
+    assert!(faults[0] >= faults[1] && faults[0] >= 1.0, "not the worst first: {faults:?}");
+    browser.save_screenshot("report.png");
     browser.click("#head button[data-key=frames]");
     assert_eq!(column(&browser, 2), ["79", "78", "77"]);
     browser.click("#head button[data-key=frames]");
@@ -453,16 +453,16 @@ fn a_browser_sorts_and_filters() {
     assert!(
         browser.run("return document.querySelectorAll('#detail-sheet canvas').length").as_u64() >= Some(3)
     );
-    browser.keep_screenshot("report-table.png");
+    browser.save_screenshot("report-table.png");
     browser.run("document.getElementById('detail').scrollIntoView()");
-    browser.keep_screenshot("report-detail.png");
+    browser.save_screenshot("report-detail.png");
     browser.run("document.getElementById('worst').scrollIntoView()");
-    browser.keep_screenshot("report-worst.png");
+    browser.save_screenshot("report-worst.png");
     browser.run("document.getElementById('h-distributions').scrollIntoView()");
-    browser.keep_screenshot("report-charts.png");
+    browser.save_screenshot("report-charts.png");
     browser.click("#clear");
     assert_eq!(browser.run("return document.getElementById('count').textContent"), "60 of 60 files");
-    // A bar of a chart: the files that it counts.
+    // Clicking on a bar of a chart shows the files that it counts.
     browser.click(".charts figure .u-over");
     let count = browser.run("return document.getElementById('count').textContent");
     assert!(
@@ -471,7 +471,7 @@ fn a_browser_sorts_and_filters() {
     );
     browser.command("goog/cdp/execute", &serde_json::json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": [{ "name": "prefers-color-scheme", "value": "dark" }] } }));
     browser.open(&page);
-    browser.keep_screenshot("report-dark.png");
+    browser.save_screenshot("report-dark.png");
     assert_eq!(browser.messages(), [""; 0]);
 }
 
@@ -490,11 +490,11 @@ fn a_browser_shows_frames_of_videos() {
         thread::sleep(Duration::from_millis(50));
     }
     browser.run("document.getElementById('detail-sheet').scrollIntoView()");
-    browser.keep_screenshot("report-frames.png");
+    browser.save_screenshot("report-frames.png");
     assert_eq!(browser.messages(), [""; 0]);
 }
 
-fn a_browser_runs_no_foreign_script() {
+fn a_browser_runs_no_hostile_script() {
     let folder = tempfile::tempdir().unwrap();
     hostile_corpus(folder.path());
     program(&["report"]).arg(folder.path()).status().unwrap();
@@ -510,7 +510,7 @@ fn a_browser_runs_no_foreign_script() {
         browser.run("return document.images.length + document.querySelectorAll('bdi script').length"),
         0
     );
-    browser.keep_screenshot("report-hostile.png");
+    browser.save_screenshot("report-hostile.png");
     assert_eq!(browser.messages(), [""; 0]);
 }
 
@@ -525,7 +525,7 @@ fn a_browser_sorts_ten_thousand_files() {
                    return Math.round(performance.now() - begin)";
     println!("10,000 files: sorted by name in {} ms", browser.run(sorting));
     assert_eq!(column(&browser, 0)[0], "recording 00000 of a corpus.pose");
-    // Only what can be seen is in the page.
+    // Only visible rows are in the page.
     assert!(browser.run("return document.querySelectorAll('#rows .row').length").as_u64().unwrap() < 100);
     browser.run("document.getElementById('viewport').scrollTop = 9990 * 28");
     browser.wait("return document.getElementById('rows').textContent.includes('recording 09999')");
@@ -535,7 +535,7 @@ fn a_browser_sorts_ten_thousand_files() {
 
 fn a_browser_steps_and_compares() {
     let folder = tempfile::tempdir().unwrap();
-    // Names that a URL has to escape.
+    // A name that must be escaped in URLs.
     let video = folder.path().join("a #1 100%.webm");
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=4"]);
@@ -554,26 +554,26 @@ fn a_browser_steps_and_compares() {
     browser.click("#forward");
     assert_eq!(frame(), 2);
     browser.press("\u{e012}");
-    assert_eq!(frame(), 1, "the left arrow steps back");
+    assert_eq!(frame(), 1, "after the left arrow");
     browser.press("\u{e010}");
-    assert_eq!(frame(), 99, "End goes to the last frame");
+    assert_eq!(frame(), 99, "after End");
     browser.wait("return Math.floor(document.querySelector('video').currentTime * 25) === 99");
-    // In the middle of the curve is the middle of the video.
+    // The middle of the curve is the middle of the video.
     browser.click("#distance .u-over");
     let middle = frame().as_u64().unwrap();
     assert!((45..=55).contains(&middle), "{middle}");
     browser.wait(
         "const video = document.querySelector('video'); return !video.seeking && video.readyState >= 2",
     );
-    browser.keep_screenshot("view.png");
-    // The distance of every frame: the files are 5 pixels apart in both directions.
+    browser.save_screenshot("view.png");
+    // The distance in every frame: the files differ by 5 pixels along both axes.
     let data = data(&fs::read_to_string(&page).unwrap());
     assert!(
         data["distance"]
             .as_array()
             .unwrap()
             .iter()
-            .all(|apart| (apart.as_f64().unwrap() - 50_f64.sqrt()).abs() < 1e-3)
+            .all(|distance| (distance.as_f64().unwrap() - 50_f64.sqrt()).abs() < 1e-3)
     );
     let painted = "const canvas = document.querySelector('.stage canvas'); \
                    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data; \
@@ -585,7 +585,7 @@ fn a_browser_steps_and_compares() {
     browser.run("const layout = document.getElementById('layout'); layout.value = 'beside'; layout.dispatchEvent(new Event('change'))");
     assert_eq!(browser.run("return document.querySelectorAll('.stage').length"), 2);
     browser.run("const colors = document.getElementById('colors'); colors.value = 'people'; colors.dispatchEvent(new Event('change'))");
-    browser.keep_screenshot("view-beside.png");
+    browser.save_screenshot("view-beside.png");
     browser.press("\u{e011}");
     browser.click("#play");
     browser.wait("return Number(document.documentElement.dataset.frame) > 5");
@@ -605,7 +605,7 @@ fn a_browser_steps_and_compares() {
         serde_json::json!([51, 49, 50])
     );
 
-    // A video that is not there: the poses are shown alone, and a sentence says so.
+    // If the video is missing, the poses are shown alone, with a message.
     fs::remove_file(&video).unwrap();
     browser.open(&page);
     browser.wait("return !document.getElementById('message').hidden");

@@ -1,7 +1,7 @@
-//! A real SLURM, of one node with two pretend GPUs: submitted, preempted, cancelled, resumed; in the end every file is
-//! there, the same as undisturbed.
+//! Runs on a real SLURM with one node and two pretend GPUs: submitted, preempted, cancelled and resumed. In the end every
+//! file exists, and equals that of an undisturbed run.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 mod common;
 #[path = "common/made_up_models.rs"]
@@ -25,12 +25,12 @@ use rustix::process::Signal;
 
 fn main() {
     let needs = [Need::Models, Need::Shared("slurm"), Need::Program("sinfo")];
-    let long = [Need::Patience, Need::Shared("slurm"), Need::Program("sinfo")];
-    common::run_in_turn(vec![
+    let long = [Need::LongTests, Need::Shared("slurm"), Need::Program("sinfo")];
+    common::run_one_at_a_time(vec![
         trial("nothing is submitted without SLURM", &[Need::Models], nothing_is_submitted_without_slurm),
         trial("a dry run writes and deletes nothing", &[], a_dry_run_writes_and_deletes_nothing),
         trial("a container sees all folders", &[], a_container_sees_all_folders),
-        trial("names of all kinds", &needs, names_of_all_kinds),
+        trial("unusual names", &needs, unusual_names),
         trial("preempted, cancelled and resumed", &needs, preempted_cancelled_and_resumed),
         trial("killed again and again", &long, killed_again_and_again),
     ])
@@ -93,7 +93,7 @@ fn nothing_is_submitted_without_slurm() {
     assert!(text(&refused).contains("cannot start sbatch"), "{}", text(&refused));
 }
 
-/// Every path below a folder, with its time of change.
+/// Every path below a folder, with its time of modification.
 fn everything_in(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
@@ -109,7 +109,7 @@ fn everything_in(folder: &Path) -> Vec<(PathBuf, SystemTime)> {
 fn a_dry_run_writes_and_deletes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (clips, poses) = (clips(folder.path(), 3), folder.path().join("poses"));
-    // What is no video is seen only when a task opens it: none is decoded here.
+    // Submitting decodes nothing: only a task notices that a file is not a video.
     fs::write(clips.join("none.mp4"), b"no video").unwrap();
     let dry = |arguments: &[&str]| {
         let mut command = program(&["slurm"]);
@@ -121,7 +121,7 @@ fn a_dry_run_writes_and_deletes_nothing() {
     assert!(dry(&["submit", "clips", "poses"]).contains("#SBATCH --array=0-3\n"));
     assert_eq!(everything_in(folder.path()), before);
 
-    // With an earlier submission, a damaged result, and what a killed process has left.
+    // With an earlier submission, a damaged output, and a file left by a killed process.
     fs::create_dir(&poses).unwrap();
     let missing = program(&["slurm", "submit"]).arg(&clips).arg(&poses).env("PATH", "").output().unwrap();
     assert_eq!(missing.status.code(), Some(2), "no sbatch: {}", text(&missing));
@@ -167,7 +167,7 @@ fn a_container_sees_all_folders() {
     }
 }
 
-fn names_of_all_kinds() {
+fn unusual_names() {
     let folder = tempfile::tempdir().unwrap();
     let slurm = Slurm::start(folder.path().join("slurm"));
     let clips = folder.path().join("clips of \"mine\"");
@@ -195,7 +195,7 @@ fn preempted_cancelled_and_resumed() {
     assert!(submitted.contains("12 of 12 videos submitted as array"), "{submitted}");
     slurm.wait(&poses, 1);
 
-    // Somebody more important takes both GPUs for a moment.
+    // A job of higher priority takes both GPUs for a moment.
     slurm.client("sbatch", &["--partition=high", "--gpus=V100:2", "--output=/dev/null", "--wrap", "sleep 2"]);
     slurm.wait(&poses, 4);
 
@@ -212,7 +212,7 @@ fn preempted_cancelled_and_resumed() {
         "{status}"
     );
 
-    // From another folder than the one from which the models' path starts.
+    // From a different folder than the one that the models' path is relative to.
     let resumed = slurm.call(program(&["slurm", "resume"]).arg(&poses).current_dir(folder.path()));
     assert!(resumed.contains(&format!("{left} of 12 videos submitted")), "{resumed}");
     slurm.wait(&poses, CLIPS);
@@ -225,7 +225,7 @@ fn preempted_cancelled_and_resumed() {
     assert_undisturbed(&poses, CLIPS, &mut alone);
 }
 
-/// There is nothing but so many files, each as `alone` makes it of the sample.
+/// Asserts that there are exactly `count` files, each equal to what `alone` computes from the sample.
 fn assert_undisturbed(poses: &Path, count: usize, alone: &mut Command) {
     let folder = tempfile::tempdir().unwrap();
     let expected = folder.path().join("expected.pose");
@@ -240,13 +240,13 @@ fn assert_undisturbed(poses: &Path, count: usize, alone: &mut Command) {
     }
 }
 
-/// A number below `limit` that nobody chose.
+/// A random number below `limit`.
 fn random(limit: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) as u64 % limit.max(1)
 }
 
-/// Processes of the tasks.
+/// The processes of the tasks.
 fn tasks(poses: &Path) -> Vec<u32> {
     let list = format!("--list\0{}", poses.join(".oppose").display());
     let process = |entry: fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().ok();
@@ -258,7 +258,7 @@ fn tasks(poses: &Path) -> Vec<u32> {
     all.filter(is_task).collect()
 }
 
-/// How often each output is done by the journals' word.
+/// How often each output is recorded as done in the journals.
 fn recorded(poses: &Path) -> HashMap<PathBuf, usize> {
     let mut recorded = HashMap::new();
     for run in Run::all(poses).unwrap() {
@@ -307,9 +307,9 @@ fn killed_again_and_again() {
             continue;
         }
         if kills >= KILLS / 3 && !is_preempted {
-            let more_important =
+            let priority_job =
                 ["--partition=high", "--gpus=V100:2", "--output=/dev/null", "--wrap", "sleep 2"];
-            slurm.client("sbatch", &more_important);
+            slurm.client("sbatch", &priority_job);
             is_preempted = true;
         } else if kills >= KILLS * 2 / 3 && !is_cancelled {
             slurm.client("scancel", &["--name=oppose"]);
@@ -335,7 +335,7 @@ fn killed_again_and_again() {
         assert_eq!(
             output.metadata().unwrap().modified().unwrap(),
             time,
-            "{} was made anew",
+            "{} was written again",
             output.display()
         );
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Far more than any step takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Far longer than any step takes, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Browser {
     driver: Child,
@@ -27,7 +27,7 @@ impl Browser {
             .spawn()
             .expect("chromedriver starts");
         // It prints "ChromeDriver was started successfully on port 12345."
-        let output = BufReader::new(driver.stdout.take().expect("it is piped"));
+        let output = BufReader::new(driver.stdout.take().expect("a pipe"));
         let port = output.lines().map_while(Result::ok).find_map(|line| {
             line.strip_prefix("ChromeDriver was started successfully on port ")?
                 .trim_end_matches('.')
@@ -57,16 +57,16 @@ impl Browser {
         self.wait("return document.documentElement.dataset.ready !== undefined");
     }
 
-    /// What a script returns; its body gets no arguments.
+    /// Runs the body of a function without arguments, and returns its result.
     pub fn run(&self, script: &str) -> Value {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// Waits until a script returns true.
     pub fn wait(&self, script: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while self.run(script) != Value::Bool(true) {
-            assert!(Instant::now() < end, "never true: {script}; {:?}", self.messages());
+            assert!(Instant::now() < end, "still not true: {script}; {:?}", self.messages());
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -79,7 +79,7 @@ impl Browser {
         self.command("actions", &actions);
     }
 
-    /// Clicks on the middle of what a selector finds, with a real pointer.
+    /// Clicks on the centre of the element that matches a selector, with a real pointer.
     pub fn click(&self, selector: &str) {
         let found = self.command("element", &json!({ "using": "css selector", "value": selector }));
         let id = found
@@ -95,16 +95,17 @@ impl Browser {
         let log = self.command("se/log", &json!({ "type": "browser" }));
         let messages = log.as_array().into_iter().flatten();
         let messages = messages.map(|entry| entry["message"].as_str().unwrap_or("").to_owned());
-        // Advice on speed, which reading pixels brings on.
+        // Advice on speed, caused by reading pixels.
         messages.filter(|message| !message.contains("willReadFrequently")).collect()
     }
 
-    /// Keeps a picture of the window, to be looked at, where `$OPPOSE_SCREENSHOTS` names a folder.
-    pub fn keep_screenshot(&self, name: &str) {
+    /// Saves a screenshot for people to look at, if `$OPPOSE_SCREENSHOTS` names a folder.
+    pub fn save_screenshot(&self, name: &str) {
         if let Some(folder) = std::env::var_os("OPPOSE_SCREENSHOTS") {
             let picture = self.call("GET", &format!("/session/{}/screenshot", self.session), &Value::Null);
             let base64 = picture.as_str().expect("base64");
-            std::fs::write(Path::new(&folder).join(name), decode(base64)).expect("it can be written");
+            std::fs::write(Path::new(&folder).join(name), decode(base64))
+                .expect("the screenshot can be written");
         }
     }
 
@@ -114,7 +115,7 @@ impl Browser {
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time is set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout is set");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let length = body.len();
         write!(

@@ -1,5 +1,5 @@
 //! Draws people as coloured dots, which the nets of `meaningful_models.rs` see as keypoints.
-#![allow(dead_code)] // Each test program uses its own part.
+#![allow(dead_code)] // No test program uses all of it.
 
 use oppose::engine::native::assemble::body::BODY_25;
 use oppose::video::Frame;
@@ -8,11 +8,11 @@ pub const BODY_POINTS: usize = 25;
 pub const FACE_POINTS: usize = 70;
 pub const HAND_POINTS: usize = 21;
 
-/// The colour of all limbs: behind those of the body's keypoints, before those of faces and hands.
+/// Index of the colour of all limbs, between those of the body's keypoints and those of faces and hands.
 pub const LIMB_COLOUR: usize = BODY_POINTS;
 
-/// Where the keypoints of the body are at scale 1, in pixels: the person's right is to the left. From the
-/// first to the last pixel, with its hands' squares, a person is 230 wide and 340 high.
+/// Positions of the body's keypoints at scale 1, in pixels; the person's right is to the left. With the squares of the
+/// hands, a person is 230 pixels wide and 340 high.
 pub const POSE: [(f32, f32); BODY_POINTS] = [
     (0.0, 60.0),
     (0.0, 105.0),
@@ -45,18 +45,18 @@ pub const POSE: [(f32, f32); BODY_POINTS] = [
 const FACE: ((f32, f32), f32) = ((0.0, 60.83), 99.33);
 const HAND: ((f32, f32), f32) = ((75.3, 231.5), 76.5);
 
-/// Radius of the body's dots and of the black around them; half the width of the lines. In pixels, at any
+/// Radius of the body's dots, radius of the black around them, and half the width of the lines: in pixels, at every
 /// scale.
 const DOT: f32 = 5.0;
 const DOT_WITH_RIM: f32 = 7.0;
 const LINE: f32 = 2.5;
 
-/// A colour that a net can tell from all others.
+/// A colour that a net can distinguish from all others.
 #[derive(Clone, Copy, Debug)]
 pub struct Colour {
     /// From grey to the colour: blue, green, red; of length 1.
     pub direction: [f32; 3],
-    /// The share of the direction that no other colour has.
+    /// The projection on the direction that no other colour reaches.
     pub threshold: f32,
 }
 
@@ -68,7 +68,7 @@ impl Colour {
 
 /// All colours: the body's keypoints, the limbs, and the keypoints of a face.
 pub fn colours() -> Vec<Colour> {
-    // A Fibonacci lattice, without its part near black.
+    // A Fibonacci lattice without the part near black.
     const LATTICE: usize = 134;
     let golden = std::f32::consts::PI * (3.0 - 5f32.sqrt());
     let directions = (0..LATTICE).map(|index| {
@@ -94,7 +94,7 @@ pub fn colours() -> Vec<Colour> {
 /// A person to draw.
 #[derive(Clone, Copy, Debug)]
 pub struct Person {
-    /// Where the pose's origin lies in the picture: above the middle of the head.
+    /// Position of the pose's origin in the picture, above the middle of the head.
     pub x: f32,
     pub y: f32,
     /// At least 0.9.
@@ -117,7 +117,7 @@ impl Person {
     }
 }
 
-/// Points of a grid in a square that keep clear of the body's dots and lines.
+/// Points of a grid in a square that do not touch the body's dots and lines.
 fn places((x, y): (f32, f32), side: f32, grid: usize, count: usize) -> Vec<(f32, f32)> {
     let step = side * 0.9 / (grid - 1) as f32;
     let at = |index: usize| (index as f32 - (grid - 1) as f32 / 2.0) * step;
@@ -137,7 +137,7 @@ fn limbs() -> impl Iterator<Item = (usize, usize)> {
     limbs.filter(|(limb, _)| !BODY_25.ear_limbs.contains(limb)).map(|(_, &limb)| limb)
 }
 
-/// Draws a picture of these people; of those that overlap, the last is in front.
+/// Draws a picture of these people; where they overlap, later ones are in front.
 pub fn draw(width: usize, height: usize, people: &[Person]) -> Frame {
     let mut picture = Picture { width, height, pixels: vec![0; width * height * 3] };
     let colours = colours();
@@ -168,7 +168,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// All pixels up to `radius` from the line; from a point, if both ends are the same.
+    /// Colours all pixels up to `radius` from the line, which is a point if both ends are the same.
     fn line(&mut self, a: (f32, f32), b: (f32, f32), radius: f32, colour: [u8; 3]) {
         let range = |a: f32, b: f32, end: usize| {
             (a.min(b) - radius).max(0.0) as usize..((a.max(b) + radius + 1.0).max(0.0) as usize).min(end)
@@ -184,7 +184,7 @@ impl Picture {
     }
 }
 
-/// From a point to the line between `a` and `b`.
+/// Distance of a point from the line between `a` and `b`.
 fn distance(point: (f32, f32), a: (f32, f32), b: (f32, f32)) -> f32 {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let square = (dx * dx + dy * dy).max(f32::MIN_POSITIVE);

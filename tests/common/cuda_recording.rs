@@ -1,5 +1,5 @@
-//! What the real OpenPose, built with CUDA, found in pictures, and how near to it one is.
-#![allow(dead_code)] // Each test program uses its own part.
+//! What the real OpenPose, built with CUDA, found in pictures, and how close other results are to that.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::common;
 use crate::npy;
 use crate::recording::{keypoints, picture};
 
-/// The cases, as their folders are called.
+/// The cases, by the names of their folders.
 pub const CASES: [&str; 8] = [
     "a_640x480",
     "a_640x480_net368",
@@ -23,7 +23,7 @@ pub const CASES: [&str; 8] = [
     "f_320x320_s2",
 ];
 
-/// The picture of a case, and the options OpenPose was given.
+/// The picture of a case, and the options that OpenPose was run with.
 pub fn case(name: &str) -> (Frame, Options) {
     let mut parts = name.splitn(3, '_');
     let base = format!("{}_{}", parts.next().unwrap(), parts.next().unwrap());
@@ -44,7 +44,7 @@ pub fn case(name: &str) -> (Frame, Options) {
     (picture(&common::shared("golden").join(base).join("image.png")), options)
 }
 
-/// Points that were compared, and those of them that are within a tenth of a pixel and of three hundredths in confidence.
+/// How many points were compared, and how many are within 0.1 pixels and 0.03 in confidence.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Near {
     pub all: usize,
@@ -59,10 +59,10 @@ impl Near {
     }
 }
 
-/// How near bodies, faces and hands are, of all cases together.
+/// Bodies, faces and hands, over all cases.
 pub type Nearness = [Near; 3];
 
-/// Compares people with the recorded ones of a case: as many, in the same rows.
+/// Compares people with the recorded ones of a case, of which there must be as many, in the same rows.
 pub fn compare(name: &str, found: &FramePose, nearness: &mut Nearness) {
     let folder = common::shared("golden-cuda").join(name);
     let points: Vec<_> = found.coordinates().chunks_exact(2).zip(found.confidences()).collect();
@@ -73,7 +73,7 @@ pub fn compare(name: &str, found: &FramePose, nearness: &mut Nearness) {
         assert_eq!(found.people() * count, expected.len(), "{name}: people with {file}");
         let found = points.chunks_exact(137).flat_map(|person| &person[first..][..count]);
         for ((at, score), expected) in found.zip(&expected) {
-            // What was not looked for, or not found, is 0 in both.
+            // Points that were not sought or not found are 0 in both.
             if expected.score == 0.0 && **score == 0.0 {
                 continue;
             }
@@ -91,9 +91,9 @@ fn values(folder: &Path, file: &str) -> Vec<f32> {
     npy::read(&folder.join(format!("{file}_keypoints.npy"))).values
 }
 
-/// All bodies where OpenPose has them, to less than its own files tell apart; faces and hands as near as it is to itself
-/// where its matrix products have no workspace (97.61 % of faces and 98.21 % of hands), give or take what 500 points of
-/// hands can tell: these made-up nets have places of equal value.
+/// Asserts that all bodies are where OpenPose has them, to less than its own files resolve, and that faces and hands agree
+/// as well as OpenPose does with itself when its matrix products have no workspace (97.61 % of faces and 98.21 % of
+/// hands), within what 500 points of hands can show: heat maps of these made-up nets have several equal maxima.
 #[track_caller]
 pub fn assert_exact(what: &str, [bodies, faces, hands]: Nearness) {
     println!(

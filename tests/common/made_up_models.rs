@@ -1,10 +1,10 @@
-//! Models made up by a formula: the shape of OpenPose's nets, weights that are nobody's.
+//! Models computed by a formula: nets with the structure of OpenPose's, and weights of our own.
 //!
-//! The shape is a matter of fact (layers, their names, sizes and order); the prototxt text is written
-//! here. The weights come from SplitMix64, with every filter's sum over its input 0 so that signals neither
-//! die nor explode on their way through fifty layers. The formula is that of the recordings in
-//! `tests/data/golden-synthetic`: the same bytes come out.
-#![allow(dead_code)] // Each test program uses its own part.
+//! The structure is a matter of fact (layers, their names, sizes and order); the prototxt text is written
+//! here. The weights come from SplitMix64; every filter sums to 0 over its input, so that signals neither
+//! vanish nor explode on their way through fifty layers. The recordings in `tests/data/golden-synthetic` were made with the
+//! same formula, and so with the same bytes.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ use oppose::engine::native::model::Net;
 /// How large the nets are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// A few channels: what the recordings were made with.
+    /// A few channels: the nets with which the recordings were made.
     Small,
     /// As many channels as the nets of `meaningful_models.rs` need.
     Narrow,
@@ -64,20 +64,20 @@ pub fn describe(net: Net, size: Size) -> Description {
     }
 }
 
-/// Writes body, face and hand net into a folder, as OpenPose's model folder has them.
+/// Writes the body, face and hand net into a folder with the layout of OpenPose's models folder.
 pub fn write(folder: &Path, size: Size) {
     write_all(folder, |net| make(net, size));
 }
 
-/// Writes what `make` gives for body, face and hand net into a folder.
+/// Writes the body, face and hand net that `make` returns into a folder.
 pub fn write_all(folder: &Path, make: impl Fn(Net) -> MadeUpModel) {
     for net in [Net::Body25, Net::Face, Net::Hand] {
         let model = make(net);
         let files = [(net.prototxt(), model.prototxt.as_bytes()), (net.caffemodel(), &model.caffemodel)];
         for (name, bytes) in files {
             let path = folder.join(name);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
-            fs::write(path, bytes).expect("the file is written");
+            fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be created");
+            fs::write(path, bytes).expect("the file can be written");
         }
     }
 }
@@ -93,7 +93,7 @@ const FIRST_GAIN: f64 = 6.0;
 const HIDDEN_GAIN: f64 = 0.63;
 const HIDDEN_BIAS: f64 = 1.5;
 
-/// The layers of a net, and the two files it makes.
+/// The layers of a net, from which its two files are written.
 pub struct Description {
     name: &'static str,
     layers: Vec<Layer>,
@@ -127,7 +127,7 @@ impl Kind {
     }
 }
 
-/// The names in which face and hand net differ.
+/// The names that differ between the face and the hand net.
 struct Names {
     pools: [&'static str; 3],
     concatenation: &'static str,
@@ -174,7 +174,7 @@ fn body_25(size: Size) -> Description {
         net.activation(&name.replace("Mconv", "Mprelu"), Kind::PRelu, &name);
         let output = format!("Mconv7_stage{number}_{branch}");
         net.convolution(&output, &name, &output, outputs, 1);
-        // What the next stage of the branch sees.
+        // The inputs of the branch's next stage.
         let (branch, next, others) = match (branch, number) {
             ("L2", 0..3) => ("L2", number + 1, vec![output.clone()]),
             ("L2", _) => ("L1", 0, vec![output.clone()]),
@@ -217,7 +217,7 @@ fn cpm(names: Names, outputs: usize, size: Size) -> Description {
 }
 
 impl Description {
-    /// The first ten layers of the VGG net, and those of 512 channels in `deep`.
+    /// The first layers of the VGG net, and the layers of 512 channels that `deep` names.
     fn trunk(&mut self, pools: &[&str; 3], hidden: &impl Fn(usize) -> usize, deep: &[&str]) -> String {
         let mut top = "image".to_owned();
         for (block, layers, outputs) in [(1, 2, 64), (2, 2, 128), (3, 4, 256)] {
@@ -294,7 +294,7 @@ impl Description {
         if tensor == "image" {
             return 3;
         }
-        let maker = self.layers.iter().find(|layer| layer.output == tensor).expect("a maker");
+        let maker = self.layers.iter().find(|layer| layer.output == tensor).expect("a layer that writes it");
         match maker.kind {
             Kind::Convolution { outputs, .. } => outputs,
             Kind::Concatenation => maker.inputs.iter().map(|input| self.channels(input)).sum(),
@@ -339,8 +339,8 @@ impl Description {
         })
     }
 
-    /// The caffemodel with the given values: for a layer, its number and the shape of its first blob, the
-    /// weights and the bias of a convolution or the slopes of a PReLU.
+    /// The caffemodel with the values that the function returns for a layer, given its index and the shape of its first
+    /// blob: weights and bias of a convolution, or slopes of a PReLU.
     pub fn caffemodel_with(
         &self,
         mut values: impl FnMut(usize, &Layer, &[usize]) -> Vec<Vec<f32>>,
@@ -397,8 +397,8 @@ impl Iterator for Random {
     }
 }
 
-/// Random weights of mean 0: for the first layer over each filter, else for each tap over each group of
-/// input channels, so that a value all channels share is not seen.
+/// Random weights with a mean of 0: in the first layer over each filter, otherwise per tap over each group of
+/// input channels, so that a value common to all channels has no effect.
 fn weights(random: Random, shape: [usize; 4], groups: &[usize], gain: f64, is_first: bool) -> Vec<f32> {
     let [outputs, inputs, height, width] = shape;
     let taps = height * width;

@@ -1,33 +1,33 @@
-//! Nets whose weights are made by hand, so that coloured dots in a picture come out as keypoints.
+//! Nets with weights designed by hand, which detect coloured dots in a picture as keypoints.
 //!
 //! The layers are OpenPose's, from `made_up_models.rs`; `coloured_people.rs` draws pictures for them (a test
-//! program needs all three as modules). Each net carries one channel a keypoint from its first layers to its
+//! program needs all three as modules). Each net carries one channel per keypoint from its first layers to its
 //! heat maps; all other weights are 0.
 //!
 //! **Colours.** A keypoint is a dot of its own colour on black, a limb is a line of one colour for all limbs.
 //! The colours lie on a sphere in the cube of blue, green and red, with 128 for its centre and 127 for its
 //! radius, so that the net's input is `127 / 256 × direction`. One filter of one tap then sees a colour and
-//! no other: `direction · input`, less a threshold halfway to the next colour. As a sphere is convex, no
-//! mixture of two colours, as interpolation makes it, is taken for a third. Colours near black are left out.
-//! The colours of faces and hands bring the next one as near as 15 degrees, 4.5 levels of 127: pictures
-//! must reach the net as they were drawn, so a video of them is stored without loss, in RGB.
+//! no other: `direction · input`, minus a threshold halfway to the next colour. As a sphere is convex, no
+//! mixture of two colours, as interpolation produces it, is mistaken for a third. Colours near black are left out.
+//! With the colours of faces and hands, the closest two are 15 degrees apart, 4.5 levels of 127: pictures
+//! must reach the net as they were drawn, so a video of them is stored losslessly, in RGB.
 //!
-//! **From dots to peaks.** Binomial 3×3 kernels between and behind the poolings make a smooth bump of a dot,
-//! with a standard deviation of a bit more than one output pixel (8 net pixels). Its middle survives the
-//! maxima of the poolings to about a net pixel, so the dots may lie anywhere and not only on the grid. The
-//! two kernels behind the poolings lean by a sixth of a net pixel each: a dot right between two pixels would
-//! otherwise have two equal maxima, which are no peak. OpenPose's own position of a peak is good to half a
-//! net pixel: to stay within two pixels of the frame, it should be no more than 1.7 times the net's input.
+//! **From dots to peaks.** Binomial 3×3 kernels between and after the poolings turn a dot into a smooth bump
+//! with a standard deviation of slightly more than one output pixel (8 net pixels). The poolings move its centre by
+//! at most about one net pixel, so dots may lie anywhere and not only on the grid. Each of the two kernels after the
+//! poolings shifts by a sixth of a net pixel: a dot exactly between two pixels would otherwise have two equal maxima,
+//! which are not a peak. OpenPose's own position of a peak is accurate to half a net pixel: to stay within two
+//! pixels, a frame should be at most 1.7 times as large as the net's input.
 //!
 //! **Part affinity fields.** All people have the same pose, moved and scaled, so the direction of a limb is
 //! known, and its field is that direction wherever there is a line or a dot: `1 − max(0, 1 − gain × line)`
-//! limits it to length 1. Fields of different limbs are the same but for the direction. That suffices: two
-//! peaks of different people have black between them. The two limbs between ear and shoulder stay empty.
+//! limits it to length 1. Fields of different limbs differ only in their direction. That suffices, since there is black
+//! between the peaks of different people. The two limbs between ear and shoulder stay empty.
 //!
 //! **Faces and hands.** Their dots have colours of their own, of which the hands use the first 21. The face
 //! net's first two layers have fewer channels than a face has keypoints, so they pass the colours on,
-//! and the third layer tells them apart; a pooling between the two asks for black around each dot.
-#![allow(dead_code)] // Each test program uses its own part.
+//! and the third layer distinguishes them; because of the pooling in between, each dot needs black around it.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ use super::made_up_models::{Layer, MadeUpModel, Size, describe, write_all};
 
 /// Makes a net; `size` is `Narrow` or `Full`.
 pub fn make(net: Net, size: Size) -> MadeUpModel {
-    assert_ne!(size, Size::Small, "too few channels for a keypoint each");
+    assert_ne!(size, Size::Small, "too few channels for one per keypoint");
     let description = describe(net, size);
     let colours = colours();
     let colours = match net {
@@ -58,29 +58,29 @@ pub fn make(net: Net, size: Size) -> MadeUpModel {
     MadeUpModel { prototxt: description.prototxt(), caffemodel }
 }
 
-/// Writes body, face and hand net into a folder, as OpenPose's model folder has them.
+/// Writes the body, face and hand net into a folder with the layout of OpenPose's models folder.
 pub fn write(folder: &Path, size: Size) {
     write_all(folder, |net| make(net, size));
 }
 
-/// Where the colours are told apart.
+/// The layer that distinguishes the colours.
 fn detector(net: Net) -> &'static str {
     if net == Net::Face { "conv2_1" } else { "conv1_1" }
 }
 
-/// The layers that tell colours apart and smooth the dots.
+/// The layers that distinguish colours and smooth the dots.
 const TRUNK: [&str; 10] = [
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1",
     "conv4_2",
 ];
 const BINOMIAL: [f32; 3] = [0.25, 0.5, 0.25];
-/// Moves what it smooths by 0.02 output pixels.
+/// Shifts what it smooths by 0.02 output pixels.
 const LEANING: [f32; 3] = [0.24, 0.5, 0.26];
-/// Makes the peak of a dot 0.5 to 1 where the frame is twice as large as the body net's input.
+/// Makes the peak of a dot 0.5 to 1 if the frame is twice as large as the body net's input.
 const BODY_GAIN: f32 = 8.0;
-/// Makes the peaks of faces and hands 0.2 to 1, the larger the crop the less.
+/// Makes the peaks of faces and hands 0.2 to 1; the larger the crop, the lower the peak.
 const CROP_GAIN: f32 = 3.0;
-/// Makes a line that a sample hits in part as good as one that it hits in full.
+/// Makes a sample that is partly on a line count as much as one that is fully on it.
 const LINE_GAIN: f32 = 4.0;
 
 /// The weights of a convolution.
@@ -107,7 +107,7 @@ impl Filters {
         let position = TRUNK.iter().position(|layer| *layer == name);
         let detector = TRUNK.iter().position(|layer| *layer == detector(net));
         if position.is_some() && position < detector {
-            // 0 is black and 1 is white, so that ReLU and maxima leave the colours alone.
+            // 0 is black and 1 is white, so that ReLU and maxima do not change the colours.
             let bias = if name == "conv1_1" { 0.5 } else { 0.0 };
             for channel in 0..3 {
                 self.set(channel, channel, 1.0);
@@ -129,7 +129,7 @@ impl Filters {
         } else if name.starts_with("Mconv7") && name.ends_with("L2") {
             self.affinity();
         } else {
-            // Stages of face and hand see the maps of the stage before in front of the features.
+            // Stages of face and hand read the maps of the previous stage before the features.
             let has_maps = net != Net::Body25 && name.starts_with("Mconv1_");
             let first = if has_maps { net.output_channels() } else { 0 };
             let is_heat = name.starts_with("Mconv7");
@@ -152,7 +152,7 @@ impl Filters {
         }
     }
 
-    /// One channel a colour, 1 where it is; the net's input is the colour less `centre`.
+    /// One channel per colour, 1 at its pixels; the net's input is the colour minus `centre`.
     fn detect(&mut self, colours: &[Colour], centre: f32) {
         let scale = 256.0 / 127.0;
         for (channel, colour) in colours.iter().enumerate() {
@@ -165,7 +165,7 @@ impl Filters {
         }
     }
 
-    /// The fields: what arrives is 0 on a limb and 1 off it.
+    /// The part affinity fields, from a channel that is 0 on a limb and 1 elsewhere.
     fn affinity(&mut self) {
         for (limb, (&(a, b), &plane)) in BODY_25.limbs.iter().zip(BODY_25.affinity).enumerate() {
             if BODY_25.ear_limbs.contains(&limb) {
@@ -180,7 +180,7 @@ impl Filters {
         }
     }
 
-    /// The middle tap.
+    /// Sets the middle tap.
     fn set(&mut self, output: usize, input: usize, weight: f32) {
         let half = self.kernel / 2;
         *self.tap(output, input, half, half) = weight;

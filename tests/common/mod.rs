@@ -1,5 +1,5 @@
-//! What several test programs share: where things lie, and tests that say why they cannot run.
-#![allow(dead_code)] // Each test program uses its own part.
+//! Shared by the test programs: paths, commands, and tests that report why they cannot run.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,18 +10,18 @@ use std::sync::{Mutex, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Something from outside that a test cannot do without.
+/// Something external that a test needs.
 pub enum Need {
-    /// A Python that can import this module: `$OPPOSE_PYTHON`, or `.venv` as `scripts/test.sh` makes it.
+    /// A Python that can import this module: `$OPPOSE_PYTHON`, or the one in `.venv` that `scripts/test.sh` creates.
     Python(&'static str),
-    /// A program on the path.
+    /// A program in `PATH`.
     Program(&'static str),
     /// The models: `$OPPOSE_MODELS`, or the folder `models`.
     Models,
     /// A net of the engine `holistic` that not every models folder has.
     Net(&'static str),
-    /// A file of the test data that is too large, or not ours, to lie in the repository: in
-    /// `$OPPOSE_SHARED`, or in `shared` beside the checkout.
+    /// A file of test data that is too large for the repository or not ours to publish: in `$OPPOSE_SHARED`, or in
+    /// `shared` beside the checkout.
     Shared(&'static str),
     /// The real OpenPose: a build without a GPU, with its program, in `$OPENPOSE_DIR`.
     OpenPose,
@@ -29,13 +29,13 @@ pub enum Need {
     PoseViewer,
     /// An NVIDIA GPU that the engine can use.
     Gpu,
-    /// No GPU: a test of what is said without one.
+    /// No GPU: for tests of the messages without one.
     NoGpu,
-    /// Minutes of time, which `$OPPOSE_LONG_TESTS` grants.
-    Patience,
-    /// The right to mount a file system; named where mounting one was tried and refused.
+    /// Minutes of run time, which `$OPPOSE_LONG_TESTS` permits.
+    LongTests,
+    /// The permission to mount a file system; listed only after an attempt was refused.
     Mount,
-    /// The right to make a PID namespace; named where making one was tried and refused.
+    /// The permission to create a PID namespace; listed only after an attempt was refused.
     Namespace,
 }
 
@@ -75,17 +75,17 @@ impl Need {
             },
             Self::Gpu => oppose::gpu::detect().err().map(|error| format!("no GPU: {error}")),
             Self::NoGpu => oppose::gpu::detect().is_ok().then(|| "there is a GPU".to_owned()),
-            Self::Patience => env::var_os("OPPOSE_LONG_TESTS")
+            Self::LongTests => env::var_os("OPPOSE_LONG_TESTS")
                 .is_none()
                 .then(|| "takes minutes; OPPOSE_LONG_TESTS=1 runs it".to_owned()),
             Self::Mount => Some("this user may not mount a small file system".to_owned()),
-            Self::Namespace => Some("this user may not make a PID namespace".to_owned()),
+            Self::Namespace => Some("this user may not create a PID namespace".to_owned()),
             Self::Shared(file) => (!shared(file).exists()).then(|| format!("no {file} in the shared folder")),
         }
     }
 }
 
-/// Whether Python can import a module. Asked once for each: MediaPipe takes seconds.
+/// Whether Python can import a module. Tried once per module, since importing MediaPipe takes seconds.
 fn can_import(module: &'static str) -> bool {
     static ANSWERS: Mutex<BTreeMap<&str, bool>> = Mutex::new(BTreeMap::new());
     *ANSWERS.lock().expect("no panic while it is held").entry(module).or_insert_with(|| {
@@ -94,7 +94,7 @@ fn can_import(module: &'static str) -> bool {
     })
 }
 
-/// A test that is reported as ignored, with the reason in its name, where a need is not met.
+/// A test that is reported as ignored, with the reason in its name, if a need is not met.
 pub fn trial(name: &str, needs: &[Need], test: impl FnOnce() + Send + 'static) -> Trial {
     match needs.iter().find_map(Need::missing) {
         None => Trial::test(name, move || {
@@ -113,11 +113,11 @@ pub fn run(trials: Vec<Trial>) -> ! {
     libtest_mimic::run(&Arguments::from_args(), trials).exit()
 }
 
-/// Tests by the module they are in.
+/// The tests of each module.
 pub type Modules = Vec<(&'static str, Vec<Trial>)>;
 
-/// Puts the names of their modules before the tests: `cargo test --test suite batch` runs those of one module.
-fn of_modules(modules: Modules) -> Vec<Trial> {
+/// Prefixes the tests with the names of their modules: `cargo test --test suite batch` runs those of one module.
+fn with_module_names(modules: Modules) -> Vec<Trial> {
     let named = |(module, trials): (&'static str, Vec<Trial>)| {
         trials.into_iter().map(move |trial| trial.with_kind(module))
     };
@@ -126,16 +126,16 @@ fn of_modules(modules: Modules) -> Vec<Trial> {
 
 /// Runs the tests of several modules and ends the program.
 pub fn run_modules(modules: Modules) -> ! {
-    run(of_modules(modules))
+    run(with_module_names(modules))
 }
 
 /// Runs the tests of several modules, one test at a time.
-pub fn run_modules_in_turn(modules: Modules) -> ! {
-    run_in_turn(of_modules(modules))
+pub fn run_modules_one_at_a_time(modules: Modules) -> ! {
+    run_one_at_a_time(with_module_names(modules))
 }
 
 /// Runs the tests one at a time, whatever the command line says, for tests that measure their own process.
-pub fn run_in_turn(trials: Vec<Trial>) -> ! {
+pub fn run_one_at_a_time(trials: Vec<Trial>) -> ! {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, trials).exit()
 }
@@ -145,12 +145,12 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The first 20 frames of the sample: for tests of what lies around the frames, of which there are enough then.
+/// The first 20 frames of the sample, for tests that do not depend on the number of frames.
 pub fn short_sample() -> &'static Path {
     static SHORT: OnceLock<PathBuf> = OnceLock::new();
     SHORT.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("short_sample.mp4");
-        // Another test program may be reading the one that is there.
+        // Another test program may be reading the existing file.
         let own = path.with_file_name(format!("short_sample-{}.mp4", std::process::id()));
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-y", "-i"]).arg(repository("assets/sample.mp4"));
@@ -160,7 +160,7 @@ pub fn short_sample() -> &'static Path {
     })
 }
 
-/// The Python to compare with.
+/// The Python whose packages we compare with.
 pub fn python() -> PathBuf {
     env::var_os("OPPOSE_PYTHON").map_or_else(|| repository(".venv/bin/python"), PathBuf::from)
 }
@@ -187,7 +187,7 @@ pub fn shared(file: &str) -> PathBuf {
     env::var_os("OPPOSE_SHARED").map_or_else(|| repository("../shared"), PathBuf::from).join(file)
 }
 
-/// Names of what is in a folder, sorted.
+/// The names of a folder's entries, sorted.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let name = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -198,25 +198,25 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Runs a script of `tests/python` and gives what it prints.
+/// Runs a script of `tests/python` and returns what it prints.
 pub fn run_python<I: AsRef<std::ffi::OsStr>>(script: &str, arguments: impl IntoIterator<Item = I>) -> String {
     let mut command = Command::new(python());
     command.arg(repository("tests/python").join(script)).args(arguments);
     output(&mut command)
 }
 
-/// Runs a command that must succeed and gives what it prints.
+/// Runs a command that must succeed and returns what it prints.
 pub fn output(command: &mut Command) -> String {
     String::from_utf8(bytes(command)).expect("text")
 }
 
-/// Sends a signal to a process; false where it has ended before.
+/// Sends a signal to a process; false if it has already ended.
 pub fn signal(process: u32, signal: Signal) -> bool {
     let process = Pid::from_raw(process.try_into().expect("a process number")).expect("not 0");
     kill_process(process, signal).is_ok()
 }
 
-/// Runs a command that must succeed and gives what it writes.
+/// Runs a command that must succeed and returns the bytes that it prints.
 pub fn bytes(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
 //! Arrays as NumPy writes them: 32-bit floats, little endian, row by row.
-#![allow(dead_code)] // Each test program uses its own part.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub struct Array {
 pub fn read(path: &Path) -> Array {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = std::str::from_utf8(&bytes[10..10 + length]).expect("a text");
+    let header = std::str::from_utf8(&bytes[10..10 + length]).expect("text");
     assert!(header.contains("'<f4'") && header.contains("'fortran_order': False"), "{header}");
     let shape = header.split(['(', ')']).nth(1).expect("a shape");
     let shape: Vec<usize> = shape

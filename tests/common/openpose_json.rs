@@ -1,5 +1,5 @@
-//! People as OpenPose's program writes them, and as ours does.
-#![allow(dead_code)] // Each test program uses its own part.
+//! People as OpenPose's program writes them, and as ours writes them.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use serde_json::Value;
 use super::common::{names, openpose_program, output};
 use super::npy;
 
-/// Body, face, left hand, right hand, as OpenPose's JSON calls them.
+/// Body, face, left hand, right hand: their names in OpenPose's JSON, and their numbers of points.
 pub const PARTS: [(&str, usize); 4] = [("pose", 25), ("face", 70), ("hand_left", 21), ("hand_right", 21)];
 pub const POINTS: usize = 137;
 
-/// What the small made-up nets were made for.
+/// The resolutions for which the small made-up nets were made.
 pub const FACES_AND_HANDS_OF_SMALL_NETS: [&str; 4] =
     ["--face_net_resolution", "96x96", "--hand_net_resolution", "96x96"];
 
 /// A person's 137 keypoints: x, y, confidence.
 pub type Person = Vec<[f32; 3]>;
 
-/// A video as OpenCV and we see it alike: as RGB, because OpenCV 4 takes every other video for BT.601.
+/// A copy of a video that OpenCV decodes as we do: in RGB, because OpenCV 4 takes every other video for BT.601.
 pub fn as_rgb(video: &Path, frames: usize, target: PathBuf) -> PathBuf {
     let mut copy = Command::new("ffmpeg");
     copy.args(["-v", "error", "-i"]).arg(video);
@@ -79,14 +79,14 @@ pub fn of_program(video: &Path, models: &Path, target: &Path, options: &[&str]) 
     (0..pose.frames()).map(&mut people).collect()
 }
 
-/// Compares the people of a photograph with the real library's, part by part, and prints how near they are.
+/// Compares the people in a photograph with those of the real library, part by part, and prints how close they are.
 ///
-/// Of bodies, all points are to be within 0.1 px; of faces and hands, nearly all: the largest of two nearly
-/// equal values may be the other one. The library itself differs so from one number of threads to another.
+/// All points of bodies must be within 0.1 px, and nearly all of faces and hands: of two nearly equal values, either may
+/// be the larger. The library's own results differ in this way with the number of threads.
 pub fn compare_with_golden(case: &str, people: &[Person], golden: &Path) {
     let mut first = 0;
     for (part, points) in PARTS {
-        let least = if part == "pose" { 1.0 } else { 0.98 };
+        let min_share = if part == "pose" { 1.0 } else { 0.98 };
         let expected = npy::read(&golden.join(format!("{part}_keypoints.npy"))).values;
         assert_eq!(expected.len(), people.len() * points * 3, "{case}: people");
         let mut near = 0;
@@ -97,13 +97,13 @@ pub fn compare_with_golden(case: &str, people: &[Person], golden: &Path) {
         }
         let found = near as f64 / (people.len() * points) as f64;
         println!("{case} {part}: {} people, {:.2} % of the points", people.len(), found * 100.0);
-        assert!(found >= least, "{case} {part}: only {:.2} % are within 0.1 px", found * 100.0);
+        assert!(found >= min_share, "{case} {part}: only {:.2} % are within 0.1 px", found * 100.0);
         first += points;
     }
 }
 
-/// The photographs of which the real library's results are known, with its options. Not the one at two scales:
-/// only OpenPose's inner functions take it without a GPU.
+/// The photographs for which the real library's results were recorded, with its options. Without the one at two scales,
+/// which only OpenPose's internal functions accept without a GPU.
 pub fn photographs() -> Vec<(&'static str, Vec<&'static str>)> {
     let small = |resolution| [&["--net_resolution", resolution], &FACES_AND_HANDS_OF_SMALL_NETS[..]].concat();
     vec![

@@ -1,5 +1,5 @@
-//! A real SLURM of one node with two pretend GPUs, by the scripts of the shared folder.
-#![allow(dead_code)] // Each test program uses its own part.
+//! A real SLURM with one node and two pretend GPUs, started by the scripts in the shared folder.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::common::{self, names};
 
-/// All that a program has printed.
+/// Everything that a program has printed.
 pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A SLURM that ends with the test.
+/// A SLURM that is stopped at the end of the test.
 pub struct Slurm {
     root: PathBuf,
 }
@@ -46,7 +46,7 @@ impl Slurm {
         text(&output)
     }
 
-    /// Waits until that many videos are done.
+    /// Waits until this many videos are done.
     pub fn wait(&self, poses: &Path, done: usize) {
         let started = Instant::now();
         while poses_in(poses) < done {
@@ -61,7 +61,7 @@ impl Slurm {
         }
     }
 
-    /// Requeued jobs wait for two minutes unless they are told not to.
+    /// Starts requeued jobs at once, which SLURM delays by two minutes.
     pub fn hurry(&self) {
         for job in
             self.client("squeue", &["--noheader", "--array", "--states=PENDING", "--format=%i"]).lines()
@@ -69,7 +69,7 @@ impl Slurm {
             let job = format!("JobId={}", job.trim());
             let mut update = Command::new("timeout");
             update.args(["20", "scontrol", "update", &job, "StartTime=now"]);
-            // It may have started by itself.
+            // It may have started already.
             let _ = update.env("SLURM_CONF", self.root.join("slurm.conf")).output();
         }
     }
@@ -82,12 +82,12 @@ impl Slurm {
 
 impl Drop for Slurm {
     fn drop(&mut self) {
-        // What cannot be stopped here is stopped with the machine.
+        // If it cannot be stopped, the next shutdown stops it.
         let _ = Command::new("bash").arg(common::shared("slurm/slurm-down.sh")).arg(&self.root).output();
     }
 }
 
-/// How many `.pose` files are in a folder.
+/// The number of `.pose` files in a folder.
 pub fn poses_in(folder: &Path) -> usize {
     names(folder).iter().filter(|name| name.ends_with(".pose") && !name.starts_with('.')).count()
 }

@@ -1,7 +1,7 @@
-//! What the real OpenPose computed for a picture, stage by stage, and how near to it one is.
+//! What the real OpenPose computed for a picture, stage by stage, and how close other results are to that.
 //!
 //! `tests/data/golden-synthetic/README.md` says what the files are.
-#![allow(dead_code)] // Each test program uses its own part.
+#![allow(dead_code)] // No test program uses all of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl Recording {
         net_to_frame(self.frame_size(), self.scales()[0].size)
     }
 
-    /// Name of an array of a scale: the first has no number.
+    /// Name of the array for a scale; that of the first has no number.
     pub fn of_scale(name: &str, index: usize) -> String {
         if index == 0 { name.to_owned() } else { format!("{name}_{index}") }
     }
@@ -178,7 +178,7 @@ pub fn assert_peaks(found: &[Vec<Keypoint>], expected: &Array) {
     assert_keypoints(&found.concat(), &expected.concat(), 1e-4);
 }
 
-/// Recorded rectangles are text of nine digits.
+/// Recorded rectangles are text with nine digits.
 #[track_caller]
 pub fn assert_rectangle(found: Rectangle, expected: Rectangle) {
     let values = |rectangle: Rectangle| [rectangle.x, rectangle.y, rectangle.side];

@@ -1,11 +1,11 @@
-//! Runs a net slowly and plainly, to compare the back ends with.
-#![allow(dead_code)] // Each test program uses its own part.
+//! Runs a net in the simplest way, as a reference for the back ends.
+#![allow(dead_code)] // No test program uses all of it.
 
 use oppose::engine::native::assemble::size::Size;
 use oppose::engine::native::model::{Activation, Convolution, Graph, Net, Operation};
 use oppose::engine::native::{Backend, BackendError};
 
-/// The three nets of a model folder, run one input after the other.
+/// The three nets of a models folder, run on one input after another.
 pub struct ReferenceBackend<'a>(pub &'a [(Net, Graph)]);
 
 impl Backend for ReferenceBackend<'_> {
@@ -29,7 +29,7 @@ impl Backend for ReferenceBackend<'_> {
     }
 }
 
-/// Runs a net on planes of this size; gives the planes of its result.
+/// Runs a net on planes of this size, and returns the planes of its result.
 pub fn run(graph: &Graph, input: &[f32], size: Size) -> Vec<f32> {
     let mut tensors: Vec<Vec<f32>> = vec![Vec::new(); graph.tensors.len()];
     tensors[0] = input.to_vec();
@@ -56,7 +56,7 @@ fn convolution(settings: &Convolution, input: &[f32], width: usize, height: usiz
     for (channel, (filter, &bias)) in weights.chunks_exact(channels * kernel * kernel).zip(bias).enumerate() {
         let mut sums = vec![f64::from(bias); width * height];
         for (plane, taps) in input.chunks_exact(width * height).zip(filter.chunks_exact(kernel * kernel)) {
-            // Most weights of the nets made by hand are 0.
+            // Most weights of the nets designed by hand are 0.
             for (tap, &weight) in taps.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
                 let (dy, dx) = ((tap / kernel) as isize - half, (tap % kernel) as isize - half);
                 let columns = (-dx).max(0) as usize..(width as isize - dx).clamp(0, width as isize) as usize;

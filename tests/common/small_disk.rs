@@ -1,9 +1,9 @@
-//! A disk that is soon full.
+//! A disk that fills up quickly.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A file system of its own, which this user may not be allowed to mount.
+/// A separate file system. Mounting it may not be permitted to this user.
 pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -22,7 +22,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What cannot be unmounted goes with the machine.
+        // If it cannot be unmounted, it is gone after the next shutdown.
         let _ = Command::new("umount").arg(self.0.path()).status();
     }
 }

@@ -1,4 +1,4 @@
-//! A video of which the decoder crashes: a preloaded library raises SIGSEGV where it is opened.
+//! A video that crashes the decoder: a preloaded library raises SIGSEGV when it is opened.
 
 use std::collections::HashMap;
 use std::fs;
@@ -46,7 +46,7 @@ impl Poisoned {
         Self { scene, library, log }
     }
 
-    /// Makes the command die of the poisoned video.
+    /// Makes the command crash on the poisoned video.
     fn poison<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("LD_PRELOAD", &self.library).env("OPPOSE_POISONED", &self.log)
     }
@@ -55,7 +55,7 @@ impl Poisoned {
         self.poison(&mut self.scene.program(arguments)).output().unwrap()
     }
 
-    /// How many processes have died of it.
+    /// How many processes the video has killed.
     fn deaths(&self) -> usize {
         fs::read_to_string(&self.log).unwrap_or_default().lines().count()
     }
@@ -64,23 +64,23 @@ impl Poisoned {
         self.scene.path("poses")
     }
 
-    /// The files that are done, and when.
+    /// The outputs that are done, with their times of modification.
     fn done(&self) -> HashMap<String, SystemTime> {
         let modified = |name: &String| self.poses().join(name).metadata().unwrap().modified().unwrap();
         poses(&self.poses()).into_iter().map(|name| (name.clone(), modified(&name))).collect()
     }
 }
 
-/// All but the poisoned video are done, which is named with its signal.
+/// Asserts that all videos but the poisoned one are done, and that the output names that one with its signal.
 #[track_caller]
 fn assert_poisoned(output: &Output, folder: &Path) {
-    let told = text(output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert_eq!(poses(folder), DONE, "{told}");
-    let named = told.lines().filter(|line| line.contains("poison.mp4") && line.contains("SIGSEGV"));
-    assert!(named.count() > 0, "{told}");
-    assert!(told.contains("5 done") || told.contains("5 skipped"), "{told}");
-    assert!(told.contains("1 failed"), "{told}");
+    let printed = text(output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert_eq!(poses(folder), DONE, "{printed}");
+    let named = printed.lines().filter(|line| line.contains("poison.mp4") && line.contains("SIGSEGV"));
+    assert!(named.count() > 0, "{printed}");
+    assert!(printed.contains("5 done") || printed.contains("5 skipped"), "{printed}");
+    assert!(printed.contains("1 failed"), "{printed}");
     let failed = fs::read_to_string(folder.join("oppose.failed.list")).unwrap();
     assert!(failed.lines().count() == 1 && failed.contains("poison.mp4\t"), "{failed}");
 }
@@ -91,15 +91,15 @@ fn a_folder(options: &[&str]) {
     let first = poisoned.run(&arguments);
     assert_poisoned(&first, &poisoned.poses());
     let deaths = poisoned.deaths();
-    // Twice by the rule, and once more for each worker in which a retry was no proof.
+    // Two by rule, and one more for each worker in which a retry was not alone.
     assert!((2..=4).contains(&deaths), "{deaths} deaths: {}", text(&first));
     let done = poisoned.done();
 
-    // Nothing is done twice, and nothing dies.
+    // The second run repeats nothing, and no process dies.
     let again = poisoned.run(&arguments);
     assert_poisoned(&again, &poisoned.poses());
-    let told = text(&again);
-    assert!(told.contains("--retry-crashed") && !told.contains("tried once more"), "{told}");
+    let printed = text(&again);
+    assert!(printed.contains("--retry-crashed") && !printed.contains("tried once more"), "{printed}");
     assert_eq!((poisoned.deaths(), poisoned.done()), (deaths, done.clone()));
 
     let retried = poisoned.run(&[&arguments[..], &["--retry-crashed"]].concat());
@@ -107,16 +107,16 @@ fn a_folder(options: &[&str]) {
     let after_retry = poisoned.deaths();
     assert!(after_retry >= deaths + 2, "{}", text(&retried));
 
-    // Another video of the same name.
+    // A different video with the same name.
     make_video(&poisoned.scene.path("videos/poison.mp4"), 7);
     let changed = poisoned.run(&arguments);
     assert_poisoned(&changed, &poisoned.poses());
     assert!(poisoned.deaths() >= after_retry + 2, "{}", text(&changed));
     assert_eq!(poisoned.done(), done);
 
-    // The defect is mended.
-    let mended = poisoned.scene.program(&[&arguments[..], &["--retry-crashed"]].concat()).output().unwrap();
-    assert!(mended.status.success(), "{}", text(&mended));
+    // The decoder is repaired.
+    let repaired = poisoned.scene.program(&[&arguments[..], &["--retry-crashed"]].concat()).output().unwrap();
+    assert!(repaired.status.success(), "{}", text(&repaired));
     assert_eq!(poses(&poisoned.poses()).len(), VIDEOS.len());
     assert!(!poisoned.poses().join("oppose.failed.list").exists());
     for (name, time) in done {
@@ -124,29 +124,29 @@ fn a_folder(options: &[&str]) {
     }
 }
 
-/// A list of one video has a worker too, as a task of a cluster does.
+/// A list of one video is also processed by a worker, as in a task on a cluster.
 fn a_list() {
     let poisoned = Poisoned::new();
     fs::write(poisoned.scene.path("list"), "videos/poison.mp4\n").unwrap();
     let output = poisoned.run(&["--list", "list", "-o", "poses"]);
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("poison.mp4") && told.contains("SIGSEGV"), "{told}");
-    assert_eq!(poisoned.deaths(), 2, "{told}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("poison.mp4") && printed.contains("SIGSEGV"), "{printed}");
+    assert_eq!(poisoned.deaths(), 2, "{printed}");
 }
 
-/// Overlays are drawn of videos that are done: they are decoded once more.
+/// Drawing overlays decodes videos that are done once more.
 fn overlays() {
     let poisoned = Poisoned::new();
     assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
     let output = poisoned.run(&["videos", "-o", "poses", "--render"]);
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let named = told.lines().filter(|line| line.contains("poison.mp4") && line.contains("SIGSEGV"));
-    assert_eq!(named.count(), 1, "{told}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let named = printed.lines().filter(|line| line.contains("poison.mp4") && line.contains("SIGSEGV"));
+    assert_eq!(named.count(), 1, "{printed}");
     let names = common::names(&poisoned.poses());
     let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
-    assert_eq!(drawn, DONE, "{told}");
+    assert_eq!(drawn, DONE, "{printed}");
     assert_eq!(poses(&poisoned.poses()).len(), VIDEOS.len());
 }
 
@@ -156,27 +156,27 @@ fn hanging_overlay() {
     assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
     let mut program = poisoned.scene.program(&["videos", "-o", "poses", "--render", "--stall-timeout", "2"]);
     let output = poisoned.poison(&mut program).env("OPPOSE_POISON", "hang").output().unwrap();
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     let reason = "reported no progress for 2 s and was killed";
-    let named = told.lines().filter(|line| line.contains("poison.mp4") && line.contains(reason));
-    assert_eq!(named.count(), 1, "{told}");
+    let named = printed.lines().filter(|line| line.contains("poison.mp4") && line.contains(reason));
+    assert_eq!(named.count(), 1, "{printed}");
     let names = common::names(&poisoned.poses());
     let drawn: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mp4")).collect();
-    assert_eq!(drawn, DONE, "{told}");
+    assert_eq!(drawn, DONE, "{printed}");
 }
 
-/// Frames of the videos are in the page, but for those of the poisoned one.
+/// The page lacks the frames of the poisoned video only.
 fn a_report() {
     let poisoned = Poisoned::new();
     assert!(poisoned.scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
     let mut report = poisoned.scene.bare(&["report", "poses"]);
     let output = poisoned.poison(&mut report).output().unwrap();
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert_eq!(poisoned.deaths(), 1, "{told}");
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert_eq!(poisoned.deaths(), 1, "{printed}");
     let page = fs::read_to_string(poisoned.poses().join("report.html")).unwrap();
-    assert!(page.contains("\"file\":\"poison.pose\""), "{told}");
+    assert!(page.contains("\"file\":\"poison.pose\""), "{printed}");
 }
 
 fn on_slurm() {
@@ -190,7 +190,7 @@ fn on_slurm() {
     };
     let submitted = slurm.call(poisoned.poison(&mut submit()));
     assert!(submitted.contains("6 of 6 videos submitted"), "{submitted}");
-    wait_for("the end of all tasks", || slurm.is_idle().then_some(()));
+    wait_for("all tasks to end", || slurm.is_idle().then_some(()));
     let status = slurm.status(&poisoned.poses());
     assert_eq!(poses(&poisoned.poses()), DONE, "{status}");
     assert!(status.contains("5 of 6 videos done, 1 failed, 0 left"), "{status}");
@@ -203,14 +203,14 @@ fn on_slurm() {
     };
     assert!((0..2).any(|task| log(task).contains("poison.mp4")), "{}{}", log(0), log(1));
 
-    // Submitted and resumed again, the poisoned video is left alone.
+    // Submitting and resuming again skips the poisoned video.
     let mut resume = poisoned.scene.bare(&["slurm", "resume", "poses"]);
     for command in [&mut submit(), &mut resume] {
-        let told =
+        let printed =
             text(&command.env("SLURM_CONF", poisoned.scene.path("slurm/slurm.conf")).output().unwrap());
-        wait_for("the end of all tasks", || slurm.is_idle().then_some(()));
-        assert_eq!((poisoned.deaths(), poisoned.done()), (deaths, done.clone()), "{told}");
+        wait_for("all tasks to end", || slurm.is_idle().then_some(()));
+        assert_eq!((poisoned.deaths(), poisoned.done()), (deaths, done.clone()), "{printed}");
         let status = slurm.status(&poisoned.poses());
-        assert!(status.contains("1 failed") && status.contains("poison.mp4"), "{told}{status}");
+        assert!(status.contains("1 failed") && status.contains("poison.mp4"), "{printed}{status}");
     }
 }

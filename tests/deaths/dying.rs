@@ -1,4 +1,4 @@
-//! An engine that dies as it is told, in whatever process it is, and small videos for it.
+//! An engine that dies according to a plan, in whichever process it runs, and small videos for it.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -20,62 +20,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::common;
 
-/// How many frames each video has. All are in flight together with their neighbours'.
+/// How many frames each video has; few enough that frames of several videos are in flight together.
 pub const FRAMES: [u64; 6] = [3, 1, 2, 4, 2, 3];
 
-/// Frames in flight.
+/// How many frames may be in flight.
 const CAPACITY: usize = 4;
 
-/// What the engine dies of.
+/// When the engine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Instant {
-    /// Opening it.
+    /// When it is opened.
     Open,
-    /// The start of this video.
+    /// When this video starts.
     Start(usize),
-    /// A frame of this video, as it is submitted.
+    /// When this frame of this video is pushed.
     Frame(usize, u64),
-    /// A frame of this video, as its result is taken: those before it have come out.
+    /// When the result of this frame of this video is popped, after those of all frames before it.
     Result(usize, u64),
-    /// A flush while frames of this video are in flight.
+    /// At a flush while frames of this video are in flight.
     Flush(usize),
-    /// Nothing: after the last result of this video, with nothing in flight.
+    /// While idle: after the last result of this video, with nothing in flight.
     Idle(usize),
 }
 
 /// How it dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
-    /// With an error.
+    /// It returns an error.
     Error,
-    /// `abort`.
+    /// It calls `abort`.
     Abort,
-    /// By this signal.
+    /// It is killed by this signal.
     Signal(i32),
-    /// A stack overflow.
+    /// Its stack overflows.
     Overflow,
-    /// It ends the process as if all were well.
+    /// It exits with status 0.
     Exit,
     /// It never returns.
     Hang,
-    /// As `Hang`, and a process that it started keeps its standard output open.
+    /// Like `Hang`; in addition, a process that it started keeps its standard output open.
     HangWithChild,
-    /// With a panic.
+    /// It panics.
     Panic,
-    /// With an error, after which it hangs when it is dropped.
+    /// It returns an error, and hangs when it is dropped.
     HangWhenDropped,
 }
 
-/// A death.
+/// When, how and how often the engine dies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub instant: Instant,
     pub way: Way,
-    /// How many calls after that it is noticed. Until then calls succeed, but no result comes out,
+    /// After how many further calls the death is noticed. Until then calls succeed.
     pub noticed_after: usize,
-    /// except where results come out until then.
+    /// Whether results still come out until the death is noticed.
     pub delivers: bool,
-    /// A file that is there once it has happened, where it happens only once.
+    /// If it happens only once: a file that is created when it happens.
     pub once: Option<PathBuf>,
 }
 
@@ -88,29 +88,30 @@ impl Plan {
         Self { noticed_after: calls, ..self }
     }
 
-    /// Results come out until it is noticed.
+    /// Results still come out until the death is noticed.
     pub fn delivering(self) -> Self {
         Self { delivers: true, ..self }
     }
 
-    /// Once only: `flag` is a path at which nothing is yet.
+    /// Only once; `flag` is a path that does not exist yet.
     pub fn once(self, flag: &Path) -> Self {
         Self { once: Some(flag.to_owned()), ..self }
     }
 
-    /// Whether it happens now, and from now on has happened.
+    /// Whether it happens now. If it happens only once, later calls return `false`.
     fn is_due(&self) -> bool {
         self.once.as_ref().is_none_or(|flag| File::create_new(flag).is_ok())
     }
 }
 
-/// The engine. It knows a video by its colour, as [`videos`] makes them, and says so with its frames' numbers.
+/// The engine. It recognises a video by its colour, as [`videos`] makes them, and returns the video and the frame index as
+/// coordinates.
 pub struct Dying {
     plan: Option<Plan>,
-    /// The video that is started next.
+    /// The video that was started last.
     started: usize,
     in_flight: VecDeque<(usize, u64)>,
-    /// Dead, and to be noticed after so many calls.
+    /// If it is dead, after how many calls that is noticed.
     dead: Option<usize>,
 }
 
@@ -125,8 +126,8 @@ impl Dying {
         Ok(Box::new(Self { plan, started: 0, in_flight: VecDeque::new(), dead: None }))
     }
 
-    /// Dies if this is what it dies of.
-    fn may_die_of(&mut self, instant: Instant) {
+    /// Dies if the plan says so.
+    fn die_if_planned(&mut self, instant: Instant) {
         if let Some(plan) = &self.plan
             && self.dead.is_none()
             && plan.instant == instant
@@ -136,8 +137,8 @@ impl Dying {
         }
     }
 
-    /// Every call but a wait for a result that will never come.
-    fn alive(&mut self) -> Result<(), EngineError> {
+    /// Called by every call except a wait for a result that will never come: fails once the death is noticed.
+    fn check_alive(&mut self) -> Result<(), EngineError> {
         match (&mut self.dead, &self.plan) {
             (Some(0), Some(plan)) => Err(die(plan.way)),
             (Some(calls), _) => {
@@ -149,7 +150,7 @@ impl Dying {
     }
 }
 
-/// Dies. Comes back where it is to be an error.
+/// Dies, or returns the error with which to die.
 fn die(way: Way) -> EngineError {
     match way {
         Way::Error | Way::HangWhenDropped => {}
@@ -164,16 +165,16 @@ fn die(way: Way) -> EngineError {
         }
         Way::Overflow => println!("{}", overflow(1)),
         Way::Exit => process::exit(0),
-        Way::Panic => panic!("the engine panics as it was told"),
+        Way::Panic => panic!("the engine panics as planned"),
         Way::Hang => hang(),
         Way::HangWithChild => {
-            // A shell that ends at once leaves it to nobody: its standard output is that of this process.
+            // It inherits this process's standard output, and nobody waits for it.
             let child = Command::new("sleep").arg("60").stdin(process::Stdio::null()).spawn();
             drop(child.unwrap());
             hang();
         }
     }
-    EngineError::failed("the engine has died as it was told")
+    EngineError::failed("the engine has died as planned")
 }
 
 fn hang() -> ! {
@@ -211,41 +212,41 @@ impl Engine for Dying {
     }
 
     fn start_video(&mut self, info: &VideoInfo) -> Result<(), EngineError> {
-        // A video is as wide as its number says.
+        // The width of a video encodes its number.
         let video = (info.width as usize - 32) / 2;
         if self.in_flight.is_empty() && self.started != video {
-            self.may_die_of(Instant::Idle(self.started));
+            self.die_if_planned(Instant::Idle(self.started));
         }
         self.started = video;
-        self.may_die_of(Instant::Start(video));
-        self.alive()
+        self.die_if_planned(Instant::Start(video));
+        self.check_alive()
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), EngineError> {
         let video = usize::from(frame.pixels()[0].saturating_add(10) / 40) - 1;
         assert_eq!(video, self.started, "the colour {} of frame {}", frame.pixels()[0], frame.index());
         self.in_flight.push_back((video, frame.index()));
-        self.may_die_of(Instant::Frame(video, frame.index()));
-        self.alive()
+        self.die_if_planned(Instant::Frame(video, frame.index()));
+        self.check_alive()
     }
 
     fn flush(&mut self) -> Result<(), EngineError> {
         for video in self.in_flight.iter().map(|&(video, _)| video).collect::<Vec<_>>() {
-            self.may_die_of(Instant::Flush(video));
+            self.die_if_planned(Instant::Flush(video));
         }
-        self.alive()
+        self.check_alive()
     }
 
     fn pop(&mut self, pose: &mut FramePose) -> Result<bool, EngineError> {
         let Some(&(video, index)) = self.in_flight.front() else {
-            self.alive()?;
+            self.check_alive()?;
             return Ok(false);
         };
-        self.may_die_of(Instant::Result(video, index));
+        self.die_if_planned(Instant::Result(video, index));
         match (self.dead, &self.plan) {
-            // Nothing comes out any more.
+            // No more results come out.
             (Some(_), Some(plan)) if !plan.delivers => return Err(die(plan.way)),
-            _ => self.alive()?,
+            _ => self.check_alive()?,
         }
         self.in_flight.pop_front();
         pose.reset(1, openpose_137().points(), openpose_137().dimensions());
@@ -272,7 +273,7 @@ pub fn videos(folder: &Path) -> Vec<Job> {
     FRAMES.into_iter().enumerate().map(make).collect()
 }
 
-/// Why a file is not what the engine makes of this video, if it is not.
+/// How a file differs from what the engine computes for this video, if it does.
 pub fn fault(output: &Path, video: usize) -> Option<String> {
     let pose = match Pose::read_file(output) {
         Ok(pose) => pose,
@@ -286,13 +287,13 @@ pub fn fault(output: &Path, video: usize) -> Option<String> {
     }
     let expected: Vec<(usize, f32, f32)> =
         (0..FRAMES[video]).map(|index| (1, video as f32, index as f32)).collect();
-    (found != expected).then(|| format!("{found:?} in place of {expected:?}"))
+    (found != expected).then(|| format!("{found:?} instead of {expected:?}"))
 }
 
-/// Says what a process that this program starts of itself is to be.
+/// The role of a process that this program starts of itself.
 const ROLE: &str = "OPPOSE_TEST_ROLE";
 const PLAN: &str = "OPPOSE_TEST_PLAN";
-/// The device that the engine gives for its own.
+/// The device that the engine reports.
 pub const DEVICE: &str = "OPPOSE_TEST_DEVICE";
 
 /// This program as a worker of [`batch::supervise`] with this engine.
@@ -317,7 +318,7 @@ fn child(role: &str, plan: Option<&Plan>) -> Command {
     command
 }
 
-/// What this process is, where this program started itself.
+/// If this program started itself: acts in the role that the environment names. Returns whether it did.
 pub fn run_as_child() -> bool {
     let Ok(role) = std::env::var(ROLE) else { return false };
     let plan: Option<Plan> = serde_json::from_str(&std::env::var(PLAN).unwrap()).unwrap();
@@ -326,7 +327,7 @@ pub fn run_as_child() -> bool {
         _ => {
             let (options, video_options) = (pipeline::Options::default(), video::Options::default());
             let input = BufReader::new(io::stdin());
-            // That the engine died has been reported.
+            // The death of the engine has already been reported.
             let _ = batch::serve(|_| Dying::open(plan), &options, &video_options, input, io::stdout());
         }
     }

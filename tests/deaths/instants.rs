@@ -1,4 +1,4 @@
-//! Engines that die at every instant, in this process, in one of their own, and in workers.
+//! Engines that die at every possible moment: in this process, in their own process, and in workers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,30 +27,30 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("any frame, isolated", &ffmpeg(), any_frame_isolated),
         trial("any frame, in two workers", &ffmpeg(), any_frame_in_two_workers),
         trial("between frames", &ffmpeg(), between_frames),
-        trial("damage that shows later blames nobody else", &ffmpeg(), damage_that_shows_later),
+        trial("damage that shows later blames no other video", &ffmpeg(), damage_that_shows_later),
         trial("all ways to die, isolated", &ffmpeg(), all_ways_isolated),
         trial("all ways to die, in two workers", &ffmpeg(), all_ways_in_two_workers),
         trial("opening an engine", &ffmpeg(), opening_an_engine),
-        trial("a process that hangs when it has failed", &ffmpeg(), hangs_when_it_has_failed),
+        trial("an engine that hangs after it has failed", &ffmpeg(), hangs_after_it_has_failed),
         trial("a death after a failed write", &ffmpeg(), a_death_after_a_failed_write),
-        trial("the journal says which worker it was", &ffmpeg(), the_journal_says_which_worker_it_was),
+        trial("the journal names the right worker", &ffmpeg(), the_journal_names_the_right_worker),
         trial("a restart that fails", &ffmpeg(), a_restart_that_fails),
     ]
 }
 
-/// What a batch told.
+/// What the events of a batch reported.
 #[derive(Debug, Default)]
-struct Told {
-    /// The ends of each video: done, or why not and whether that counts as a crash.
+struct BatchEvents {
+    /// How each video ended: done, or the reason for its failure and whether that counts as a crash.
     ends: [Vec<Result<(), (String, bool)>>; FRAMES.len()],
-    /// Of each death why, and the suspects.
+    /// The reason and the suspects of each death.
     deaths: Vec<(String, Vec<usize>)>,
     notes: Vec<String>,
     workers_ready: Vec<usize>,
 }
 
-impl Told {
-    fn hear(&mut self, event: &Event<'_>) {
+impl BatchEvents {
+    fn record(&mut self, event: &Event<'_>) {
         match *event {
             Event::Video { video, update, .. } if update.is_end() => self.ends[video].push(match update {
                 VideoUpdate::Failed { reason, is_crash } => Err((reason.clone(), *is_crash)),
@@ -64,8 +64,8 @@ impl Told {
         }
     }
 
-    /// All videos are done, each file right, and nobody else is there; but for `guilty`, of which the reason is
-    /// returned where it failed.
+    /// Asserts that all videos are done, with the right files and no others. `guilty` may have failed; the reason is then
+    /// returned.
     fn assert_all_done(&self, jobs: &[Job], guilty: Option<usize>, plan: &Plan) -> Option<&str> {
         let mut reason = None;
         for (video, job) in jobs.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Scene {
         Self { folder, jobs, runs: 0 }
     }
 
-    /// The jobs, into a folder in which nothing is, and a flag that is not there yet.
+    /// The jobs, with an empty folder for their outputs, and a flag that does not exist yet.
     fn next(&mut self) -> (Vec<Job>, PathBuf) {
         self.runs += 1;
         let folder = self.folder.path().join(format!("poses{}", self.runs));
@@ -117,60 +117,61 @@ impl Scene {
         (jobs, flag)
     }
 
-    /// Runs the plan as it is, and once only: nobody but the guilty video fails, and it only where it kills again.
+    /// Runs the plan once only, and then each time: no video fails but the guilty one, and that only if it kills again.
     /// Returns why it failed.
     fn check(
         &mut self,
         plan: &Plan,
         guilty: Option<usize>,
-        run: &dyn Fn(&[Job], &Plan) -> Told,
+        run: &dyn Fn(&[Job], &Plan) -> BatchEvents,
     ) -> Option<String> {
         let (jobs, flag) = self.next();
         let once = plan.clone().once(&flag);
-        let told = run(&jobs, &once);
-        assert_eq!(told.assert_all_done(&jobs, None, &once), None);
+        let events = run(&jobs, &once);
+        assert_eq!(events.assert_all_done(&jobs, None, &once), None);
         let (jobs, _) = self.next();
-        let told = run(&jobs, plan);
-        told.assert_all_done(&jobs, guilty, plan).map(str::to_owned)
+        let events = run(&jobs, plan);
+        events.assert_all_done(&jobs, guilty, plan).map(str::to_owned)
     }
 }
 
-fn in_process(jobs: &[Job], open: &dyn Fn() -> Result<Box<dyn Engine>, EngineError>) -> Told {
-    let mut told = Told::default();
+fn in_process(jobs: &[Job], open: &dyn Fn() -> Result<Box<dyn Engine>, EngineError>) -> BatchEvents {
+    let mut events = BatchEvents::default();
     let (options, video_options) = (pipeline::Options::default(), video::Options::default());
-    let ended = batch::run_in_process(jobs, open, &options, &video_options, &mut |event| told.hear(&event));
+    let ended =
+        batch::run_in_process(jobs, open, &options, &video_options, &mut |event| events.record(&event));
     assert_eq!(ended.unwrap(), Ended::Completed);
-    told
+    events
 }
 
-fn in_this_process(jobs: &[Job], plan: &Plan) -> Told {
+fn in_this_process(jobs: &[Job], plan: &Plan) -> BatchEvents {
     in_process(jobs, &|| Dying::open(Some(plan.clone())))
 }
 
-fn isolated(jobs: &[Job], plan: &Plan) -> Told {
-    let told = in_process(jobs, &|| {
+fn isolated(jobs: &[Job], plan: &Plan) -> BatchEvents {
+    let events = in_process(jobs, &|| {
         let started = Isolated::start(engine_process(Some(plan)), "dying", openpose_137(), None);
         Ok(Box::new(started?) as Box<dyn Engine>)
     });
     assert_no_child_is_left();
-    told
+    events
 }
 
-fn in_workers(workers: usize, limits: Limits, jobs: &[Job], plan: &Plan) -> Told {
-    let mut told = Told::default();
+fn in_workers(workers: usize, limits: Limits, jobs: &[Job], plan: &Plan) -> BatchEvents {
+    let mut events = BatchEvents::default();
     let mut commands: Vec<_> = (0..workers).map(|_| worker(Some(plan))).collect();
     let ended =
-        batch::supervise(jobs, &mut commands, limits, &Cancel::default(), &mut |event| told.hear(&event));
-    assert!(matches!(ended, Ok(Ended::Completed)), "{plan:?}: {ended:?}: {told:#?}");
+        batch::supervise(jobs, &mut commands, limits, &Cancel::default(), &mut |event| events.record(&event));
+    assert!(matches!(ended, Ok(Ended::Completed)), "{plan:?}: {ended:?}: {events:#?}");
     assert_no_child_is_left();
-    told
+    events
 }
 
-fn in_two_workers(jobs: &[Job], plan: &Plan) -> Told {
+fn in_two_workers(jobs: &[Job], plan: &Plan) -> BatchEvents {
     in_workers(2, Limits::default(), jobs, plan)
 }
 
-/// No process that this one has started is there, not even as a zombie. Tests run in turn.
+/// Asserts that no process started by this one is left, not even as a zombie. Tests run one at a time.
 fn assert_no_child_is_left() {
     let mut left = Vec::new();
     for task in fs::read_dir("/proc/self/task").unwrap() {
@@ -193,7 +194,8 @@ fn named_frame(reason: &str) -> u64 {
     rest.split(':').next().unwrap().parse().unwrap_or_else(|_| panic!("{reason}"))
 }
 
-/// A frame that is noticed late is in flight: the oldest in flight is named.
+/// Asserts that the reason names the right frame. If a death is noticed late, it names the oldest frame in flight, and the
+/// frame of the plan is in flight too.
 fn assert_names_frame(reason: Option<String>, plan: &Plan) {
     let reason = reason.unwrap_or_else(|| panic!("{plan:?}: it did not fail"));
     let named = named_frame(&reason);
@@ -257,11 +259,11 @@ fn between_frames() {
             let reason = scene.check(&start, Some(video), &in_this_process);
             assert!(reason.is_some(), "{start:?}: it did not fail");
         }
-        // Whether there is a flush while a video is in flight is a matter of time, but for the last one.
+        // Whether there is a flush while a video is in flight depends on timing, except for the last one.
         let flush = Plan::always(Instant::Flush(video), Way::Error);
         let reason = scene.check(&flush, Some(video), &in_this_process);
         assert!(reason.is_some() || video + 1 < FRAMES.len(), "{flush:?}: it did not fail");
-        // All its results have come out: nobody is to fail.
+        // All its results have come out, so no video may fail.
         let idle = Plan::always(Instant::Idle(video), Way::Error);
         assert_eq!(scene.check(&idle, None, &in_this_process), None);
     }
@@ -271,14 +273,14 @@ fn between_frames() {
             _ => None,
         };
         let plan = Plan::always(instant, Way::Abort);
-        for run in [&isolated as &dyn Fn(&[Job], &Plan) -> Told, &in_two_workers] {
+        for run in [&isolated as &dyn Fn(&[Job], &Plan) -> BatchEvents, &in_two_workers] {
             let reason = scene.check(&plan, guilty, run);
             assert_eq!(reason.is_some(), guilty.is_some(), "{plan:?}: {reason:?}");
         }
     }
 }
 
-/// A video whose results all come out, and that leaves an engine behind which dies of the next one.
+/// A video whose results all come out, but that leaves behind an engine that dies during the next one.
 fn damage_that_shows_later() {
     let mut scene = Scene::new();
     for (video, frames) in FRAMES.into_iter().enumerate() {
@@ -302,12 +304,12 @@ const SIGSEGV: i32 = rustix::process::Signal::SEGV.as_raw();
 fn all_ways_isolated() {
     let mut scene = Scene::new();
     for (way, word) in [
-        (Way::Error, "the engine has died as it was told"),
+        (Way::Error, "the engine has died as planned"),
         (Way::Signal(SIGKILL), "was ended by SIGKILL (as the system does when memory runs out)"),
         (Way::Signal(SIGSEGV), "was ended by SIGSEGV"),
         (Way::Overflow, "was ended by SIGABRT; its last words: "),
         (Way::Exit, "ended unexpectedly (exit status: 0)"),
-        (Way::Panic, "the engine panics as it was told"),
+        (Way::Panic, "the engine panics as planned"),
     ] {
         let plan = Plan::always(Instant::Frame(2, 1), way);
         let reason = scene.check(&plan, Some(2), &isolated).unwrap();
@@ -327,7 +329,7 @@ fn all_ways_in_two_workers() {
         (Way::Signal(SIGSEGV), "was ended by SIGSEGV", Limits::default()),
         (Way::Overflow, "was ended by SIGABRT; its last words: ", Limits::default()),
         (Way::Exit, "ended unexpectedly (exit status: 0)", Limits::default()),
-        (Way::Panic, "the engine panics as it was told", Limits::default()),
+        (Way::Panic, "the engine panics as planned", Limits::default()),
         (Way::Hang, "reported no progress for 4 s and was killed", stall),
     ] {
         let plan = Plan::always(Instant::Frame(2, 1), way);
@@ -339,15 +341,15 @@ fn all_ways_in_two_workers() {
 
 fn opening_an_engine() {
     let mut scene = Scene::new();
-    // A process that dies once while it opens its engine has said nothing about the next one.
+    // A process that dies once while it opens its engine proves nothing about the next one.
     for (workers, way) in [(1, Way::Abort), (1, Way::Signal(SIGKILL)), (1, Way::Exit), (2, Way::Abort)] {
         let (jobs, flag) = scene.next();
         let plan = Plan::always(Instant::Open, way).once(&flag);
-        let told = in_workers(workers, Limits::default(), &jobs, &plan);
-        assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
+        let events = in_workers(workers, Limits::default(), &jobs, &plan);
+        assert_eq!(events.assert_all_done(&jobs, None, &plan), None);
     }
     for (way, word) in [
-        (Way::Error, "the engine has died as it was told"),
+        (Way::Error, "the engine has died as planned"),
         (Way::Abort, "the worker process was ended by SIGABRT (while it opened its engine)"),
         (
             Way::Hang,
@@ -356,29 +358,28 @@ fn opening_an_engine() {
     ] {
         let (jobs, _) = scene.next();
         let plan = Plan::always(Instant::Open, way);
-        let mut told = Told::default();
+        let mut events = BatchEvents::default();
         let mut commands = [worker(Some(&plan)), worker(Some(&plan))];
         let limits = Limits::stall(Duration::from_secs(2));
         let ended = batch::supervise(&jobs, &mut commands, limits, &Cancel::default(), &mut |event| {
-            told.hear(&event);
+            events.record(&event);
         });
         assert!(ended.as_ref().is_err_and(|error| error.to_string() == word), "{ended:?}");
-        assert!(told.ends.iter().all(Vec::is_empty), "{told:?}");
+        assert!(events.ends.iter().all(Vec::is_empty), "{events:?}");
         assert_no_child_is_left();
     }
-    // One of two can open none: the other does the work, and it is said.
+    // If one of two workers cannot open its engine, the other does the work, and a note says so.
     let (jobs, _) = scene.next();
     let plan = Plan::always(Instant::Open, Way::Error);
-    let mut told = Told::default();
+    let mut events = BatchEvents::default();
     let mut commands = [worker(None), worker(Some(&plan))];
     let (limits, cancel) = (Limits::default(), Cancel::default());
-    let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| told.hear(&event));
+    let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| events.record(&event));
     assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
-    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
-    assert_eq!(told.notes, ["gave up: the engine has died as it was told"]);
-    // Isolated: an error of the caller's, and no process is left.
-    for (way, word) in
-        [(Way::Error, "the engine has died as it was told"), (Way::Abort, "was ended by SIGABRT")]
+    assert_eq!(events.assert_all_done(&jobs, None, &plan), None);
+    assert_eq!(events.notes, ["gave up: the engine has died as planned"]);
+    // Isolated: the caller gets an error, and no process is left.
+    for (way, word) in [(Way::Error, "the engine has died as planned"), (Way::Abort, "was ended by SIGABRT")]
     {
         let plan = Plan::always(Instant::Open, way);
         let error = Isolated::start(engine_process(Some(&plan)), "dying", openpose_137(), None).unwrap_err();
@@ -391,34 +392,34 @@ fn opening_an_engine() {
     assert_no_child_is_left();
 }
 
-/// Waits are bounded: where an engine has failed and hangs as it is dropped, and where the pipe of a killed worker is
-/// kept open by a process that it had started.
-fn hangs_when_it_has_failed() {
+/// Waits are bounded: if an engine has failed and hangs when it is dropped, and if a process that a killed worker had
+/// started keeps the worker's pipe open.
+fn hangs_after_it_has_failed() {
     let mut scene = Scene::new();
     let (jobs, flag) = scene.next();
     let plan = Plan::always(Instant::Frame(2, 1), Way::HangWhenDropped).once(&flag);
-    let told = in_workers(2, Limits::default(), &jobs, &plan);
-    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
-    assert!(told.deaths[0].0.contains("the engine has died as it was told"), "{told:?}");
+    let events = in_workers(2, Limits::default(), &jobs, &plan);
+    assert_eq!(events.assert_all_done(&jobs, None, &plan), None);
+    assert!(events.deaths[0].0.contains("the engine has died as planned"), "{events:?}");
 
     let (jobs, flag) = scene.next();
     let plan = Plan::always(Instant::Frame(2, 1), Way::HangWithChild).once(&flag);
-    let told = in_workers(2, Limits::stall(Duration::from_secs(4)), &jobs, &plan);
-    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
-    assert!(told.deaths[0].0.contains("reported no progress for 4 s"), "{told:?}");
+    let events = in_workers(2, Limits::stall(Duration::from_secs(4)), &jobs, &plan);
+    assert_eq!(events.assert_all_done(&jobs, None, &plan), None);
+    assert!(events.deaths[0].0.contains("reported no progress for 4 s"), "{events:?}");
 }
 
-/// A worker that cannot be started again at first does not end the others, and is started later.
+/// A worker whose restart fails at first does not end the run, and is started later.
 fn a_restart_that_fails() {
     let mut scene = Scene::new();
     let (jobs, flag) = scene.next();
     let plan = Plan::always(Instant::Frame(0, 1), Way::Abort).once(&flag);
     let program = std::env::current_exe().unwrap();
-    // The worker's program is a link that is gone while the first restart is tried.
+    // The worker's program is a link, which is missing during the first attempt to restart it.
     let link = scene.folder.path().join("program");
     std::os::unix::fs::symlink(&program, &link).unwrap();
     let mut commands = [as_worker(Command::new(&link), Some(&plan))];
-    let mut told = Told::default();
+    let mut events = BatchEvents::default();
     let (mut is_gone, away) = (false, link.with_extension("away"));
     let ended = batch::supervise(&jobs, &mut commands, Limits::default(), &Cancel::default(), &mut |event| {
         match event {
@@ -428,7 +429,7 @@ fn a_restart_that_fails() {
             }
             Event::Died { .. } => {
                 let (link, away) = (link.clone(), away.clone());
-                // After the first attempt, which comes at once.
+                // After the first attempt, which follows immediately.
                 thread::spawn(move || {
                     thread::sleep(Duration::from_millis(500));
                     fs::rename(away, link).unwrap();
@@ -436,15 +437,15 @@ fn a_restart_that_fails() {
             }
             _ => {}
         }
-        told.hear(&event);
+        events.record(&event);
     });
     assert!(matches!(ended, Ok(Ended::Completed)), "{ended:?}");
-    assert_eq!(told.assert_all_done(&jobs, None, &plan), None);
-    assert_eq!(told.workers_ready, [0, 0], "{told:?}");
+    assert_eq!(events.assert_all_done(&jobs, None, &plan), None);
+    assert_eq!(events.workers_ready, [0, 0], "{events:?}");
     assert_no_child_is_left();
 }
 
-/// A video whose file cannot be written fails for that reason, once, and costs no other, wherever the engine dies.
+/// A video whose file cannot be written fails once, for that reason, and affects no other, wherever the engine dies.
 fn a_death_after_a_failed_write() {
     let mut scene = Scene::new();
     let full = Path::new("/dev/full");
@@ -455,30 +456,30 @@ fn a_death_after_a_failed_write() {
         let expected = jobs[unwritable].output.clone();
         jobs[unwritable].output = full.into();
         let plan = Plan::always(Instant::Frame(video, frame), Way::Error).noticed_after(2).once(&flag);
-        let mut told = Told::default();
+        let mut events = BatchEvents::default();
         let options = pipeline::Options::default().with_overwrite(true);
         let video_options = video::Options::default();
         let open = || Dying::open(Some(plan.clone()));
         let ended =
-            batch::run_in_process(&jobs, open, &options, &video_options, &mut |event| told.hear(&event));
+            batch::run_in_process(&jobs, open, &options, &video_options, &mut |event| events.record(&event));
         assert_eq!(ended.unwrap(), Ended::Completed);
         assert!(
-            matches!(&told.ends[unwritable][..], [Err((why, false))] if why.contains("No space left")),
-            "{plan:?}: {told:#?}"
+            matches!(&events.ends[unwritable][..], [Err((why, false))] if why.contains("No space left")),
+            "{plan:?}: {events:#?}"
         );
         for (video, job) in jobs.iter().enumerate().filter(|&(video, _)| video != unwritable) {
-            assert_eq!(told.ends[video], [Ok(())], "{plan:?}: video {video}: {told:#?}");
+            assert_eq!(events.ends[video], [Ok(())], "{plan:?}: video {video}: {events:#?}");
             assert_eq!(fault(&job.output, video), None, "{plan:?}: video {video}");
         }
         assert!(!expected.exists());
     }
 }
 
-/// Each entry has the engine of the worker that made the file, not that of the worker that was ready last.
-fn the_journal_says_which_worker_it_was() {
+/// Each entry names the engine of the worker that wrote the file, not that of the worker that was ready last.
+fn the_journal_names_the_right_worker() {
     let mut scene = Scene::new();
     let (jobs, flag) = scene.next();
-    // One is replaced on the way.
+    // One worker is replaced during the run.
     let plan = Plan::always(Instant::Frame(3, 1), Way::Abort).once(&flag);
     let devices = ["cuda:0 A", "cuda:1 B"];
     let mut commands = devices.map(|device| {
@@ -488,7 +489,7 @@ fn the_journal_says_which_worker_it_was() {
     });
     let path = scene.folder.path().join(journal::NAME);
     let mut journal = Journal::open(&path).unwrap();
-    let mut made_by = [None; FRAMES.len()];
+    let mut worker_of = [None; FRAMES.len()];
     let (limits, cancel) = (Limits::default(), Cancel::default());
     let ended = batch::supervise(&jobs, &mut commands, limits, &cancel, &mut |event| match event {
         Event::Ready { worker, engine } => {
@@ -496,7 +497,7 @@ fn the_journal_says_which_worker_it_was() {
             journal.set_engine(worker, engine.clone());
         }
         Event::Video { worker, video, update: VideoUpdate::Done(report) } => {
-            made_by[video] = Some(worker);
+            worker_of[video] = Some(worker);
             let Job { video, output, .. } = &jobs[video];
             journal.add(worker, video, output, journal::Outcome::done(report)).unwrap();
         }
@@ -507,7 +508,7 @@ fn the_journal_says_which_worker_it_was() {
     assert_eq!(entries.len(), FRAMES.len());
     for entry in entries {
         let video = jobs.iter().position(|job| job.output == entry.output).unwrap();
-        assert_eq!(entry.engine.device, devices[made_by[video].unwrap()], "{entry:?}");
+        assert_eq!(entry.engine.device, devices[worker_of[video].unwrap()], "{entry:?}");
     }
     assert_no_child_is_left();
 }

@@ -1,6 +1,7 @@
-//! Deaths: of engines, processes and decoders, at every instant. Whatever dies, it costs its own video and no other.
+//! Deaths of engines, processes and decoders at every possible moment. Whatever dies, no video fails but the one that
+//! caused it.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,7 +19,7 @@ fn main() {
     if dying::run_as_child() {
         return;
     }
-    common::run_modules_in_turn(vec![
+    common::run_modules_one_at_a_time(vec![
         ("instants", instants::trials()),
         ("decoder", decoder::trials()),
         ("program", program::trials()),

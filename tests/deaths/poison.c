@@ -1,5 +1,5 @@
-/* Preloaded into the program: opening a file named poison.mp4 raises SIGSEGV, as a defect in a decoder does, or never
-   returns where $OPPOSE_POISON is "hang". Each time a line is added to the file that $OPPOSE_POISONED names. */
+/* A library to preload into the program. Opening a file named poison.mp4 then raises SIGSEGV, like a bug in a decoder, or
+   never returns if $OPPOSE_POISON is "hang". Each time, a line is added to the file that $OPPOSE_POISONED names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

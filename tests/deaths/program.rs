@@ -1,4 +1,4 @@
-//! The program where nobody reads it, where it is suspended, stopped, and given two engines for one folder.
+//! The program when its output is not read, when it is suspended or stopped, and with two engines in one folder.
 
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -18,14 +18,18 @@ use crate::scene::{Scene, poses, text, wait_for};
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let ffmpeg = || [Need::Program("ffmpeg")];
     vec![
-        trial("nobody reads standard error", &ffmpeg(), nobody_reads_standard_error),
-        trial("nobody reads what other commands print", &ffmpeg(), nobody_reads_other_commands),
+        trial("standard error is not read", &ffmpeg(), standard_error_is_not_read),
+        trial(
+            "the output of other commands is not read",
+            &ffmpeg(),
+            the_output_of_other_commands_is_not_read,
+        ),
         trial("two long videos, suspended twice", &ffmpeg(), two_long_videos_suspended_twice),
         trial("SIGTERM while a video is opened", &ffmpeg(), sigterm_while_a_video_is_opened),
         trial(
-            "OpenPose is kept apart",
+            "OpenPose runs in its own process",
             &[Need::Program("cc"), Need::Program("ffmpeg")],
-            openpose_is_kept_apart,
+            openpose_runs_in_its_own_process,
         ),
         trial(
             "two engines in one folder",
@@ -35,7 +39,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     ]
 }
 
-/// A stream that cannot be written.
+/// A stream that cannot be written to.
 fn unwritable(is_full_disk: bool) -> Stdio {
     match is_full_disk {
         true => File::options().write(true).open("/dev/full").unwrap().into(),
@@ -47,7 +51,7 @@ fn unwritable(is_full_disk: bool) -> Stdio {
     }
 }
 
-fn nobody_reads_standard_error() {
+fn standard_error_is_not_read() {
     let scene = Scene::new(&[("a.mp4", 3), ("b.mp4", 3)]);
     fs::write(scene.path("bad.mp4"), b"no video").unwrap();
     let mut runs = 0;
@@ -80,8 +84,8 @@ fn nobody_reads_standard_error() {
     }
 }
 
-/// The same exit code as where it can be written, or that of an output that cannot be written; never a panic.
-fn nobody_reads_other_commands() {
+/// The exit code is the same as with a readable stream, or that of an output that cannot be written; never that of a panic.
+fn the_output_of_other_commands_is_not_read() {
     let scene = Scene::new(&[("a.mp4", 3), ("b.mp4", 3)]);
     assert!(scene.program(&["videos", "-o", "poses"]).output().unwrap().status.success());
     fs::write(scene.path("poses/bad.pose"), b"no pose").unwrap();
@@ -123,13 +127,13 @@ fn nobody_reads_other_commands() {
     }
 }
 
-fn group(process: &Child, signal: Signal) {
+fn signal_group(process: &Child, signal: Signal) {
     let group = Pid::from_raw(process.id().try_into().unwrap()).unwrap();
     kill_process_group(group, signal).unwrap();
 }
 
-/// Time in which all stand still, as SLURM, a freezer or Ctrl-Z make them, counts for no stall. And of two videos each
-/// worker takes one.
+/// Time during which all processes are suspended, as by SLURM, a freezer or Ctrl-Z, does not count as a stall. And with two
+/// videos, each worker takes one.
 fn two_long_videos_suspended_twice() {
     let scene = Scene::new(&[("a.mp4", 1500), ("b.mp4", 1500)]);
     let poses_folder = scene.path("poses");
@@ -140,16 +144,16 @@ fn two_long_videos_suspended_twice() {
         (entries.len() == 2 || run.try_wait().unwrap().is_some()).then_some(())
     });
     for _ in 0..2 {
-        assert!(run.try_wait().unwrap().is_none(), "it has ended before it could be suspended");
-        group(&run, Signal::STOP);
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it could be suspended");
+        signal_group(&run, Signal::STOP);
         thread::sleep(Duration::from_secs(7));
-        group(&run, Signal::CONT);
+        signal_group(&run, Signal::CONT);
         thread::sleep(Duration::from_millis(300));
     }
     let output = run.wait_with_output().unwrap();
-    let told = text(&output);
-    assert!(output.status.success(), "{told}");
-    assert!(!told.contains("tried once more") && told.contains("2 done"), "{told}");
+    let printed = text(&output);
+    assert!(output.status.success(), "{printed}");
+    assert!(!printed.contains("tried once more") && printed.contains("2 done"), "{printed}");
     let entries = journal::read(&poses_folder.join(journal::NAME)).unwrap();
     let done = entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Done { frames: 1500, .. }));
     let mut workers: Vec<_> = done.map(|entry| entry.worker).collect();
@@ -158,13 +162,13 @@ fn two_long_videos_suspended_twice() {
 }
 
 /// Whether a process has a handler for SIGTERM.
-fn listens(process: &Child) -> bool {
+fn handles_sigterm(process: &Child) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
     u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (15 - 1) != 0
 }
 
-/// A pipe that nobody writes into: who opens it waits for ever.
+/// Opening a pipe that nobody writes to blocks for ever.
 fn sigterm_while_a_video_is_opened() {
     let scene = Scene::new(&[("a.mp4", 3)]);
     assert!(Command::new("mkfifo").arg(scene.path("pipe.mp4")).status().unwrap().success());
@@ -180,13 +184,13 @@ fn sigterm_while_a_video_is_opened() {
             _ => scene.program(arguments),
         };
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_for("a handler of signals", || listens(&run).then_some(()));
-        // Long enough to be at the pipe; if it is not, it has it easier.
+        wait_for("a signal handler", || handles_sigterm(&run).then_some(()));
+        // Long enough to be blocked at the pipe; otherwise the test is merely easier to pass.
         thread::sleep(Duration::from_secs(2));
         assert!(run.try_wait().unwrap().is_none(), "{arguments:?} has ended");
         signal(run.id(), Signal::TERM);
         let started = Instant::now();
-        let status = wait_for("its end", || run.try_wait().unwrap());
+        let status = wait_for("the run to end", || run.try_wait().unwrap());
         assert!(started.elapsed() < Duration::from_secs(60), "{arguments:?}: {:?}", started.elapsed());
         assert_eq!((status.code(), status.signal()), (Some(143), None), "{arguments:?}");
         let left: Vec<String> =
@@ -195,7 +199,7 @@ fn sigterm_while_a_video_is_opened() {
     }
 }
 
-/// Processes that a process has started.
+/// The child processes of a process.
 fn children(process: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
@@ -204,9 +208,9 @@ fn children(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Neither the process that was called nor its worker loads the library, whose death would be theirs. And when the first
-/// is asked to end while OpenPose never answers, all of them end.
-fn openpose_is_kept_apart() {
+/// Neither the program nor its worker loads the library, whose crash would kill them too. And if the program is terminated
+/// while OpenPose does not answer, all of its processes end.
+fn openpose_runs_in_its_own_process() {
     let scene = Scene::new(&[("a.mp4", 9), ("b.mp4", 9)]);
     let library = scene.path("shim.so");
     let mut compile = Command::new("cc");
@@ -233,10 +237,10 @@ fn openpose_is_kept_apart() {
         thread::sleep(Duration::from_millis(500));
         assert!(!parents.iter().any(|&parent| loads(parent)));
         signal(run.id(), Signal::TERM);
-        let status = wait_for("its end", || run.try_wait().unwrap());
+        let status = wait_for("the run to end", || run.try_wait().unwrap());
         assert_eq!(status.code(), Some(143), "{inputs:?}: {status}");
         for process in parents.into_iter().chain([engine]) {
-            wait_for("the end of all", || {
+            wait_for("all processes to end", || {
                 (!Path::new(&format!("/proc/{process}/exe")).exists()).then_some(())
             });
         }
@@ -248,7 +252,7 @@ fn points(path: &Path) -> usize {
 }
 
 fn two_engines_in_one_folder() {
-    // By the journal, and by the skeletons of files that no journal knows.
+    // The engine is known from the journal, or without one from the skeletons of the files.
     for keeps_journal in [true, false] {
         let scene = Scene::new(&[("c.mp4", 3)]);
         for name in ["a.mp4", "b.mp4"] {
@@ -266,24 +270,27 @@ fn two_engines_in_one_folder() {
             scene.program(&[&["videos", "-o", "poses"], options].concat()).output().unwrap()
         };
         let refused = native(&[]);
-        let told = text(&refused);
-        assert_eq!(refused.status.code(), Some(2), "{told}");
+        let printed = text(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{printed}");
         let reason = if keeps_journal { "the engine was holistic and is native now" } else { "576 points" };
         for word in [reason, "--overwrite", "--allow-mixed-engines", "must not be mixed"] {
-            assert!(told.contains(word), "{word}: {told}");
+            assert!(printed.contains(word), "{word}: {printed}");
         }
-        assert_eq!(poses(&poses_folder), ["a.pose", "b.pose"], "{told}");
+        assert_eq!(poses(&poses_folder), ["a.pose", "b.pose"], "{printed}");
         assert_eq!(points(&poses_folder.join("a.pose")), 576);
 
         if keeps_journal {
-            // Runs of their own into the same folder: of one video, and as a task of SLURM.
+            // Separate runs into the same folder: of one video, and as a task of SLURM.
             fs::write(scene.path("list"), "videos/c.mp4\tposes/c.pose\n").unwrap();
             fs::create_dir_all(poses_folder.join(".oppose/run-1")).unwrap();
             let task = ["--list", "list", "--journal", "poses/.oppose/run-1/journal-0.jsonl"];
             for arguments in [&["videos/c.mp4", "-o", "poses"][..], &task] {
                 let refused = scene.program(arguments).output().unwrap();
-                let told = text(&refused);
-                assert!(refused.status.code() == Some(2) && told.contains(reason), "{arguments:?}: {told}");
+                let printed = text(&refused);
+                assert!(
+                    refused.status.code() == Some(2) && printed.contains(reason),
+                    "{arguments:?}: {printed}"
+                );
             }
             let named = scene.program(&["videos/c.mp4", "-o", "poses/c.pose"]).output().unwrap();
             assert!(named.status.success(), "{}", text(&named));
@@ -298,7 +305,7 @@ fn two_engines_in_one_folder() {
         assert!(replaced.status.success(), "{}", text(&replaced));
         let found = ["a.pose", "b.pose", "c.pose"].map(|name| points(&poses_folder.join(name)));
         assert_eq!(found, [137; 3]);
-        // Now they are of one engine.
+        // Now all files are from one engine.
         let again = native(&[]);
         assert!(again.status.success() && text(&again).contains("3 skipped"), "{}", text(&again));
     }

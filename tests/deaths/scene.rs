@@ -1,4 +1,4 @@
-//! What the tests of the program share: a folder of small videos, and the program with small nets of our own.
+//! Shared by the tests of the program: a folder of small videos, and the program with small made-up nets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,14 +56,14 @@ impl Scene {
     }
 }
 
-/// A small video of so many frames.
+/// Writes a small video with this many frames.
 pub fn make_video(path: &Path, frames: u32) {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=size=64x64:rate=25"]);
     output(ffmpeg.args(["-frames:v", &frames.to_string(), "-c:v", "mpeg4"]).arg(path));
 }
 
-/// All that a program has printed.
+/// Everything that a program has printed.
 pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -73,14 +73,14 @@ pub fn poses(folder: &Path) -> Vec<String> {
     common::names(folder).into_iter().filter(|name| name.ends_with(".pose")).collect()
 }
 
-/// Waits until something is there.
+/// Waits until `found` returns something, and returns that.
 pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = found() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(120), "waited in vain: {what}");
+        assert!(started.elapsed() < Duration::from_secs(120), "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,5 +1,5 @@
 //! Memory does not grow with the video's length.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use common::{Need, output, trial};
 
-/// What a longer run may take more: buffers of the allocator, not of ours.
+/// How much more a longer run may take: for the allocator's buffers, not for ours.
 const SLACK_KIB: u64 = 8 << 10;
 
-/// The example program, which a whole `cargo test` builds.
+/// The example program, which a plain `cargo test` builds.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let example = test.ancestors().nth(2).unwrap().join("examples/own_engine");
@@ -21,9 +21,10 @@ fn example() -> PathBuf {
 
 /// Peak memory in KiB of turning this video into a file.
 fn peak_memory(video: &Path, frames: u64) -> u64 {
-    let said = output(Command::new(example()).arg(video).arg(video.with_extension("pose")));
-    assert!(said.starts_with(&format!("{frames} frames in")), "{said}");
-    let peak = said.lines().find_map(|line| line.strip_prefix("peak memory ")).expect("a line on memory");
+    let printed = output(Command::new(example()).arg(video).arg(video.with_extension("pose")));
+    assert!(printed.starts_with(&format!("{frames} frames in")), "{printed}");
+    let peak =
+        printed.lines().find_map(|line| line.strip_prefix("peak memory ")).expect("a line about memory");
     peak.trim_end_matches(" KiB").parse().unwrap()
 }
 
@@ -34,7 +35,7 @@ fn memory_is_flat() {
         output(Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(target));
     };
     ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=2"], &path("unit.mkv"));
-    // Repeated without being encoded again.
+    // Repeats the packets without encoding again.
     let repeat = |times: &str, target: &Path| {
         let unit = path("unit.mkv");
         ffmpeg(&["-stream_loop", times, "-i", unit.to_str().unwrap(), "-c", "copy"], target);

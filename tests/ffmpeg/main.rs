@@ -1,5 +1,5 @@
 //! Decoding, drawing and encoding, compared with the programs ffmpeg and ffprobe.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 #[path = "../common/mod.rs"]
 mod common;

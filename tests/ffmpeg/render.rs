@@ -1,5 +1,5 @@
-//! Overlays: pictures as they were approved, and files that say of themselves what was asked for.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Overlays: pictures compared with approved ones, and the properties of the files.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -25,7 +25,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// People whose points lie on circles: the second one half as large and half as sure.
+/// Two people whose points lie on circles, the second half as large and with half the confidence.
 fn people(skeleton: &oppose::pose::Skeleton, frame: usize, width: f32, height: f32) -> FramePose {
     let (points, dimensions) = (skeleton.points(), skeleton.dimensions());
     let mut pose = FramePose::new(2, points, dimensions);
@@ -39,7 +39,7 @@ fn people(skeleton: &oppose::pose::Skeleton, frame: usize, width: f32, height: f
                 let x = width * (0.35 + 0.4 * person as f32) + radius * angle.cos() + 10.0 * frame as f32;
                 let y = height * 0.5 + radius * angle.sin();
                 pose.coordinates_mut()[(first + point) * dimensions..][..2].copy_from_slice(&[x, y]);
-                // PoseVisualizer draws metres for pixels.
+                // PoseVisualizer would draw metres as pixels.
                 pose.confidences_mut()[first + point] =
                     if component.is_in_pixels() { share * 0.9 } else { 0.0 };
             }
@@ -49,7 +49,7 @@ fn people(skeleton: &oppose::pose::Skeleton, frame: usize, width: f32, height: f
     pose
 }
 
-/// A `.pose` file of that many frames of these people.
+/// Writes a `.pose` file with this many frames of these people.
 fn write_pose(
     path: &Path,
     skeleton: &oppose::pose::Skeleton,
@@ -63,9 +63,9 @@ fn write_pose(
     fs::write(path, pose.to_bytes().unwrap()).unwrap();
 }
 
-/// A picture against the approved one in `tests/data/render`: the edges of lines may differ a little between
-/// machines, no more. With `OPPOSE_APPROVE=1` it becomes the approved one.
-fn is_as_approved(picture: &Path, name: &str) {
+/// Asserts that a picture equals the approved one in `tests/data/render`, except at the edges of lines, which differ
+/// slightly between machines. With `OPPOSE_APPROVE=1` it becomes the approved one.
+fn assert_approved(picture: &Path, name: &str) {
     let approved = repository("tests/data/render").join(name);
     if env::var_os("OPPOSE_APPROVE").is_some() {
         fs::create_dir_all(approved.parent().unwrap()).unwrap();
@@ -73,13 +73,19 @@ fn is_as_approved(picture: &Path, name: &str) {
     }
     let (found, expected) = (Pixmap::load_png(picture).unwrap(), Pixmap::load_png(&approved).unwrap());
     assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
-    let apart: Vec<u8> = found.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).collect();
-    let far = apart.iter().filter(|&&apart| apart > 24).count() as f64 / apart.len() as f64;
-    let mean = apart.iter().map(|&apart| f64::from(apart)).sum::<f64>() / apart.len() as f64;
-    assert!(mean < 0.5 && far < 0.002, "{name}: {mean} apart on average, {far} of the values far");
+    let differences: Vec<u8> =
+        found.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).collect();
+    let far =
+        differences.iter().filter(|&&difference| difference > 24).count() as f64 / differences.len() as f64;
+    let mean =
+        differences.iter().map(|&difference| f64::from(difference)).sum::<f64>() / differences.len() as f64;
+    assert!(
+        mean < 0.5 && far < 0.002,
+        "{name}: values differ by {mean} on average, a share of {far} by more than 24"
+    );
 }
 
-fn pictures_are_as_approved() {
+fn pictures_match_the_approved_ones() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     write_pose(&at("openpose.pose"), openpose_137(), (320, 240), 25.0, 3);
@@ -88,20 +94,20 @@ fn pictures_are_as_approved() {
         let pose = at(&format!("{skeleton}.pose"));
         output(&mut render(&[text(&pose), "-o", text(&at(skeleton))]));
         assert_eq!(names(&at(skeleton)), ["000000.png", "000001.png", "000002.png"]);
-        is_as_approved(&at(skeleton).join("000002.png"), &format!("{skeleton}.png"));
+        assert_approved(&at(skeleton).join("000002.png"), &format!("{skeleton}.png"));
     }
     let (a, b) = (at("openpose.pose"), at("holistic.pose"));
     output(&mut render(&["--side-by-side", text(&a), text(&b), "--crop", "person", "-o", text(&at("both"))]));
-    is_as_approved(&at("both").join("000001.png"), "side_by_side_cropped.png");
+    assert_approved(&at("both").join("000001.png"), "side_by_side_cropped.png");
     let (clip, turned) = (repository("tests/clips/rot90.mp4"), at("turned.pose"));
     write_pose(&turned, openpose_137(), (240, 320), 30.0, 30);
     output(&mut render(&[text(&clip), text(&turned), "-o", text(&at("x"))]));
-    is_as_approved(&at("x").join("000003.png"), "rotated.png");
+    assert_approved(&at("x").join("000003.png"), "rotated.png");
     let (clip, odd) = (repository("tests/clips/odd_444.mp4"), at("odd.pose"));
     write_pose(&odd, openpose_137(), (321, 241), 25.0, 25);
     output(&mut render(&[text(&clip), text(&odd), "-o", text(&at("y"))]));
-    is_as_approved(&at("y").join("000003.png"), "odd.png");
-    // Pixels of 16:15: circles of the file are a little wider than tall, and so is everything in the video.
+    assert_approved(&at("y").join("000003.png"), "odd.png");
+    // Pixels of 16:15: circles in the file become slightly wider than tall, like everything in the video.
     let (clip, wide) = (repository("tests/clips/mpeg2_pal_interlaced_sar.mpg"), at("wide.pose"));
     write_pose(&wide, openpose_137(), (720, 576), 25.0, 50);
     let (frames, sheet) = (at("z"), at("sheet.png"));
@@ -109,15 +115,15 @@ fn pictures_are_as_approved() {
     output(render(&[text(&clip), text(&wide), "-o", text(&frames), "--sheet", text(&sheet)]).args(one));
     let picture = Pixmap::load_png(frames.join("000003.png")).unwrap();
     assert_eq!((picture.width(), picture.height()), (768, 576));
-    is_as_approved(&sheet, "not_square.png");
+    assert_approved(&sheet, "not_square.png");
 }
 
-/// Where something is drawn on white that leaves less than `least` of one colour.
-fn ink(picture: &Pixmap, least: u8) -> Vec<bool> {
-    picture.data().chunks_exact(4).map(|pixel| pixel[..3].iter().any(|&value| value < least)).collect()
+/// The pixels that are drawn on: at least one colour is below `limit`.
+fn ink(picture: &Pixmap, limit: u8) -> Vec<bool> {
+    picture.data().chunks_exact(4).map(|pixel| pixel[..3].iter().any(|&value| value < limit)).collect()
 }
 
-/// Share of the one's ink that has the other's within three pixels.
+/// The share of one picture's ink that has ink of the other within three pixels.
 fn covered(ink: &[bool], other: &[bool], width: usize) -> f64 {
     let near = |index: usize| {
         let (x, y) = ((index % width) as isize, (index / width) as isize);
@@ -144,15 +150,15 @@ fn lines_are_where_pose_format_draws_them() {
         let ours = Pixmap::load_png(at(name).join("000002.png")).unwrap();
         let theirs = Pixmap::load_png(&theirs).unwrap();
         let width = ours.width() as usize;
-        // What is plain in one picture is there in the other, be it paler: our lines of a face are thin.
+        // What is dark in one picture exists in the other, even if paler: our lines in faces are thin.
         let covered = |a: &Pixmap, b: &Pixmap| covered(&ink(a, 96), &ink(b, 245), width);
         let shares = (covered(&ours, &theirs), covered(&theirs, &ours));
-        println!("{name}: {:.4} of our ink is theirs, {:.4} of theirs ours", shares.0, shares.1);
+        println!("{name}: theirs covers {:.4} of our ink, ours {:.4} of theirs", shares.0, shares.1);
         assert!(shares.0 > 0.98 && shares.1 > 0.98, "{name}: {shares:?}");
     }
 }
 
-/// A picture of a file in the real pose-viewer, in a real browser.
+/// Takes a screenshot of a file in the real pose-viewer, in a real browser.
 fn in_pose_viewer(pose: &Path, target: &Path) {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(pose, folder.path().join("a.pose")).unwrap();
@@ -192,7 +198,7 @@ fn the_javascript_viewer_shows_our_files() {
         let theirs = Pixmap::load_png(&theirs).unwrap();
         let width = ours.width() as usize;
         let share = covered(&ink(&ours, 96), &ink(&theirs, 245), width);
-        println!("{name}: {share:.4} of our ink is theirs");
+        println!("{name}: theirs covers {share:.4} of our ink");
         assert!(share > 0.95, "{name}: {share}");
     }
 }
@@ -202,9 +208,9 @@ fn an_interrupted_render_leaves_nothing() {
     let pose = folder.path().join("long.pose");
     write_pose(&pose, openpose_137(), (1280, 720), 25.0, 4000);
     let mut child = render(&[text(&pose), "-o", text(&folder.path().join("a.mp4"))]).spawn().unwrap();
-    let began = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while names(folder.path()).len() < 2 {
-        assert!(began.elapsed().as_secs() < 20, "nothing begins");
+        assert!(started.elapsed().as_secs() < 20, "it does not start writing");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert!(common::signal(child.id(), Signal::INT));
@@ -218,15 +224,16 @@ fn frames(path: &Path) -> Vec<Frame> {
     std::iter::from_fn(|| video.next_frame().unwrap()).collect()
 }
 
-/// What ffprobe says of a stream, a line each.
+/// What ffprobe reports about a stream, one line per entry.
 fn probe(path: &Path, stream: &str, entries: &str) -> String {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-count_frames", "-select_streams", stream, "-show_entries", entries]);
     output(command.args(["-of", "csv=p=0"]).arg(path)).trim().trim_end_matches(',').to_owned()
 }
 
-/// Under the lines the overlay is the video: same size, same frames at the same instants, same colours, upright.
-fn is_the_video(clip: &Path, suffix: &str, colour_limit: f64) {
+/// Asserts that the overlay is the video under the lines: the same size, the same frames at the same times, the same
+/// colours, upright.
+fn assert_overlay_is_the_video(clip: &Path, suffix: &str, colour_limit: f64) {
     let folder = tempfile::tempdir().unwrap();
     let theirs = frames(clip);
     let (width, height) = (theirs[0].width(), theirs[0].height());
@@ -243,17 +250,17 @@ fn is_the_video(clip: &Path, suffix: &str, colour_limit: f64) {
     for (ours, theirs) in ours.iter().zip(&theirs) {
         assert_eq!((ours.width(), ours.height()), (width.next_multiple_of(2), height.next_multiple_of(2)));
         let (a, b) = (ours.timestamp().unwrap(), theirs.timestamp().unwrap());
-        // WebM and Matroska count in milliseconds.
+        // WebM and Matroska store milliseconds.
         let allowed = if suffix == "mp4" { 20e-6 } else { 0.6e-3 };
         assert!((a.as_secs_f64() - b.as_secs_f64()).abs() < allowed, "{name:?}: {a:?} and {b:?}");
         let rows = ours.pixels().chunks_exact(ours.width() as usize * 3);
-        let apart: u64 = rows
+        let difference: u64 = rows
             .zip(theirs.pixels().chunks_exact(width as usize * 3))
             .flat_map(|(ours, theirs)| ours.iter().zip(theirs))
             .map(|(a, b)| u64::from(a.abs_diff(*b)))
             .sum();
-        let mean = apart as f64 / theirs.pixels().len() as f64;
-        assert!(mean < colour_limit, "{name:?}, frame {}: {mean} apart on average", ours.index());
+        let mean = difference as f64 / theirs.pixels().len() as f64;
+        assert!(mean < colour_limit, "{name:?}, frame {}: they differ by {mean} on average", ours.index());
     }
 }
 
@@ -270,10 +277,10 @@ fn the_overlay_is_the_video() {
         "audio_first.mp4",
     ];
     for clip in clips {
-        is_the_video(&repository("tests/clips").join(clip), "mp4", 8.0);
+        assert_overlay_is_the_video(&repository("tests/clips").join(clip), "mp4", 8.0);
     }
-    is_the_video(&repository("tests/clips/odd_420.webm"), "webm", 12.0);
-    is_the_video(&repository("tests/clips/rot90.mp4"), "mkv", 8.0);
+    assert_overlay_is_the_video(&repository("tests/clips/odd_420.webm"), "webm", 12.0);
+    assert_overlay_is_the_video(&repository("tests/clips/rot90.mp4"), "mkv", 8.0);
 }
 
 fn ffprobe_agrees() {
@@ -296,7 +303,7 @@ fn ffprobe_agrees() {
         probe(&at("a.gif"), "v", "stream=codec_name,width,height,r_frame_rate,nb_read_frames"),
         "gif,320,240,25/1,50"
     );
-    // Without the video the rate is the file's own, as a fraction.
+    // Without the video, the rate is that of the .pose file, as a fraction.
     write_pose(&at("b.pose"), openpose_137(), (320, 240), 30000.0 / 1001.0, 12);
     output(&mut render(&[text(&at("b.pose")), "-o", text(&at("b.mp4"))]));
     assert_eq!(
@@ -342,21 +349,21 @@ fn bad_input_is_refused() {
     let before = names(folder.path());
     for (arguments, words) in cases {
         let ended = render(arguments).current_dir(folder.path()).output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(2), "{said}");
-        assert!(said.contains(words), "{words:?} is not in: {said}");
+        let printed = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{printed}");
+        assert!(printed.contains(words), "{words:?} is not in: {printed}");
         assert_eq!(names(folder.path()), before, "{words}");
     }
     assert_eq!(fs::read(at("there.mp4")).unwrap(), b"mine");
-    // Before anything is estimated.
+    // The error comes before anything is estimated.
     let mut piped = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
     let ended = piped.args(["-", "-o", text(&at("b.pose")), "--render"]).output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(2), "{said}");
-    assert!(said.contains("save the video to a file"), "{said}");
+    let printed = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("save the video to a file"), "{printed}");
 }
 
-fn main_command_renders_in_one_go() {
+fn the_main_command_draws_overlays() {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.mp4");
     fs::copy(repository("assets/sample.mp4"), &clip).unwrap();
@@ -370,17 +377,17 @@ fn main_command_renders_in_one_go() {
     run(&[]);
     let facts = || probe(&made, "v", "stream=r_frame_rate,nb_read_frames");
     assert_eq!(facts(), "30000/1001,90");
-    // The second run does not take the overlay for a video of the folder.
+    // The second run does not mistake the overlay for a video of the folder.
     run(&["--overwrite"]);
     assert_eq!(names(folder.path()), ["clip.mp4", "clip.pose", "clip.pose.mp4"]);
-    // Of a video that is done the overlay is kept, or drawn where it is missing.
+    // The overlay of a video that is done is kept, or drawn if it is missing.
     let before = modified();
     run(&[]);
     assert_eq!(modified(), before);
     fs::remove_file(&made).unwrap();
     run(&[]);
     assert_eq!(facts(), "30000/1001,90");
-    // Several processes.
+    // With several processes.
     fs::copy(&clip, folder.path().join("other.mp4")).unwrap();
     run(&["--workers", "2", "--overwrite"]);
     let all = [
@@ -395,7 +402,7 @@ fn main_command_renders_in_one_go() {
     assert_eq!(names(folder.path()), all);
 }
 
-fn real_people_are_drawn_over() {
+fn overlays_of_real_people() {
     let folder = tempfile::tempdir().unwrap();
     for (clip, facts, sound) in
         [("media/signer.mp4", "540,720,359/12,58", ""), ("media/crowd.avi", "1280,720,50/1,205", "aac")]
@@ -413,7 +420,7 @@ fn real_people_are_drawn_over() {
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let probes = || Need::Program("ffprobe");
     vec![
-        trial("pictures_are_as_approved", &[], pictures_are_as_approved),
+        trial("pictures_match_the_approved_ones", &[], pictures_match_the_approved_ones),
         trial(
             "lines_are_where_pose_format_draws_them",
             &[Need::Python("cv2, pose_format")],
@@ -428,11 +435,11 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
         trial("the_overlay_is_the_video", &[], the_overlay_is_the_video),
         trial("ffprobe_agrees", &[probes()], ffprobe_agrees),
         trial("bad_input_is_refused", &[], bad_input_is_refused),
-        trial("main_command_renders_in_one_go", &[probes(), Need::Models], main_command_renders_in_one_go),
+        trial("the_main_command_draws_overlays", &[probes(), Need::Models], the_main_command_draws_overlays),
         trial(
-            "real_people_are_drawn_over",
+            "overlays_of_real_people",
             &[probes(), Need::Models, Need::Shared("media/signer.mp4")],
-            real_people_are_drawn_over,
+            overlays_of_real_people,
         ),
     ]
 }

@@ -1,5 +1,5 @@
-//! The sound of overlays: kept, or turned into what the container holds, at the instant where it was.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The sound of overlays: copied, or converted to what the container supports, at the same time as in the video.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -12,7 +12,7 @@ use oppose::pose::{FramePose, Pose, openpose_137};
 
 const RATE: usize = 48_000;
 
-/// Two seconds of pictures and a beep from the first second on, in stereo.
+/// Two seconds of stereo sound with a beep after the first second.
 const BEEP: &str = "aevalsrc=if(between(t\\,1\\,1.05)\\,sin(2*PI*1000*t)\\,0):s=44100:d=2:c=stereo";
 
 fn ffmpeg(arguments: &[&str]) -> Command {
@@ -25,14 +25,14 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What ffprobe says of the sound.
+/// What ffprobe reports about the sound.
 fn probe(path: &Path, entries: &str) -> String {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-select_streams", "a", "-count_frames", "-show_entries", entries]);
     output(command.args(["-of", "csv=p=0"]).arg(path)).trim().to_owned()
 }
 
-/// Seconds at which the beep begins, from the first picture, and at which the sound ends.
+/// When the beep begins and when the sound ends, in seconds from the first frame.
 fn beep(path: &Path) -> (f64, f64) {
     let filter = format!("aresample=async=1:first_pts=0,aresample={RATE}");
     let sound = ["-i", text(path), "-map", "0:a", "-af", &filter, "-ac", "1", "-f", "f32le", "-"];
@@ -63,7 +63,7 @@ fn render(clip: &Path, frames: usize, target: &Path) {
     output(command.args(["render", text(clip), text(&pose), "-o", text(target)]));
 }
 
-fn what_the_container_holds_is_kept_as_it_is() {
+fn sound_that_the_container_supports_is_copied() {
     let folder = tempfile::tempdir().unwrap();
     let clip = repository("tests/clips/audio_first.mp4");
     let target = folder.path().join("a.mp4");
@@ -72,11 +72,11 @@ fn what_the_container_holds_is_kept_as_it_is() {
     assert_eq!(probe(&target, facts), probe(&clip, facts));
 }
 
-fn other_sound_becomes_what_the_container_holds() {
+fn other_sound_is_converted() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let pictures = ["-f", "lavfi", "-i", "testsrc=s=320x240:d=2:r=25", "-f", "lavfi", "-i", BEEP];
-    // Sound that begins late, that has a gap, and that has six channels.
+    // Sound that begins late, has a gap, or has six channels.
     let late = ["-c:a", "pcm_s16le", "-af", "atrim=start=0.5"];
     let gap = ["-c:a", "pcm_s16le", "-af", "aselect=lt(t\\,0.5)+gt(t\\,0.9)"];
     let six = ["-c:a", "flac", "-af", "pan=5.1|c0=c0|c1=c1|c2=c0|c3=c0|c4=c0|c5=c0"];
@@ -102,7 +102,7 @@ fn other_sound_becomes_what_the_container_holds() {
             );
             let (begins, ends) = beep(&target);
             println!("{name} as {suffix}: {begins:.4} s, ends at {ends:.4} s");
-            // Opus has a run-up of 6.5 ms, which FFmpeg counts twice where the sound begins late.
+            // Opus has a pre-skip of 6.5 ms, which FFmpeg counts twice if the sound begins late.
             assert!((begins - 1.0).abs() < 0.01, "{name} as {suffix}: the beep is at {begins} s");
             assert!((1.9..2.1).contains(&ends), "{name} as {suffix}: it ends at {ends} s");
         }
@@ -112,11 +112,11 @@ fn other_sound_becomes_what_the_container_holds() {
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("ffmpeg"), Need::Program("ffprobe")];
     vec![
-        trial("what_the_container_holds_is_kept_as_it_is", &needs, what_the_container_holds_is_kept_as_it_is),
         trial(
-            "other_sound_becomes_what_the_container_holds",
+            "sound_that_the_container_supports_is_copied",
             &needs,
-            other_sound_becomes_what_the_container_holds,
+            sound_that_the_container_supports_is_copied,
         ),
+        trial("other_sound_is_converted", &needs, other_sound_is_converted),
     ]
 }

@@ -1,6 +1,6 @@
-//! Inputs that a decoder easily gets wrong: rates that no header knows, clocks that jump, several tracks, colours as
-//! others have them, files that name other files, and files that end too early.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Inputs that a decoder easily gets wrong: frame rates that no header states, clocks that jump, several tracks, colours
+//! as other programs convert them, files that name other files, and files that end too early.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -38,7 +38,7 @@ fn read_with(path: &Path, options: &Options) -> (Result<u64, VideoError>, Decode
         match video.next_frame() {
             Ok(Some(_)) => frames += 1,
             Ok(None) => break Ok(frames),
-            Err(error) => break Err(*error.downcast::<VideoError>().expect("an error of the video")),
+            Err(error) => break Err(*error.downcast::<VideoError>().expect("a VideoError")),
         }
     };
     (end, video.summary())
@@ -54,7 +54,7 @@ fn failure(path: &Path) -> VideoError {
 }
 
 #[track_caller]
-fn has_rate(path: &Path, frames: u64, rate: &str, source: RateSource) -> DecodeSummary {
+fn assert_rate(path: &Path, frames: u64, rate: &str, source: RateSource) -> DecodeSummary {
     let (found, summary) = read(path);
     let name = path.display();
     assert_eq!(found, frames, "{name}");
@@ -74,19 +74,23 @@ fn pattern(rate: &str, seconds: &str) -> String {
 
 const H264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
 
-fn rates_are_what_the_frames_say() {
+fn frame_rates_follow_from_the_frames() {
     use RateSource::{Constant, Measured};
-    has_rate(&case("mediarecorder_jitter.webm"), 45, "44000/1461", Measured);
-    has_rate(&case("mediarecorder_start1ms.webm"), 40, "39000/1127", Measured);
-    has_rate(&case("two_frames_10fps.gif"), 2, "10", Measured);
-    has_rate(&case("telecine_24in30.vob"), 60, "24000/1001", Constant);
-    has_rate(&case("fps1000.mp4"), 50, "1000", Constant);
-    has_rate(&case("fps120.mp4"), 30, "120", Constant);
-    // None of them is said to lack anything.
+    assert_rate(&case("mediarecorder_jitter.webm"), 45, "44000/1461", Measured);
+    assert_rate(&case("mediarecorder_start1ms.webm"), 40, "39000/1127", Measured);
+    assert_rate(&case("two_frames_10fps.gif"), 2, "10", Measured);
+    assert_rate(&case("telecine_24in30.vob"), 60, "24000/1001", Constant);
+    assert_rate(&case("fps1000.mp4"), 50, "1000", Constant);
+    assert_rate(&case("fps120.mp4"), 30, "120", Constant);
+    // There is no note that frames are missing.
     for name in ["telecine_24in30.vob", "audio_longer.mkv", "mediarecorder_jitter.webm"] {
         assert_eq!(read(&case(name)).1.notes, [], "{name}");
     }
-    assert_eq!(read(&case("telecine_24in30.vob")).1.variable_rate, None, "24 frames, evenly");
+    assert_eq!(
+        read(&case("telecine_24in30.vob")).1.variable_rate,
+        None,
+        "24 evenly spaced frames per second"
+    );
     let info = open(&case("audio_longer.mkv")).unwrap().info().clone();
     assert!(info.announced_frames.unwrap() <= 26, "the sound lasts three times as long: {info:?}");
 }
@@ -99,45 +103,45 @@ fn constant_rates_stay_exact_in_every_container() {
         path
     };
     for name in ["a.mkv", "a.flv", "a.ts", "a.avi", "a.mp4", "a.mov"] {
-        has_rate(&made(name, "24000/1001", "4", H264), 96, "24000/1001", RateSource::Constant);
+        assert_rate(&made(name, "24000/1001", "4", H264), 96, "24000/1001", RateSource::Constant);
     }
     let vp8 = "-c:v libvpx -deadline realtime";
-    has_rate(&made("a.webm", "24000/1001", "4", vp8), 96, "24000/1001", RateSource::Constant);
+    assert_rate(&made("a.webm", "24000/1001", "4", vp8), 96, "24000/1001", RateSource::Constant);
     for name in ["slow.mp4", "slow.mkv", "slow.avi", "slow.ts"] {
-        let summary = has_rate(&made(name, "1/200", "1000", H264), 5, "1/200", RateSource::Constant);
+        let summary = assert_rate(&made(name, "1/200", "1000", H264), 5, "1/200", RateSource::Constant);
         assert_eq!(summary.notes, [], "{name}");
     }
     for name in ["fast.mp4", "fast.mkv", "fast.avi"] {
-        has_rate(&made(name, "1000", "0.1", H264), 100, "1000", RateSource::Constant);
+        assert_rate(&made(name, "1000", "0.1", H264), 100, "1000", RateSource::Constant);
     }
-    has_rate(&made("faster.mp4", "2000", "0.1", H264), 200, "2000", RateSource::Constant);
-    has_rate(&made("a.gif", "30", "2", ""), 60, "30", RateSource::Constant);
-    // 13 and 14 hundredths of a second in turn.
-    has_rate(&made("b.gif", "7.6", "3", ""), 23, "2200/289", RateSource::Measured);
+    assert_rate(&made("faster.mp4", "2000", "0.1", H264), 200, "2000", RateSource::Constant);
+    assert_rate(&made("a.gif", "30", "2", ""), 60, "30", RateSource::Constant);
+    // Intervals of 13 and 14 hundredths of a second.
+    assert_rate(&made("b.gif", "7.6", "3", ""), 23, "2200/289", RateSource::Measured);
 }
 
-fn pauses_of_an_avi_are_no_frames() {
+fn pauses_in_an_avi_are_not_frames() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pauses.avi");
-    // Every fifth frame is empty: the last one stays.
+    // Every fifth frame is empty: the previous one stays visible.
     let kept = "-vf select='lt(mod(n,5),4)' -vsync vfr -enc_time_base 1/25 -c:v mpeg4";
     ffmpeg(&format!("{} {kept}", pattern("25", "4")), &path);
-    let summary = has_rate(&path, 80, "1975/98", RateSource::Measured);
+    let summary = assert_rate(&path, 80, "1975/98", RateSource::Measured);
     assert!(summary.variable_rate.is_some());
     assert_eq!(summary.notes, [], "the header counts the pauses");
 }
 
-fn telecine_is_seen_through_in_every_container() {
+fn telecine_is_detected_in_every_container() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.ts", "a.mpg"] {
         let path = folder.path().join(name);
         ffmpeg(&format!("-i {} -c copy", case("telecine_24in30.vob").display()), &path);
-        let summary = has_rate(&path, 60, "24000/1001", RateSource::Constant);
+        let summary = assert_rate(&path, 60, "24000/1001", RateSource::Constant);
         assert_eq!((&summary.notes[..], summary.variable_rate), (&[][..], None), "{name}");
     }
 }
 
-fn a_rate_that_is_given_counts() {
+fn a_given_frame_rate_overrides_the_measured_one() {
     let options = Options::default().with_frame_rate("1000/7".parse::<video::FrameRate>().unwrap());
     for name in ["mediarecorder_jitter.webm", "fps120.mp4", "two_frames_10fps.gif"] {
         let path = case(name);
@@ -148,27 +152,27 @@ fn a_rate_that_is_given_counts() {
     }
 }
 
-fn the_program_writes_the_rate_and_the_instants() {
+fn the_program_writes_frame_rate_and_timestamps() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&OsStr]| {
         let mut command = Command::new(PROGRAM);
         command.env("OPPOSE_MODELS", models()).args(["--engine", "holistic", "-o"]).arg(folder.path());
         let done = command.args(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(done.status.success(), "{said}");
-        said
+        let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{printed}");
+        printed
     };
     let rate = |name: &str| Pose::read_file(&folder.path().join(name)).unwrap().fps;
     let jitter = case("mediarecorder_jitter.webm");
-    let said = run(&[jitter.as_os_str(), "--timestamps".as_ref()]);
+    let printed = run(&[jitter.as_os_str(), "--timestamps".as_ref()]);
     assert!((rate("mediarecorder_jitter.pose") - 30.1164).abs() < 1e-3);
-    assert!(said.contains("45 frames at 30.116 per second"), "{said}");
-    assert!(said.contains("the frame rate was measured from the frames"), "{said}");
+    assert!(printed.contains("45 frames at 30.116 per second"), "{printed}");
+    assert!(printed.contains("the frame rate was measured from the frames"), "{printed}");
     let table = fs::read_to_string(folder.path().join("mediarecorder_jitter.timestamps.csv")).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!((lines.len(), lines[0], lines[1]), (46, "frame,time", "0,0.000000000"));
     assert_eq!(lines[45], "44,1.461000000");
-    // As a worker too, whose report goes through a pipe.
+    // Also with workers, whose reports go through a pipe.
     let arguments = [jitter.as_os_str(), case("fps1000.mp4").as_os_str()].map(OsStr::to_owned);
     let several = ["--workers", "2", "--overwrite", "--fps", "1000", "--timestamps", "--colors", "bt601"];
     let all: Vec<&OsStr> =
@@ -183,20 +187,20 @@ fn the_program_writes_the_rate_and_the_instants() {
     assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
 }
 
-fn a_clock_that_jumps_is_said_and_left_out() {
+fn a_clock_jump_is_reported_and_removed() {
     let path = case("ts_pts_jump_forward.ts");
-    let summary = has_rate(&path, 50, "25", RateSource::Constant);
+    let summary = assert_rate(&path, 50, "25", RateSource::Constant);
     let [Note::ClockJump { frame: 25, seconds, count: 1 }] = summary.notes[..] else {
         panic!("{:?}", summary.notes)
     };
     assert!((seconds - 4999.0).abs() < 1.0, "{seconds}");
     assert_eq!(open(&path).unwrap().info().announced_frames, None, "125,000 would be absurd");
-    let last = last_instant(&path);
+    let last = last_timestamp(&path);
     assert!((last - 1.96).abs() < 1e-6, "{last}");
 }
 
-/// When the last frame is shown, in seconds.
-fn last_instant(path: &Path) -> f64 {
+/// The timestamp of the last frame, in seconds.
+fn last_timestamp(path: &Path) -> f64 {
     let mut video = open(path).unwrap();
     let mut last = 0.0;
     while let Some(frame) = video.next_frame().unwrap() {
@@ -205,7 +209,7 @@ fn last_instant(path: &Path) -> f64 {
     last
 }
 
-fn joined_recordings_go_on() {
+fn joined_recordings_are_continuous() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let joined = |name: &str, options: &str| {
@@ -221,34 +225,34 @@ fn joined_recordings_go_on() {
         ("two.webm", "-c:v libvpx -deadline realtime"),
     ] {
         let path = joined(name, options);
-        let summary = has_rate(&path, 100, "25", RateSource::Constant);
+        let summary = assert_rate(&path, 100, "25", RateSource::Constant);
         let [Note::ClockJump { frame: 50, seconds, count: 1 }] = summary.notes[..] else {
             panic!("{name}: {:?}", summary.notes)
         };
         assert!((seconds + 1.96).abs() < 0.1, "{name}: {seconds}");
-        assert!((last_instant(&path) - 3.96).abs() < 1e-3, "{name}");
+        assert!((last_timestamp(&path) - 3.96).abs() < 1e-3, "{name}");
     }
-    // A copy that keeps the jump has it in its times, and not in its rate.
+    // A copy that keeps the jump has it in its timestamps, but not in its frame rate.
     for name in ["jump.mkv", "jump.mp4", "jump.flv"] {
         let path = path(name);
         let source = case("ts_pts_jump_forward.ts");
         ffmpeg(&format!("-copyts -dts_delta_threshold 1000000 -i {} -c copy", source.display()), &path);
-        has_rate(&path, 50, "25", RateSource::Constant);
-        assert!((last_instant(&path) - 5000.88).abs() < 0.01, "{name}");
+        assert_rate(&path, 50, "25", RateSource::Constant);
+        assert!((last_timestamp(&path) - 5000.88).abs() < 0.01, "{name}");
     }
     // FFmpeg reads only the first of these.
     for name in ["two.mp4", "two.flv"] {
         let (frames, summary) = read(&joined(name, H264));
         assert_eq!((frames, &summary.notes[..]), (50, &[Note::MoreFilms { films: 2 }][..]), "{name}");
     }
-    // The clock of MPEG begins anew after 26 hours and a half.
+    // MPEG's clock wraps around after 26.5 hours.
     let wrap = path("wrap.ts");
     ffmpeg(&format!("{} {H264} -output_ts_offset 95441.7", pattern("25", "4")), &wrap);
-    assert_eq!(has_rate(&wrap, 100, "25", RateSource::Constant).notes, []);
-    assert!((last_instant(&wrap) - 3.96).abs() < 1e-3);
+    assert_eq!(assert_rate(&wrap, 100, "25", RateSource::Constant).notes, []);
+    assert!((last_timestamp(&wrap) - 3.96).abs() < 1e-3);
 }
 
-fn late_pictures_and_long_sound_are_no_alarm() {
+fn late_pictures_and_long_sound_cause_no_notes() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["late.mkv", "late.mp4", "late.ts"] {
         let path = folder.path().join(name);
@@ -257,13 +261,13 @@ fn late_pictures_and_long_sound_are_no_alarm() {
             pattern("25", "2")
         );
         ffmpeg(&streams, &path);
-        assert_eq!(has_rate(&path, 50, "25", RateSource::Constant).notes, [], "{name}");
+        assert_eq!(assert_rate(&path, 50, "25", RateSource::Constant).notes, [], "{name}");
         let announced = open(&path).unwrap().info().announced_frames;
         assert!(announced.is_none_or(|frames| frames <= 52), "{name}: {announced:?}");
     }
 }
 
-/// A pose file of so many frames in which nobody is.
+/// Writes a .pose file with this many frames without people.
 fn write_pose(path: &Path, (width, height): (u32, u32), rate: f32, frames: usize) {
     let nobody = vec![oppose::pose::FramePose::new(0, 137, 2); frames];
     let pose = Pose::from_frames(openpose_137(), width, height, rate, &nobody).unwrap();
@@ -273,21 +277,21 @@ fn write_pose(path: &Path, (width, height): (u32, u32), rate: f32, frames: usize
 fn render(arguments: &[&Path]) -> String {
     let mut command = Command::new(PROGRAM);
     let done = command.arg("render").args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{said}");
-    said
+    let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{printed}");
+    printed
 }
 
-fn the_overlay_of_a_clock_that_jumps_has_the_right_length() {
+fn the_overlay_of_a_video_with_a_clock_jump_has_the_right_length() {
     let folder = tempfile::tempdir().unwrap();
     let (pose, made) = (folder.path().join("a.pose"), folder.path().join("a.mp4"));
     write_pose(&pose, (160, 120), 25.0, 50);
     render(&[&case("ts_pts_jump_forward.ts"), &pose, "-o".as_ref(), &made]);
-    assert!((last_instant(&made) - 1.96).abs() < 1e-3);
+    assert!((last_timestamp(&made) - 1.96).abs() < 1e-3);
     assert_eq!(read(&made).0, 50);
 }
 
-/// How long each picture of a GIF is shown, in hundredths of a second: in its graphic control extensions.
+/// How long each picture of a GIF is shown, in hundredths of a second, from its graphic control extensions.
 fn delays(path: &Path) -> Vec<u64> {
     let bytes = fs::read(path).unwrap();
     let control = bytes.windows(8).filter(|bytes| bytes[..3] == [0x21, 0xf9, 4] && bytes[7] == 0);
@@ -303,7 +307,10 @@ fn a_gif_of_any_rate_has_the_right_length() {
         render(&[video, &pose, "-o".as_ref(), &made, "--overwrite".as_ref()]);
         let delays = delays(&made);
         assert_eq!(delays.iter().sum::<u64>(), hundredths, "{}: {delays:?}", video.display());
-        assert!(delays.iter().all(|&delay| delay >= 2), "viewers show less for ten: {delays:?}");
+        assert!(
+            delays.iter().all(|&delay| delay >= 2),
+            "viewers show shorter ones for ten hundredths: {delays:?}"
+        );
         assert!(delays.len() <= frames.max(5));
     };
     check(&case("fps120.mp4"), 30, 120.0, 25);
@@ -320,9 +327,9 @@ fn a_gif_of_any_rate_has_the_right_length() {
     }
 }
 
-fn a_film_is_read_sooner_than_a_still() {
+fn a_moving_track_is_preferred_to_a_still() {
     let path = case("two_tracks_still_first.mp4");
-    let summary = has_rate(&path, 50, "25", RateSource::Constant);
+    let summary = assert_rate(&path, 50, "25", RateSource::Constant);
     let [Note::Tracks { chosen: 1, ref tracks }] = summary.notes[..] else { panic!("{:?}", summary.notes) };
     assert_eq!(tracks.len(), 2);
     let track = |track| Options::default().with_track(track);
@@ -335,7 +342,7 @@ fn a_film_is_read_sooner_than_a_still() {
     );
 }
 
-fn tracks_are_told_apart_in_every_container() {
+fn tracks_are_distinguished_in_every_container() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     ffmpeg(&pattern("1", "1"), &path("still.png"));
@@ -352,7 +359,7 @@ fn tracks_are_told_apart_in_every_container() {
         assert_eq!(frames, 50, "{name}");
         assert!(matches!(summary.notes[..], [Note::Tracks { chosen: 1, .. }]), "{name}: {:?}", summary.notes);
     }
-    // Of two films the one that FFmpeg prefers, and that is said.
+    // Of two moving tracks, the one that FFmpeg prefers is read, with a note.
     let films = format!("{} {} -map 0 -map 1 {H264}", pattern("25", "2"), pattern("30", "2"));
     ffmpeg(&films, &path("two.mkv"));
     assert!(matches!(read(&path("two.mkv")).1.notes[..], [Note::Tracks { .. }]));
@@ -369,7 +376,7 @@ fn md5_of_frames(path: &Path, colors: Colors, keep_planes: bool) -> Vec<String> 
     sums
 }
 
-fn colours_are_those_of_opencv_and_of_pose_format() {
+fn colours_match_opencv_and_pose_format() {
     let folder = tempfile::tempdir().unwrap();
     for (space, range) in [("bt709", "tv"), ("bt709", "pc"), ("bt2020nc", "tv"), ("smpte170m", "tv")] {
         for (name, codec) in [("a.mp4", "libx264"), ("a.webm", "libvpx-vp9")] {
@@ -390,7 +397,7 @@ fn colours_are_those_of_opencv_and_of_pose_format() {
     }
 }
 
-/// A folder with a video that nobody but its owner is to see, and files that name it.
+/// A folder with a video that only its owner should see, and files that refer to it.
 fn folder_with_playlists() -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
@@ -421,7 +428,7 @@ fn folder_with_playlists() -> (tempfile::TempDir, Vec<PathBuf>) {
     (folder, files)
 }
 
-fn no_file_opens_another() {
+fn files_cannot_open_other_files() {
     let (_folder, files) = folder_with_playlists();
     for path in files {
         let error = failure(&path);
@@ -429,7 +436,7 @@ fn no_file_opens_another() {
     }
 }
 
-fn playlists_end_no_run() {
+fn playlists_do_not_stop_a_run() {
     let (folder, _) = folder_with_playlists();
     fs::copy(case("fps1000.mp4"), folder.path().join("good.mp4")).unwrap();
     let run = |arguments: &[&str]| {
@@ -438,26 +445,26 @@ fn playlists_end_no_run() {
         let done = command.output().unwrap();
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     };
-    // Nine names end as those of videos do; the tenth is the good one.
+    // Nine files named like videos fail; the good one succeeds.
     for more in [&[][..], &["--workers", "2"]] {
         let arguments = [&[".", "-o", "out", "--engine", "holistic", "--overwrite"], more].concat();
-        let (code, said) = run(&arguments);
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("1 done, 9 failed"), "{said}");
+        let (code, printed) = run(&arguments);
+        assert_eq!(code, Some(1), "{printed}");
+        assert!(printed.contains("1 done, 9 failed"), "{printed}");
         assert_eq!(
             common::names(&folder.path().join("out")).iter().filter(|name| name.ends_with(".pose")).count(),
             1
         );
     }
-    let (code, said) = run(&["slurm", "submit", ".", "poses", "--sif", "good.mp4", "--dry-run"]);
-    assert!(code.is_some_and(|code| code <= 2), "{code:?}: {said}");
+    let (code, printed) = run(&["slurm", "submit", ".", "poses", "--sif", "good.mp4", "--dry-run"]);
+    assert!(code.is_some_and(|code| code <= 2), "{code:?}: {printed}");
     let pose = folder.path().join("out/good.pose");
-    let (code, said) = run(&["render", "concat_rel.mp4", pose.to_str().unwrap(), "-o", "a.mp4"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("only names others"), "{said}");
+    let (code, printed) = run(&["render", "concat_rel.mp4", pose.to_str().unwrap(), "-o", "a.mp4"]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("only names others"), "{printed}");
 }
 
-fn a_name_is_no_pattern() {
+fn file_names_are_not_patterns() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     ffmpeg("-f lavfi -i testsrc2=size=64x48:rate=1:duration=1", &path("p1.png"));
@@ -469,16 +476,19 @@ fn a_name_is_no_pattern() {
         let video = open(&path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((video.info().width, video.info().height), (32, 32), "{name}");
     }
-    // Nor need it be text.
+    // A name need not be valid UTF-8 either.
     let bytes = folder.path().join(OsStr::from_bytes(b"caf\xe9.png"));
     fs::copy(path("other.png"), &bytes).unwrap();
     assert_eq!(read(&bytes).0, 1);
 }
 
-fn what_is_not_finished_is_named() {
+fn unfinished_files_are_named() {
     assert!(matches!(failure(&case("nomoov.mp4")), VideoError::NoIndex));
-    let said = failure(&case("nomoov.mp4")).to_string();
-    assert!(said.contains("MP4 without its index") && said.contains("recording was interrupted"), "{said}");
+    let printed = failure(&case("nomoov.mp4")).to_string();
+    assert!(
+        printed.contains("MP4 without its index") && printed.contains("recording was interrupted"),
+        "{printed}"
+    );
     assert!(failure(&case("anim.webp")).to_string().contains("animated WebP"));
 }
 
@@ -490,7 +500,7 @@ fn cut(path: &Path, bytes: usize) -> PathBuf {
     cut
 }
 
-fn a_cut_is_noticed_to_the_last_frame() {
+fn a_cut_is_noticed_even_at_the_last_frame() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let made = |name: &str, options: &str| {
@@ -506,7 +516,7 @@ fn a_cut_is_noticed_to_the_last_frame() {
         made("a.mp4", &format!("{H264} -movflags +faststart")),
         made("fragments.mp4", &format!("{H264} -movflags +frag_keyframe+empty_moov")),
     ];
-    // As a recorder writes it that cannot go back.
+    // As written by a recorder that cannot seek.
     let live = path("live.webm");
     files.push(live.clone());
     let mut command = Command::new("ffmpeg");
@@ -523,11 +533,11 @@ fn a_cut_is_noticed_to_the_last_frame() {
             assert!(frames < 50 && frames == summary.frames, "{}: {error}", cut.display());
         }
     }
-    // What follows the frames holds none: every one is there.
+    // What follows the last frame contains no frames, so all are read.
     let (frames, _) = read(&cut(&path("a.mkv"), 1));
     assert_eq!(frames, 50);
 
-    // Between two parts, and within the header of the next.
+    // Cuts between two clusters, and within the header of the next one.
     let clusters = made("clusters.mkv", &format!("{H264} -cluster_time_limit 200"));
     let whole = fs::read(&clusters).unwrap();
     let places = |id: &[u8]| -> Vec<usize> {
@@ -567,7 +577,7 @@ fn frames_that_cannot_be_decoded_are_a_failure() {
     assert!(matches!(error, VideoError::Undecodable { frames: 1, packets: 50 }), "{error}");
 }
 
-fn pictures_that_are_missing_and_pages_are_said() {
+fn missing_pictures_and_further_pages_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     ffmpeg(&pattern("10", "1"), &path("image_%03d.png"));
@@ -583,7 +593,7 @@ fn pictures_that_are_missing_and_pages_are_said() {
     ffmpeg("-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -compression_algo raw", &pages);
     let mut bytes = fs::read(&pages).unwrap();
     assert_eq!(read(&pages).1.notes, []);
-    // The directory once more, as that of a second page.
+    // The directory is repeated as that of a second page.
     assert_eq!(&bytes[..4], b"II*\0");
     let first = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
     let entries = u16::from_le_bytes(bytes[first..first + 2].try_into().unwrap()) as usize;
@@ -595,7 +605,7 @@ fn pictures_that_are_missing_and_pages_are_said() {
     assert_eq!(read(&pages).1.notes, [Note::Pages { pages: 2 }]);
 }
 
-fn outputs_that_cannot_be_are_explained() {
+fn impossible_outputs_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::copy(case("fps1000.mp4"), path("a.mp4")).unwrap();
@@ -604,77 +614,85 @@ fn outputs_that_cannot_be_are_explained() {
         let done = Command::new(PROGRAM).current_dir(folder.path()).args(arguments).output().unwrap();
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     };
-    let (code, said) = run(&["a.mp4", "-o", "notes.txt"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("notes.txt is not a folder"), "{said}");
+    let (code, printed) = run(&["a.mp4", "-o", "notes.txt"]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("notes.txt is not a folder"), "{printed}");
     write_pose(&path("a.pose"), (160, 120), 1000.0, 50);
     fs::write(path("notes"), "keep me").unwrap();
-    let (code, said) = run(&["render", "a.mp4", "a.pose", "-o", "notes"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("notes is not a folder"), "{said}");
-    let (code, said) = run(&["render", "a.mp4", "a.pose", "--sheet", "sheet.jpg"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("a name ending in .png"), "{said}");
+    let (code, printed) = run(&["render", "a.mp4", "a.pose", "-o", "notes"]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("notes is not a folder"), "{printed}");
+    let (code, printed) = run(&["render", "a.mp4", "a.pose", "--sheet", "sheet.jpg"]);
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("a name ending in .png"), "{printed}");
     assert!(!path("sheet.jpg").exists());
 }
 
-/// Its name, what it needs, and the test.
+/// The name of a test, its needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
 /// The tests of this file.
 pub fn trials() -> Vec<Trial> {
     let ffmpeg = || vec![Need::Program("ffmpeg")];
     let tests: Vec<Test> = vec![
-        ("rates_are_what_the_frames_say", vec![], rates_are_what_the_frames_say),
+        ("frame_rates_follow_from_the_frames", vec![], frame_rates_follow_from_the_frames),
         (
             "constant_rates_stay_exact_in_every_container",
             ffmpeg(),
             constant_rates_stay_exact_in_every_container,
         ),
-        ("pauses_of_an_avi_are_no_frames", ffmpeg(), pauses_of_an_avi_are_no_frames),
+        ("pauses_in_an_avi_are_not_frames", ffmpeg(), pauses_in_an_avi_are_not_frames),
+        ("telecine_is_detected_in_every_container", ffmpeg(), telecine_is_detected_in_every_container),
         (
-            "telecine_is_seen_through_in_every_container",
-            ffmpeg(),
-            telecine_is_seen_through_in_every_container,
-        ),
-        ("a_rate_that_is_given_counts", vec![], a_rate_that_is_given_counts),
-        (
-            "the_program_writes_the_rate_and_the_instants",
-            vec![Need::Models],
-            the_program_writes_the_rate_and_the_instants,
-        ),
-        ("a_clock_that_jumps_is_said_and_left_out", vec![], a_clock_that_jumps_is_said_and_left_out),
-        ("joined_recordings_go_on", ffmpeg(), joined_recordings_go_on),
-        ("late_pictures_and_long_sound_are_no_alarm", ffmpeg(), late_pictures_and_long_sound_are_no_alarm),
-        (
-            "the_overlay_of_a_clock_that_jumps_has_the_right_length",
+            "a_given_frame_rate_overrides_the_measured_one",
             vec![],
-            the_overlay_of_a_clock_that_jumps_has_the_right_length,
+            a_given_frame_rate_overrides_the_measured_one,
+        ),
+        (
+            "the_program_writes_frame_rate_and_timestamps",
+            vec![Need::Models],
+            the_program_writes_frame_rate_and_timestamps,
+        ),
+        ("a_clock_jump_is_reported_and_removed", vec![], a_clock_jump_is_reported_and_removed),
+        ("joined_recordings_are_continuous", ffmpeg(), joined_recordings_are_continuous),
+        (
+            "late_pictures_and_long_sound_cause_no_notes",
+            ffmpeg(),
+            late_pictures_and_long_sound_cause_no_notes,
+        ),
+        (
+            "the_overlay_of_a_video_with_a_clock_jump_has_the_right_length",
+            vec![],
+            the_overlay_of_a_video_with_a_clock_jump_has_the_right_length,
         ),
         ("a_gif_of_any_rate_has_the_right_length", ffmpeg(), a_gif_of_any_rate_has_the_right_length),
-        ("a_film_is_read_sooner_than_a_still", vec![], a_film_is_read_sooner_than_a_still),
-        ("tracks_are_told_apart_in_every_container", ffmpeg(), tracks_are_told_apart_in_every_container),
+        ("a_moving_track_is_preferred_to_a_still", vec![], a_moving_track_is_preferred_to_a_still),
         (
-            "colours_are_those_of_opencv_and_of_pose_format",
-            vec![Need::Program("ffmpeg"), Need::Python("cv2, simple_video_utils")],
-            colours_are_those_of_opencv_and_of_pose_format,
+            "tracks_are_distinguished_in_every_container",
+            ffmpeg(),
+            tracks_are_distinguished_in_every_container,
         ),
-        ("no_file_opens_another", vec![], no_file_opens_another),
-        ("playlists_end_no_run", vec![Need::Models], playlists_end_no_run),
-        ("a_name_is_no_pattern", ffmpeg(), a_name_is_no_pattern),
-        ("what_is_not_finished_is_named", vec![], what_is_not_finished_is_named),
-        ("a_cut_is_noticed_to_the_last_frame", ffmpeg(), a_cut_is_noticed_to_the_last_frame),
+        (
+            "colours_match_opencv_and_pose_format",
+            vec![Need::Program("ffmpeg"), Need::Python("cv2, simple_video_utils")],
+            colours_match_opencv_and_pose_format,
+        ),
+        ("files_cannot_open_other_files", vec![], files_cannot_open_other_files),
+        ("playlists_do_not_stop_a_run", vec![Need::Models], playlists_do_not_stop_a_run),
+        ("file_names_are_not_patterns", ffmpeg(), file_names_are_not_patterns),
+        ("unfinished_files_are_named", vec![], unfinished_files_are_named),
+        ("a_cut_is_noticed_even_at_the_last_frame", ffmpeg(), a_cut_is_noticed_even_at_the_last_frame),
         (
             "frames_that_cannot_be_decoded_are_a_failure",
             vec![Need::Program("ffmpeg"), Need::Program("ffprobe")],
             frames_that_cannot_be_decoded_are_a_failure,
         ),
         (
-            "pictures_that_are_missing_and_pages_are_said",
+            "missing_pictures_and_further_pages_are_reported",
             ffmpeg(),
-            pictures_that_are_missing_and_pages_are_said,
+            missing_pictures_and_further_pages_are_reported,
         ),
-        ("outputs_that_cannot_be_are_explained", vec![], outputs_that_cannot_be_are_explained),
+        ("impossible_outputs_are_explained", vec![], impossible_outputs_are_explained),
     ];
     tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect()
 }

@@ -1,8 +1,8 @@
-//! Decoding of clips that each hold one trap, and of files that are no video.
+//! Decoding of clips that contain one pitfall each, and of files that are not videos.
 //!
-//! The clips were generated; what a right decoder says of them was counted by decoding to the end with
-//! ffprobe, OpenCV and a decoder on FFmpeg, which agreed.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The clips were generated. The expected values were found by decoding to the end with ffprobe, OpenCV and a decoder
+//! on top of FFmpeg, which agreed.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -52,7 +52,7 @@ fn open(path: &Path) -> Result<Box<dyn Source>, VideoError> {
     video::open(path, &Options::default())
 }
 
-/// The message of the error that reading this file to its end gives.
+/// The message of the error when this file is read to its end.
 fn failure(path: &Path) -> String {
     let read = || -> Result<(), SourceError> {
         let mut video = open(path)?;
@@ -72,7 +72,7 @@ fn pixels(path: &Path, rotate: Rotate) -> (Vec<u8>, u32, u32) {
     (pixels, video.info().width, video.info().height)
 }
 
-/// All pixels as the ffmpeg program gives them.
+/// All pixels as the program ffmpeg decodes them.
 fn ffmpeg_pixels(path: &Path, options: &[&str]) -> Vec<u8> {
     let input = ["-v", "error", "-i"].iter().map(AsRef::as_ref).chain([path.as_os_str()]);
     let target = ["-map", "0:v:0", "-vsync", "passthrough", "-pix_fmt", "bgr24", "-f", "rawvideo", "-"];
@@ -83,10 +83,10 @@ fn ffmpeg(arguments: &[&str], target: &Path) {
     output(Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(target));
 }
 
-/// Two seconds of moving pattern at 25 frames a second.
+/// Two seconds of a moving pattern at 25 frames per second.
 const PATTERN: [&str; 4] = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"];
 
-fn every_clip_comes_out_as_the_table_says() {
+fn every_clip_decodes_as_in_the_table() {
     for (name, frames, rate, width, height) in CLIPS {
         let mut video = open(&clip(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let info = video.info().clone();
@@ -95,15 +95,15 @@ fn every_clip_comes_out_as_the_table_says() {
         let (mut count, mut last) = (0, None);
         while let Some(frame) = video.next_frame().unwrap_or_else(|error| panic!("{name}: {error}")) {
             assert_eq!((frame.index(), frame.width(), frame.height()), (count, width, height), "{name}");
-            assert!(frame.timestamp() > last, "{name}: frame {count} comes later than the one before");
+            assert!(frame.timestamp() > last, "{name}: frame {count} is not later than the previous one");
             last = frame.timestamp();
             count += 1;
         }
         assert_eq!(count, frames, "{name}");
         assert_eq!(video.summary().frames, frames, "{name}");
-        assert!(video.next_frame().unwrap().is_none(), "{name}: nothing follows the end");
+        assert!(video.next_frame().unwrap().is_none(), "{name}: a frame after the end");
         let first = open(&clip(name)).unwrap().next_frame().unwrap().unwrap();
-        assert_eq!(first.timestamp(), Some(Duration::ZERO), "{name}: times count from the first frame");
+        assert_eq!(first.timestamp(), Some(Duration::ZERO), "{name}: timestamps start at the first frame");
     }
 }
 
@@ -117,8 +117,8 @@ fn a_variable_rate_is_noticed() {
     }
 }
 
-fn pixels_are_those_of_the_ffmpeg_program() {
-    // Deep video is converted as FFmpeg 8 does, which may not be the one here: tests/originals compares it with PyAV.
+fn pixels_match_the_program_ffmpeg() {
+    // Deep video is converted as in FFmpeg 8, which may not be the installed version: tests/originals compares it with PyAV.
     for (name, ..) in CLIPS.into_iter().filter(|(name, ..)| !name.contains("10bit")) {
         let ours = pixels(&clip(name), Rotate::Auto).0;
         assert!(ours == ffmpeg_pixels(&clip(name), &[]), "{name}");
@@ -135,7 +135,7 @@ fn bt709_and_full_range_are_honoured() {
     }
 }
 
-/// All pixels of a video whose frames were left in their planes where they could be, and how many were.
+/// All pixels of a video whose frames were kept in planes if possible, and the number of frames that were.
 fn pixels_of_planes(path: &Path) -> (Vec<u8>, usize) {
     let mut video = video::open(path, &Options::default().with_keep_planes(true)).unwrap();
     let (mut pixels, mut in_planes) = (Vec::new(), 0);
@@ -146,10 +146,10 @@ fn pixels_of_planes(path: &Path) -> (Vec<u8>, usize) {
     (pixels, in_planes)
 }
 
-/// Everywhere else the last bit may differ: libswscale computes it otherwise there.
+/// On other architectures the last bit may differ, because libswscale computes it differently there.
 const HAS_VECTOR_CODE: bool = cfg!(target_arch = "x86_64");
 
-fn frames_left_in_planes_have_the_same_pixels() {
+fn frames_kept_in_planes_have_the_same_pixels() {
     let close = |a: &[u8], b: &[u8]| {
         let limit = if HAS_VECTOR_CODE { 0 } else { 3 };
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= limit)
@@ -158,7 +158,7 @@ fn frames_left_in_planes_have_the_same_pixels() {
     for (name, frames, ..) in CLIPS {
         let (pixels_of_planes, count) = pixels_of_planes(&clip(name));
         assert!(close(&pixels_of_planes, &pixels(&clip(name), Rotate::Auto).0), "{name}");
-        // Turned, of an odd height, of 10 bits, with more chroma: as before.
+        // Rotated frames, and those with an odd height, 10 bits or more chroma, are converted at once.
         let is_other = ["rot", "odd", "hevc_10bit", "mjpeg"].iter().any(|part| name.starts_with(part));
         assert!(count == frames as usize || is_other && count == 0, "{name}: {count} of {frames}");
         in_planes += count;
@@ -170,7 +170,7 @@ fn frames_left_in_planes_have_the_same_pixels() {
     {
         let path = folder.path().join("colours.mkv");
         let tags = ["-c:v", "ffv1", "-pix_fmt", "yuv420p", "-colorspace", space, "-color_range", range];
-        // Every value of luma and chroma, and an odd width.
+        // With all values of luma and chroma, and an odd width.
         let noise = [
             "-f",
             "lavfi",
@@ -184,7 +184,7 @@ fn frames_left_in_planes_have_the_same_pixels() {
     }
 }
 
-fn turns_that_are_asked_for() {
+fn requested_rotations_are_applied() {
     let path = clip("h264_25.mp4");
     let turns = [
         (Rotate::None, "null"),
@@ -193,16 +193,16 @@ fn turns_that_are_asked_for() {
         (Rotate::Clockwise270, "transpose=cclock"),
     ];
     for (rotate, filter) in turns {
-        // The filter turns what is BGR already, so that both convert the same picture.
+        // The filter rotates frames that are already BGR, so that both convert the same picture.
         let filter = format!("format=bgr24,{filter}");
         assert!(pixels(&path, rotate).0 == ffmpeg_pixels(&path, &["-vf", &filter]), "{rotate}");
     }
     let (_, width, height) = pixels(&clip("rot90.mp4"), Rotate::None);
-    assert_eq!((width, height), (320, 240), "as it is stored");
+    assert_eq!((width, height), (320, 240), "the size as stored");
 }
 
-/// The filters that turn the eight EXIF orientations upright, and the rows (a b) and (c d) of the display
-/// matrices that mean the same.
+/// The filters that turn the eight EXIF orientations upright, and the rows (a b) and (c d) of the equivalent display
+/// matrices.
 const ORIENTATIONS: [(&str, [i32; 4]); 8] = [
     ("null", [1, 0, 0, 1]),
     ("hflip", [-1, 0, 0, 1]),
@@ -218,7 +218,7 @@ fn every_display_matrix_is_applied() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("turned.mp4");
     let mut video = fs::read(clip("h264_25.mp4")).unwrap();
-    // The matrix stands 44 bytes behind the name of the track's header, in 16.16 fixed point.
+    // The matrix is 44 bytes after the name of the track's header, in 16.16 fixed point.
     let matrix = 44 + video.windows(4).position(|name| name == b"tkhd").unwrap();
     assert_eq!(video[matrix..matrix + 4], 65536_i32.to_be_bytes());
     for (filter, values) in ORIENTATIONS {
@@ -238,8 +238,8 @@ fn every_exif_orientation_is_applied() {
     ffmpeg(&[&PATTERN[..], &["-frames:v", "1"]].concat(), &plain);
     let picture = fs::read(&plain).unwrap();
     for (orientation, (filter, _)) in (1_u8..).zip(ORIENTATIONS) {
-        // After the picture's first marker, one of 34 bytes: a TIFF header, and a directory of one short
-        // value, number 0x112.
+        // After the picture's first marker, one of 34 bytes: a TIFF header, and a directory with one short
+        // value, tag 0x112.
         let mut exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
         fs::write(&turned, [&picture[..2], &exif, &picture[2..]].concat()).unwrap();
@@ -281,15 +281,15 @@ fn pictures_come_in_natural_order() {
     let mut video = video::open(&single, &options).unwrap();
     assert_eq!(video.info().frame_rate.to_string(), "30000/1001");
     assert!(video.next_frame().unwrap().is_some());
-    assert!(video.next_frame().unwrap().is_none(), "a picture is one frame");
+    assert!(video.next_frame().unwrap().is_none(), "a picture has one frame");
 }
 
-/// Red, green, blue to blue, green, red.
+/// From red, green, blue to blue, green, red.
 fn swap(rgb: &[u8]) -> Vec<u8> {
     rgb.chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect()
 }
 
-fn what_is_no_video_gets_a_sentence() {
+fn files_that_are_not_videos_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     assert!(failure(&path("absent.mp4")).contains("does not exist"));
@@ -304,12 +304,12 @@ fn what_is_no_video_gets_a_sentence() {
     assert!(failure(&path("folder")).contains("no videos or pictures"));
 }
 
-fn sound_alone_is_no_video() {
+fn sound_alone_is_not_a_video() {
     let folder = tempfile::tempdir().unwrap();
     let sound = folder.path().join("sound.m4a");
     ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1"], &sound);
     assert!(failure(&sound).contains("found only audio"), "{}", failure(&sound));
-    // Cover art is a video stream by name only.
+    // Cover art is a video stream in name only.
     let (cover, song) = (folder.path().join("cover.png"), folder.path().join("song.m4a"));
     ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=1:duration=1"], &cover);
     let (sound, cover) = (sound.to_str().unwrap(), cover.to_str().unwrap());
@@ -318,7 +318,7 @@ fn sound_alone_is_no_video() {
     assert!(failure(&song).contains("a cover picture"), "{}", failure(&song));
 }
 
-fn a_size_that_changes_ends_the_video() {
+fn a_change_of_size_ends_the_video() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let raw = ["-c:v", "libx264", "-bsf:v", "h264_mp4toannexb", "-f", "mpegts"];
@@ -348,7 +348,7 @@ fn sizes_have_limits() {
 fn a_cut_off_file_keeps_its_frames_and_says_so() {
     cut_off("cut.mp4", &["-c:v", "libx264", "-movflags", "+faststart"]);
     cut_off("cut.avi", &["-c:v", "mjpeg"]);
-    // These have no index; their header tells how long they last.
+    // These have no index; their headers state the duration.
     cut_off("cut.mkv", &["-c:v", "libx264"]);
     cut_off("cut.flv", &["-c:v", "libx264"]);
     cut_off("cut.mov", &["-c:v", "libx264", "-movflags", "+empty_moov+frag_keyframe"]);
@@ -365,7 +365,7 @@ fn cut_off(name: &str, options: &[&str]) {
     let error = loop {
         match video.next_frame() {
             Ok(Some(_)) => frames += 1,
-            Ok(None) => panic!("{frames} frames passed for the whole video"),
+            Ok(None) => panic!("{frames} frames were taken for the whole video"),
             Err(error) => break error,
         }
     };
@@ -373,11 +373,11 @@ fn cut_off(name: &str, options: &[&str]) {
     let Some(&VideoError::Truncated { frames: held, announced }) = error.downcast_ref() else {
         panic!("{name}: {error}")
     };
-    // Where the header tells the length only, the number of frames is taken from it.
+    // If the header states only the duration, the number of frames is derived from it.
     assert!(held == frames && (50..=53).contains(&announced), "{name}: {error}");
 }
 
-fn sound_or_subtitles_that_last_longer_are_no_cut() {
+fn longer_sound_or_subtitles_are_not_a_cut() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.srt");
     fs::write(&text, "1\n00:00:00,000 --> 00:00:09,000\nlonger than the pictures\n").unwrap();
@@ -400,12 +400,12 @@ fn sound_or_subtitles_that_last_longer_are_no_cut() {
     }
 }
 
-fn what_the_decoder_makes_up_counts_as_damage() {
+fn concealed_errors_count_as_damage() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, path) = (folder.path().join("plain.mkv"), folder.path().join("garbled.mkv"));
     ffmpeg(&[&PATTERN[..], &["-c:v", "libx264", "-threads", "1"]].concat(), &plain);
     let damage = || {
-        // With several threads FFmpeg may notice damage when the frame is long delivered.
+        // With several threads, FFmpeg may notice damage long after it has delivered the frame.
         let mut video = video::open(&path, &Options::default().with_threads(1)).unwrap();
         while let Ok(Some(_)) = video.next_frame() {}
         video.summary().damaged_packets
@@ -428,7 +428,7 @@ fn cut_and_garbled_files_never_panic() {
         let path = folder.path().join(name);
         let read = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            // Whatever comes, it comes as frames or as an error.
+            // There may be frames or errors, but no panic.
             if let Ok(mut video) = open(&path) {
                 while let Ok(Some(_)) = video.next_frame() {}
             }
@@ -450,20 +450,20 @@ fn cut_and_garbled_files_never_panic() {
     }
 }
 
-/// Names this program's own child that reads standard input.
+/// Set for this program's child process that reads standard input.
 const READ_STDIN: &str = "OPPOSE_TEST_READ_STDIN";
 
-/// Whether this process is the child that reads standard input, and not the one that runs the tests.
+/// Whether this process is the child that reads standard input, rather than the one that runs the tests.
 pub fn is_reader() -> bool {
     env::var_os(READ_STDIN).is_some()
 }
 
-/// The work of that child.
+/// What that child does.
 pub fn read_stdin() {
     print!("{}", describe_stdin());
 }
 
-/// What standard input holds, in words.
+/// Describes what standard input contains.
 fn describe_stdin() -> String {
     let read = || -> Result<u64, SourceError> {
         let mut video = open(Path::new(video::STDIN))?;
@@ -473,27 +473,27 @@ fn describe_stdin() -> String {
     read().map_or_else(|error| Chain(&*error).to_string(), |frames| format!("{frames} frames"))
 }
 
-fn a_pipe_gives_frames_or_a_sentence() {
+fn a_pipe_is_decoded_or_explained() {
     let piped = |path: &Path| {
         let mut cat = Command::new("cat").arg(path).stdout(Stdio::piped()).spawn().unwrap();
         let mut command = Command::new(env::current_exe().unwrap());
-        let said = output(command.env(READ_STDIN, "1").stdin(cat.stdout.take().unwrap()));
-        // It may end before it has written all, which is no failure here.
+        let printed = output(command.env(READ_STDIN, "1").stdin(cat.stdout.take().unwrap()));
+        // It may end before it has written everything, which is not a failure here.
         cat.wait().unwrap();
-        said
+        printed
     };
     assert_eq!(piped(&clip("h264_25.mkv")), "50 frames");
     assert_eq!(piped(&clip("h264_25.ts")), "50 frames");
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Large enough that FFmpeg cannot keep all of it while it looks for the index.
+    // Too large for FFmpeg to buffer while it looks for the index.
     let large =
         ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=25:duration=2", "-c:v", "mpeg4", "-q:v", "1"];
     ffmpeg(&large, &path("index_last.mp4"));
     ffmpeg(&[&large[..], &["-movflags", "+faststart"]].concat(), &path("index_first.mp4"));
     assert_eq!(piped(&path("index_first.mp4")), "50 frames");
-    let said = piped(&path("index_last.mp4"));
-    assert!(said.contains("its index is at its end"), "{said}");
+    let printed = piped(&path("index_last.mp4"));
+    assert!(printed.contains("its index is at its end"), "{printed}");
 }
 
 fn a_pipe_is_read_to_its_end() {
@@ -507,37 +507,33 @@ fn a_pipe_is_read_to_its_end() {
     assert_eq!(oppose::pose::Pose::read_file(&target).unwrap().frames(), 50);
 }
 
-/// Its name, what it needs, and the test.
+/// The name of a test, its needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let ffmpeg = || vec![Need::Program("ffmpeg")];
     let tests: Vec<Test> = vec![
-        ("every_clip_comes_out_as_the_table_says", vec![], every_clip_comes_out_as_the_table_says),
+        ("every_clip_decodes_as_in_the_table", vec![], every_clip_decodes_as_in_the_table),
         ("a_variable_rate_is_noticed", vec![], a_variable_rate_is_noticed),
-        ("pixels_are_those_of_the_ffmpeg_program", ffmpeg(), pixels_are_those_of_the_ffmpeg_program),
+        ("pixels_match_the_program_ffmpeg", ffmpeg(), pixels_match_the_program_ffmpeg),
         ("bt709_and_full_range_are_honoured", ffmpeg(), bt709_and_full_range_are_honoured),
-        ("frames_left_in_planes_have_the_same_pixels", ffmpeg(), frames_left_in_planes_have_the_same_pixels),
-        ("turns_that_are_asked_for", ffmpeg(), turns_that_are_asked_for),
+        ("frames_kept_in_planes_have_the_same_pixels", ffmpeg(), frames_kept_in_planes_have_the_same_pixels),
+        ("requested_rotations_are_applied", ffmpeg(), requested_rotations_are_applied),
         ("every_display_matrix_is_applied", ffmpeg(), every_display_matrix_is_applied),
         ("every_exif_orientation_is_applied", ffmpeg(), every_exif_orientation_is_applied),
         ("pictures_come_in_natural_order", ffmpeg(), pictures_come_in_natural_order),
-        ("what_is_no_video_gets_a_sentence", vec![], what_is_no_video_gets_a_sentence),
-        ("sound_alone_is_no_video", ffmpeg(), sound_alone_is_no_video),
-        ("a_size_that_changes_ends_the_video", ffmpeg(), a_size_that_changes_ends_the_video),
+        ("files_that_are_not_videos_are_explained", vec![], files_that_are_not_videos_are_explained),
+        ("sound_alone_is_not_a_video", ffmpeg(), sound_alone_is_not_a_video),
+        ("a_change_of_size_ends_the_video", ffmpeg(), a_change_of_size_ends_the_video),
         ("sizes_have_limits", ffmpeg(), sizes_have_limits),
         (
             "a_cut_off_file_keeps_its_frames_and_says_so",
             ffmpeg(),
             a_cut_off_file_keeps_its_frames_and_says_so,
         ),
-        (
-            "sound_or_subtitles_that_last_longer_are_no_cut",
-            ffmpeg(),
-            sound_or_subtitles_that_last_longer_are_no_cut,
-        ),
-        ("what_the_decoder_makes_up_counts_as_damage", ffmpeg(), what_the_decoder_makes_up_counts_as_damage),
-        ("a_pipe_gives_frames_or_a_sentence", ffmpeg(), a_pipe_gives_frames_or_a_sentence),
+        ("longer_sound_or_subtitles_are_not_a_cut", ffmpeg(), longer_sound_or_subtitles_are_not_a_cut),
+        ("concealed_errors_count_as_damage", ffmpeg(), concealed_errors_count_as_damage),
+        ("a_pipe_is_decoded_or_explained", ffmpeg(), a_pipe_is_decoded_or_explained),
         ("cut_and_garbled_files_never_panic", vec![], cut_and_garbled_files_never_panic),
         ("a_pipe_is_read_to_its_end", vec![Need::Models], a_pipe_is_read_to_its_end),
     ];

@@ -1,5 +1,5 @@
-//! The pages say what the program says.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The documentation agrees with the program.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository(path)).unwrap()
 }
 
-/// Adds the text of all source files.
-fn add_sources(folder: &Path, text: &mut String) {
+/// Appends the text of all source files.
+fn append_sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            add_sources(&path, text);
+            append_sources(&path, text);
         } else if path.extension().is_some_and(|suffix| suffix == "rs") {
             text.push_str(&fs::read_to_string(path).unwrap());
         }
     }
 }
 
-/// The sources with strings on one line each, as the program prints them.
+/// The sources, with each string on one line, as the program prints it.
 fn sources() -> String {
     let mut text = String::new();
-    add_sources(&repository("src"), &mut text);
-    add_sources(&repository("crates"), &mut text);
+    append_sources(&repository("src"), &mut text);
+    append_sources(&repository("crates"), &mut text);
     let mut joined = String::new();
     for (index, part) in text.split("\\\n").enumerate() {
         joined.push_str(if index > 0 { part.trim_start() } else { part });
@@ -37,7 +37,7 @@ fn sources() -> String {
 }
 
 #[test]
-fn messages_on_the_troubleshooting_page_are_the_programs() {
+fn messages_on_the_troubleshooting_page_exist() {
     let (page, sources) = (read("docs/troubleshooting.md"), sources());
     let messages = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let mut count = 0;
@@ -45,15 +45,15 @@ fn messages_on_the_troubleshooting_page_are_the_programs() {
         count += 1;
         assert!(advice.len() > 10, "{message}: no advice");
         for part in message.split('…').map(str::trim).filter(|part| !part.is_empty()) {
-            assert!(sources.contains(part), "{message}\nthe program does not say: {part}");
+            assert!(sources.contains(part), "{message}\nnot in the sources: {part}");
         }
     }
     assert!(count > 40, "{count} messages");
 }
 
-/// Links from page to page, and to pictures, lead somewhere.
+/// The targets of links to pages and pictures exist.
 #[test]
-fn links_lead_somewhere() {
+fn targets_of_links_exist() {
     let pages = ["README.md", "GLOSSARY.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
     let mut pages: Vec<PathBuf> = pages.map(PathBuf::from).to_vec();
     let docs = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().file_name());
@@ -65,12 +65,12 @@ fn links_lead_somewhere() {
         for (target, _) in targets.filter(|(target, _)| !target.contains("://")) {
             let file = target.split('#').next().unwrap_or_default();
             let path = repository("").join(&page).with_file_name(file);
-            assert!(file.is_empty() || path.exists(), "{}: {target} leads nowhere", page.display());
+            assert!(file.is_empty() || path.exists(), "{}: {target} does not exist", page.display());
         }
     }
 }
 
-/// Cargo does not look for tests here, so one that nothing names would never run.
+/// Cargo does not discover tests here, so one that is not listed would never run.
 #[test]
 fn every_test_file_belongs_to_a_program() {
     let manifest = read("Cargo.toml");
@@ -87,7 +87,7 @@ fn every_test_file_belongs_to_a_program() {
             if module.extension().is_none_or(|suffix| suffix != "rs") {
                 continue;
             }
-            // What several modules share runs nothing.
+            // Modules shared by others have no tests.
             let has_trials = fs::read_to_string(&module).is_ok_and(|text| text.contains("pub fn trials()"));
             let module = module.file_stem().unwrap().to_str().unwrap();
             let is_named = module == "main" || main.contains(&format!("\nmod {module};"));

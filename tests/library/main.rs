@@ -1,5 +1,5 @@
-//! The library, with nothing from outside: these tests run everywhere, in the standard harness.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Tests of the library that need nothing external: they run everywhere, in the standard harness.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 #[path = "../common/coloured_people.rs"]
 mod coloured_people;

@@ -1,6 +1,5 @@
-//! Whole pictures of which the truth is known: dots of people in, keypoints out. How far they are off is
-//! printed (`-- --nocapture`).
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Whole pictures with known keypoints: drawn people in, keypoints out. The errors are printed (`-- --nocapture`).
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::coloured_people;
 use crate::made_up_models;
@@ -19,7 +18,7 @@ use reference_executor::ReferenceBackend;
 
 /// In pixels, along each axis.
 const TOLERANCE: f32 = 2.0;
-/// Width and height of frames: room for ten people, 1.7 times the net's input; and exactly that.
+/// Width and height of frames: 1.7 times the net's input, with room for ten people; and the size of the net's input.
 const LARGE: (usize, usize) = (1104, 624);
 const AS_NET: (usize, usize) = (656, 368);
 
@@ -31,15 +30,15 @@ fn nets(size: Size) -> Vec<(Net, Graph)> {
     [Net::Body25, Net::Face, Net::Hand].map(|net| (net, graph(net))).into()
 }
 
-/// Kept: most tests use them.
+/// Shared, since most tests use them.
 static NARROW: LazyLock<Vec<(Net, Graph)>> = LazyLock::new(|| nets(Size::Narrow));
 
-/// The only line that knows what runs the nets.
+/// The back end under test.
 fn backend(nets: &[(Net, Graph)]) -> impl Backend {
     ReferenceBackend(nets)
 }
 
-/// One frame of people after the other, each with exactly these people and their 137 keypoints.
+/// Checks frame after frame that exactly these people are found, with their 137 keypoints.
 fn check(nets: &[(Net, Graph)], parity: Parity, (width, height): (usize, usize), frames: &[Vec<Person>]) {
     let options = Options { parity, ..Options::default() };
     let mut estimator = Estimator::new(backend(nets), options).expect("usable options");
@@ -64,11 +63,14 @@ fn check(nets: &[(Net, Graph)], parity: Parity, (width, height): (usize, usize),
                 assert!(*error <= TOLERANCE, "keypoint {point} of {person:?} is off by {error}");
             }
         }
-        assert!(pose.confidences().iter().all(|&confidence| confidence > 0.1), "a keypoint is doubtful");
+        assert!(
+            pose.confidences().iter().all(|&confidence| confidence > 0.1),
+            "a keypoint has a low confidence"
+        );
     }
 }
 
-/// In two rows of five, none of them on the nets' grid.
+/// People in two rows of five, off the nets' grid.
 fn crowd(count: usize) -> Vec<Person> {
     let person = |index: usize| Person {
         x: 110.0 + 220.7 * (index % 5) as f32,
@@ -79,7 +81,7 @@ fn crowd(count: usize) -> Vec<Person> {
 }
 
 #[test]
-fn an_empty_picture_has_nobody() {
+fn nobody_is_found_in_an_empty_picture() {
     check(&NARROW, Parity::Cuda, LARGE, &[vec![]]);
 }
 
@@ -110,17 +112,17 @@ fn ten_people_stay_apart() {
 }
 
 #[test]
-fn frames_as_small_as_the_net_see_the_same() {
+fn frames_of_the_nets_size_work() {
     check(&NARROW, Parity::Cuda, AS_NET, &[crowd(2)]);
 }
 
-/// Its bicubic curve moves peaks by up to a pixel of the net, so that is not doubled here.
+/// Its bicubic interpolation moves peaks by up to one net pixel, so the frame is not larger than the net's input here.
 #[test]
-fn openposes_build_without_a_gpu_sees_the_same() {
+fn parity_with_the_cpu_build_works() {
     check(&NARROW, Parity::Cpu, AS_NET, &[crowd(2)]);
 }
 
 #[test]
-fn nets_of_full_size_see_the_same() {
+fn nets_of_full_size_work() {
     check(&nets(Size::Full), Parity::Cuda, LARGE, &[crowd(1)]);
 }

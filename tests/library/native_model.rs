@@ -1,5 +1,5 @@
-//! Nets made up by a formula are read back, and what is wrong with a model is told.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Nets computed by a formula are read back, and errors say what is wrong with a model.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::made_up_models;
 
@@ -24,7 +24,7 @@ const HASHES: [(Net, Size, &str); 6] = [
 ];
 
 #[test]
-fn the_formula_makes_the_models_of_the_recordings() {
+fn the_formula_reproduces_the_recorded_models() {
     for (net, size, expected) in HASHES {
         let digest = Sha256::digest(&make(net, size).caffemodel);
         let found = digest.iter().fold(String::new(), |mut text, byte| {
@@ -52,12 +52,12 @@ fn nets_are_read_from_a_model_folder() {
         assert_eq!(found.clone().count(), convolutions, "{net:?}");
         let has_slopes = found.into_iter().any(|layer| matches!(layer.activation, Activation::PRelu(_)));
         assert_eq!(has_slopes, slopes, "{net:?}");
-        // Every layer reads what came before it.
+        // Every layer reads only the results of earlier ones.
         for layer in &graph.layers {
             assert!(layer.inputs.iter().all(|&input| input < layer.output), "{net:?} {}", layer.name);
         }
     }
-    // What the cost of the full-size nets is known to be.
+    // The known cost of the full-size net.
     let full = make(Net::Body25, Size::Full);
     let graph = Graph::from_bytes(full.prototxt.as_bytes(), &full.caffemodel).unwrap();
     let billions = graph.operations(496, 368) / 1_000_000_000;
@@ -89,7 +89,7 @@ fn a_missing_or_wrong_file_is_named() {
 }
 
 #[test]
-fn a_cut_caffemodel_is_refused_wherever_it_ends() {
+fn a_caffemodel_cut_anywhere_is_refused() {
     let model = make(Net::Hand, Size::Small);
     for end in (0..model.caffemodel.len()).step_by(997) {
         let error = Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel[..end]).unwrap_err();
@@ -97,7 +97,7 @@ fn a_cut_caffemodel_is_refused_wherever_it_ends() {
     }
 }
 
-/// A net of one convolution of 1 x 1, 3 to 2 channels.
+/// A net with a single 1 x 1 convolution from 3 to 2 channels.
 const TINY: &str = r#"
     layer { name: "data" type: "Input" top: "image" input_param { shape { dim: [1, 3, 16, 16] } } }
     layer { name: "a" type: "Convolution" bottom: "image" top: "net_output"
@@ -112,11 +112,11 @@ fn tiny_model(weights: &[u8], bias: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn all_forms_of_blobs_make_the_same_net() {
+fn all_forms_of_blobs_give_the_same_net() {
     let (weights, bias) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.5, -0.5]);
     let packed =
         |values: &[f32], shape: &[u8]| [message(5, &floats(values)), message(7, &message(1, shape))].concat();
-    // Four whole numbers for the shape, and a value a field.
+    // Four integers for the shape, and one field per value.
     let old = |values: &[f32], shape: [u8; 4]| {
         let shape = (1..).zip(shape).flat_map(|(field, axis)| [field << 3, axis]);
         let values = values.iter().flat_map(|value| [&[0x2d], &value.to_le_bytes()[..]].concat());
@@ -134,7 +134,7 @@ fn all_forms_of_blobs_make_the_same_net() {
 }
 
 #[test]
-fn what_cannot_be_run_names_the_layer() {
+fn errors_name_the_layer() {
     let cases = [
         ("kernel_size: 1", "kernel_size: 2", "layer \"a\": kernel is 2x2"),
         ("kernel_size: 1", "kernel_size: 3", "layer \"a\": padding is 0x0"),
@@ -203,10 +203,10 @@ proptest! {
     }
 }
 
-/// What fuzzing starts from gets past the first checks: each description with the values, all values with one
-/// description.
+/// The seeds of the fuzz targets pass the first checks: each description with one file of values, and each file of values
+/// with one description.
 #[test]
-fn seeds_of_the_fuzz_targets_are_whole() {
+fn the_fuzz_seeds_are_complete_nets() {
     let read =
         |seed: &str| std::fs::read(format!("{}/fuzz/seeds/{seed}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let prototxts = ["prototxt/every_layer", "prototxt/first_version", "prototxt/one_convolution"];
@@ -216,7 +216,7 @@ fn seeds_of_the_fuzz_targets_are_whole() {
             .unwrap_or_else(|error| panic!("{prototxt}: {error}"));
     }
     for caffemodel in caffemodels {
-        let of = Graph::from_bytes(&read(prototxts[0]), &read(caffemodel));
-        of.unwrap_or_else(|error| panic!("{caffemodel}: {error}"));
+        Graph::from_bytes(&read(prototxts[0]), &read(caffemodel))
+            .unwrap_or_else(|error| panic!("{caffemodel}: {error}"));
     }
 }

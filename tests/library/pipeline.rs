@@ -1,5 +1,5 @@
-//! The pipeline with frames and engines of its own: order, limits, and what is kept when something breaks.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The pipeline with made-up sources and engines: order, limits, and what is kept after a failure.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -15,7 +15,7 @@ use oppose::pipeline::{self, Cancel, Event, Options, PipelineError, Stop, Video}
 use oppose::pose::{FramePose, Pose, Skeleton, openpose_137};
 use oppose::video::{DecodeSummary, Frame, FrameRate, Source, SourceError, VideoError, VideoInfo};
 
-/// Frames whose first pixel counts them; breaks after `breaks_after`.
+/// Frames whose first bytes are their index; `breaks` makes the video end with an error.
 struct Counting {
     info: VideoInfo,
     next: u64,
@@ -50,8 +50,8 @@ impl Source for Counting {
     }
 }
 
-/// Finds `index % 4` people in frame `index`, whose first coordinate is the number in the pixels. Keeps
-/// results back until `flush`, as an engine that gathers batches does.
+/// Finds `index % 4` people in frame `index`, with the index in the pixels as their coordinates. Holds results back
+/// until `flush`, like an engine that collects batches.
 struct Gathering {
     waiting: VecDeque<Frame>,
     ready: VecDeque<Frame>,
@@ -131,7 +131,7 @@ fn run(
     pipeline::run(source, engine, output, options, &mut |_| {})
 }
 
-/// Frames whose instants and whose rate, 12.5, show only as they come.
+/// Frames with timestamps, and a frame rate of 12.5 that is known only after decoding.
 struct Timed(Box<dyn Source>);
 
 impl Source for Timed {
@@ -152,7 +152,7 @@ impl Source for Timed {
 }
 
 #[test]
-fn the_rate_and_the_instants_are_those_of_the_frames() {
+fn frame_rate_and_timestamps_come_from_the_frames() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("video.pose");
     let options = Options::default().with_timestamps(true);
@@ -162,7 +162,7 @@ fn the_rate_and_the_instants_are_those_of_the_frames() {
     assert_eq!(names(folder.path()), ["video.pose", "video.timestamps.csv"]);
     let table = fs::read_to_string(folder.path().join("video.timestamps.csv")).unwrap();
     assert_eq!(table, "frame,time\n0,0.000000000\n1,\n2,0.160000000\n3,0.240000000\n4,0.320000000\n");
-    // A table without its .pose file is what a killed run has left; another file is not to be lost.
+    // A table without its .pose file was left by a killed run and is replaced; any other file must not be lost.
     fs::remove_file(&output).unwrap();
     run(Box::new(Timed(counting(3, false))), &mut gathering(2), &output, &options).unwrap();
     let foreign = folder.path().join("other.timestamps.csv");
@@ -175,7 +175,7 @@ fn the_rate_and_the_instants_are_those_of_the_frames() {
 }
 
 #[test]
-fn what_is_kept_of_a_broken_video_has_the_rate_of_its_frames() {
+fn a_partial_file_has_the_frame_rate_of_its_frames() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("video.pose");
     let options = Options::default().with_timestamps(true);
@@ -184,7 +184,7 @@ fn what_is_kept_of_a_broken_video_has_the_rate_of_its_frames() {
     assert_eq!(Pose::read_file(&folder.path().join("video.partial.pose")).unwrap().fps, 12.5);
 }
 
-/// The number that the first person of each frame carries.
+/// The number in the first coordinate of each frame.
 fn numbers(pose: &Pose) -> Vec<f32> {
     let mut frame = FramePose::default();
     (0..pose.frames())
@@ -215,7 +215,7 @@ fn results_come_out_in_order_whatever_the_batch() {
 }
 
 #[test]
-fn a_video_that_breaks_keeps_what_came_before() {
+fn the_frames_before_a_broken_one_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
     let error = run(counting(23, true), &mut gathering(4), &path, &Options::default()).unwrap_err();
@@ -232,7 +232,7 @@ fn a_video_that_breaks_keeps_what_came_before() {
 }
 
 #[test]
-fn an_engine_that_fails_keeps_what_came_before() {
+fn the_frames_before_an_engine_failure_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
     let mut engine = Gathering { fails_at: Some(20), ..gathering(4) };
@@ -243,7 +243,7 @@ fn an_engine_that_fails_keeps_what_came_before() {
 }
 
 #[test]
-fn a_video_of_no_frames_is_no_success() {
+fn a_video_without_frames_fails() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.pose");
     let error = run(counting(0, false), &mut gathering(4), &path, &Options::default()).unwrap_err();
@@ -267,11 +267,11 @@ fn a_cancelled_run_leaves_nothing() {
     let source = counting(100_000, false);
     let error = pipeline::run(source, &mut gathering(1), &path, &options, &mut progress).unwrap_err();
     assert!(matches!(error, PipelineError::Cancelled));
-    assert!(frames < 100, "{frames} frames after the tenth");
+    assert!(frames < 100, "{frames} frames, although the run was cancelled at the tenth");
     assert!(names(folder.path()).is_empty());
 }
 
-/// Frames that a broken-off run leaves in the engine are no frames of the next video.
+/// Frames that an aborted run leaves in the engine must not end up in the next video.
 #[test]
 fn an_engine_can_be_used_again_after_a_cancelled_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -283,7 +283,7 @@ fn an_engine_can_be_used_again_after_a_cancelled_run() {
     let error =
         pipeline::run(counting(100, false), &mut engine, &first, &options, &mut progress).unwrap_err();
     assert!(matches!(error, PipelineError::Cancelled));
-    assert!(engine.waiting.len() + engine.ready.len() > 0, "frames are in flight");
+    assert!(engine.waiting.len() + engine.ready.len() > 0, "no frames are in flight");
 
     let second = folder.path().join("second.pose");
     run(counting(7, false), &mut engine, &second, &Options::default()).unwrap();
@@ -291,7 +291,7 @@ fn an_engine_can_be_used_again_after_a_cancelled_run() {
     assert_eq!(numbers(&pose), [0.0, 1.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
 }
 
-/// What was told of each video, in order: its number, and how it ended.
+/// Runs the videos, and returns their events in order, each as text that begins with the number of the video.
 fn run_all(
     sources: Vec<Box<dyn Source>>,
     engine: &mut Gathering,
@@ -300,29 +300,29 @@ fn run_all(
     let videos = sources.into_iter().enumerate().map(|(number, source)| {
         Video::new(folder.join(format!("{number}.pose")), move || Ok::<_, SourceError>(source))
     });
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     let stopped = pipeline::run_all(videos, engine, &Options::default(), &mut |number, event| match event {
         Event::Progress(_) => {}
-        Event::Started { .. } => told.push(format!("{number} starts")),
-        Event::Done(report) => told.push(format!("{number} has {}", report.frames)),
-        Event::Failed(error) => told.push(format!("{number}: {error}")),
+        Event::Started { .. } => events.push(format!("{number} starts")),
+        Event::Done(report) => events.push(format!("{number} has {}", report.frames)),
+        Event::Failed(error) => events.push(format!("{number}: {error}")),
         other => panic!("{other:?}"),
     });
-    (told, stopped)
+    (events, stopped)
 }
 
 #[test]
-fn videos_follow_each_other_without_a_pause() {
+fn videos_follow_one_another_without_a_pause() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = gathering(8);
     let lengths = [3, 0, 20, 2, 6];
-    let (told, stopped) =
+    let (events, stopped) =
         run_all(lengths.map(|frames| counting(frames, false)).into(), &mut engine, folder.path());
     assert!(stopped.is_ok(), "{stopped:?}");
     let starts = (0..5).map(|number| format!("{number} starts"));
     let ends = ["0 has 3", "1: no frame", "2 has 20", "3 has 2", "4 has 6"];
-    for (pair, (start, end)) in told.chunks(2).zip(starts.zip(ends)) {
-        assert!(pair[0] == start && pair[1].starts_with(end), "{told:?}");
+    for (pair, (start, end)) in events.chunks(2).zip(starts.zip(ends)) {
+        assert!(pair[0] == start && pair[1].starts_with(end), "{events:?}");
     }
     // A flush before the first video, and one after the last.
     assert_eq!((engine.videos, engine.flushes), (5, 2));
@@ -338,32 +338,35 @@ fn videos_follow_each_other_without_a_pause() {
 fn a_broken_video_does_not_disturb_its_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let sources = vec![counting(10, false), counting(5, true), counting(9, false)];
-    let (told, stopped) = run_all(sources, &mut gathering(4), folder.path());
+    let (events, stopped) = run_all(sources, &mut gathering(4), folder.path());
     assert!(stopped.is_ok(), "{stopped:?}");
-    assert!(told[3].starts_with("1: ") && told[3].contains("holds 5"), "{told:?}");
+    assert!(events[3].starts_with("1: ") && events[3].contains("holds 5"), "{events:?}");
     assert_eq!(names(folder.path()), ["0.pose", "1.partial.pose", "2.pose"]);
     let kept = Pose::read_file(&folder.path().join("1.partial.pose")).unwrap();
     assert_eq!(numbers(&kept), [0.0, 1.0, 2.0, 3.0, 0.0]);
 }
 
 #[test]
-fn where_the_engine_fails_the_videos_that_are_left_are_known() {
+fn a_dead_engine_leaves_the_remaining_videos_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = Gathering { fails_at: Some(12), ..gathering(4) };
     let sources = vec![counting(6, false), counting(11, false), counting(30, false), counting(3, false)];
-    let (told, stopped) = run_all(sources, &mut engine, folder.path());
+    let (events, stopped) = run_all(sources, &mut engine, folder.path());
     let Err(Stop::Engine(death)) = stopped else { panic!("{stopped:?}") };
     assert_eq!(death.error.to_string(), "out of order");
-    // The third video's frames were going in; results of the second may still have been awaited.
+    // Frames of the third video were being pushed; results of the second may still have been in flight.
     let suspects: Vec<usize> = death.suspects.iter().map(|suspect| suspect.video).collect();
     assert!(suspects.contains(&2) && !suspects.contains(&0) && !suspects.contains(&3), "{suspects:?}");
-    assert!(told.contains(&"0 has 6".into()) && !told.iter().any(|told| told.starts_with('3')), "{told:?}");
+    assert!(
+        events.contains(&"0 has 6".into()) && !events.iter().any(|event| event.starts_with('3')),
+        "{events:?}"
+    );
     assert!(!folder.path().join("2.pose").exists() && !folder.path().join("3.pose").exists());
 }
 
-/// A buffer of the wrong length is an error of the video, not its end.
+/// A buffer of the wrong length makes the video fail; it does not end it.
 #[test]
-fn a_wrong_buffer_is_not_the_end_of_the_video() {
+fn a_wrong_buffer_is_not_taken_for_the_end() {
     struct Wrong(Box<dyn Source>);
     impl Source for Wrong {
         fn info(&self) -> &VideoInfo {
@@ -372,7 +375,7 @@ fn a_wrong_buffer_is_not_the_end_of_the_video() {
         fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
             match self.0.next_frame()? {
                 Some(frame) if frame.index() == 3 => Ok(Some(Frame::new(3, None, 32, 16, vec![0; 5])?)),
-                // Of a size that the video did not announce.
+                // A size that the video did not announce.
                 Some(frame) if frame.index() == 7 => Ok(Some(Frame::new(7, None, 16, 32, vec![0; 1536])?)),
                 frame => Ok(frame),
             }
@@ -395,9 +398,9 @@ fn a_wrong_buffer_is_not_the_end_of_the_video() {
     assert!(!path.exists());
 }
 
-/// A defect in a decoder costs one video.
+/// A bug in a decoder makes only one video fail.
 #[test]
-fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
+fn a_panic_in_opening_or_decoding_fails_only_that_video() {
     struct Panicking(Box<dyn Source>);
     impl Source for Panicking {
         fn info(&self) -> &VideoInfo {
@@ -405,7 +408,7 @@ fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
         }
         fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
             match self.0.next_frame()? {
-                Some(frame) if frame.index() == 3 => panic!("a defect of the decoder"),
+                Some(frame) if frame.index() == 3 => panic!("a bug in the decoder"),
                 frame => Ok(frame),
             }
         }
@@ -420,7 +423,7 @@ fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
             move || -> Result<Box<dyn Source>, SourceError> {
                 match number {
                     1 => Ok(Box::new(Panicking(counting(30, false)))),
-                    2 => panic!("a defect in opening"),
+                    2 => panic!("a bug in opening"),
                     _ => Ok(counting(30, false)),
                 }
             },
@@ -438,17 +441,17 @@ fn a_panic_in_opening_or_decoding_fails_that_video_alone() {
             _ => {}
         });
     assert!(stopped.is_ok(), "{stopped:?}");
-    // One that cannot be opened fails at once, one that breaks when its last results are here.
+    // A video that cannot be opened fails at once, one that breaks only after its last results.
     failed.sort();
     assert_eq!(done, [(0, 30), (3, 30)]);
     assert!(
         matches!(&failed[..], [(1, first, true), (2, second, false)]
-        if first.contains("a defect of the decoder") && second.contains("a defect in opening")),
+        if first.contains("a bug in the decoder") && second.contains("a bug in opening")),
         "{failed:?}"
     );
 }
 
-/// An engine that dies between two videos is not blamed on the second, and is never taken for unsuitable.
+/// The death of an engine between two videos is not blamed on the second, which is not taken for unsuitable either.
 #[test]
 fn a_death_before_the_next_video_is_blamed_on_the_one_in_flight() {
     struct Dying {
@@ -506,7 +509,7 @@ fn a_death_before_the_next_video_is_blamed_on_the_one_in_flight() {
     );
 }
 
-/// A source that never gives a frame, as a silent pipe.
+/// A source that never returns a frame, like a silent pipe.
 struct Silent(VideoInfo);
 
 impl Source for Silent {
@@ -526,7 +529,7 @@ impl Source for Silent {
 }
 
 #[test]
-fn a_silent_pipe_can_be_left() {
+fn waiting_for_a_silent_pipe_can_be_cancelled() {
     let folder = tempfile::tempdir().unwrap();
     let cancel = Cancel::default();
     cancel.cancel();

@@ -1,5 +1,5 @@
 //! Comparisons with the real OpenPose: a build of it without a GPU, in `$OPENPOSE_DIR`.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -13,8 +13,8 @@ mod openpose_json;
 mod openpose_library;
 
 fn main() {
-    // Some measure the memory of this process, to which others would add.
-    common::run_modules_in_turn(vec![
+    // One at a time, since some tests measure the memory of this process.
+    common::run_modules_one_at_a_time(vec![
         ("native_openpose", native_openpose::trials()),
         ("openpose_library", openpose_library::trials()),
     ]);

@@ -1,8 +1,8 @@
-//! The engine `native` beside the real OpenPose: the same nets, the same video, the same options.
+//! The engine `native` compared with the real OpenPose: the same nets, the same video, the same options.
 //!
-//! Needs a build of OpenPose 1.5.1 without a GPU in `$OPENPOSE_DIR`. How near the two are is printed
-//! (`-- --nocapture`), with how near the library is to itself on another number of threads.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Needs a build of OpenPose 1.5.1 without a GPU in `$OPENPOSE_DIR`. Prints how close the two are (`-- --nocapture`), and
+//! how close the library is to itself with a different number of threads.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::made_up_models;
@@ -14,21 +14,21 @@ use common::{Need, shared, trial};
 use made_up_models::Size;
 use openpose_json::{FACES_AND_HANDS_OF_SMALL_NETS, PARTS, Person, as_rgb, of_openpose, of_program};
 
-/// Pixels of the frame.
+/// The distance at which points count as near, in pixels of the frame.
 const NEAR: f32 = 0.1;
 
-/// How near two results of a video are.
+/// How close two results for a video are.
 #[derive(Debug, Default)]
 struct Nearness {
     people: usize,
-    /// In both, with the same keypoints of the body found.
+    /// People in both results, with the same keypoints of the body found.
     matched: usize,
-    /// Points that at least one of two matched people has, and those of them that are near each other.
+    /// How many points at least one of two matched people has, and how many of these are near each other.
     points: usize,
     near: usize,
-    /// Pixels between a body point and its counterpart.
+    /// The largest distance between a body point and its counterpart, in pixels.
     worst_of_bodies: f32,
-    /// The same of faces and hands.
+    /// The same for faces and hands.
     worst_of_crops: f32,
 }
 
@@ -86,7 +86,7 @@ impl Nearness {
     }
 }
 
-/// The largest distance between body points; infinite where one of them is missing in one of the two.
+/// The largest distance between body points; infinite if a point is missing in only one of the two.
 fn distance_of_bodies(person: &Person, other: &Person) -> f32 {
     let points = person.iter().zip(other).take(PARTS[0].1);
     points.fold(0.0, |worst: f32, (a, b)| {
@@ -105,8 +105,8 @@ fn check(models: &Path, frames: usize, options: &[&str]) {
     let engine = [options, &["--engine", "native", "--parity", "cpu"]].concat();
     let nearness = Nearness::of(&of_program(&video, models, &path("ours.pose"), &engine), &two);
     nearness.print("oppose and OpenPose");
-    // Where the library agrees with itself, we agree with it; a hundredth is for what one of its own runs
-    // does not show.
+    // We agree with the library as often as it agrees with itself; a margin of a hundredth, since its two runs do not show
+    // all of its variation.
     assert!(nearness.matched() >= itself.matched() - 0.01, "fewer people match than in OpenPose's own runs");
     assert!(nearness.near() >= itself.near() - 0.01, "fewer points are near than in OpenPose's own runs");
 }
@@ -115,7 +115,7 @@ fn small_nets() {
     check(&shared("golden/models-small"), 205, &FACES_AND_HANDS_OF_SMALL_NETS);
 }
 
-/// About two minutes of OpenPose a frame: made-up nets of this size see a hundred people in it.
+/// OpenPose takes about two minutes per frame: made-up nets of this size find a hundred people in it.
 fn full_size_nets() {
     let models = tempfile::tempdir().unwrap();
     made_up_models::write(models.path(), Size::Full);

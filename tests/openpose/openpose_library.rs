@@ -1,6 +1,6 @@
-//! The engine `openpose` with the real library: a build of OpenPose 1.5.1 without a GPU in `$OPENPOSE_DIR`, there
-//! when this was built as well.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The engine `openpose` with the real library: a build of OpenPose 1.5.1 without a GPU in `$OPENPOSE_DIR`, which must also
+//! have been set when this program was built.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::openpose_json;
@@ -24,8 +24,8 @@ fn small_nets() -> PathBuf {
     shared("golden/models-small")
 }
 
-/// The library's own program on the same video: all frames, in order, to the six digits of its JSON.
-fn the_same_numbers_as_its_own_program() {
+/// Compares with the library's own program on the same video: all frames, in order, to the six digits of its JSON.
+fn results_equal_those_of_its_own_program() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let video = as_rgb(&shared("media/crowd.avi"), 205, path("video.mkv"));
@@ -39,16 +39,16 @@ fn the_same_numbers_as_its_own_program() {
         assert_eq!(ours.len(), theirs.len(), "people of frame {frame}");
         people += ours.len();
         for (ours, theirs) in ours.iter().flatten().flatten().zip(theirs.iter().flatten().flatten()) {
-            // Half of the last of six digits, and what f32 adds.
+            // Half of the last of six digits, and the rounding of f32.
             let tolerance = theirs.abs() * 6e-6 + 1e-9;
-            assert!((ours - theirs).abs() <= tolerance, "frame {frame}: {ours} in place of {theirs}");
+            assert!((ours - theirs).abs() <= tolerance, "frame {frame}: {ours} instead of {theirs}");
         }
     }
-    println!("{people} people of 205 frames");
+    println!("{people} people in 205 frames");
 }
 
-/// The goldens, which another processor made: bodies to a thousandth of a pixel. Where two places of a face or
-/// hand are nearly equal, the other one may come out.
+/// Compares with goldens that were made on another CPU. If a heat map of a face or hand has two nearly equal maxima, the
+/// other one may be chosen.
 fn goldens() {
     let folder = tempfile::tempdir().unwrap();
     for (case, options) in photographs() {
@@ -75,21 +75,21 @@ fn engine(width: u32, height: u32) -> OpenPose {
     engine
 }
 
-/// A frame of one colour with a grey of its own in a corner.
+/// A frame of one colour with a grey in a corner that depends on its number.
 fn frame(number: u64, side: u32) -> Frame {
     let mut pixels = vec![40; side as usize * side as usize * 3];
     pixels[..600].fill((number % 251) as u8);
     Frame::new(number, None, side, side, pixels).unwrap()
 }
 
-/// Bytes of this process in memory.
+/// Resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// OpenPose's results do not say of which frame they are, but the engine checks the number that travels along.
+/// OpenPose's results do not name their frame, but the engine checks the number that is passed along.
 fn twenty_thousand_frames_take_no_more_memory_than_a_thousand() {
     let mut engine = engine(64, 64);
     let mut pose = FramePose::default();
@@ -113,7 +113,7 @@ fn twenty_thousand_frames_take_no_more_memory_than_a_thousand() {
     assert!(late < early + (16 << 20));
 }
 
-fn fifty_engines_one_after_the_other() {
+fn fifty_engines_in_sequence_take_no_more_memory() {
     let mut early = 0;
     for number in 0..50 {
         let mut engine = engine(64, 64);
@@ -131,8 +131,8 @@ fn fifty_engines_one_after_the_other() {
     assert!(late < early + (32 << 20));
 }
 
-/// A GPU that this OpenPose would need is not asked for; a frame that would damage its memory is refused.
-fn frames_it_cannot_bear_are_refused() {
+/// A frame that would corrupt OpenPose's memory is refused.
+fn frames_that_would_crash_it_are_refused() {
     let crops = native::CropResolution::new(96).unwrap();
     let keypoints = native::Options {
         face_net_resolution: crops,
@@ -143,7 +143,7 @@ fn frames_it_cannot_bear_are_refused() {
     let narrow = VideoInfo::new(16, 1600, FrameRate::DEFAULT);
     let error = engine.start_video(&narrow).unwrap_err().to_string();
     assert!(error.contains("16x1600"), "{error}");
-    // Nor where the video was said to have others.
+    // Also if the video announced a different size.
     for (width, height) in [(16, 1600), (1, 1)] {
         let pixels = vec![0; width as usize * height as usize * 3];
         let error = engine.push(Frame::new(0, None, width, height, pixels).unwrap()).unwrap_err().to_string();
@@ -153,8 +153,8 @@ fn frames_it_cannot_bear_are_refused() {
     assert!(engine.pop(&mut FramePose::default()).unwrap());
 }
 
-/// Two OpenPoses have the same name and version but do not fit each other. This one fits nothing at all.
-fn another_openpose_than_the_shim_was_built_for_is_refused() {
+/// Two OpenPoses may have the same name and version and yet be incompatible. This one has no functions at all.
+fn an_openpose_that_the_shim_was_not_built_for_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let name = "libopenpose.so.1.5.1";
@@ -172,7 +172,7 @@ fn another_openpose_than_the_shim_was_built_for_is_refused() {
     assert_eq!(names(folder.path()), ["empty.c", name]);
 }
 
-/// Truncated, garbage, empty: each would end the process or find nobody.
+/// Truncated, garbage or empty: with each, OpenPose would crash or find nobody.
 fn damaged_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     copy_folder(&small_nets(), folder.path());
@@ -205,22 +205,25 @@ fn copy_folder(from: &Path, to: &Path) {
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("ffmpeg")];
-    // Some measure the memory of this process, to which others would add.
     vec![
-        trial("the_same_numbers_as_its_own_program", &needs, the_same_numbers_as_its_own_program),
+        trial("results_equal_those_of_its_own_program", &needs, results_equal_those_of_its_own_program),
         trial("goldens", &needs, goldens),
         trial(
             "twenty_thousand_frames_take_no_more_memory_than_a_thousand",
             &needs,
             twenty_thousand_frames_take_no_more_memory_than_a_thousand,
         ),
-        trial("fifty_engines_one_after_the_other", &needs, fifty_engines_one_after_the_other),
-        trial("frames_it_cannot_bear_are_refused", &needs, frames_it_cannot_bear_are_refused),
+        trial(
+            "fifty_engines_in_sequence_take_no_more_memory",
+            &needs,
+            fifty_engines_in_sequence_take_no_more_memory,
+        ),
+        trial("frames_that_would_crash_it_are_refused", &needs, frames_that_would_crash_it_are_refused),
         trial("damaged_models_are_refused", &needs, damaged_models_are_refused),
         trial(
-            "another_openpose_than_the_shim_was_built_for_is_refused",
+            "an_openpose_that_the_shim_was_not_built_for_is_refused",
             &[Need::OpenPose, Need::Shared("golden/models-small"), Need::Program("cc")],
-            another_openpose_than_the_shim_was_built_for_is_refused,
+            an_openpose_that_the_shim_was_not_built_for_is_refused,
         ),
     ]
 }

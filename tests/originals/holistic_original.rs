@@ -1,7 +1,7 @@
-//! Every stage of the engine `holistic` against MediaPipe itself: what the original computed on a video is
-//! recorded by `tests/python/holistic_streams.py`, each stage is fed the original's own input, and must come
-//! to the original's result, to the last bit.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Every stage of the engine `holistic` compared with MediaPipe itself. `tests/python/holistic_streams.py` records what the
+//! original computes on a video; each stage gets the original's input and must produce the original's result, to the last
+//! bit.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -22,7 +22,7 @@ use oppose::pose::FramePose;
 use oppose::video::{Frame, FrameRate, VideoInfo};
 use serde_json::Value;
 
-/// What a check comes to.
+/// The result of a check.
 type Checked = Result<(), Box<dyn Error>>;
 
 /// What the original computed on one video.
@@ -32,7 +32,7 @@ struct Recording {
     frames: Vec<Vec<u8>>,
     /// For each frame, its intermediate results by name.
     streams: Vec<Value>,
-    /// For each frame, what pose-format makes of it: all (x, y, z), then all confidences.
+    /// For each frame, its pose according to pose-format: all (x, y, z), then all confidences.
     poses: Vec<Vec<f32>>,
 }
 
@@ -88,7 +88,7 @@ impl Recording {
     }
 }
 
-/// Numbers that are to be the same.
+/// Counts numbers that should be equal.
 #[derive(Default)]
 struct Numbers {
     count: usize,
@@ -117,7 +117,7 @@ impl Numbers {
         self.compare(&numbers(found), &numbers(expected));
     }
 
-    /// What is there or not must be so on both sides.
+    /// Compares two results, which must both exist or both be missing.
     fn both<T: std::fmt::Debug>(
         &mut self,
         what: &str,
@@ -133,8 +133,8 @@ impl Numbers {
         Ok(())
     }
 
-    /// There must be some numbers, and none different.
-    fn judge(self) -> Checked {
+    /// Fails if there were too few numbers, or some differed.
+    fn verdict(self) -> Checked {
         let Self { count, different, largest } = self;
         match (count, different) {
             (0..20, _) => Err(format!("only {count} numbers").into()),
@@ -159,11 +159,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("face_tracking", face_tracking),
     ("face_landmarks", face_landmarks),
     ("whole_clip", whole_clip),
-    ("same_every_time", same_every_time),
+    ("reproducible", reproducible),
     ("still_images", still_images),
 ];
 
-/// The first so many checks are about the body alone.
+/// How many of the checks, from the first on, concern only the body.
 const BODY_CHECKS: usize = 3;
 
 fn person_detection(original: &Recording, models: &Models) -> Checked {
@@ -174,7 +174,7 @@ fn person_detection(original: &Recording, models: &Models) -> Checked {
         let expected = original.rect(i, "detected_region");
         numbers.both(&format!("frame {i}"), found, expected, Numbers::rects)?;
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 /// The bodies before smoothing, ours and the original's.
@@ -203,7 +203,7 @@ fn body_landmarks(original: &Recording, models: &Models) -> Checked {
         numbers.landmarks(&found.world, &expected.world);
         numbers.compare(&found.visibility, &expected.visibility);
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn body_smoothing(original: &Recording, _: &Models) -> Checked {
@@ -221,7 +221,7 @@ fn body_smoothing(original: &Recording, _: &Models) -> Checked {
         let region = original.rect(i, "next_body_region").ok_or("no region")?;
         numbers.rects(found.next_region(original.size), region);
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 /// Both hands, with the names of their streams.
@@ -236,7 +236,7 @@ fn rough_hand_regions(original: &Recording, _: &Models) -> Checked {
             numbers.both(&format!("frame {i}, {name}"), found, expected, Numbers::rects)?;
         }
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn hand_recrop(original: &Recording, models: &Models) -> Checked {
@@ -249,7 +249,7 @@ fn hand_recrop(original: &Recording, models: &Models) -> Checked {
             numbers.rects(found, original.rect(i, &format!("{name}_expected")).ok_or("no region")?);
         }
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn hand_tracking(original: &Recording, _: &Models) -> Checked {
@@ -264,7 +264,7 @@ fn hand_tracking(original: &Recording, _: &Models) -> Checked {
             previous = original.landmarks(i, &format!("{name}_hand"));
         }
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn hand_landmarks(original: &Recording, models: &Models) -> Checked {
@@ -280,7 +280,7 @@ fn hand_landmarks(original: &Recording, models: &Models) -> Checked {
             })?;
         }
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn rough_face_region(original: &Recording, _: &Models) -> Checked {
@@ -290,7 +290,7 @@ fn rough_face_region(original: &Recording, _: &Models) -> Checked {
         let found = face::rough_region(&body, original.size);
         numbers.rects(found, original.rect(i, "face_rough").ok_or("no region")?);
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn face_detection(original: &Recording, models: &Models) -> Checked {
@@ -302,7 +302,7 @@ fn face_detection(original: &Recording, models: &Models) -> Checked {
         let expected = original.rect(i, "face_expected");
         numbers.both(&format!("frame {i}"), found, expected, Numbers::rects)?;
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn face_tracking(original: &Recording, _: &Models) -> Checked {
@@ -314,10 +314,10 @@ fn face_tracking(original: &Recording, _: &Models) -> Checked {
         }
         previous = original.face(i);
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
-/// Of a refined face, the net with attention and the merging of its parts too.
+/// With a refined face, this includes the net with attention and the merging of its parts.
 fn face_landmarks(original: &Recording, models: &Models) -> Checked {
     let mut landmarker = FaceLandmarker::load(models, &original.options)?;
     let mut numbers = Numbers::default();
@@ -328,7 +328,7 @@ fn face_landmarks(original: &Recording, models: &Models) -> Checked {
             numbers.landmarks(&found, &expected);
         })?;
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
 fn open(options: Options, threads: Option<usize>) -> Result<Holistic, Box<dyn Error>> {
@@ -336,7 +336,7 @@ fn open(options: Options, threads: Option<usize>) -> Result<Holistic, Box<dyn Er
     Ok(Holistic::open(&common::models(), options.threads(threads))?)
 }
 
-/// For each frame, all points' coordinates, then all their confidences.
+/// For each frame, the coordinates of all points, then their confidences.
 fn estimate(original: &Recording, engine: &mut Holistic) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let frame_rate = FrameRate::DEFAULT;
     let Size { width, height } = original.size;
@@ -354,7 +354,7 @@ fn estimate(original: &Recording, engine: &mut Holistic) -> Result<Vec<Vec<f32>>
     Ok(poses)
 }
 
-/// The whole clip, feedback from frame to frame included.
+/// The whole clip, including the feedback from frame to frame.
 fn whole_clip(original: &Recording, _: &Models) -> Checked {
     let poses = estimate(original, &mut open(original.options, None)?)?;
     assert_eq!(poses.len(), original.poses.len());
@@ -362,28 +362,28 @@ fn whole_clip(original: &Recording, _: &Models) -> Checked {
     for (found, expected) in poses.iter().zip(&original.poses) {
         numbers.compare(found, expected);
     }
-    numbers.judge()
+    numbers.verdict()
 }
 
-/// Neither the number of threads nor what the engine saw before makes a difference.
-fn same_every_time(original: &Recording, _: &Models) -> Checked {
+/// Neither the number of threads nor earlier videos change the result.
+fn reproducible(original: &Recording, _: &Models) -> Checked {
     let mut engine = open(original.options, Some(1))?;
     let first = estimate(original, &mut engine)?;
     if estimate(original, &mut engine)? != first {
-        return Err("the second video of an engine comes out otherwise than its first".into());
+        return Err("the second run of an engine differs from its first".into());
     }
     for threads in [4, 7] {
         if estimate(original, &mut open(original.options, Some(threads))?)? != first {
-            return Err(format!("{threads} threads give other points than one").into());
+            return Err(format!("{threads} threads give different points than one").into());
         }
     }
-    // Giving up in the middle of a video must not hang.
+    // Dropping the engine in the middle of a video must not hang.
     engine.push(original.frame(0))?;
     Ok(())
 }
 
-/// A picture of its own comes out the same whatever was seen before it, and as the original gives it when it sees
-/// nothing else.
+/// A still image gives the same result whatever was seen before it, namely that of the original when it sees nothing
+/// else.
 fn still_images(original: &Recording, _: &Models) -> Checked {
     let options = original.options.still_images(true);
     let together = estimate(original, &mut open(options, None)?)?;
@@ -400,7 +400,7 @@ fn still_images(original: &Recording, _: &Models) -> Checked {
             return Err(format!("frame {i} depends on the frames before it").into());
         }
     }
-    // Nothing was seen before the first frame.
+    // The first frame has none before it.
     let unsmoothed = original.options.smooth_landmarks(false);
     if estimate(original, &mut open(unsmoothed, None)?)?[0] != together[0] {
         return Err("the first picture differs from the first frame of a video".into());
@@ -408,7 +408,7 @@ fn still_images(original: &Recording, _: &Models) -> Checked {
     Ok(())
 }
 
-/// Frames of any size give one person, found or not; the size may change midway.
+/// Frames of any size give one person, found or not; the size may change during a video.
 fn odd_frames() -> Checked {
     let mut engine = open(Options::new(), None)?;
     let mut pose = FramePose::default();
@@ -424,7 +424,7 @@ fn odd_frames() -> Checked {
 
 /// A net without its unused outputs gives the same values in the others.
 fn pruned_nets(models: &Models) -> Checked {
-    // The net for the closer look at a hand is taken apart on purpose, which changes last bits.
+    // The net that refines the crop of a hand is deliberately split, which changes the last bits.
     let nets = needed(&Options::new()).into_iter().filter(|model| model.name() != "hand_recrop.tflite");
     for model in nets {
         let (mut pruned, mut whole) = (models.load(&model)?, models.load_whole(&model)?);
@@ -450,7 +450,7 @@ fn configuration(options: Options) -> String {
     settings.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
-/// Has the original compute a video's first `count` frames.
+/// Makes the original process a video's first `count` frames, and records its results.
 fn record(
     video: &str,
     count: usize,
@@ -489,21 +489,21 @@ const CROWD_VIDEO: &str = "media/crowd.avi";
 /// One person signing with the right hand.
 static SIGNER: LazyLock<Recording> =
     LazyLock::new(|| record(SIGNER_VIDEO, 58, Options::new(), &[]).expect("a recording"));
-/// The same mirrored, so with the left hand; and the person is gone for some frames.
+/// The same mirrored, hence with the left hand, and with the person absent for some frames.
 static MIRRORED: LazyLock<Recording> = LazyLock::new(|| {
     let options = ["--mirror", "--black", "25", "30"];
     record(SIGNER_VIDEO, 50, Options::new(), &options).expect("a recording")
 });
-/// Many people too small for hands and faces: only the body's stages find something.
+/// Many people, too small for hands and faces: only the stages for the body find anything.
 static CROWD: LazyLock<Recording> =
     LazyLock::new(|| record(CROWD_VIDEO, 40, Options::new(), &[]).expect("a recording"));
 
-/// The same person at the settings that most corpora are made with.
+/// The same person with the settings used for most corpora.
 static REFINED: LazyLock<Recording> = LazyLock::new(|| {
     let options = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
     record(SIGNER_VIDEO, 58, options, &["--mirror", "--black", "25", "30"]).expect("a recording")
 });
-/// The smallest net, and limits that lose the person now and then.
+/// The smallest net, and confidence limits at which the person is sometimes lost.
 static LITE: LazyLock<Recording> = LazyLock::new(|| {
     let options = Options::new().complexity(Complexity::Lite);
     let options = options.minimum_detection_confidence(0.7).minimum_tracking_confidence(0.9);
@@ -534,7 +534,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
             ];
             trials.push(common::trial(&format!("{clip}/{name}"), &needs, move || {
                 println!("{clip}/{name}");
-                passes(
+                assert_passes(
                     Models::open(&common::models(), &recording.options)
                         .map_err(Box::from)
                         .and_then(|models| check(recording, &models)),
@@ -544,13 +544,13 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     }
     trials.push(common::trial("pruned_nets", &[Need::Models], || {
         let models = Models::open(&common::models(), &Options::new());
-        passes(models.map_err(Box::from).and_then(|models| pruned_nets(&models)));
+        assert_passes(models.map_err(Box::from).and_then(|models| pruned_nets(&models)));
     }));
-    trials.push(common::trial("odd_frames", &[Need::Models], || passes(odd_frames())));
+    trials.push(common::trial("odd_frames", &[Need::Models], || assert_passes(odd_frames())));
     trials
 }
 
-fn passes(checked: Checked) {
+fn assert_passes(checked: Checked) {
     if let Err(error) = checked {
         panic!("{error}");
     }

@@ -1,5 +1,6 @@
-//! Whole files of the program with the engine `holistic` against those of pose-format's `video_to_pose`, byte for byte.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Whole files of the program with the engine `holistic`, compared byte for byte with those of pose-format's
+//! `video_to_pose`.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -11,7 +12,7 @@ use libtest_mimic::Trial;
 
 use common::{Need, output, repository, run_python, shared, trial};
 
-/// What a test needs besides the models of the default setting, and the settings in pose-format's syntax.
+/// The name of a test, the net that it needs besides the default ones, and the settings in pose-format's syntax.
 const SETTINGS: [(&str, &str, &str); 5] = [
     ("default", "pose_landmark_full.tflite", ""),
     (
@@ -41,7 +42,7 @@ fn check(video: PathBuf, config: &str) {
     assert!(fs::read(ours).unwrap() == fs::read(theirs).unwrap(), "the files differ");
 }
 
-/// The sample with ten bits, whose colours FFmpeg's versions convert differently.
+/// The sample in ten bits, whose colours different versions of FFmpeg convert differently.
 fn ten_bits() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("ten_bits.mkv");

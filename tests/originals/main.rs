@@ -1,5 +1,5 @@
 //! Comparisons with the original Python packages: MediaPipe and pose-format.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 #[path = "../common/mod.rs"]
 mod common;

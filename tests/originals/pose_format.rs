@@ -1,5 +1,5 @@
-//! Files against the real Python package: byte for byte, in both directions.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Files compared with those of the real Python package: byte for byte, in both directions.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -31,7 +31,7 @@ fn skeleton_of(name: &str) -> &'static Skeleton {
     if name == "openpose" { openpose_137() } else { holistic_576() }
 }
 
-/// The numbers of the Python side's `body`.
+/// The same numbers as those of `body` in the Python script.
 fn frames(case: &Case) -> Vec<FramePose> {
     let skeleton = skeleton_of(case.1);
     let fill = |(index, &people): (usize, &usize)| {
@@ -60,7 +60,7 @@ fn write(case: &Case, path: &Path) {
     writer.finish().unwrap();
 }
 
-/// What the package reads.
+/// What the package reads from a file.
 #[derive(Deserialize)]
 struct Numbers {
     fps: f32,
@@ -80,7 +80,7 @@ fn package_files(folder: &Path, skeleton: &str) {
     run_python("pose_files.py", [Path::new("write"), folder, Path::new(skeleton)]);
 }
 
-fn ours_is_byte_for_byte_theirs(skeleton: &str) {
+fn our_files_equal_theirs(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
     package_files(folder.path(), skeleton);
     for case in cases(skeleton) {
@@ -92,7 +92,7 @@ fn ours_is_byte_for_byte_theirs(skeleton: &str) {
     }
 }
 
-fn we_read_theirs(skeleton: &str) {
+fn we_read_their_files(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
     package_files(folder.path(), skeleton);
     for case in cases(skeleton) {
@@ -115,7 +115,7 @@ fn we_read_version_0_1(skeleton: &str) {
     }
 }
 
-fn they_read_ours(skeleton: &str) {
+fn they_read_our_files(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
     for case in cases(skeleton).filter(|case| !case.3.is_empty()) {
         let path = folder.path().join(format!("{}.pose", case.0));
@@ -131,7 +131,7 @@ fn they_read_ours(skeleton: &str) {
     }
 }
 
-fn they_write_ours_again_unchanged(skeleton: &str) {
+fn they_rewrite_our_files_unchanged(skeleton: &str) {
     let folder = tempfile::tempdir().unwrap();
     for case in cases(skeleton) {
         let (path, again) = (folder.path().join("ours.pose"), folder.path().join("again.pose"));
@@ -141,8 +141,8 @@ fn they_write_ours_again_unchanged(skeleton: &str) {
     }
 }
 
-/// The package finds the shoulders in our header, and every person gets shoulders of width 1 around 0.
-fn they_normalize_ours(skeleton: &str) {
+/// The package finds the shoulders in our header, and normalises people to shoulders of width 1 around 0.
+fn they_normalize_our_files(skeleton: &str) {
     #[derive(Deserialize)]
     struct Normalized {
         points: [String; 2],
@@ -170,19 +170,19 @@ fn they_normalize_ours(skeleton: &str) {
     assert!(middle.iter().all(|axis| axis.abs() < 1e-5), "{skeleton}: {middle:?}");
 }
 
-/// A name, and what is tested with a skeleton's cases.
+/// The name of a test, and the test, which gets the name of a skeleton.
 type Test = (&'static str, fn(&str));
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let tests: [Test; 6] = [
-        ("ours_is_byte_for_byte_theirs", ours_is_byte_for_byte_theirs),
-        ("we_read_theirs", we_read_theirs),
+        ("our_files_equal_theirs", our_files_equal_theirs),
+        ("we_read_their_files", we_read_their_files),
         ("we_read_version_0_1", we_read_version_0_1),
-        ("they_read_ours", they_read_ours),
-        ("they_normalize_ours", they_normalize_ours),
-        ("they_write_ours_again_unchanged", they_write_ours_again_unchanged),
+        ("they_read_our_files", they_read_our_files),
+        ("they_normalize_our_files", they_normalize_our_files),
+        ("they_rewrite_our_files_unchanged", they_rewrite_our_files_unchanged),
     ];
-    // The package takes the points of holistic from MediaPipe.
+    // The package gets the points of holistic from MediaPipe.
     let skeletons =
         [("openpose", Need::Python("pose_format")), ("holistic", Need::Python("pose_format.utils.holistic"))];
     let mut trials = Vec::new();

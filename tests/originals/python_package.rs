@@ -1,4 +1,4 @@
-//! The Python package `oppose`, where one is installed. Its tests are written in Python.
+//! The Python package `oppose`, if it is installed. Its tests are written in Python.
 
 use std::process::Command;
 

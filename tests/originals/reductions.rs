@@ -1,5 +1,5 @@
-//! Fewer points, byte for byte as pose-format's own functions write them.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Files with fewer points, compared byte for byte with those of pose-format's own functions.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use common::{Need, output, run_python, trial};
 use oppose::pose::{FramePose, Pose, Skeleton, holistic_576, holistic_586, openpose_137};
 
-/// A file of made-up people with these points; every seventh point was not found.
+/// Writes a file of made-up people with these points, of which every seventh was not found.
 fn write(path: &Path, skeleton: &Skeleton) {
     let dimensions = skeleton.dimensions();
     let frames: Vec<FramePose> = (0..5)
@@ -49,7 +49,7 @@ fn check(skeleton: &Skeleton, points: &str, hide_legs: bool) {
     assert!(fs::read(&ours).unwrap() == fs::read(&theirs).unwrap(), "{points}, legs hidden: {hide_legs}");
 }
 
-/// What is left out while estimating is what `convert` would leave out afterwards.
+/// Leaving out points while estimating gives the same file as `convert` afterwards.
 fn estimated() {
     let folder = tempfile::tempdir().unwrap();
     let [all, converted, estimated] =

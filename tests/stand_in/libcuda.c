@@ -1,6 +1,6 @@
-/* Stands in for NVIDIA's driver where a test wants GPUs the machine does not have: it only answers which there
- * are. From the environment: STAND_IN_CUDA (version, 12040), STAND_IN_INIT (what cuInit returns, 0), STAND_IN_GPUS
- * (a name and a compute capability for each GPU, "Tesla V100:70;NVIDIA H100:90"). Nothing can run on it. */
+/* A stand-in for NVIDIA's driver, for tests that need GPUs the machine does not have. It only reports GPUs; nothing can run
+ * on them. Environment variables, with their defaults: STAND_IN_CUDA (the version, 12040), STAND_IN_INIT (the result of
+ * cuInit, 0), STAND_IN_GPUS (a name and a compute capability per GPU, such as "Tesla V100:70;NVIDIA H100:90"; none). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

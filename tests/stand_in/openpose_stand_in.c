@@ -19,22 +19,22 @@ struct oppose_shim_engine {
     float first_byte;
 };
 
-static int is_told(const char *fault) {
-    const char *told = getenv("OPPOSE_STAND_IN");
-    return told != NULL && strncmp(told, fault, strlen(fault)) == 0;
+static int has_fault(const char *fault) {
+    const char *setting = getenv("OPPOSE_STAND_IN");
+    return setting != NULL && strncmp(setting, fault, strlen(fault)) == 0;
 }
 
-static int is_told_at(const char *fault, uint64_t number) {
-    const char *told = getenv("OPPOSE_STAND_IN");
-    const char *at = told != NULL ? strchr(told, ':') : NULL;
-    return is_told(fault) && at != NULL && strtoull(at + 1, NULL, 10) == number;
+static int has_fault_at(const char *fault, uint64_t number) {
+    const char *setting = getenv("OPPOSE_STAND_IN");
+    const char *at = setting != NULL ? strchr(setting, ':') : NULL;
+    return has_fault(fault) && at != NULL && strtoull(at + 1, NULL, 10) == number;
 }
 
-uint32_t oppose_shim_version(void) { return is_told("version") ? 99 : OPPOSE_SHIM_VERSION; }
+uint32_t oppose_shim_version(void) { return has_fault("version") ? 99 : OPPOSE_SHIM_VERSION; }
 
 const char *oppose_shim_openpose(void) { return "a stand-in"; }
 
-int32_t oppose_shim_needs_gpu(void) { return is_told("gpu"); }
+int32_t oppose_shim_needs_gpu(void) { return has_fault("gpu"); }
 
 oppose_shim_status oppose_shim_open(const oppose_shim_options *options, oppose_shim_engine **engine, char *message,
                                     size_t message_size) {
@@ -42,7 +42,7 @@ oppose_shim_status oppose_shim_open(const oppose_shim_options *options, oppose_s
     /* As OpenPose does: nothing that it prints may get between the program's own messages. */
     printf("printed where the program's replies would be\n");
     fflush(stdout);
-    if (is_told("open")) {
+    if (has_fault("open")) {
         snprintf(message, message_size, "\nError:\nThe stand-in does not open.\n\nComing from:\n- a.cpp:b():1\n");
         return OPPOSE_SHIM_FAILED;
     }
@@ -62,19 +62,19 @@ oppose_shim_status oppose_shim_pop(oppose_shim_engine *engine, uint64_t *number,
     if (engine->popped == engine->pushed) {
         return OPPOSE_SHIM_EMPTY;
     }
-    if (is_told_at("fail", engine->popped)) {
+    if (has_fault_at("fail", engine->popped)) {
         snprintf(message, message_size, "The stand-in fails.");
         return OPPOSE_SHIM_FAILED;
     }
-    if (is_told_at("abort", engine->popped) ||
-        (is_told("abort-white") && engine->first_bytes[engine->popped % 16] == 255.f)) {
-        fprintf(stderr, "F0101 stand_in.c:1] Check failed: as it was told\n*** Check failure stack trace: ***\n");
+    if (has_fault_at("abort", engine->popped) ||
+        (has_fault("abort-white") && engine->first_bytes[engine->popped % 16] == 255.f)) {
+        fprintf(stderr, "F0101 stand_in.c:1] Check failed: on request\n*** Check failure stack trace: ***\n");
         abort();
     }
-    while (is_told_at("stall", engine->popped)) {
+    while (has_fault_at("stall", engine->popped)) {
         sleep(1);
     }
-    *number = is_told_at("reorder", engine->popped) ? engine->popped + 1 : engine->popped;
+    *number = has_fault_at("reorder", engine->popped) ? engine->popped + 1 : engine->popped;
     *people = 1;
     engine->number = (float)engine->popped;
     engine->first_byte = engine->first_bytes[engine->popped++ % 16];

@@ -1,6 +1,7 @@
-//! Several processes that share videos out: the same files as one process makes, whatever happens to the workers.
+//! Several processes that divide the videos among themselves: the files equal those of a single process, whatever
+//! happens to the workers.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 use crate::common;
 
@@ -17,14 +18,18 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Models, Need::Program("ffmpeg")];
     vec![
         trial("workers make the same files as one process", &needs, workers_make_the_same_files),
-        trial("a folder is shared out over the cores", &needs, a_folder_is_shared_out_over_the_cores),
+        trial("a folder is distributed over the cores", &needs, a_folder_is_distributed_over_the_cores),
         trial("killed workers lose nothing", &needs, killed_workers_lose_nothing),
         trial("a bad video among good ones", &needs, a_bad_video_among_good_ones),
-        trial("a video that never ends is given up", &needs, a_video_that_never_ends_is_given_up),
-        trial("asked to stop, all stop", &needs, asked_to_stop_all_stop),
+        trial("a video that never ends is abandoned", &needs, a_video_that_never_ends_is_abandoned),
+        trial("a signal stops all processes", &needs, a_signal_stops_all_processes),
         trial("trees, lists and the journal", &needs, trees_lists_and_the_journal),
-        trial("GPUs that are not there", &[Need::NoGpu], gpus_that_are_not_there),
-        trial("another GPU than there is", &[Need::Gpu, Need::Models], another_gpu_than_there_is),
+        trial("missing GPUs are reported", &[Need::NoGpu], missing_gpus_are_reported),
+        trial(
+            "a GPU that does not exist is reported",
+            &[Need::Gpu, Need::Models],
+            a_gpu_that_does_not_exist_is_reported,
+        ),
     ]
 }
 
@@ -53,7 +58,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What one process makes of the short sample.
+/// The file that one process writes for the short sample.
 fn expected(folder: &Path) -> Vec<u8> {
     let output = folder.join("expected.pose");
     assert!(run(short_sample(), &output, &[]).status.success());
@@ -78,7 +83,7 @@ fn workers_make_the_same_files() {
     assert_complete(&output, 5, &expected(folder.path()));
 }
 
-fn a_folder_is_shared_out_over_the_cores() {
+fn a_folder_is_distributed_over_the_cores() {
     let folder = tempfile::tempdir().unwrap();
     let (videos, output) = (videos(folder.path(), 4), folder.path().join("poses"));
     let mut command = program();
@@ -94,7 +99,7 @@ fn a_folder_is_shared_out_over_the_cores() {
     assert_complete(&output, 4, &expected(folder.path()));
 }
 
-/// Process numbers of the workers.
+/// The process IDs of the workers.
 fn workers_of(supervisor: &Child) -> Vec<i32> {
     let task = format!("/proc/{0}/task/{0}/children", supervisor.id());
     fs::read_to_string(task)
@@ -106,7 +111,7 @@ fn workers_of(supervisor: &Child) -> Vec<i32> {
 
 fn signal(process: i32, signal: rustix::process::Signal) {
     if let Some(process) = rustix::process::Pid::from_raw(process) {
-        // It may have ended by itself.
+        // It may already have ended.
         let _ = rustix::process::kill_process(process, signal);
     }
 }
@@ -118,7 +123,7 @@ fn killed_workers_lose_nothing() {
     let mut command = program();
     command.arg(&videos).arg("-o").arg(&output).args(["--workers", "2"]);
     let mut supervisor = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Each video may be died on once, so there are as many kills as no video can have two of.
+    // A video may cause one death, so there are too few kills for any video to be hit twice.
     let mut killed = 0;
     let started = Instant::now();
     while supervisor.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(120) {
@@ -138,7 +143,7 @@ fn killed_workers_lose_nothing() {
     assert_complete(&output, 6, &expected);
 }
 
-/// All that is in an output folder but the journal and the list of failed videos.
+/// The entries of an output folder, without the journal and the list of failed videos.
 fn poses(folder: &Path) -> Vec<String> {
     let all = if folder.exists() { names(folder) } else { Vec::new() };
     all.into_iter().filter(|name| name != journal::NAME && !name.ends_with(".failed.list")).collect()
@@ -154,12 +159,12 @@ fn a_bad_video_among_good_ones() {
     assert_complete(&output, 3, &expected(folder.path()));
 }
 
-fn a_video_that_never_ends_is_given_up() {
+fn a_video_that_never_ends_is_abandoned() {
     let folder = tempfile::tempdir().unwrap();
     let (videos, output) = (videos(folder.path(), 2), folder.path().join("poses"));
     let pipe = videos.join("pipe.mp4");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Both ends open, and nothing ever written.
+    // Both ends are open, and nothing is ever written.
     let silence = fs::File::options().read(true).write(true).open(&pipe).unwrap();
     let options = ["--workers", "2", "--stall-timeout", "4"];
     let mut command = program();
@@ -167,17 +172,17 @@ fn a_video_that_never_ends_is_given_up() {
     let done = command.output().unwrap();
     drop(silence);
     assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
-    let told = text(&done.stdout);
+    let printed = text(&done.stdout);
     assert!(
-        told.contains("pipe.mp4")
-            && told.contains("failed twice")
-            && told.contains("reported no progress for 4 s"),
-        "{told}"
+        printed.contains("pipe.mp4")
+            && printed.contains("failed twice")
+            && printed.contains("reported no progress for 4 s"),
+        "{printed}"
     );
     assert_complete(&output, 2, &expected(folder.path()));
 }
 
-fn asked_to_stop_all_stop() {
+fn a_signal_stops_all_processes() {
     let folder = tempfile::tempdir().unwrap();
     let (videos, output) = (videos(folder.path(), 40), folder.path().join("poses"));
     let mut command = program();
@@ -192,7 +197,7 @@ fn asked_to_stop_all_stop() {
     signal(supervisor.id() as i32, rustix::process::Signal::TERM);
     assert_eq!(supervisor.wait().unwrap().code(), Some(143));
     for worker in workers {
-        assert!(!Path::new(&format!("/proc/{worker}/exe")).exists(), "worker {worker} lives on");
+        assert!(!Path::new(&format!("/proc/{worker}/exe")).exists(), "worker {worker} is still running");
     }
     let expected = expected(folder.path());
     let left = poses(&output);
@@ -245,29 +250,29 @@ fn trees_lists_and_the_journal() {
         assert!(hash.starts_with("sha256:e9a5c5cb"), "{hash}");
     }
 
-    // What is whole, and as long as the journal says, is left alone; what is not is made anew, and nothing is lost.
+    // An output that is complete and as long as the journal says is skipped; any other is renamed and computed again.
     let (cut, other) = (output.join("a.pose"), output.join("deep/er/a.pose"));
     let whole = fs::read(&cut).unwrap();
     fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
     let empty = oppose::pose::Pose::from_frames(oppose::pose::holistic_576(), 9, 9, 25.0, []).unwrap();
     fs::write(&other, empty.to_bytes().unwrap()).unwrap();
     let again = run(&tree, &output, &["--recursive"]);
-    let told = text(&again.stdout);
-    assert!(told.contains("deep/b.pose exists, with 20 frames"), "{told}");
-    assert_eq!(told.matches("\"event\":\"done\"").count(), 2, "{told}");
-    assert!(told.contains("\"done\":2,\"skipped\":1,\"failed\":1,\"left\":0"), "{told}");
+    let printed = text(&again.stdout);
+    assert!(printed.contains("deep/b.pose exists, with 20 frames"), "{printed}");
+    assert_eq!(printed.matches("\"event\":\"done\"").count(), 2, "{printed}");
+    assert!(printed.contains("\"done\":2,\"skipped\":1,\"failed\":1,\"left\":0"), "{printed}");
     for path in [&cut, &other] {
         assert!(fs::read(path).unwrap() == whole, "{} differs", path.display());
         assert!(path.with_file_name("a.replaced.pose").exists());
     }
 
-    // The failed ones serve as a list, until they are done.
+    // The failed videos are kept in a list until they are done.
     let failed = output.join("oppose.failed.list");
     assert!(fs::read_to_string(&failed).unwrap().contains("deep/bad.mov\t"));
     fs::copy(tree.join("a.mp4"), tree.join("deep/bad.mov")).unwrap();
     let mut command = program();
-    let mended = command.arg("--list").arg(&failed).arg("-o").arg(&output).output().unwrap();
-    assert!(mended.status.success(), "{}", text(&mended.stderr));
+    let repaired = command.arg("--list").arg(&failed).arg("-o").arg(&output).output().unwrap();
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
     assert!(fs::read(output.join("deep/bad.pose")).unwrap() == whole);
     assert!(run(&tree, &output, &["--recursive"]).status.success());
     assert!(!failed.exists());
@@ -288,7 +293,7 @@ fn trees_lists_and_the_journal() {
     assert!(fs::read(&file).unwrap() == whole && fs::read(folder.path().join("b.pose")).unwrap() == whole);
 }
 
-fn gpus_that_are_not_there() {
+fn missing_gpus_are_reported() {
     let sample = common::repository("assets/sample.mp4");
     let folder = tempfile::tempdir().unwrap();
     let done = run(&sample, &folder.path().join("a.pose"), &["--gpus", "all"]);
@@ -299,7 +304,7 @@ fn gpus_that_are_not_there() {
     assert!(text(&done.stderr).contains("expected all, or indices such as 0,2"), "{}", text(&done.stderr));
 }
 
-fn another_gpu_than_there_is() {
+fn a_gpu_that_does_not_exist_is_reported() {
     let found = oppose::gpu::detect().unwrap().gpus.len();
     let folder = tempfile::tempdir().unwrap();
     let done =

@@ -1,5 +1,5 @@
-//! The program as a user calls it: what it writes, what it says, how it ends.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The program as a user calls it: the files it writes, its messages and its exit codes.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::small_disk;
@@ -17,26 +17,26 @@ use small_disk::SmallDisk;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oppose-native");
 
-/// The program in a folder of its own, with the models.
+/// The program in a folder, with the models.
 fn program(folder: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.current_dir(folder).env("OPPOSE_MODELS", models()).env_remove("OPPOSE_ENGINE");
     command
 }
 
-/// Runs it; gives the exit code and what it said.
+/// Runs the program; returns its exit code and standard error.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    said(program(folder).args(arguments).output().unwrap())
+    exit_code_and_message(program(folder).args(arguments).output().unwrap())
 }
 
-fn said(output: Output) -> (i32, String) {
+fn exit_code_and_message(output: Output) -> (i32, String) {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code().unwrap_or(-1), text)
 }
 
-/// Runs it where it must refuse, with this exit code and these words.
+/// Asserts that the program refuses to run, with this exit code and these words in its message.
 #[track_caller]
-fn refused(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
+fn assert_refused(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
     let (ended, text) = run(folder, arguments);
     assert_eq!(ended, code, "{arguments:?}: {text}");
     for word in words {
@@ -68,7 +68,7 @@ fn a_video_becomes_a_file_beside_it() {
     let (code, text) = run(folder.path(), &["h264_2997_bframes.mp4"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("60 frames at 30000/1001"), "{text}");
-    assert!(!text.contains("INFO:"), "the runtime greets nobody: {text}");
+    assert!(!text.contains("INFO:"), "the runtime's greeting is shown: {text}");
     let written = pose(folder.path(), "h264_2997_bframes.pose");
     assert_eq!((written.frames(), written.fps, written.people()), (60, 29.97003, 1));
     assert_eq!((written.header.width, written.header.height), (320, 240));
@@ -85,7 +85,7 @@ fn a_real_person_is_found() {
     assert_eq!(code, 0, "{text}");
     let written = pose(folder.path(), "sample.pose");
     assert_eq!(written.frames(), 90);
-    // The sample shows one person's face throughout: the points of its mesh are in the picture.
+    // The sample always shows one person's face: all points of its mesh are within the frame.
     let face = 33..33 + 468;
     for (frame, confidences) in written.confidences().chunks(576).enumerate() {
         assert!(confidences[face.clone()].iter().all(|&confidence| confidence == 1.0), "frame {frame}");
@@ -100,12 +100,12 @@ fn a_real_person_is_found() {
     assert!(png.starts_with(b"\x89PNG"));
 }
 
-fn a_folder_is_done_video_by_video() {
+fn the_videos_of_a_folder_are_processed_one_by_one() {
     let folder = folder_with(&["h264_25.mp4", "vp9_30.webm", "odd_444.mp4"]);
     fs::write(folder.path().join("broken.mp4"), "no video").unwrap();
     fs::write(folder.path().join("notes.txt"), "no video").unwrap();
     let (code, text) = run(folder.path(), &[".", "-o", "poses"]);
-    assert_eq!(code, 1, "one of four fails: {text}");
+    assert_eq!(code, 1, "one of four should fail: {text}");
     assert!(text.contains("broken.mp4: expected a video"), "{text}");
     let poses = folder.path().join("poses");
     assert!(text.contains("3 done, 1 failed: ") && text.contains("failed: ./broken.mp4: expected"), "{text}");
@@ -113,7 +113,7 @@ fn a_folder_is_done_video_by_video() {
         names(&poses),
         ["h264_25.pose", "odd_444.pose", "oppose.failed.list", "oppose.jsonl", "vp9_30.pose"]
     );
-    // What is done is not done again.
+    // Videos that are done are skipped.
     let before = fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap();
     let (code, text) = run(folder.path(), &[".", "-o", "poses"]);
     assert_eq!(code, 1, "{text}");
@@ -124,14 +124,14 @@ fn a_folder_is_done_video_by_video() {
     assert!(fs::metadata(poses.join("h264_25.pose")).unwrap().modified().unwrap() > before);
 }
 
-fn progress_as_json_is_json() {
+fn progress_can_be_json() {
     let folder = folder_with(&["h264_25.mp4"]);
     fs::write(folder.path().join("broken.mp4"), "no video").unwrap();
     let ran = program(folder.path()).args([".", "--progress", "json", "--workers", "1"]).output().unwrap();
     assert_eq!(ran.status.code(), Some(1));
     let text = String::from_utf8(ran.stdout).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-    // Whether there is progress to tell of depends on the machine's speed.
+    // Whether progress is reported depends on the speed of the machine.
     let lines: Vec<Value> = lines.filter(|line: &Value| line["event"] != "progress").collect();
     let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["failed", "started", "done", "summary"]);
@@ -143,13 +143,13 @@ fn logs_are_shown_on_request() {
     let logged = |arguments: &[&str], filter: &str| {
         let mut command = program(folder.path());
         command.args([".", "-o", "poses", "--overwrite"]).args(arguments).env("OPPOSE_LOG", filter);
-        let (code, text) = said(command.output().unwrap());
+        let (code, text) = exit_code_and_message(command.output().unwrap());
         assert_eq!(code, 0, "{text}");
         text
     };
     let is_logged = |text: &str| text.contains("oppose::pipeline::scheduler: wrote a .pose file");
     assert!(!is_logged(&logged(&[], "")));
-    // It is a worker process that writes the files.
+    // The files are written by a worker process.
     assert!(is_logged(&logged(&["-v"], "")));
     let text = logged(&["-v"], "oppose::batch=debug");
     assert!(text.contains("started a worker process") && !is_logged(&text), "{text}");
@@ -157,51 +157,56 @@ fn logs_are_shown_on_request() {
     assert!(text.contains("ignoring OPPOSE_LOG==what=: expected a level"), "{text}");
 }
 
-fn wrong_arguments_start_nothing() {
+fn wrong_arguments_are_refused_before_anything_starts() {
     let folder = folder_with(&["h264_25.mp4", "h264_25.mkv", "odd_444.mp4"]);
     let at = folder.path();
-    refused(at, &[], 2, &["Usage"]);
-    refused(at, &["absent.mp4"], 2, &["absent.mp4 does not exist; check the path"]);
-    refused(at, &["h264_25.mp4", "absent.mp4"], 2, &["does not exist"]);
-    refused(at, &["h264_25.mp4", "h264_25.mkv"], 2, &["would both become h264_25.pose", "--keep-suffix"]);
-    refused(at, &["h264_25.mp4", "odd_444.mp4", "-o", "one.pose"], 2, &["2 videos", "give a folder"]);
-    refused(at, &["-"], 2, &["standard input", "--output FILE.pose"]);
-    refused(at, &["h264_25.mp4", "--fps", "fast"], 2, &["30000/1001"]);
-    refused(at, &["h264_25.mp4", "--fps", "-5"], 2, &["invalid value '-5'", "30000/1001"]);
-    refused(at, &["h264_25.mp4", "--rotate", "45"], 2, &["expected auto, none, 90, 180 or 270"]);
-    refused(at, &["h264_25.mp4", "--engine", "magic"], 2, &["holistic"]);
-    assert_eq!(names(at).len(), 3, "nothing was written: {:?}", names(at));
+    assert_refused(at, &[], 2, &["Usage"]);
+    assert_refused(at, &["absent.mp4"], 2, &["absent.mp4 does not exist; check the path"]);
+    assert_refused(at, &["h264_25.mp4", "absent.mp4"], 2, &["does not exist"]);
+    assert_refused(
+        at,
+        &["h264_25.mp4", "h264_25.mkv"],
+        2,
+        &["would both become h264_25.pose", "--keep-suffix"],
+    );
+    assert_refused(at, &["h264_25.mp4", "odd_444.mp4", "-o", "one.pose"], 2, &["2 videos", "give a folder"]);
+    assert_refused(at, &["-"], 2, &["standard input", "--output FILE.pose"]);
+    assert_refused(at, &["h264_25.mp4", "--fps", "fast"], 2, &["30000/1001"]);
+    assert_refused(at, &["h264_25.mp4", "--fps", "-5"], 2, &["invalid value '-5'", "30000/1001"]);
+    assert_refused(at, &["h264_25.mp4", "--rotate", "45"], 2, &["expected auto, none, 90, 180 or 270"]);
+    assert_refused(at, &["h264_25.mp4", "--engine", "magic"], 2, &["holistic"]);
+    assert_eq!(names(at).len(), 3, "something was written: {:?}", names(at));
     fs::create_dir(at.join("empty")).unwrap();
-    refused(at, &["empty"], 2, &["no videos or pictures in the folder empty", "mp4", "png"]);
+    assert_refused(at, &["empty"], 2, &["no videos or pictures in the folder empty", "mp4", "png"]);
 }
 
-fn missing_models_are_named_with_the_places() {
+fn missing_models_are_named_with_the_folders_searched() {
     let folder = folder_with(&["h264_25.mp4"]);
     let at = folder.path();
-    refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "OPPOSE_MODELS"]);
+    assert_refused(at, &["h264_25.mp4", "--model-folder", "nowhere"], 2, &["nowhere", "OPPOSE_MODELS"]);
     let native = ["h264_25.mp4", "--model-folder", "nowhere", "--engine", "native"];
-    refused(at, &native, 2, &["nowhere", "OpenPose's own"]);
+    assert_refused(at, &native, 2, &["nowhere", "OpenPose's own"]);
     // A copy of the program, so that the checkout's own models are not found beside it.
     let copy = at.join("oppose-copy");
     fs::copy(PROGRAM, &copy).unwrap();
     let mut bare = Command::new(&copy);
     bare.current_dir(at).env_remove("OPPOSE_MODELS").env("XDG_DATA_HOME", at.join("data"));
-    let (code, text) = said(bare.arg("h264_25.mp4").output().unwrap());
+    let (code, text) = exit_code_and_message(bare.arg("h264_25.mp4").output().unwrap());
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("data/oppose/models") && text.contains("OPPOSE_MODELS"), "{text}");
     assert!(text.contains("pip install oppose-native") && text.contains("scripts/fetch-models.sh"), "{text}");
-    // As they lie in an archive or a checkout, and in the Python package.
+    // The layout of an archive or a checkout, and that of the Python package.
     fs::create_dir(at.join("scripts")).unwrap();
     fs::write(at.join("scripts/fetch-models.sh"), "").unwrap();
-    let text = said(bare.output().unwrap()).1;
+    let text = exit_code_and_message(bare.output().unwrap()).1;
     assert!(text.contains(&format!("run {}", at.join("scripts/fetch-models.sh").display())), "{text}");
     fs::write(at.join("_native.pyi"), "").unwrap();
-    let text = said(bare.output().unwrap()).1;
+    let text = exit_code_and_message(bare.output().unwrap()).1;
     assert!(text.contains("install the package again") && !text.contains("scripts/"), "{text}");
     fs::remove_file(at.join("_native.pyi")).unwrap();
-    // A folder of one's own hides the models that are there.
+    // A folder that is named hides the models elsewhere.
     fs::create_dir_all(at.join("models/holistic")).unwrap();
-    let (code, text) = said(bare.args(["--model-folder", "nowhere"]).output().unwrap());
+    let (code, text) = exit_code_and_message(bare.args(["--model-folder", "nowhere"]).output().unwrap());
     assert_eq!(code, 2, "{text}");
     let expected = format!(
         "{} has it, and is found if you name no models folder, not even in OPPOSE_MODELS\n",
@@ -209,7 +214,7 @@ fn missing_models_are_named_with_the_places() {
     );
     assert!(text.contains(&expected), "{text}");
 
-    // A net that is not the published one is never run.
+    // A net that differs from the published one is never run.
     let tampered = at.join("tampered/holistic");
     fs::create_dir_all(&tampered).unwrap();
     for entry in fs::read_dir(models().join("holistic")).unwrap() {
@@ -220,34 +225,39 @@ fn missing_models_are_named_with_the_places() {
     let mut bytes = fs::read(&net).unwrap();
     bytes[100_000] ^= 1;
     fs::write(&net, bytes).unwrap();
-    refused(at, &["h264_25.mp4", "--model-folder", "tampered"], 2, &["face_landmark.tflite", "SHA-256"]);
+    assert_refused(
+        at,
+        &["h264_25.mp4", "--model-folder", "tampered"],
+        2,
+        &["face_landmark.tflite", "SHA-256"],
+    );
     fs::remove_file(&net).unwrap();
-    refused(at, &["h264_25.mp4", "--model-folder", "tampered"], 2, &["face_landmark.tflite"]);
+    assert_refused(at, &["h264_25.mp4", "--model-folder", "tampered"], 2, &["face_landmark.tflite"]);
 }
 
-fn bad_videos_fail_with_a_sentence() {
+fn bad_videos_fail_with_an_explanation() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("empty.mp4"), "").unwrap();
-    refused(at, &["empty.mp4"], 1, &["empty.mp4: the file is empty (0 bytes)"]);
+    assert_refused(at, &["empty.mp4"], 1, &["empty.mp4: the file is empty (0 bytes)"]);
     fs::write(at.join("text.mp4"), "no video\n".repeat(99)).unwrap();
-    refused(at, &["text.mp4"], 1, &["text.mp4: expected a video, but its format is not recognised"]);
+    assert_refused(at, &["text.mp4"], 1, &["text.mp4: expected a video, but its format is not recognised"]);
     fs::write(at.join("dot.ppm"), b"P6\n1 1\n255\n\x01\x02\x03").unwrap();
-    refused(at, &["dot.ppm"], 1, &["dot.ppm: frames are 1x1 pixels; each side must be 16 to 65535"]);
+    assert_refused(at, &["dot.ppm"], 1, &["dot.ppm: frames are 1x1 pixels; each side must be 16 to 65535"]);
     assert!(names(at).iter().all(|name| !name.contains("pose")), "{:?}", names(at));
 }
 
-fn made_up_bad_videos_fail_with_a_sentence() {
+fn generated_bad_videos_fail_with_an_explanation() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1"], &at.join("sound.mp4"));
-    refused(at, &["sound.mp4"], 1, &["sound.mp4: expected a video stream, found only audio"]);
+    assert_refused(at, &["sound.mp4"], 1, &["sound.mp4: expected a video stream, found only audio"]);
 
     let path = at.join("cut.mp4");
     ffmpeg(&[&PATTERN[..], &["-c:v", "libx264", "-movflags", "+faststart"]].concat(), &path);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    refused(
+    assert_refused(
         at,
         &["cut.mp4"],
         1,
@@ -256,14 +266,14 @@ fn made_up_bad_videos_fail_with_a_sentence() {
     assert!((1..50).contains(&pose(at, "cut.partial.pose").frames()));
     assert!(!at.join("cut.pose").exists());
     fs::write(&path, &whole[..600]).unwrap();
-    refused(at, &["cut.mp4"], 1, &["cut.mp4: "]);
+    assert_refused(at, &["cut.mp4"], 1, &["cut.mp4: "]);
 
     let stream = ["-c:v", "libx264", "-f", "mpegts"];
     ffmpeg(&[&PATTERN[..], &stream].concat(), &at.join("a.ts"));
     ffmpeg(&[&PATTERN[..], &["-vf", "scale=160:120"], &stream].concat(), &at.join("b.ts"));
     let both = [fs::read(at.join("a.ts")).unwrap(), fs::read(at.join("b.ts")).unwrap()].concat();
     fs::write(at.join("both.ts"), both).unwrap();
-    refused(
+    assert_refused(
         at,
         &["both.ts"],
         1,
@@ -276,20 +286,25 @@ fn made_up_bad_videos_fail_with_a_sentence() {
     assert_eq!(pose(at, "wide.pose").header.width, 20000);
 }
 
-fn a_folder_that_cannot_be_written_is_refused_before_the_start() {
+fn an_unwritable_folder_is_refused_at_the_start() {
     let folder = folder_with(&["h264_25.mp4"]);
-    // Nobody, root included, can make files there.
-    refused(folder.path(), &["h264_25.mp4", "-o", "/proc/poses"], 2, &["/proc/poses"]);
-    refused(folder.path(), &["h264_25.mp4", "-o", "h264_25.mp4/poses"], 2, &["h264_25.mp4/poses"]);
+    // Not even root can create files there.
+    assert_refused(folder.path(), &["h264_25.mp4", "-o", "/proc/poses"], 2, &["/proc/poses"]);
+    assert_refused(folder.path(), &["h264_25.mp4", "-o", "h264_25.mp4/poses"], 2, &["h264_25.mp4/poses"]);
 }
 
 fn a_full_disk_fails_and_leaves_nothing(disk: SmallDisk) {
     let folder = folder_with(&["h264_25.mp4"]);
     let target = disk.path().to_str().unwrap();
-    refused(folder.path(), &["h264_25.mp4", "-o", target], 1, &["cannot write", "No space left on device"]);
+    assert_refused(
+        folder.path(),
+        &["h264_25.mp4", "-o", target],
+        1,
+        &["cannot write", "No space left on device"],
+    );
     assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
 
-    // More than is kept in memory: while the frames come, and not only at their end.
+    // More frames than are kept in memory: writing fails while frames arrive, not only at the end.
     let long = disk.path().join("long.pose");
     let mut writer =
         PoseWriter::create(&long, &Header::new(openpose_137(), 640, 480).unwrap(), 25.0).unwrap();
@@ -307,7 +322,12 @@ fn a_folder_without_write_permission_is_refused() {
     assert!(mount.status().unwrap().success());
     let folder = folder_with(&["h264_25.mp4"]);
     let target = disk.path().to_str().unwrap();
-    refused(folder.path(), &["h264_25.mp4", "-o", target], 2, &["cannot write into the folder", "--output"]);
+    assert_refused(
+        folder.path(),
+        &["h264_25.mp4", "-o", target],
+        2,
+        &["cannot write into the folder", "--output"],
+    );
     assert!(Command::new("umount").arg(disk.path()).status().unwrap().success());
 }
 
@@ -323,11 +343,11 @@ fn a_signal_ends_the_run_between_two_frames() {
         std::thread::sleep(Duration::from_secs(2));
         let asked = Instant::now();
         assert!(common::signal(child.id(), signal));
-        let (ended, text) = said(child.wait_with_output().unwrap());
+        let (ended, text) = exit_code_and_message(child.wait_with_output().unwrap());
         assert_eq!(ended, code, "{text}");
         assert!(text.contains("stopped before the end"), "{text}");
         assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
-        assert_eq!(names(folder.path()), ["long.mp4"], "nothing is left behind");
+        assert_eq!(names(folder.path()), ["long.mp4"], "files are left behind");
     }
 }
 
@@ -344,14 +364,14 @@ fn a_killed_run_leaves_nothing() {
     assert_eq!(names(folder.path()), ["long.mp4"]);
 }
 
-fn the_manual_names_every_option() {
+fn the_help_names_every_option() {
     let text = output(Command::new(PROGRAM).arg("--help"));
     for word in ["--output", "--engine", "--max-people", "--overwrite", "--rotate", "Exit status", "render"] {
         assert!(text.contains(word), "{word}");
     }
 }
 
-fn manual_pages_and_completions_are_made() {
+fn manual_pages_and_completions_are_generated() {
     let scene = tempfile::tempdir().unwrap();
     let generate = |arguments: &[&str]| {
         output(Command::new(PROGRAM).arg("generate").args(arguments).current_dir(scene.path()))
@@ -366,11 +386,11 @@ fn manual_pages_and_completions_are_made() {
     generate(&["bash", "-o", "complete.bash"]);
     let complete = "source complete.bash; COMP_WORDS=(oppose-native insp); COMP_CWORD=1; \
                     _oppose__native oppose-native insp oppose-native; echo ${COMPREPLY[@]}";
-    let said = output(Command::new("bash").args(["-c", complete]).current_dir(scene.path()));
-    assert_eq!(said.trim(), "inspect");
+    let completed = output(Command::new("bash").args(["-c", complete]).current_dir(scene.path()));
+    assert_eq!(completed.trim(), "inspect");
 }
 
-/// Its name, what it needs, and the test.
+/// The name of a test, its needs, and the test.
 type Test = (&'static str, Vec<Need>, fn());
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
@@ -379,22 +399,38 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let tests: Vec<Test> = vec![
         ("a_video_becomes_a_file_beside_it", models(), a_video_becomes_a_file_beside_it),
         ("a_real_person_is_found", models(), a_real_person_is_found),
-        ("a_folder_is_done_video_by_video", models(), a_folder_is_done_video_by_video),
-        ("progress_as_json_is_json", models(), progress_as_json_is_json),
-        ("logs_are_shown_on_request", models(), logs_are_shown_on_request),
-        ("wrong_arguments_start_nothing", vec![], wrong_arguments_start_nothing),
-        ("missing_models_are_named_with_the_places", models(), missing_models_are_named_with_the_places),
-        ("bad_videos_fail_with_a_sentence", models(), bad_videos_fail_with_a_sentence),
-        ("made_up_bad_videos_fail_with_a_sentence", both(), made_up_bad_videos_fail_with_a_sentence),
         (
-            "a_folder_that_cannot_be_written_is_refused_before_the_start",
+            "the_videos_of_a_folder_are_processed_one_by_one",
             models(),
-            a_folder_that_cannot_be_written_is_refused_before_the_start,
+            the_videos_of_a_folder_are_processed_one_by_one,
+        ),
+        ("progress_can_be_json", models(), progress_can_be_json),
+        ("logs_are_shown_on_request", models(), logs_are_shown_on_request),
+        (
+            "wrong_arguments_are_refused_before_anything_starts",
+            vec![],
+            wrong_arguments_are_refused_before_anything_starts,
+        ),
+        (
+            "missing_models_are_named_with_the_folders_searched",
+            models(),
+            missing_models_are_named_with_the_folders_searched,
+        ),
+        ("bad_videos_fail_with_an_explanation", models(), bad_videos_fail_with_an_explanation),
+        (
+            "generated_bad_videos_fail_with_an_explanation",
+            both(),
+            generated_bad_videos_fail_with_an_explanation,
+        ),
+        (
+            "an_unwritable_folder_is_refused_at_the_start",
+            models(),
+            an_unwritable_folder_is_refused_at_the_start,
         ),
         ("a_signal_ends_the_run_between_two_frames", both(), a_signal_ends_the_run_between_two_frames),
         ("a_killed_run_leaves_nothing", both(), a_killed_run_leaves_nothing),
-        ("the_manual_names_every_option", vec![], the_manual_names_every_option),
-        ("manual_pages_and_completions_are_made", vec![], manual_pages_and_completions_are_made),
+        ("the_help_names_every_option", vec![], the_help_names_every_option),
+        ("manual_pages_and_completions_are_generated", vec![], manual_pages_and_completions_are_generated),
     ];
     let mut trials: Vec<_> = tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect();
     // 50 frames of 576 points take 470 kB.

@@ -1,5 +1,6 @@
-//! `oppose-native convert`: byte for byte what pose-format makes of OpenPose's JSON, and OpenPose's own text back.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! `oppose-native convert`: .pose files from OpenPose's JSON equal pose-format's byte for byte, and converting back gives
+//! OpenPose's own text.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::openpose_json as openpose_files;
@@ -19,8 +20,8 @@ fn convert(arguments: &[&str]) -> Command {
     command
 }
 
-/// It must fail before anything is written, with these words.
-fn is_refused(command: &mut Command, words: &[&str]) {
+/// Asserts that the command fails before anything is written, with these words.
+fn assert_refused(command: &mut Command, words: &[&str]) {
     let ended = command.output().unwrap();
     let text = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(2), "{text}");
@@ -31,12 +32,12 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A folder with changing numbers of people; frames 3 and 4 have no file.
+/// Writes a folder with different numbers of people per frame; frames 3 and 4 have no file.
 fn write_folder(folder: &Path) {
     write_folder_of(folder, 1279.9);
 }
 
-/// The same of frames of this size.
+/// The same for frames of this size.
 fn write_folder_of(folder: &Path, side: f32) {
     fs::create_dir(folder).unwrap();
     for (frame, people) in [(0, 2), (1, 0), (2, 3), (5, 1)] {
@@ -47,7 +48,7 @@ fn write_folder_of(folder: &Path, side: f32) {
         for (index, number) in pose.confidences_mut().iter_mut().enumerate() {
             *number = (index % 11) as f32 / 10.0;
         }
-        // A point that was not found has no place either.
+        // Points that were not found have no coordinates either.
         for index in (0..people * 137).filter(|index| index % 11 == 0) {
             pose.coordinates_mut()[2 * index..][..2].fill(0.0);
         }
@@ -55,7 +56,7 @@ fn write_folder_of(folder: &Path, side: f32) {
     }
 }
 
-/// What the real package makes of the same files.
+/// Compares with what the real package makes from the same files.
 fn check_against_package(folder: &Path, arguments: &[&str], numbers: [&str; 4]) {
     let target = folder.with_extension("pose");
     output(convert(&[text(folder), "-o", text(&target)]).args(arguments));
@@ -65,13 +66,13 @@ fn check_against_package(folder: &Path, arguments: &[&str], numbers: [&str; 4]) 
     assert!(fs::read(&target).unwrap() == fs::read(&theirs).unwrap(), "the files differ");
 }
 
-fn json_becomes_what_pose_format_makes_of_it() {
+fn json_is_converted_as_by_pose_format() {
     let scene = tempfile::tempdir().unwrap();
     let folder = scene.path().join("json");
     write_folder(&folder);
     check_against_package(&folder, &["--fps", "25", "--size", "1280x720"], ["25", "1280", "720", "0"]);
     fs::remove_file(folder.with_extension("pose")).unwrap();
-    // The video is longer than the files, and says exactly how fast it is. Its frames are of 320x240.
+    // A video that has more frames than there are files, and an exact frame rate. Its frames have 320x240 pixels.
     fs::remove_dir_all(&folder).unwrap();
     write_folder_of(&folder, 239.9);
     let video = repository("tests/clips/h264_2997_bframes.mp4");
@@ -88,7 +89,7 @@ fn json_becomes_what_pose_format_makes_of_it() {
     );
 }
 
-fn the_real_openposes_text_comes_back() {
+fn text_of_the_real_openpose_is_reproduced() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let video = as_rgb(&shared("media/crowd.avi"), 8, path("clip.mkv"));
@@ -104,7 +105,7 @@ fn the_real_openposes_text_comes_back() {
     }
 }
 
-fn old_versions_become_new_ones() {
+fn old_versions_are_converted_to_the_new_one() {
     let scene = tempfile::tempdir().unwrap();
     let folder = scene.path().join("json");
     write_folder(&folder);
@@ -120,11 +121,11 @@ fn old_versions_become_new_ones() {
     fs::write(&path, old).unwrap();
     let again = scene.path().join("again.pose");
     output(&mut convert(&[text(&path), "-o", text(&again)]));
-    assert!(fs::read(&again).unwrap() == bytes, "the same file in the new version");
+    assert!(fs::read(&again).unwrap() == bytes, "the files differ");
 }
 
-/// A native run with the digits of an old one that went through JSON.
-fn rounding_gives_what_json_would_have() {
+/// Rounding gives the same digits as a detour through JSON.
+fn rounding_gives_the_digits_of_json() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let mut frames = vec![FramePose::new(2, 137, 2), FramePose::new(0, 137, 2), FramePose::new(1, 137, 2)];
@@ -146,10 +147,13 @@ fn rounding_gives_what_json_would_have() {
     // Nine digits lose nothing.
     output(&mut convert(&[text(&path("exact.pose")), "-o", text(&path("9")), "--json-precision", "9"]));
     output(convert(&[text(&path("9")), "-o", text(&path("same.pose"))]).args(size));
-    assert!(fs::read(path("same.pose")).unwrap() == fs::read(path("exact.pose")).unwrap(), "digits are lost");
+    assert!(
+        fs::read(path("same.pose")).unwrap() == fs::read(path("exact.pose")).unwrap(),
+        "digits were lost"
+    );
 }
 
-fn a_table_holds_every_point_that_was_found() {
+fn a_table_has_every_point_that_was_found() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     write_folder(&path("json"));
@@ -161,26 +165,26 @@ fn a_table_holds_every_point_that_was_found() {
     person.confidences_mut()[100..].fill(0.75);
     let deep = Pose::from_frames(oppose::pose::holistic_576(), 640, 480, 25.0, &[person]).unwrap();
     fs::write(path("deep.pose"), deep.to_bytes().unwrap()).unwrap();
-    // Of eleven points each write_folder left one out.
+    // write_folder leaves out every eleventh point.
     for (name, points) in [("flat", 6 * 137 - 76), ("deep", 476)] {
         let (pose, table) = (path(&format!("{name}.pose")), path(&format!("{name}.csv")));
         output(&mut convert(&[text(&pose), "-o", text(&table)]));
         let found = run_python("read_csv.py", [text(&table), text(&pose)]);
         assert_eq!(found.trim(), points.to_string(), "{name}");
-        is_refused(&mut convert(&[text(&pose), "-o", text(&table)]), &["exists already"]);
+        assert_refused(&mut convert(&[text(&pose), "-o", text(&table)]), &["exists already"]);
     }
 }
 
-fn what_cannot_be_converted_is_a_sentence() {
+fn failed_conversions_are_explained() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let folder = path("json");
     write_folder(&folder);
     let target = path("out.pose");
     let whole = ["--fps", "25", "--size", "64x48"];
-    is_refused(&mut convert(&[text(&folder), "-o", text(&target)]), &["--video", "--fps"]);
+    assert_refused(&mut convert(&[text(&folder), "-o", text(&target)]), &["--video", "--fps"]);
     fs::create_dir(path("empty")).unwrap();
-    is_refused(
+    assert_refused(
         convert(&[text(&path("empty")), "-o", text(&target)]).args(whole),
         &["holds no file named like", "is it the folder OpenPose wrote"],
     );
@@ -194,21 +198,24 @@ fn what_cannot_be_converted_is_a_sentence() {
     ] {
         fs::write(&file, content).unwrap();
         let name = file_name("clip", 7);
-        is_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &[&name, words]);
+        assert_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &[&name, words]);
     }
     fs::rename(&file, folder.join("other_0_keypoints.json")).unwrap();
-    is_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &["are both frame 0"]);
+    assert_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &["are both frame 0"]);
     fs::remove_file(folder.join("other_0_keypoints.json")).unwrap();
     fs::write(folder.join(file_name("clip", 99_999_999_999)), "{}").unwrap();
-    is_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &["a video has at most"]);
+    assert_refused(convert(&[text(&folder), "-o", text(&target)]).args(whole), &["a video has at most"]);
     assert_eq!(names(scene.path()), ["empty", "json"]);
 
     let holistic = Pose::from_frames(oppose::pose::holistic_576(), 64, 48, 25.0, &[]).unwrap();
     fs::write(&target, holistic.to_bytes().unwrap()).unwrap();
-    is_refused(&mut convert(&[text(&target), "-o", text(&path("back"))]), &["POSE_LANDMARKS", "137 points"]);
+    assert_refused(
+        &mut convert(&[text(&target), "-o", text(&path("back"))]),
+        &["POSE_LANDMARKS", "137 points"],
+    );
     let again = path("again.pose");
     output(&mut convert(&[text(&target), "-o", text(&again)]));
-    is_refused(&mut convert(&[text(&target), "-o", text(&again)]), &["exists already", "--overwrite"]);
+    assert_refused(&mut convert(&[text(&target), "-o", text(&again)]), &["exists already", "--overwrite"]);
 }
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
@@ -221,18 +228,14 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     ];
     vec![
         trial(
-            "a_table_holds_every_point_that_was_found",
+            "a_table_has_every_point_that_was_found",
             &[Need::Python("pose_format")],
-            a_table_holds_every_point_that_was_found,
+            a_table_has_every_point_that_was_found,
         ),
-        trial("rounding_gives_what_json_would_have", &[], rounding_gives_what_json_would_have),
-        trial(
-            "json_becomes_what_pose_format_makes_of_it",
-            &[package],
-            json_becomes_what_pose_format_makes_of_it,
-        ),
-        trial("the_real_openposes_text_comes_back", &real, the_real_openposes_text_comes_back),
-        trial("old_versions_become_new_ones", &[], old_versions_become_new_ones),
-        trial("what_cannot_be_converted_is_a_sentence", &[], what_cannot_be_converted_is_a_sentence),
+        trial("rounding_gives_the_digits_of_json", &[], rounding_gives_the_digits_of_json),
+        trial("json_is_converted_as_by_pose_format", &[package], json_is_converted_as_by_pose_format),
+        trial("text_of_the_real_openpose_is_reproduced", &real, text_of_the_real_openpose_is_reproduced),
+        trial("old_versions_are_converted_to_the_new_one", &[], old_versions_are_converted_to_the_new_one),
+        trial("failed_conversions_are_explained", &[], failed_conversions_are_explained),
     ]
 }

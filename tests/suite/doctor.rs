@@ -1,5 +1,5 @@
-//! `oppose-native doctor`: what it finds, what it advises, how it ends.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! `oppose-native doctor`: its findings, its advice and its exit codes.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::made_up_models;
@@ -13,7 +13,7 @@ use made_up_models::Size;
 use oppose::engine::native::model::Net;
 use serde_json::Value;
 
-/// The program in a folder of its own, seeing nothing of this machine's models, OpenPose or GPUs.
+/// The program in a folder, without access to this machine's models, OpenPose and GPUs.
 fn doctor(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
     command.arg("doctor").current_dir(folder).env("OPPOSE_MODELS", folder.join("models"));
@@ -24,7 +24,7 @@ fn doctor(folder: &Path) -> Command {
     command
 }
 
-/// Its exit code and what it found.
+/// The exit code and the findings.
 fn findings(command: &mut Command) -> (i32, Value) {
     let output = command.arg("--json").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -37,8 +37,8 @@ fn engine<'a>(report: &'a Value, name: &str) -> &'a Value {
     report["engines"].as_array().unwrap().iter().find(|engine| engine["name"] == name).unwrap()
 }
 
-/// The checks of a state: their names, findings and advice in one text.
-fn told(checks: &Value, state: &str) -> Vec<String> {
+/// The checks with this state, each as a text with its name, finding and advice.
+fn checks_in_state(checks: &Value, state: &str) -> Vec<String> {
     let checks = checks.as_array().unwrap().iter().filter(|check| check["state"] == state);
     checks.map(|check| format!("{}: {} -> {}", check["name"], check["found"], check["next"])).collect()
 }
@@ -49,7 +49,7 @@ fn with_models() -> tempfile::TempDir {
     folder
 }
 
-fn nothing_here_is_said_with_the_next_step_for_each_engine() {
+fn missing_engines_are_reported_with_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let (code, report) = findings(&mut doctor(folder.path()));
     assert_eq!(code, 2, "{report}");
@@ -58,14 +58,14 @@ fn nothing_here_is_said_with_the_next_step_for_each_engine() {
     {
         let engine = engine(&report, name);
         assert_eq!(engine["usable"], false, "{report}");
-        let missing = told(&engine["checks"], "missing");
+        let missing = checks_in_state(&engine["checks"], "missing");
         assert!(missing.iter().any(|text| text.contains(advice)), "{name}: {missing:?}");
     }
-    let machine = told(&report["machine"], "good").join("\n");
+    let machine = checks_in_state(&report["machine"], "good").join("\n");
     assert!(machine.contains("libavcodec "), "{machine}");
 }
 
-fn the_exit_status_is_that_of_the_engine_asked_for() {
+fn the_exit_status_is_that_of_the_requested_engine() {
     let folder = with_models();
     let code = |engine: &str| findings(doctor(folder.path()).args(["--engine", engine])).0;
     assert_eq!([code("native"), code("auto"), code("holistic"), code("openpose")], [0, 0, 2, 2]);
@@ -84,23 +84,23 @@ fn a_damaged_model_is_found() {
     fs::write(&face, &bytes[..bytes.len() / 2]).unwrap();
     let (code, report) = findings(doctor(folder.path()).args(["--engine", "native"]));
     assert_eq!(code, 2);
-    let missing = told(&engine(&report, "native")["checks"], "missing");
+    let missing = checks_in_state(&engine(&report, "native")["checks"], "missing");
     assert_eq!(missing.len(), 1, "{missing:?}");
     assert!(missing[0].contains("face/pose_iter_116000.caffemodel"), "{missing:?}");
     assert!(missing[0].contains("e747180d728fa4e4418c465828384333"), "{missing:?}");
     fs::remove_file(folder.path().join("models").join(Net::Hand.prototxt())).unwrap();
     let (_, report) = findings(&mut doctor(folder.path()));
-    assert_eq!(told(&engine(&report, "native")["checks"], "missing").len(), 2);
+    assert_eq!(checks_in_state(&engine(&report, "native")["checks"], "missing").len(), 2);
 }
 
-fn the_published_holistic_models_are_known() {
+fn the_published_holistic_models_are_recognised() {
     let folder = tempfile::tempdir().unwrap();
     let (code, report) = findings(doctor(folder.path()).arg("--model-folder").arg(models()));
     assert_eq!(code, 0, "{report}");
-    let good = told(&engine(&report, "holistic")["checks"], "good");
+    let good = checks_in_state(&engine(&report, "holistic")["checks"], "good");
     assert!(good[0].contains("6 nets") && good[1].contains("LiteRT"), "{good:?}");
-    // Each setting that needs a net of its own can be used, or it is said why not.
-    let notes = told(&engine(&report, "holistic")["checks"], "note");
+    // Each setting that needs its own net can be used, or a note says why not.
+    let notes = checks_in_state(&engine(&report, "holistic")["checks"], "note");
     for setting in ["model_complexity=0", "model_complexity=2", "refine_face_landmarks", "--hands thorough"] {
         let can = good.iter().any(|text| text.contains(setting) && text.contains("can be used"));
         let cannot = notes.iter().any(|text| text.contains(setting) && text.contains("cannot be read"));
@@ -108,19 +108,19 @@ fn the_published_holistic_models_are_known() {
     }
 }
 
-/// Compiles the stand-in for the driver; gives the folder it is in.
+/// Compiles the stand-in for the driver, and returns its folder.
 fn stand_in_driver(folder: &Path) -> PathBuf {
     let target = folder.join("driver");
     fs::create_dir(&target).unwrap();
     let mut compile = Command::new("cc");
     compile.args(["-shared", "-fPIC", "-o"]).arg(target.join("libcuda.so"));
     output(compile.arg(repository("tests/stand_in/libcuda.c")));
-    // Where a real driver is installed, its name is found nowhere before this one.
+    // Under the name that the loader would otherwise find in a real driver.
     fs::copy(target.join("libcuda.so"), target.join("libcuda.so.1")).unwrap();
     target
 }
 
-/// A stand-in for OpenPose with machine code for these architectures.
+/// Compiles a stand-in for OpenPose with machine code for these architectures.
 fn stand_in_openpose(folder: &Path, architectures: &[u8]) -> PathBuf {
     let path = folder.join("libopenpose.so.stand-in");
     let mut compile = Command::new("cc");
@@ -140,7 +140,7 @@ fn stand_in_openpose(folder: &Path, architectures: &[u8]) -> PathBuf {
     path
 }
 
-fn gpus_are_measured_against_what_openpose_was_built_for() {
+fn gpus_are_compared_with_the_architectures_of_openpose() {
     let folder = with_models();
     let driver = stand_in_driver(folder.path());
     let openpose = stand_in_openpose(folder.path(), &[30, 35, 50, 52, 60, 61, 70, 75]);
@@ -150,8 +150,8 @@ fn gpus_are_measured_against_what_openpose_was_built_for() {
         findings(command.env("LD_LIBRARY_PATH", &driver).env("STAND_IN_GPUS", gpus)).1
     };
     let gpu_checks = |report: &Value, state: &str| -> Vec<String> {
-        let told = told(&engine(report, "openpose")["checks"], state);
-        told.into_iter().filter(|text| text.starts_with("\"GPU")).collect()
+        let checks = checks_in_state(&engine(report, "openpose")["checks"], state);
+        checks.into_iter().filter(|text| text.starts_with("\"GPU")).collect()
     };
 
     let report = with_gpus("Tesla V100-SXM2-32GB:70;NVIDIA H100 80GB HBM3:90");
@@ -160,7 +160,7 @@ fn gpus_are_measured_against_what_openpose_was_built_for() {
     assert!(note.len() == 1 && note[0].contains("compute capability 9.0"), "{note:?}");
     assert!(note[0].contains("was built for 3.0, 3.5, 5.0, 5.2, 6.0, 6.1, 7.0, 7.5"), "{note:?}");
     assert!(note[0].contains("--engine native"), "{note:?}");
-    let machine = told(&report["machine"], "good").join("\n");
+    let machine = checks_in_state(&report["machine"], "good").join("\n");
     assert!(machine.contains("serves CUDA up to 12.4"), "{machine}");
     assert!(machine.contains("32 GiB, GPU-11111111-1111-1111-1111-111111111111"), "{machine}");
 
@@ -170,33 +170,33 @@ fn gpus_are_measured_against_what_openpose_was_built_for() {
 
     let mut command = doctor(folder.path());
     let (code, report) = findings(command.args(["--engine", "openpose"]).env("OPPOSE_SHIM", &openpose));
-    assert_eq!(code, 0, "one that was built for the processor needs no GPU: {report}");
+    assert_eq!(code, 0, "a build for the CPU needs no GPU: {report}");
     assert_eq!(gpu_checks(&report, "note").len(), 1, "{report}");
 }
 
-fn a_driver_that_fails_gets_a_sentence() {
+fn driver_failures_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let driver = stand_in_driver(folder.path());
-    let said = |settings: &[(&str, &str)]| {
+    let notes = |settings: &[(&str, &str)]| {
         let mut command = doctor(folder.path());
         command.env("LD_LIBRARY_PATH", &driver).envs(settings.iter().copied());
         let (_, report) = findings(&mut command);
-        told(&report["machine"], "note").join("\n")
+        checks_in_state(&report["machine"], "note").join("\n")
     };
     let v100 = ("STAND_IN_GPUS", "Tesla V100:70");
-    let text = said(&[v100, ("STAND_IN_INIT", "100"), ("CUDA_VISIBLE_DEVICES", "7")]);
+    let text = notes(&[v100, ("STAND_IN_INIT", "100"), ("CUDA_VISIBLE_DEVICES", "7")]);
     assert!(text.contains("shows no GPU; CUDA_VISIBLE_DEVICES is \\\"7\\\""), "{text}");
-    let text = said(&[("STAND_IN_GPUS", "")]);
+    let text = notes(&[("STAND_IN_GPUS", "")]);
     assert!(text.contains("shows no GPU"), "{text}");
-    let text = said(&[v100, ("STAND_IN_CUDA", "9020")]);
+    let text = notes(&[v100, ("STAND_IN_CUDA", "9020")]);
     assert!(text.contains("CUDA up to 9.2, but 10.0 or later"), "{text}");
-    let text = said(&[v100, ("STAND_IN_INIT", "803")]);
+    let text = notes(&[v100, ("STAND_IN_INIT", "803")]);
     assert!(text.contains("cuInit returned CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"), "{text}");
-    let text = said(&[v100, ("STAND_IN_INIT", "34")]);
+    let text = notes(&[v100, ("STAND_IN_INIT", "34")]);
     assert!(text.contains("stub"), "{text}");
     fs::write(driver.join("libcuda.so"), "no library").unwrap();
     fs::write(driver.join("libcuda.so.1"), "no library").unwrap();
-    let text = said(&[v100]);
+    let text = notes(&[v100]);
     assert!(text.contains("no NVIDIA driver"), "{text}");
 }
 
@@ -204,26 +204,26 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let compiler = [Need::Program("cc")];
     vec![
         trial(
-            "nothing_here_is_said_with_the_next_step_for_each_engine",
+            "missing_engines_are_reported_with_the_next_step",
             &[],
-            nothing_here_is_said_with_the_next_step_for_each_engine,
+            missing_engines_are_reported_with_the_next_step,
         ),
         trial(
-            "the_exit_status_is_that_of_the_engine_asked_for",
+            "the_exit_status_is_that_of_the_requested_engine",
             &[],
-            the_exit_status_is_that_of_the_engine_asked_for,
+            the_exit_status_is_that_of_the_requested_engine,
         ),
         trial("a_damaged_model_is_found", &[], a_damaged_model_is_found),
         trial(
-            "the_published_holistic_models_are_known",
+            "the_published_holistic_models_are_recognised",
             &[Need::Models],
-            the_published_holistic_models_are_known,
+            the_published_holistic_models_are_recognised,
         ),
         trial(
-            "gpus_are_measured_against_what_openpose_was_built_for",
+            "gpus_are_compared_with_the_architectures_of_openpose",
             &compiler,
-            gpus_are_measured_against_what_openpose_was_built_for,
+            gpus_are_compared_with_the_architectures_of_openpose,
         ),
-        trial("a_driver_that_fails_gets_a_sentence", &compiler, a_driver_that_fails_gets_a_sentence),
+        trial("driver_failures_are_explained", &compiler, driver_failures_are_explained),
     ]
 }

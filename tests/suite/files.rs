@@ -1,5 +1,5 @@
-//! Files and folders: what is read, what is left alone, and that whatever is written appears whole or not at all.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Files and folders: which are read, which are not touched, and that what is written appears completely or not at all.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::small_disk;
@@ -44,7 +44,7 @@ fn clip(target: &Path) {
     fs::copy(repository("tests/clips/h264_25.mp4"), target).unwrap();
 }
 
-/// A pose file of nobody for `tests/clips/h264_25.mp4`.
+/// Writes a .pose file without found points for `tests/clips/h264_25.mp4`.
 fn pose_of_clip(target: &Path) {
     let video = oppose::video::open(&repository("tests/clips/h264_25.mp4"), &Default::default()).unwrap();
     let (width, height) = (video.info().width, video.info().height);
@@ -53,13 +53,13 @@ fn pose_of_clip(target: &Path) {
     fs::write(target, pose.to_bytes().unwrap()).unwrap();
 }
 
-/// The videos that a run would work on, with their outputs.
+/// The videos that a run would process, with their outputs.
 fn planned(folder: &Path, arguments: &[&str]) -> (i32, Vec<String>, String) {
     let (code, list, text) = run(folder, &[arguments, &["--dry-run"]].concat());
     (code, list.lines().map(str::to_owned).collect(), text)
 }
 
-fn a_tree_is_looked_at_once_and_whole() {
+fn a_tree_is_searched_completely_and_once() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     for folder in ["tree/deep/er", "tree/pictures/10", "tree/.hidden", "elsewhere"] {
@@ -72,7 +72,7 @@ fn a_tree_is_looked_at_once_and_whole() {
     for picture in ["tree/pictures/10/1.png", "tree/pictures/10/2.png", "tree/deep/er/thumbnail.png"] {
         fs::write(at.join(picture), b"").unwrap();
     }
-    // Round in circles, out of the tree, twice to the same place, and nowhere.
+    // In a circle, out of the tree, twice to the same folder, and to nothing.
     symlink("..", at.join("tree/deep/up")).unwrap();
     symlink(at.join("elsewhere"), at.join("tree/link")).unwrap();
     symlink(at.join("elsewhere"), at.join("tree/link2")).unwrap();
@@ -93,13 +93,13 @@ fn a_tree_is_looked_at_once_and_whole() {
         ]
     );
     assert!(text.contains("tree/lost: is a link that leads nowhere"), "{text}");
-    assert_eq!(code, 0, "a dry run says what would be done: {text}");
+    assert_eq!(code, 0, "a dry run only lists: {text}");
     assert!(!at.join("out").exists());
     let (_, jobs, _) = planned(&at.join("tree"), &["pictures", "-o", "out"]);
     assert_eq!(jobs, ["pictures/10\tout/10.pose"], "also without -r");
 }
 
-fn links_to_nowhere_are_failures_of_their_own() {
+fn each_broken_link_is_one_failure() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::create_dir(at.join("videos")).unwrap();
@@ -124,7 +124,7 @@ fn an_unreadable_folder_is_one_failure() {
     fs::set_permissions(at, Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(at.join("tree/secret"), Permissions::from_mode(0o0)).unwrap();
     fs::copy(PROGRAM, at.join("program")).unwrap();
-    // Root reads everything.
+    // Root can read everything, so the program runs as another user.
     let call = |arguments: &[&str]| {
         let program = at.join("program");
         let mut command = match rustix::process::geteuid().is_root() {
@@ -138,15 +138,15 @@ fn an_unreadable_folder_is_one_failure() {
         ended(command.args(arguments).current_dir(at).output().unwrap())
     };
     let (_, jobs, text) = call(&["-r", "tree", "--dry-run"]);
-    let (code, inspected, said) = call(&["inspect", "tree"]);
+    let (code, inspected, errors) = call(&["inspect", "tree"]);
     fs::set_permissions(at.join("tree/secret"), Permissions::from_mode(0o755)).unwrap();
     assert!(text.contains("tree/secret: cannot be read: Permission denied"), "{text}");
     assert!(jobs.is_empty() && text.contains("open/a.pose exists"), "{jobs}{text}");
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("tree/secret") && inspected.contains("tree/open/a.pose"), "{inspected}{said}");
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("tree/secret") && inspected.contains("tree/open/a.pose"), "{inspected}{errors}");
 }
 
-fn lists_take_every_name() {
+fn lists_can_contain_every_name() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::write(at.join("list"), "\u{feff}a.mp4\r\n\r\n   \nb.mp4\tc.pose\n").unwrap();
@@ -162,7 +162,7 @@ fn lists_take_every_name() {
         let (code, _, text) = run(at, &["--list", "list", "-o", "out"]);
         assert!(code == 2 && text.contains(words), "{words}: {text}");
     }
-    // What a dry run prints is a list again.
+    // The output of a dry run can be used as a list.
     let odd = OsStr::from_bytes(b"odd\tand\nlong \"name\" \xff.mp4");
     fs::create_dir(at.join("in")).unwrap();
     fs::write(at.join("in").join(odd), b"").unwrap();
@@ -173,7 +173,7 @@ fn lists_take_every_name() {
     assert!(again.starts_with(b"\"in/odd\\tand\\nlong "), "{}", String::from_utf8_lossy(&again));
 }
 
-fn failed_videos_stay_in_their_list() {
+fn failed_videos_stay_in_the_list() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     for folder in ["first", "second"] {
@@ -188,14 +188,14 @@ fn failed_videos_stay_in_their_list() {
     let lines = || fs::read(&list).map_or(0, |list| list.iter().filter(|&&byte| byte == b'\n').count());
     let (code, _, text) = run(at, &["first", "-o", "poses"]);
     assert_eq!((code, lines()), (1, 2), "{text}");
-    // Nothing in a name reaches the terminal as it is.
+    // Control characters in names do not reach the terminal.
     assert!(!text.contains('\x1b') && text.contains("odd\\tand\\nlong \\x1b[31m.mp4"), "{text}");
 
-    // Another run into the same folder, which finds nothing wrong.
+    // Another run into the same folder, without failures.
     let (code, _, text) = run(at, &["second", "-o", "poses"]);
     assert_eq!((code, lines()), (0, 2), "{text}");
     clip(&at.join("first").join(odd));
-    // As the summary says, without the output folder: the journal beside the list goes on.
+    // The command that the summary suggests, without the output folder: the journal beside the list is continued.
     let journal = || fs::read_to_string(at.join("poses/oppose.jsonl")).unwrap();
     let before = journal().len();
     let (code, _, text) = run(at, &["--list", "poses/oppose.failed.list"]);
@@ -207,7 +207,7 @@ fn failed_videos_stay_in_their_list() {
     assert!(!list.exists());
 }
 
-fn files_beside_their_videos_have_a_journal() {
+fn outputs_beside_their_videos_have_a_journal() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::create_dir_all(at.join("videos/deep")).unwrap();
@@ -224,13 +224,13 @@ fn files_beside_their_videos_have_a_journal() {
     let (code, _, text) = run(at, &["-r", "videos"]);
     assert_eq!((code, done()), (1, 3), "{text}");
     assert!(text.contains("--list videos/oppose.failed.list"), "{text}");
-    // A video that was still being copied is noticed here too.
+    // Here too, a video that was still being copied is noticed.
     fs::OpenOptions::new().append(true).open(at.join("videos/a.mp4")).unwrap().write_all(&[0; 9]).unwrap();
     let (_, _, text) = run(at, &["videos"]);
     assert!(text.contains("a.replaced.pose") && done() == 4, "{text}");
 }
 
-fn what_is_no_journal_is_not_written_to() {
+fn only_journals_are_written_to_as_journals() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     clip(&at.join("a.mp4"));
@@ -251,7 +251,7 @@ fn what_is_no_journal_is_not_written_to() {
     assert!(fs::read(at.join("a.mp4")).unwrap() == video, "the video was written to");
 }
 
-fn a_video_that_has_grown_is_done_again() {
+fn a_video_that_has_grown_is_processed_again() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::create_dir(at.join("videos")).unwrap();
@@ -260,7 +260,7 @@ fn a_video_that_has_grown_is_done_again() {
     assert_eq!(run(at, &["videos", "-o", "poses"]).0, 0);
     let (code, _, text) = run(at, &["videos", "-o", "poses"]);
     assert!(code == 0 && text.contains("2 skipped"), "{text}");
-    // Copied to its end only now.
+    // The copy is complete only now.
     let stream = fs::read(at.join("videos/b.ts")).unwrap();
     fs::write(at.join("videos/b.ts"), [&stream[..], &stream[..]].concat()).unwrap();
     let (_, _, text) = run(at, &["videos", "-o", "poses"]);
@@ -269,7 +269,7 @@ fn a_video_that_has_grown_is_done_again() {
         "{text}"
     );
     assert!(at.join("poses/b.replaced.pose").exists() && !at.join("poses/a.replaced.pose").exists());
-    // Replaced by one of the same size.
+    // The video is replaced by one of the same size.
     let file = File::options().write(true).open(at.join("videos/a.mp4")).unwrap();
     file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
     drop(file);
@@ -283,7 +283,7 @@ fn a_video_that_has_grown_is_done_again() {
     );
 }
 
-fn pictures_replace_files_and_not_what_they_hold() {
+fn existing_files_are_replaced_not_overwritten() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     clip(&at.join("a.mp4"));
@@ -318,7 +318,7 @@ fn a_full_disk_leaves_no_empty_files(disk: SmallDisk) {
     let at = scene.path();
     clip(&at.join("a.mp4"));
     pose_of_clip(&at.join("a.pose"));
-    // All but the last few bytes: names can be made, contents not.
+    // All but the last few bytes are used: files can be created, but not filled.
     let mut filler = File::create(disk.path().join("filler")).unwrap();
     while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     let target = |name: &str| disk.path().join(name).to_str().unwrap().to_owned();
@@ -345,7 +345,7 @@ fn a_full_disk_leaves_no_empty_files(disk: SmallDisk) {
     }
 }
 
-fn a_file_size_limit_is_a_failure_of_the_video() {
+fn a_file_size_limit_makes_the_video_fail() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     clip(&at.join("a.mp4"));
@@ -365,7 +365,7 @@ fn a_file_size_limit_is_a_failure_of_the_video() {
     }
 }
 
-/// Runs a program that removes what is left behind in `folder` and does nothing else.
+/// Runs the program such that it only removes leftover files from `folder`.
 fn sweep(folder: &Path, wrapper: &[&str]) {
     let words = [wrapper, &[PROGRAM, "a.mp4", "--model-folder", "nowhere", "--engine", "holistic"]].concat();
     let mut command = Command::new(words[0]);
@@ -374,13 +374,13 @@ fn sweep(folder: &Path, wrapper: &[&str]) {
     assert_eq!(code, 2, "{text}");
 }
 
-fn what_is_being_written_is_left_alone_by_other_processes(wrapper: &'static [&'static str]) {
+fn unfinished_files_are_not_touched_by_other_processes(wrapper: &'static [&'static str]) {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     clip(&at.join("a.mp4"));
     let live = OutputFile::create(&at.join("live.pose")).unwrap();
     let live_name = live.temporary_path().file_name().unwrap().to_str().unwrap().to_owned();
-    // Of a process that ended without a word: the same name, of this very process, but nobody holds it.
+    // The file of a process that was killed: with the name of this very process, but not locked.
     let dead = live_name.replace("live", "dead");
     fs::write(at.join(&dead), b"").unwrap();
     sweep(at, wrapper);
@@ -389,7 +389,7 @@ fn what_is_being_written_is_left_alone_by_other_processes(wrapper: &'static [&'s
     assert_eq!(names(at), ["a.mp4", "live.pose"]);
 }
 
-fn results_are_told_from_what_is_kept_beside_them() {
+fn outputs_are_distinguished_from_other_files_beside_them() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::create_dir_all(at.join("poses/deep")).unwrap();
@@ -400,7 +400,7 @@ fn results_are_told_from_what_is_kept_beside_them() {
     let (code, lines, text) = run(at, &["inspect", "--json", "poses"]);
     assert_eq!((code, lines.lines().count()), (0, 2), "{lines}{text}");
     assert!(lines.contains("poses/a.pose") && lines.contains("poses/deep/e.pose"), "{lines}");
-    // One that is named is looked at.
+    // A file that is named explicitly is inspected.
     assert_eq!(run(at, &["inspect", "poses/b.partial.pose"]).0, 0);
 
     fs::create_dir(at.join("json")).unwrap();
@@ -411,7 +411,7 @@ fn results_are_told_from_what_is_kept_beside_them() {
     assert_eq!(code, 0, "{text}");
 }
 
-fn an_unwritable_terminal_is_no_reason_to_die() {
+fn an_unwritable_terminal_does_not_change_the_exit_code() {
     let scene = tempfile::tempdir().unwrap();
     let at = scene.path();
     fs::write(at.join("bad.pose"), b"no pose").unwrap();
@@ -435,29 +435,25 @@ pub fn trials() -> Vec<Trial> {
     let models = || vec![Need::Models];
     type Test = (&'static str, Vec<Need>, fn());
     let tests: Vec<Test> = vec![
-        ("a_tree_is_looked_at_once_and_whole", vec![], a_tree_is_looked_at_once_and_whole),
-        ("links_to_nowhere_are_failures_of_their_own", models(), links_to_nowhere_are_failures_of_their_own),
-        ("lists_take_every_name", vec![], lists_take_every_name),
-        ("failed_videos_stay_in_their_list", models(), failed_videos_stay_in_their_list),
-        ("files_beside_their_videos_have_a_journal", models(), files_beside_their_videos_have_a_journal),
-        ("what_is_no_journal_is_not_written_to", vec![], what_is_no_journal_is_not_written_to),
-        ("a_video_that_has_grown_is_done_again", models(), a_video_that_has_grown_is_done_again),
+        ("a_tree_is_searched_completely_and_once", vec![], a_tree_is_searched_completely_and_once),
+        ("each_broken_link_is_one_failure", models(), each_broken_link_is_one_failure),
+        ("lists_can_contain_every_name", vec![], lists_can_contain_every_name),
+        ("failed_videos_stay_in_the_list", models(), failed_videos_stay_in_the_list),
+        ("outputs_beside_their_videos_have_a_journal", models(), outputs_beside_their_videos_have_a_journal),
+        ("only_journals_are_written_to_as_journals", vec![], only_journals_are_written_to_as_journals),
+        ("a_video_that_has_grown_is_processed_again", models(), a_video_that_has_grown_is_processed_again),
+        ("existing_files_are_replaced_not_overwritten", vec![], existing_files_are_replaced_not_overwritten),
+        ("a_file_size_limit_makes_the_video_fail", models(), a_file_size_limit_makes_the_video_fail),
         (
-            "pictures_replace_files_and_not_what_they_hold",
+            "outputs_are_distinguished_from_other_files_beside_them",
             vec![],
-            pictures_replace_files_and_not_what_they_hold,
+            outputs_are_distinguished_from_other_files_beside_them,
         ),
         (
-            "a_file_size_limit_is_a_failure_of_the_video",
-            models(),
-            a_file_size_limit_is_a_failure_of_the_video,
-        ),
-        (
-            "results_are_told_from_what_is_kept_beside_them",
+            "an_unwritable_terminal_does_not_change_the_exit_code",
             vec![],
-            results_are_told_from_what_is_kept_beside_them,
+            an_unwritable_terminal_does_not_change_the_exit_code,
         ),
-        ("an_unwritable_terminal_is_no_reason_to_die", vec![], an_unwritable_terminal_is_no_reason_to_die),
     ];
     let mut trials: Vec<_> = tests.into_iter().map(|(name, needs, test)| trial(name, &needs, test)).collect();
     let as_nobody = match rustix::process::geteuid().is_root() {
@@ -466,8 +462,8 @@ pub fn trials() -> Vec<Trial> {
     };
     let unreadable = "an_unreadable_folder_is_one_failure";
     trials.push(trial(unreadable, &as_nobody, an_unreadable_folder_is_one_failure));
-    let left_alone = what_is_being_written_is_left_alone_by_other_processes;
-    let name = "what_is_being_written_is_left_alone_by_other_processes";
+    let left_alone = unfinished_files_are_not_touched_by_other_processes;
+    let name = "unfinished_files_are_not_touched_by_other_processes";
     trials.push(trial(name, &[], move || left_alone(&["env"])));
     let namespace: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc"];
     let mut attempt = Command::new(namespace[0]);
@@ -480,11 +476,11 @@ pub fn trials() -> Vec<Trial> {
         None => trials.push(trial(full, &[Need::Mount], || {})),
     }
     let case = [Need::Shared("cases/picture_folders")];
-    trials.push(trial("the_cases_of_folders_and_lists", &case, the_cases_of_folders_and_lists));
+    trials.push(trial("shared_cases_of_folders_and_lists", &case, shared_cases_of_folders_and_lists));
     trials
 }
 
-fn the_cases_of_folders_and_lists() {
+fn shared_cases_of_folders_and_lists() {
     let scene = tempfile::tempdir().unwrap();
     let (pictures, list) = (shared("cases/picture_folders"), shared("cases/list_with_bom.txt"));
     for more in [&["-r"][..], &[]] {

@@ -1,5 +1,5 @@
-//! Files of other programs and other times: each version of `.pose`, OpenPose's JSON of each age, and what is neither.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! Files of other and older programs: each version of `.pose`, each version of OpenPose's JSON, and files that are neither.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -30,18 +30,20 @@ fn case(name: &str) -> PathBuf {
     repository("tests/data/cases").join(name)
 }
 
-/// It must end with this code and say these words; gives all that it said.
+/// Asserts that the program exits with this code and prints these words; returns everything that it printed.
 #[track_caller]
-fn says(arguments: &[&str], code: i32, words: &[&str]) -> String {
+fn assert_prints(arguments: &[&str], code: i32, words: &[&str]) -> String {
     let ended = oppose(arguments).output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap() + &String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {said}");
-    words.iter().for_each(|word| assert!(said.contains(word), "{arguments:?}: {word:?} is not in: {said}"));
-    assert!(!said.contains("panicked"), "{said}");
-    said
+    let printed = String::from_utf8(ended.stderr).unwrap() + &String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {printed}");
+    words
+        .iter()
+        .for_each(|word| assert!(printed.contains(word), "{arguments:?}: {word:?} is not in: {printed}"));
+    assert!(!printed.contains("panicked"), "{printed}");
+    printed
 }
 
-/// A `.pose` file written by hand.
+/// A `.pose` file, written field by field.
 struct File {
     version: f32,
     depth: u16,
@@ -60,7 +62,7 @@ impl File {
         self.components.iter().map(|component| component.0.len()).max().unwrap() - 1
     }
 
-    /// Coordinate or confidence; a fifth of the points was not found, with some of a negative confidence.
+    /// A coordinate or a confidence; a fifth of the points was not found, and some confidences are negative.
     fn value(frame: usize, person: usize, point: usize, letter: usize, is_confidence: bool) -> f32 {
         let number = frame * 31 + person * 17 + point * 3;
         match is_confidence {
@@ -87,13 +89,13 @@ impl File {
             [0, points - 1, 255, 0, 0].iter().for_each(|&value| short(&mut bytes, value));
         }
         let frames = self.people.len();
-        let most = self.people.iter().copied().max().unwrap_or(0);
+        let max_people = self.people.iter().copied().max().unwrap_or(0);
         if self.version == 0.0 {
             [25, frames as u16].iter().for_each(|&value| short(&mut bytes, value));
             for (frame, &people) in self.people.iter().enumerate() {
                 short(&mut bytes, people);
                 for person in 0..people {
-                    // An identity that is no place.
+                    // The person's identifier, which is not an index.
                     bytes.extend((-5 - person as i16).to_le_bytes());
                     let mut point = 0;
                     for (format, points) in &self.components {
@@ -117,21 +119,21 @@ impl File {
                 bytes.extend((frames as u32).to_le_bytes());
             }
         }
-        short(&mut bytes, most);
+        short(&mut bytes, max_people);
         bytes.extend(self.numbers(false).into_iter().chain(self.numbers(true)).flat_map(f32::to_le_bytes));
         bytes
     }
 
-    /// Coordinates or confidences of all frames, filled up with zeros.
+    /// Coordinates or confidences of all frames, padded with zeros.
     fn numbers(&self, confidences: bool) -> Vec<f32> {
-        let most = self.people.iter().copied().max().unwrap_or(0);
+        let max_people = self.people.iter().copied().max().unwrap_or(0);
         let mut numbers = Vec::new();
         for (frame, &people) in self.people.iter().enumerate() {
-            for person in 0..most {
+            for person in 0..max_people {
                 let formats = self.components.iter().flat_map(|part| vec![part.0; part.1.into()]);
                 for (point, format) in formats.enumerate() {
-                    let is_there = person < people;
-                    let value = |letter, is_last| match is_there && letter < format.len() {
+                    let exists = person < people;
+                    let value = |letter, is_last| match exists && letter < format.len() {
                         true => Self::value(frame, person.into(), point, letter, is_last),
                         false => 0.0,
                     };
@@ -148,7 +150,7 @@ impl File {
     }
 }
 
-/// Files of the first version, with one component and several, two and three dimensions, and changing people.
+/// Files of the first version: with one and several components, two and three dimensions, and varying numbers of people.
 fn first_versions() -> Vec<(&'static str, File)> {
     let file = |components: &[(&'static str, u16)], people: &[u16], depth| File {
         version: 0.0,
@@ -165,7 +167,7 @@ fn first_versions() -> Vec<(&'static str, File)> {
     ]
 }
 
-fn the_first_version_is_read_as_the_package_reads_it() {
+fn the_first_version_is_read_as_by_the_package() {
     let scene = tempfile::tempdir().unwrap();
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     for (name, file) in first_versions() {
@@ -189,7 +191,7 @@ fn the_first_version_is_read_as_the_package_reads_it() {
         let skeleton = &ours.header.skeleton;
         assert_eq!([shape[0], shape[2], shape[3]], [ours.frames(), skeleton.points(), skeleton.dimensions()]);
         assert_eq!((ours.fps, shape[1]), (theirs["fps"].as_f64().unwrap() as f32, 1), "{name}");
-        // The package keeps the first person of each frame, and somebody without points where there is nobody.
+        // The package keeps the first person of each frame, and adds a person without points to frames without people.
         let mut first = FramePose::default();
         let (mut coordinates, mut confidences) = (Vec::new(), Vec::new());
         for frame in 0..ours.frames() {
@@ -205,7 +207,7 @@ fn the_first_version_is_read_as_the_package_reads_it() {
     }
 }
 
-fn the_first_version_is_read_whole() {
+fn the_first_version_is_read_completely() {
     let scene = tempfile::tempdir().unwrap();
     let path = scene.path().join("old.pose");
     // The package cannot read components of different formats.
@@ -215,16 +217,16 @@ fn the_first_version_is_read_whole() {
     for (name, file) in all {
         fs::write(&path, file.bytes()).unwrap();
         let read = Pose::read_file(&path).unwrap();
-        let most = file.people.iter().copied().max().unwrap();
+        let max_people = file.people.iter().copied().max().unwrap();
         assert_eq!(
             (read.frames(), read.people(), read.fps),
-            (file.people.len(), most.into(), 25.0),
+            (file.people.len(), max_people.into(), 25.0),
             "{name}"
         );
         assert_eq!((read.header.skeleton.points(), read.header.depth), (file.points(), file.depth), "{name}");
         assert_eq!(read.coordinates(), file.numbers(false), "{name}");
         assert_eq!(read.confidences(), file.numbers(true), "{name}");
-        // Cut anywhere it is refused, by its length alone and when it is read; so are further bytes.
+        // A file that is cut anywhere is refused, by its length alone and when it is read; so are additional bytes.
         let whole = file.bytes();
         for length in (1..whole.len()).step_by(7) {
             fs::write(&path, &whole[..length]).unwrap();
@@ -241,13 +243,13 @@ fn the_first_version_is_read_whole() {
     }
 }
 
-/// An old file that stands where a video's is to be is as good as a new one, and stays.
-fn a_file_of_the_first_version_is_done() {
+/// An output in an old version counts as complete and is kept.
+fn a_file_of_the_first_version_counts_as_done() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     fs::copy(repository("tests/clips/h264_25.mp4"), path("a.mp4")).unwrap();
     fs::copy(case("version_0.0.pose"), path("a.pose")).unwrap();
-    says(&[text(&path("a.mp4"))], 0, &["a.pose exists, with 4 frames"]);
+    assert_prints(&[text(&path("a.mp4"))], 0, &["a.pose exists, with 4 frames"]);
     assert_eq!(names(scene.path()), ["a.mp4", "a.pose"]);
     assert!(fs::read(path("a.pose")).unwrap() == fs::read(case("version_0.0.pose")).unwrap());
 }
@@ -266,7 +268,7 @@ fn the_depth_of_the_header_survives() {
             assert_eq!(Pose::read_file(&out).unwrap().header.depth, depth, "{version}");
             converted.push(fs::read(&out).unwrap());
         }
-        // All three say the same.
+        // All three have the same content.
         let newest =
             File { version: 0.2, depth, components: vec![("XYZC", 4), ("XYZC", 2)], people: vec![2, 2, 2] };
         assert!(converted.iter().all(|bytes| *bytes == newest.bytes()), "{depth}");
@@ -284,36 +286,46 @@ fn a_wrong_frame_rate_is_corrected() {
     let rate = ["--fps", "30000/1001"];
     for (name, input) in [("new", case("depth640.pose")), ("old", case("version_0.0.pose"))] {
         let (pose, table) = (path(&format!("{name}.pose")), path(&format!("{name}.csv")));
-        let said =
-            says(&[&["convert", text(&input), "-o", text(&pose)], &rate[..]].concat(), 0, &["30000/1001"]);
+        let printed = assert_prints(
+            &[&["convert", text(&input), "-o", text(&pose)], &rate[..]].concat(),
+            0,
+            &["30000/1001"],
+        );
         let (before, after) = (Pose::read_file(&input).unwrap(), Pose::read_file(&pose).unwrap());
-        assert_eq!(after.fps, 29.97003, "{said}");
+        assert_eq!(after.fps, 29.97003, "{printed}");
         assert_eq!((after.coordinates(), after.confidences()), (before.coordinates(), before.confidences()));
-        says(&["convert", text(&input), "-o", text(&table), "--fps", "50"], 0, &[]);
-        assert!(fs::read_to_string(&table).unwrap().contains("\n1,0.02,0,"), "the second frame is at 20 ms");
+        assert_prints(&["convert", text(&input), "-o", text(&table), "--fps", "50"], 0, &[]);
+        assert!(
+            fs::read_to_string(&table).unwrap().contains("\n1,0.02,0,"),
+            "the second frame is not at 20 ms"
+        );
     }
-    // In place too.
+    // Also in place.
     let pose = path("new.pose");
-    says(&["convert", text(&pose), "-o", text(&pose), "--fps", "12.5", "--overwrite"], 0, &[]);
+    assert_prints(&["convert", text(&pose), "-o", text(&pose), "--fps", "12.5", "--overwrite"], 0, &[]);
     assert_eq!(Pose::read_file(&pose).unwrap().fps, 12.5);
-    // JSON holds no rate, and a .pose file has its size.
-    says(&["convert", text(&pose), "-o", text(&path("json")), "--fps", "25"], 2, &["holds no frame rate"]);
+    // JSON has no frame rate, and a .pose file already has a size.
+    assert_prints(
+        &["convert", text(&pose), "-o", text(&path("json")), "--fps", "25"],
+        2,
+        &["holds no frame rate"],
+    );
     let other = path("x.pose");
     let size = ["convert", text(&pose), "-o", text(&other), "--fps", "25", "--size", "640x480"];
-    says(&size, 2, &["--size", "for JSON files"]);
-    // With a video, only the rate is another.
+    assert_prints(&size, 2, &["--size", "for JSON files"]);
+    // With a video, `--fps` changes only the frame rate.
     let json = path("keypoints");
     write_json(&json, &[json!({"people": []})]);
     let video = repository("tests/clips/h264_25.mp4");
-    says(
+    assert_prints(
         &["convert", text(&json), "-o", text(&path("y.pose")), "--video", text(&video), "--fps", "50"],
         0,
         &["50 frames at 50 per second"],
     );
-    says(&["convert", text(&json), "-o", text(&path("z.pose")), "--fps", "50"], 2, &["--size"]);
+    assert_prints(&["convert", text(&json), "-o", text(&path("z.pose")), "--fps", "50"], 2, &["--size"]);
 }
 
-fn standard_input_is_a_file_too() {
+fn standard_input_can_replace_a_file() {
     let scene = tempfile::tempdir().unwrap();
     for (name, arguments) in [
         ("out.pose", &["convert", "-", "-o", "out.pose"][..]),
@@ -331,7 +343,7 @@ fn standard_input_is_a_file_too() {
     assert_eq!(Pose::read_file(&scene.path().join("out.pose")).unwrap().frames(), 4);
 }
 
-fn foreign_files_are_named_in_every_subcommand() {
+fn files_of_other_formats_are_named_in_every_subcommand() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let video = repository("tests/clips/h264_25.mp4");
@@ -350,24 +362,28 @@ fn foreign_files_are_named_in_every_subcommand() {
         let (file, good) = (text(&file).to_owned(), case("depth640.pose"));
         let out = path("out");
         let words = [name, "this is not a .pose file", found];
-        says(&["inspect", &file], 2, &words);
-        says(&["compare", text(&good), &file], 2, &words);
-        says(&["compare", &file, text(&good)], 2, &words);
+        assert_prints(&["inspect", &file], 2, &words);
+        assert_prints(&["compare", text(&good), &file], 2, &words);
+        assert_prints(&["compare", &file, text(&good)], 2, &words);
         for target in ["out", "out.csv", "out.pose"] {
-            says(&["convert", &file, "-o", text(&path(target))], 2, &words);
+            assert_prints(&["convert", &file, "-o", text(&path(target))], 2, &words);
             assert!(!path(target).exists());
         }
-        says(&["convert", &file, "-o", text(&path("out.pose")), "--fps", "25", "--size", "64x48"], 2, &words);
-        says(&["render", &file, "-o", text(&out)], 2, &words);
-        says(&["render", text(&video), &file, "-o", text(&out)], 2, &words);
-        says(&["render", text(&video), &file, "--sheet", text(&path("out.png"))], 2, &words);
-        says(&["render", "--side-by-side", text(&good), &file, "-o", text(&out)], 2, &words);
+        assert_prints(
+            &["convert", &file, "-o", text(&path("out.pose")), "--fps", "25", "--size", "64x48"],
+            2,
+            &words,
+        );
+        assert_prints(&["render", &file, "-o", text(&out)], 2, &words);
+        assert_prints(&["render", text(&video), &file, "-o", text(&out)], 2, &words);
+        assert_prints(&["render", text(&video), &file, "--sheet", text(&path("out.png"))], 2, &words);
+        assert_prints(&["render", "--side-by-side", text(&good), &file, "-o", text(&out)], 2, &words);
     }
-    // What is damaged is named as well.
+    // Damaged files are named as well.
     fs::write(path("cut.pose"), &fs::read(case("depth640.pose")).unwrap()[..300]).unwrap();
     for command in ["inspect", "render"] {
         let more: &[&str] = if command == "render" { &["-o", "out"] } else { &[] };
-        says(
+        assert_prints(
             &[&[command, text(&path("cut.pose"))], more].concat(),
             2,
             &["cut.pose: the .pose file is cut off"],
@@ -379,13 +395,14 @@ fn normalized_files_get_a_hint() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let hint = "normalized.pose: the coordinates are normalized, not pixels";
-    says(&["render", text(&case("normalized.pose")), "-o", text(&path("a"))], 0, &[hint]);
-    assert_eq!(names(&path("a")).len(), 10, "it is drawn all the same");
-    let said = says(&["render", text(&case("depth640.pose")), "-o", text(&path("b"))], 0, &["10 frames"]);
-    assert!(!said.contains("normalized"), "{said}");
+    assert_prints(&["render", text(&case("normalized.pose")), "-o", text(&path("a"))], 0, &[hint]);
+    assert_eq!(names(&path("a")).len(), 10, "it is not drawn");
+    let printed =
+        assert_prints(&["render", text(&case("depth640.pose")), "-o", text(&path("b"))], 0, &["10 frames"]);
+    assert!(!printed.contains("normalized"), "{printed}");
 }
 
-/// Two components jump in the same frame: that is one frame with a jump.
+/// If two components jump in the same frame, that is one frame with a jump.
 fn jumps_are_counted_in_frames() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
@@ -410,16 +427,16 @@ fn jumps_are_counted_in_frames() {
     let table = output(&mut oppose(&["inspect", text(scene.path())]));
     let row: Vec<&str> =
         table.lines().find(|line| line.ends_with("a.pose")).unwrap().split_whitespace().collect();
-    // Before the swaps and the file's name.
+    // The column before the swaps and the name of the file.
     assert_eq!(row[row.len() - 3], "2", "{table}");
 }
 
-fn files_of_different_skeletons_are_compared_by_what_they_share() {
+fn different_skeletons_are_compared_by_their_common_points() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let holistic = oppose::pose::holistic_576();
     let mut reduced = holistic.clone();
-    // As pose-format's hide_legs and reduced faces: some points, and no body in metres.
+    // Like pose-format's hide_legs and reduced faces: fewer points, and no body in metres.
     reduced.components.truncate(4);
     reduced.components[0].points.truncate(25);
     reduced.components[1].points.truncate(128);
@@ -441,7 +458,7 @@ fn files_of_different_skeletons_are_compared_by_what_they_share() {
     write(holistic, "whole.pose");
     write(&reduced, "reduced.pose");
     let files = [text(&path("whole.pose")).to_owned(), text(&path("reduced.pose")).to_owned()];
-    let said = says(
+    let printed = assert_prints(
         &["compare", &files[0], &files[1], "--within", "0"],
         0,
         &[
@@ -449,9 +466,9 @@ fn files_of_different_skeletons_are_compared_by_what_they_share() {
             "100.00 % of the points",
         ],
     );
-    assert!(!said.contains("WORLD"), "{said}");
+    assert!(!printed.contains("WORLD"), "{printed}");
     let found: Value =
-        serde_json::from_str(&says(&["compare", &files[1], &files[0], "--json"], 0, &[])).unwrap();
+        serde_json::from_str(&assert_prints(&["compare", &files[1], &files[0], "--json"], 0, &[])).unwrap();
     let in_both: Vec<u64> = found["components"]
         .as_array()
         .unwrap()
@@ -462,10 +479,10 @@ fn files_of_different_skeletons_are_compared_by_what_they_share() {
     assert_eq!(found["not_shared"][1][1], json!({"name": "FACE_LANDMARKS", "points": 340}));
     let openpose = Pose::from_frames(openpose_137(), 640, 480, 25.0, &[]).unwrap();
     fs::write(path("openpose.pose"), openpose.to_bytes().unwrap()).unwrap();
-    says(&["compare", &files[0], text(&path("openpose.pose"))], 2, &["no point has the same name"]);
+    assert_prints(&["compare", &files[0], text(&path("openpose.pose"))], 2, &["no point has the same name"]);
 }
 
-/// A file for each frame.
+/// Writes one file per frame.
 fn write_json(folder: &Path, frames: &[Value]) {
     fs::create_dir_all(folder).unwrap();
     for (frame, content) in frames.iter().enumerate() {
@@ -473,7 +490,7 @@ fn write_json(folder: &Path, frames: &[Value]) {
     }
 }
 
-/// x, y and confidence of points from `first` on.
+/// x, y and confidence of each point, starting at `first`.
 fn points(count: usize, first: f64) -> Vec<f64> {
     (0..count).flat_map(|point| [first + point as f64, 2.0 * first + point as f64, 0.5]).collect()
 }
@@ -485,19 +502,19 @@ fn convert_json(folder: &Path) -> Pose {
     Pose::read_file(&target).unwrap()
 }
 
-fn the_first_jsons_keys_are_read() {
+fn keys_of_the_first_json_version_are_read() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let folder = case("openpose_json_1.0_old_keys");
     let target = path("case.pose");
-    let said = says(
+    let printed = assert_prints(
         &["convert", text(&folder), "-o", text(&target), "--fps", "25", "--size", "640x480"],
         0,
         &["3 frames at 25", "COCO, with 18 points", "BODY_25"],
     );
     let pose = Pose::read_file(&target).unwrap();
-    assert_eq!((pose.frames(), pose.people()), (3, 1), "{said}");
-    // Where each of COCO's points is, by its name.
+    assert_eq!((pose.frames(), pose.people()), (3, 1), "{printed}");
+    // The index of each of COCO's points, by name.
     let coco =
         ["Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "RHip", "RKnee"];
     let coco = coco.into_iter().chain(["RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar"]);
@@ -528,10 +545,10 @@ fn the_first_jsons_keys_are_read() {
     }
 }
 
-fn json_of_every_age_and_with_parts_missing_is_read() {
+fn json_of_every_version_and_with_missing_parts_is_read() {
     let scene = tempfile::tempdir().unwrap();
     let folder = scene.path().join("mixed");
-    // Ages mixed, hands only, keys missing, both ages of one key, nobody.
+    // Mixed versions, only hands, missing keys, both versions of one key, nobody.
     write_json(
         &folder,
         &[
@@ -544,7 +561,7 @@ fn json_of_every_age_and_with_parts_missing_is_read() {
             json!({"people": [{"pose_keypoints_2d": [], "face_keypoints_2d": [], "hand_left_keypoints_2d": [], "hand_right_keypoints_2d": []}]}),
         ],
     );
-    // As editors of Windows begin it, and what a Mac leaves.
+    // With a byte order mark, and with files that macOS leaves behind.
     let last = folder.join(file_name("v", 5));
     fs::write(&last, [b"\xef\xbb\xbf", &fs::read(&last).unwrap()[..]].concat()).unwrap();
     for name in ["._v_000000000000_keypoints.json", ".DS_Store", "v_000000000000_rendered.png"] {
@@ -561,7 +578,7 @@ fn json_of_every_age_and_with_parts_missing_is_read() {
     assert!(pose.confidences()[5 * 274..].iter().all(|&confidence| confidence == 0.0));
 }
 
-fn json_of_something_else_is_a_sentence() {
+fn other_json_is_explained() {
     let scene = tempfile::tempdir().unwrap();
     let folder = scene.path().join("json");
     let target = scene.path().join("out.pose");
@@ -616,27 +633,27 @@ fn json_of_something_else_is_a_sentence() {
     for (content, words) in cases {
         fs::write(folder.join(&name), &content).unwrap();
         let arguments = ["convert", text(&folder), "-o", text(&target), "--fps", "25", "--size", "640x480"];
-        let said = says(&arguments, 2, &[&name, words]);
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let printed = assert_prints(&arguments, 2, &[&name, words]);
+        assert_eq!(printed.lines().count(), 1, "{printed}");
         assert!(!target.exists());
     }
-    // A single file of the folder, and a table of it.
+    // A single file of the folder, and a table as output.
     let file = folder.join(&name);
     fs::write(&file, body(25)).unwrap();
-    says(
+    assert_prints(
         &["convert", text(&file), "-o", text(&target), "--fps", "25", "--size", "640x480"],
         2,
         &["give the folder"],
     );
     let table = scene.path().join("out.csv");
-    says(
+    assert_prints(
         &["convert", text(&folder), "-o", text(&table), "--fps", "25", "--size", "64x48"],
         2,
         &["becomes a .pose file"],
     );
 }
 
-fn json_that_is_not_of_the_video_is_noticed() {
+fn json_of_a_different_video_is_noticed() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     // 50 frames of 320x240.
@@ -649,13 +666,16 @@ fn json_that_is_not_of_the_video_is_noticed() {
     let convert = |name: &str, frames: usize, far: f64, code: i32, words: &[&str]| {
         write_json(&path(name), &vec![person(far); frames]);
         let target = path(name).with_extension("pose");
-        let said =
-            says(&["convert", text(&path(name)), "-o", text(&target), "--video", text(&video)], code, words);
+        let printed = assert_prints(
+            &["convert", text(&path(name)), "-o", text(&target), "--video", text(&video)],
+            code,
+            words,
+        );
         assert_eq!(target.exists(), code == 0);
-        said
+        printed
     };
-    let said = convert("right", 50, 300.0, 0, &["50 frames at 25 per second"]);
-    assert_eq!(said.lines().count(), 1, "nothing to complain of: {said}");
+    let printed = convert("right", 50, 300.0, 0, &["50 frames at 25 per second"]);
+    assert_eq!(printed.lines().count(), 1, "there is a warning: {printed}");
     convert("shorter", 40, 300.0, 0, &["10 of them without a file", "end at frame 39, the video has 50"]);
     convert("longer", 51, 300.0, 2, &["up to frame 50", "has 50 frames", "--fps RATE and --size"]);
     convert("larger", 50, 640.0, 2, &["points as far as 640, 480", "320x240"]);
@@ -665,39 +685,42 @@ fn json_that_is_not_of_the_video_is_noticed() {
     write_json(&path("shares"), &vec![json!({"people": [{"pose_keypoints_2d": body}]}); 50]);
     let shares = path("shares");
     let target = path("shares.pose");
-    says(
+    assert_prints(
         &["convert", text(&shares), "-o", text(&target), "--video", text(&video)],
         0,
         &["between -1 and 1", "keypoint_scale"],
     );
-    // One point of many may be in the margin of OpenPose's net.
+    // A few points may lie in the margin of OpenPose's net.
     let mut frames = vec![person(300.0); 50];
     frames[7] = person(330.0);
     write_json(&path("margin"), &frames);
     let (margin, target) = (path("margin"), path("margin.pose"));
-    says(
+    assert_prints(
         &["convert", text(&margin), "-o", text(&target), "--video", text(&video)],
         0,
         &["2 of 1250 points of bodies are outside of frames of 320x240, as far as 330, 248"],
     );
-    // Faces and hands may lie outside of the frame, and points that were not found lie nowhere.
+    // Faces and hands may lie outside the frame, and points that were not found do not count.
     let mut body = points(25, 110.0);
     body[..3].copy_from_slice(&[5000.0, 5000.0, 0.0]);
     let hand = points(21, 330.0);
     let frame = json!({"people": [{"pose_keypoints_2d": body, "hand_left_keypoints_2d": hand}]});
     write_json(&path("hands"), &vec![frame; 50]);
     let (hands, target) = (path("hands"), path("hands.pose"));
-    // The farthest of the body is at 134, 244, and 1 % and two pixels are rounding.
-    let said =
-        says(&["convert", text(&hands), "-o", text(&target), "--video", text(&video)], 0, &["50 frames"]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    // A size that was typed is believed, and doubted aloud.
+    // The outermost point of a body is at 134, 244; 1 % and two pixels are tolerated as rounding.
+    let printed = assert_prints(
+        &["convert", text(&hands), "-o", text(&target), "--video", text(&video)],
+        0,
+        &["50 frames"],
+    );
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    // A size on the command line is used, with a warning.
     let other = path("other.pose");
     let size = ["convert", text(&hands), "-o", text(&other), "--fps", "25", "--size", "160x120"];
-    says(&size, 0, &["points of bodies are outside of frames of 160x120, as far as 134, 244"]);
+    assert_prints(&size, 0, &["points of bodies are outside of frames of 160x120, as far as 134, 244"]);
 }
 
-fn options_of_the_neighbours_are_understood() {
+fn options_of_similar_programs_are_understood() {
     let scene = tempfile::tempdir().unwrap();
     let video = scene.path().join("x.mp4");
     fs::copy(repository("tests/clips/h264_25.mp4"), &video).unwrap();
@@ -705,21 +728,25 @@ fn options_of_the_neighbours_are_understood() {
     let planned = format!("{video}\t{}", video.replace(".mp4", ".pose"));
     let openpose = ["--video", video, "--face", "--hand", "--display", "0", "--render_pose", "0"];
     let more = ["--model_pose", "BODY_25", "--number_people_max", "1", "-num_gpu=1", "--dry_run"];
-    says(&[&openpose[..], &more].concat(), 0, &[&planned]);
-    says(&["-i", video, "--format", "mediapipe", "--num-workers", "1", "--dry-run"], 0, &[&planned]);
+    assert_prints(&[&openpose[..], &more].concat(), 0, &[&planned]);
+    assert_prints(&["-i", video, "--format", "mediapipe", "--num-workers", "1", "--dry-run"], 0, &[&planned]);
     let folder = text(scene.path());
-    says(&["-d", folder, "-r", "--keep-video-suffixes", "--dry-run"], 0, &["x.mp4.pose"]);
-    says(&["-i", video, "--format", "mediapipe", "--engine", "holistic", "--dry-run"], 0, &[&planned]);
-    says(&["-d", folder, "--video-suffixes", ".mp4", "--dry-run"], 0, &[&planned]);
-    let none = says(&["-d", folder, "--video-suffixes", ".webm", "--dry-run"], 0, &[]);
+    assert_prints(&["-d", folder, "-r", "--keep-video-suffixes", "--dry-run"], 0, &["x.mp4.pose"]);
+    assert_prints(
+        &["-i", video, "--format", "mediapipe", "--engine", "holistic", "--dry-run"],
+        0,
+        &[&planned],
+    );
+    assert_prints(&["-d", folder, "--video-suffixes", ".mp4", "--dry-run"], 0, &[&planned]);
+    let none = assert_prints(&["-d", folder, "--video-suffixes", ".webm", "--dry-run"], 0, &[]);
     assert!(!none.contains("x.mp4"), "{none}");
-    // `video_to_pose` replaces what is there, `videos_to_poses` does not.
+    // `video_to_pose` replaces existing files, `videos_to_poses` does not.
     let target = video.replace(".mp4", ".pose");
     let empty = Pose::from_frames(oppose::pose::holistic_576(), 9, 9, 25.0, &[]).unwrap();
     fs::write(&target, empty.to_bytes().unwrap()).unwrap();
     for (arguments, is_replaced) in [(&["-i", video, "-o", &target][..], true), (&["-d", folder], false)] {
-        let said = says(&[arguments, &["--dry-run"]].concat(), 0, &[]);
-        assert_eq!(said.contains(&planned), is_replaced, "{said}");
+        let printed = assert_prints(&[arguments, &["--dry-run"]].concat(), 0, &[]);
+        assert_eq!(printed.contains(&planned), is_replaced, "{printed}");
     }
     fs::remove_file(&target).unwrap();
     for (arguments, words) in [
@@ -729,8 +756,8 @@ fn options_of_the_neighbours_are_understood() {
         (&["-display", "2"][..], "no window"),
         (&["--format", "mediapipe", "--engine", "native"][..], "leave one of them out"),
     ] {
-        let said = says(&[&["--video", video], arguments].concat(), 2, &[words]);
-        assert!(!said.contains("tip") && said.lines().count() == 1, "{said}");
+        let printed = assert_prints(&[&["--video", video], arguments].concat(), 2, &[words]);
+        assert!(!printed.contains("tip") && printed.lines().count() == 1, "{printed}");
     }
     assert_eq!(names(scene.path()), ["x.mp4"]);
 }
@@ -740,35 +767,35 @@ pub fn trials() -> Vec<Trial> {
     let package = Need::Python("pose_format");
     vec![
         trial(
-            "the_first_version_is_read_as_the_package_reads_it",
+            "the_first_version_is_read_as_by_the_package",
             &[package],
-            the_first_version_is_read_as_the_package_reads_it,
+            the_first_version_is_read_as_by_the_package,
         ),
-        trial("the_first_version_is_read_whole", &[], the_first_version_is_read_whole),
-        trial("a_file_of_the_first_version_is_done", &[], a_file_of_the_first_version_is_done),
+        trial("the_first_version_is_read_completely", &[], the_first_version_is_read_completely),
+        trial("a_file_of_the_first_version_counts_as_done", &[], a_file_of_the_first_version_counts_as_done),
         trial("the_depth_of_the_header_survives", &[], the_depth_of_the_header_survives),
         trial("a_wrong_frame_rate_is_corrected", &[], a_wrong_frame_rate_is_corrected),
-        trial("standard_input_is_a_file_too", &[], standard_input_is_a_file_too),
+        trial("standard_input_can_replace_a_file", &[], standard_input_can_replace_a_file),
         trial(
-            "foreign_files_are_named_in_every_subcommand",
+            "files_of_other_formats_are_named_in_every_subcommand",
             &[],
-            foreign_files_are_named_in_every_subcommand,
+            files_of_other_formats_are_named_in_every_subcommand,
         ),
         trial("normalized_files_get_a_hint", &[], normalized_files_get_a_hint),
         trial("jumps_are_counted_in_frames", &[], jumps_are_counted_in_frames),
         trial(
-            "files_of_different_skeletons_are_compared_by_what_they_share",
+            "different_skeletons_are_compared_by_their_common_points",
             &[],
-            files_of_different_skeletons_are_compared_by_what_they_share,
+            different_skeletons_are_compared_by_their_common_points,
         ),
-        trial("the_first_jsons_keys_are_read", &[], the_first_jsons_keys_are_read),
+        trial("keys_of_the_first_json_version_are_read", &[], keys_of_the_first_json_version_are_read),
         trial(
-            "json_of_every_age_and_with_parts_missing_is_read",
+            "json_of_every_version_and_with_missing_parts_is_read",
             &[],
-            json_of_every_age_and_with_parts_missing_is_read,
+            json_of_every_version_and_with_missing_parts_is_read,
         ),
-        trial("json_of_something_else_is_a_sentence", &[], json_of_something_else_is_a_sentence),
-        trial("json_that_is_not_of_the_video_is_noticed", &[], json_that_is_not_of_the_video_is_noticed),
-        trial("options_of_the_neighbours_are_understood", &[], options_of_the_neighbours_are_understood),
+        trial("other_json_is_explained", &[], other_json_is_explained),
+        trial("json_of_a_different_video_is_noticed", &[], json_of_a_different_video_is_noticed),
+        trial("options_of_similar_programs_are_understood", &[], options_of_similar_programs_are_understood),
     ]
 }

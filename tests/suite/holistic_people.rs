@@ -1,4 +1,4 @@
-//! What the engine `holistic` does beyond MediaPipe, where asked for: several people, and a second look for hands.
+//! What the engine `holistic` optionally does beyond MediaPipe: several people, and a second search for hands.
 
 use crate::common;
 
@@ -12,7 +12,7 @@ use common::{Need, models, output, repository, shared, trial};
 use oppose::pose::Pose;
 
 const PALMS: &str = "palm_detection_full.tflite";
-/// Points of a person; the first ones of face, left hand and right hand.
+/// Number of points of a person, and the first points of the face, left hand and right hand.
 const POINTS: usize = 576;
 const FACE: usize = 33;
 const LEFT_HAND: usize = 501;
@@ -32,7 +32,7 @@ fn frames_with(pose: &Pose, point: usize) -> Vec<usize> {
     frames.filter(|(_, confidences)| confidences[point] > 0.0).map(|(frame, _)| frame).collect()
 }
 
-/// Frames of the sample, and beside them the same mirrored.
+/// A video of the sample beside its mirror image.
 fn twins(folder: &Path) -> PathBuf {
     let twins = folder.join("twins.mkv");
     let mut ffmpeg = Command::new("ffmpeg");
@@ -42,12 +42,12 @@ fn twins(folder: &Path) -> PathBuf {
     twins
 }
 
-fn two_people_are_followed_in_a_row_each() {
+fn two_people_are_tracked_in_one_row_each() {
     let folder = tempfile::tempdir().unwrap();
     let video = twins(folder.path());
     let pose = estimate(&video, &folder.path().join("several.pose"), &["--max-people", "5"]);
     assert_eq!((pose.frames(), pose.people()), (20, 2));
-    // In each row, the places of the face where it was found: the second one may be found some frames later.
+    // In each row, the positions of the face in frames in which it was found; the second may be found some frames later.
     let rows = [0, 1].map(|person| {
         let found = pose.confidences().chunks(POINTS).map(|person| person[FACE] == 1.0);
         let places = pose.coordinates().chunks(3 * POINTS).map(|person| person[3 * FACE]);
@@ -58,7 +58,7 @@ fn two_people_are_followed_in_a_row_each() {
     let is_left = rows.each_ref().map(|places| places[0] < 480.0);
     assert_ne!(is_left[0], is_left[1], "{rows:?}");
     for (places, is_left) in rows.iter().zip(is_left) {
-        assert!(places.iter().all(|&x| (x < 480.0) == is_left), "each stays in its half: {rows:?}");
+        assert!(places.iter().all(|&x| (x < 480.0) == is_left), "a person leaves their half: {rows:?}");
     }
 }
 
@@ -72,27 +72,27 @@ fn one_person_is_the_default() {
     assert!(default == one);
 }
 
-/// The signer's right hand is in the picture from frame 13 to 45; the left one never is.
-fn a_second_look_finds_hands_that_are_there() {
+/// The signer's right hand is visible from frame 13 to 45; the left one never is.
+fn a_second_search_finds_more_visible_hands() {
     let folder = tempfile::tempdir().unwrap();
     let video = shared("media/signer.mp4");
     let standard = estimate(&video, &folder.path().join("standard.pose"), &[]);
     let thorough = estimate(&video, &folder.path().join("thorough.pose"), &["--hands", "thorough"]);
     let [before, after] = [&standard, &thorough].map(|pose| frames_with(pose, RIGHT_HAND));
-    println!("right hand in {} frames, with a second look in {}", before.len(), after.len());
+    println!("right hand in {} frames, with a second search in {}", before.len(), after.len());
     assert!(before.iter().all(|frame| after.contains(frame)), "{before:?}, {after:?}");
     assert!(after.len() >= before.len() + 3, "{before:?}, {after:?}");
     assert!(after.iter().all(|frame| (13..=45).contains(frame)), "{after:?}");
     assert_eq!(frames_with(&thorough, LEFT_HAND), [0; 0]);
 }
 
-fn a_second_look_invents_no_hands() {
+fn a_second_search_invents_no_hands() {
     let folder = tempfile::tempdir().unwrap();
     let sample = repository("assets/sample.mp4");
     let pose = estimate(&sample, &folder.path().join("sample.pose"), &["--hands", "thorough"]);
     assert_eq!(pose.frames(), 90);
     for hand in [LEFT_HAND, RIGHT_HAND] {
-        assert_eq!(frames_with(&pose, hand), [0; 0], "the sample shows a face");
+        assert_eq!(frames_with(&pose, hand), [0; 0], "the sample shows no hands");
     }
 }
 
@@ -101,9 +101,9 @@ pub fn trials() -> Vec<Trial> {
     let twins = [Need::Models, Need::Program("ffmpeg")];
     let hands = [Need::Models, Need::Net(PALMS), Need::Shared("media/signer.mp4")];
     vec![
-        trial("two_people_are_followed_in_a_row_each", &twins, two_people_are_followed_in_a_row_each),
+        trial("two_people_are_tracked_in_one_row_each", &twins, two_people_are_tracked_in_one_row_each),
         trial("one_person_is_the_default", &twins, one_person_is_the_default),
-        trial("a_second_look_finds_hands_that_are_there", &hands, a_second_look_finds_hands_that_are_there),
-        trial("a_second_look_invents_no_hands", &hands[..2], a_second_look_invents_no_hands),
+        trial("a_second_search_finds_more_visible_hands", &hands, a_second_search_finds_more_visible_hands),
+        trial("a_second_search_invents_no_hands", &hands[..2], a_second_search_invents_no_hands),
     ]
 }

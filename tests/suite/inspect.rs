@@ -1,5 +1,5 @@
-//! `oppose-native inspect` and `compare`: numbers that are known beforehand, of one file and of folders.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! `oppose-native inspect` and `compare`: results with known values, for single files and folders.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 
@@ -25,13 +25,13 @@ fn ended(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr.clone()).unwrap())
 }
 
-/// What `inspect --json` says, a value a line.
+/// The lines that `inspect --json` prints.
 fn inspected(arguments: &[&str]) -> Vec<Value> {
     let lines = output(oppose(&["inspect", "--json"]).args(arguments));
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A signer with shoulders 100 pixels apart who moves 2 pixels a frame. In each frame for which `hands` is false
+/// Writes a signer with shoulders 100 pixels apart who moves 2 pixels per frame. In frames for which `hands` is false,
 /// there is no right hand.
 fn write_signer(path: &Path, frames: usize, shift: f32, hands: impl Fn(usize) -> bool) {
     let frames: Vec<FramePose> = (0..frames)
@@ -69,14 +69,14 @@ fn one_file_is_measured() {
     assert_eq!(body["confidence"].as_array().unwrap()[1].as_f64(), Some(0.5));
     assert_eq!((body["jitter_pixels"].as_f64(), body["jumps"].as_u64()), (Some(0.0), Some(0)));
     assert_eq!(found["faults"].as_f64(), Some(1.0 - 40.0 / 60.0));
-    let said = output(&mut oppose(&["inspect", text(&pose)]));
+    let printed = output(&mut oppose(&["inspect", text(&pose)]));
     for word in ["60 frames at 29.97003 (30000/1001) per second, 2.00 s", "hand_right_keypoints_2d", "66.7 %"]
     {
-        assert!(said.contains(word), "{word:?} is not in:\n{said}");
+        assert!(printed.contains(word), "{word:?} is not in:\n{printed}");
     }
 }
 
-fn a_folder_is_a_table_with_the_worst_first() {
+fn a_folder_is_listed_with_the_worst_first() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     fs::create_dir(path("deep")).unwrap();
@@ -92,17 +92,17 @@ fn a_folder_is_a_table_with_the_worst_first() {
     let table = output(&mut oppose(&["inspect", text(scene.path())]));
     let place = |name: &str| table.find(name).unwrap_or_else(|| panic!("{name} is not in:\n{table}"));
     assert!(place("bad.pose") < place("middling.pose") && place("middling.pose") < place("good.pose"));
-    // One that is broken is told of, and the others are measured all the same.
+    // A broken file is reported, and the others are still measured.
     fs::write(path("broken.pose"), [0; 40]).unwrap();
     let some = oppose(&["inspect", "--json", text(scene.path())]).output().unwrap();
-    let (code, said) = ended(&some);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("broken.pose: "), "{said}");
+    let (code, printed) = ended(&some);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("broken.pose: "), "{printed}");
     assert_eq!(String::from_utf8(some.stdout).unwrap().lines().count(), 3);
     fs::create_dir(path("empty")).unwrap();
-    let (code, said) = ended(&oppose(&["inspect", text(&path("empty"))]).output().unwrap());
+    let (code, printed) = ended(&oppose(&["inspect", text(&path("empty"))]).output().unwrap());
     assert_eq!(code, Some(2));
-    assert!(said.contains("empty holds no .pose file"), "{said}");
+    assert!(printed.contains("empty holds no .pose file"), "{printed}");
 }
 
 fn a_timeline_is_drawn() {
@@ -119,13 +119,13 @@ fn a_timeline_is_drawn() {
         let pixel = picture.pixel(x, y).unwrap();
         [pixel.red(), pixel.green(), pixel.blue()]
     };
-    // The last strip: seen in the first half, not in the second.
+    // The last strip: the hand is seen in the first half, but not in the second.
     let bottom = 36 + 3 * 94 + 18 + 55;
     assert_eq!((color(100, bottom), color(900, bottom)), ([185, 217, 240], [242, 243, 245]));
     let refused = oppose(&["inspect", text(&path("a.pose")), "--plot", text(&path("plot.jpg"))]);
-    let (code, said) = ended(&{ refused }.output().unwrap());
+    let (code, printed) = ended(&{ refused }.output().unwrap());
     assert_eq!(code, Some(2));
-    assert!(said.contains(".svg or .png"), "{said}");
+    assert!(printed.contains(".svg or .png"), "{printed}");
 }
 
 fn two_files_are_compared() {
@@ -142,19 +142,19 @@ fn two_files_are_compared() {
     assert_eq!(parts[0]["pixels"][0].as_f64(), Some(0.5));
     assert_eq!(parts[0]["shoulders"][0].as_f64().map(|width| (1000.0 * width).round()), Some(5.0));
     assert_eq!((parts[3]["in_both"].as_u64(), &parts[3]["in_one"]), (Some(30 * 21), &vec![210, 0].into()));
-    // 210 of 40 × 137 points are missing: 96.2 % are near.
+    // 210 of 40 × 137 points are missing, so 96.2 % are near.
     assert_eq!(compared(&["--within", "1", "--share", "96"]).unwrap().status.code(), Some(0));
     assert_eq!(compared(&["--within", "1", "--share", "97"]).unwrap().status.code(), Some(1));
     assert_eq!(compared(&["--within", "0.4", "--share", "1"]).unwrap().status.code(), Some(1));
     let other = Pose::from_frames(oppose::pose::holistic_576(), 640, 480, 25.0, &[]).unwrap();
     fs::write(&b, other.to_bytes().unwrap()).unwrap();
-    let (code, said) = ended(&oppose(&["compare", text(&a), text(&b)]).output().unwrap());
+    let (code, printed) = ended(&oppose(&["compare", text(&a), text(&b)]).output().unwrap());
     assert_eq!(code, Some(2));
-    assert!(said.contains("only files of the same points can be compared"), "{said}");
+    assert!(printed.contains("only files of the same points can be compared"), "{printed}");
 }
 
-/// The same video estimated twice, the second time without its first frames: compare finds how many.
-fn a_real_video_cut_short_is_found_again() {
+/// A video is estimated twice, the second time without its first frames; `compare` finds their number.
+fn the_offset_of_a_cut_video_is_found() {
     let scene = tempfile::tempdir().unwrap();
     let path = |name: &str| scene.path().join(name);
     let models = common::models();
@@ -185,9 +185,9 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     let real = [Need::Models, Need::Shared("media/signer.mp4"), Need::Program("ffmpeg")];
     vec![
         trial("one_file_is_measured", &[], one_file_is_measured),
-        trial("a_folder_is_a_table_with_the_worst_first", &[], a_folder_is_a_table_with_the_worst_first),
+        trial("a_folder_is_listed_with_the_worst_first", &[], a_folder_is_listed_with_the_worst_first),
         trial("a_timeline_is_drawn", &[], a_timeline_is_drawn),
         trial("two_files_are_compared", &[], two_files_are_compared),
-        trial("a_real_video_cut_short_is_found_again", &real, a_real_video_cut_short_is_found_again),
+        trial("the_offset_of_a_cut_video_is_found", &real, the_offset_of_a_cut_video_is_found),
     ]
 }

@@ -1,6 +1,6 @@
-//! The program and the nets. What a test needs from outside is named beside it; where that is missing it is reported as
+//! The program and the nets. Each test lists what it needs from outside; if that is missing, the test is reported as
 //! ignored, with the reason.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 mod batch;
 #[path = "../common/coloured_people.rs"]

@@ -1,7 +1,7 @@
-//! The CPU back end against a plain executor that adds up in double precision: every kind of layer, odd
-//! sizes, batches, each set of instructions, several numbers of threads.
+//! The CPU back end compared with a simple executor in double precision: every kind of layer, odd sizes, batches, each set
+//! of instructions, several numbers of threads.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 use crate::common;
 use crate::made_up_models;
@@ -24,12 +24,12 @@ use oppose::video::Frame;
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let mut trials = vec![
-        Trial::test("the threads do not change the result", || {
-            the_threads_do_not_change_the_result();
+        Trial::test("the number of threads does not change the result", || {
+            the_number_of_threads_does_not_change_the_result();
             Ok(())
         }),
-        Trial::test("frames at once do not change the result", || {
-            frames_at_once_do_not_change_the_result();
+        Trial::test("processing frames in parallel does not change the result", || {
+            parallel_frames_do_not_change_the_result();
             Ok(())
         }),
         Trial::test("a batch does not change the result", || {
@@ -47,7 +47,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     for instructions in Instructions::ALL {
         let name = |what: &str| format!("{instructions:?}: {what}");
         if !instructions.is_available() {
-            let name = name("every kind of layer (skipped: not on this processor)");
+            let name = name("every kind of layer (skipped: not on this CPU)");
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
             continue;
         }
@@ -65,7 +65,7 @@ pub fn trials() -> Vec<libtest_mimic::Trial> {
     trials
 }
 
-/// Numbers between -1 and 1, always the same.
+/// Numbers between -1 and 1, reproducible.
 struct Random(u64);
 
 impl Random {
@@ -127,7 +127,7 @@ impl Builder {
     }
 }
 
-/// Nets of a few layers with all that can happen to a tensor.
+/// Nets of a few layers that cover everything that can happen to a tensor.
 fn graphs() -> Vec<(&'static str, Graph)> {
     let mut all = Vec::new();
     for (name, channels, kernel, outputs, activation) in [
@@ -166,7 +166,7 @@ fn graphs() -> Vec<(&'static str, Graph)> {
     all
 }
 
-/// The results of all inputs, by the plain executor.
+/// The results for all inputs, by the simple executor.
 fn expected(graph: &Graph, inputs: &[f32], size: Size) -> Vec<f32> {
     let length = graph.input_channels() * size.width * size.height;
     inputs.chunks_exact(length).flat_map(|input| reference_executor::run(graph, input, size)).collect()
@@ -189,7 +189,7 @@ fn every_kind_of_layer(instructions: Instructions) {
     for (name, graph) in graphs() {
         let multiple = graph.tensors.iter().map(|tensor| tensor.stride).max().unwrap();
         let mut net = CpuNet::new(graph.clone(), Arc::clone(&processor));
-        // From larger to smaller and back: memory is used again.
+        // From larger to smaller and back, so that memory is reused.
         for (width, height, batch) in [(13, 9, 1), (1, 1, 2), (4, 30, 3), (31, 7, 2), (6, 5, 1), (57, 3, 1)] {
             let size = Size { width: width * multiple, height: height * multiple };
             let length = batch * graph.input_channels() * size.width * size.height;
@@ -200,7 +200,7 @@ fn every_kind_of_layer(instructions: Instructions) {
     }
 }
 
-/// As many channels and layers as the real nets have, on a small image.
+/// As many channels and layers as in the real nets, on a small image.
 fn full_size(net: Net) {
     let model = made_up_models::make(net, made_up_models::Size::Full);
     let graph = Graph::from_bytes(model.prototxt.as_bytes(), &model.caffemodel).unwrap();
@@ -215,7 +215,7 @@ fn full_size(net: Net) {
     assert_close(&found, &expected, 1e-4, "full size");
 }
 
-/// What the real library made of its input.
+/// Compares with the outputs of the real library for the same inputs.
 fn recording(instructions: Instructions, folder: &Path) {
     let processor = Arc::new(Processor::with_instructions(2, instructions).unwrap());
     for (net, input, output) in [
@@ -245,14 +245,14 @@ fn small_net(net: Net, batch: usize, size: Size) -> (Graph, Vec<f32>) {
     (graph, Random(7).take(batch * 3 * size.width * size.height))
 }
 
-/// Frames worked on at once, by several back ends that share their threads, have the people of one after the other.
-fn frames_at_once_do_not_change_the_result() {
+/// Frames processed in parallel, by several back ends that share their threads, give the same people as one after another.
+fn parallel_frames_do_not_change_the_result() {
     let models = tempfile::tempdir().unwrap();
     made_up_models::write(models.path(), made_up_models::Size::Small);
     let options = Options { net_resolution: "-1x96".parse().unwrap(), ..Options::default() };
     let frames: Vec<Frame> = (0..11)
         .map(|index| {
-            // Of two sizes, so that the memory of tensors is used for both.
+            // Two sizes, so that the memory of tensors is used for both.
             let (width, height) = if index % 4 == 3 { (90, 120) } else { (160, 120) };
             let values = Random(index + 1).take((width * height * 3) as usize);
             let pixels = values.iter().map(|value| ((value + 1.0) * 127.0) as u8).collect();
@@ -270,7 +270,7 @@ fn frames_at_once_do_not_change_the_result() {
     }
     assert!(
         expected.iter().map(FramePose::people).sum::<usize>() > 0,
-        "nobody was found: nothing was compared"
+        "no people were found, so nothing was compared"
     );
     for threads in [1, 2, 5, MAX_FRAMES + 1] {
         let backends = read(threads).for_all_threads();
@@ -288,13 +288,13 @@ fn frames_at_once_do_not_change_the_result() {
         }
         assert!(!engine.pop(&mut FramePose::default()).unwrap());
         assert_eq!(found, expected, "{threads} threads");
-        // Dropped with frames in flight.
+        // The engine is dropped with frames in flight.
         (0..engine.capacity()).for_each(|_| engine.push(copy(&frames[0])).unwrap());
         assert!(engine.push(copy(&frames[0])).unwrap_err().to_string().contains("in flight already"));
     }
 }
 
-fn the_threads_do_not_change_the_result() {
+fn the_number_of_threads_does_not_change_the_result() {
     let size = Size { width: 176, height: 112 };
     for net in [Net::Body25, Net::Hand] {
         let (graph, inputs) = small_net(net, 2, size);

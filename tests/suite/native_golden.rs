@@ -1,10 +1,10 @@
-//! Every stage against what the real OpenPose computed, each fed from the recording of the one before: a
-//! single flipped peak would otherwise hide all that follows.
+//! Every stage compared with what the real OpenPose computed. Each gets the recorded result of the previous stage, because
+//! otherwise a single differing peak would hide everything that follows.
 //!
-//! The recordings in `tests/data` always run; those on photographs, and the NumPy reference of the CUDA
-//! build, where the shared folder is.
+//! The tests with the recordings in `tests/data` always run; those with photographs, and with the NumPy reference of the
+//! CUDA build, need the shared folder.
 
-#![allow(clippy::unwrap_used)] // A test is a program of its own here: Clippy does not see that it is one.
+#![allow(clippy::unwrap_used)] // Clippy does not recognise tests without the standard harness.
 
 use crate::common;
 use crate::cuda_recording;
@@ -69,8 +69,8 @@ const STAGES: [Stage; 10] = [
     ("10 from frame to people", end_to_end),
 ];
 
-/// The processor, following OpenPose's build with CUDA, which is the default.
-fn what_openpose_with_cuda_found() {
+/// The CPU with the default parity, that of OpenPose's build with CUDA.
+fn agrees_with_openpose_built_with_cuda() {
     let models = tempfile::tempdir().unwrap();
     made_up_models::write(models.path(), made_up_models::Size::Small);
     let mut nearness = cuda_recording::Nearness::default();
@@ -81,22 +81,22 @@ fn what_openpose_with_cuda_found() {
         estimator.estimate(&frame, &mut pose).unwrap();
         cuda_recording::compare(name, &pose, &mut nearness);
     }
-    cuda_recording::assert_exact("processor", nearness);
+    cuda_recording::assert_exact("CPU", nearness);
 }
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Shared("golden"), Need::Shared("golden-cuda")];
-    let name = "what OpenPose built with CUDA found, on the processor";
-    let mut trials = vec![trial(name, &needs, what_openpose_with_cuda_found)];
-    let drawn = ["s_161x121", "s_210x260", "s_320x240"];
-    for case in drawn {
+    let name = "the CPU agrees with OpenPose built with CUDA";
+    let mut trials = vec![trial(name, &needs, agrees_with_openpose_built_with_cuda)];
+    let synthetic = ["s_161x121", "s_210x260", "s_320x240"];
+    for case in synthetic {
         let folder = common::repository("tests/data/golden-synthetic").join(case);
         trials.extend(STAGES.map(|stage| recorded(case, folder.clone(), stage, &[])));
     }
     for case in PHOTOGRAPHS {
         let folder = common::shared("golden").join(case);
-        // The library's own program refuses two scales without a GPU: that recording was made stage by stage.
-        // Nearly 400 crops of 368 x 368 would keep the plain executor busy for a minute.
+        // The case with two scales was recorded stage by stage, because the library's own program refuses two scales without
+        // a GPU. In the other case, nearly 400 crops of 368 x 368 would take the simple executor a minute.
         let has_end = !matches!(case, "f_320x320_s2" | "a_640x480_net368");
         let stages = &STAGES[..if has_end { STAGES.len() } else { STAGES.len() - 1 }];
         let needs = [Need::Shared("golden")];
@@ -119,7 +119,7 @@ fn sizes_and_scales(recording: &Recording) {
     for (index, scale) in scales.iter().enumerate() {
         let size = &recording.meta["net_input_sizes"][index];
         assert_eq!(size, &Value::from(vec![scale.size.width, scale.size.height]));
-        // JSON numbers are read to the last bit but one.
+        // Numbers in JSON are read to the second to last bit.
         let expected = recording.meta["scale_input_to_net"][index].as_f64().expect("a number");
         assert!((expected / scale.factor - 1.0).abs() <= f64::EPSILON, "{expected} {}", scale.factor);
     }
@@ -260,8 +260,8 @@ fn faces_and_hands(recording: &Recording) {
     }
 }
 
-/// Nets differ in the last bits, so a point may jump to another maximum that is as good. The library against
-/// itself, with one thread and two, moves no body point but one in a hundred of the faces' and hands'.
+/// The nets' outputs differ in the last bits, so a point may jump to another, equally large maximum. Between one thread and
+/// two, the library itself moves no points of bodies, but one in a hundred of faces and hands.
 fn end_to_end(recording: &Recording) {
     recording.compare_people(ReferenceBackend(&*NETS));
 }
@@ -275,13 +275,13 @@ fn numpy_reference() {
     for scene in scenes {
         people += numpy_scene(&scene.unwrap().path());
     }
-    assert!(people > 50, "{people} people in all scenes: too few to show anything");
+    assert!(people > 50, "only {people} people in all scenes");
 }
 
-/// Prints what was tested where the test fails.
-struct ToldOnFailure<'a>(&'a Value);
+/// Prints the scene if the test fails.
+struct PrintedOnFailure<'a>(&'a Value);
 
-impl Drop for ToldOnFailure<'_> {
+impl Drop for PrintedOnFailure<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("in scene {}", self.0);
@@ -303,7 +303,7 @@ fn numpy_scene(folder: &Path) -> usize {
     scales(net, frame, scene["scales"].as_u64().unwrap() as u32, 0.25, &mut found).unwrap();
     let factor = net_to_frame(frame, net);
     let outputs: Vec<_> = (0..found.len()).map(|index| load(&format!("net_output_{index}"))).collect();
-    let _scene = ToldOnFailure(&scene);
+    let _scene = PrintedOnFailure(&scene);
 
     let views: Vec<_> = outputs.iter().map(as_output).collect();
     let mut merge = Merge::new(parity);

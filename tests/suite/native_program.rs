@@ -1,5 +1,5 @@
 //! The engine `native` as a user runs it: videos and pictures in, `.pose` files out.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::coloured_people;
 use crate::common;
@@ -17,7 +17,7 @@ use made_up_models::Size;
 use openpose_json::{POINTS, compare_with_golden, of_program, photographs};
 use oppose::pose::{FramePose, Pose};
 
-/// The program with these models; it must succeed.
+/// Runs the program with these models, which must succeed.
 fn estimate(video: &Path, models: &Path, target: &Path, options: &[&str]) -> Pose {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
     command.arg(video).arg("-o").arg(target).arg("--model_folder").arg(models).args(options);
@@ -25,7 +25,7 @@ fn estimate(video: &Path, models: &Path, target: &Path, options: &[&str]) -> Pos
     Pose::read_file(target).unwrap()
 }
 
-/// Two people who move, one of whom comes later: frame by frame.
+/// Two moving people in each frame, one of whom appears later.
 fn scene() -> Vec<Vec<Person>> {
     let person = |x, y, scale| Person { x, y, scale };
     (0..4)
@@ -40,7 +40,7 @@ fn scene() -> Vec<Vec<Person>> {
         .collect()
 }
 
-/// A video in which every pixel is as it was drawn.
+/// Writes a video in which every pixel is as drawn.
 fn lossless_video(frames: &[Vec<Person>], (width, height): (usize, usize), target: &Path) {
     let raw = target.with_extension("bgr");
     let pixels: Vec<u8> =
@@ -64,22 +64,22 @@ fn lossless_video(frames: &[Vec<Person>], (width, height): (usize, usize), targe
     bytes(command.arg(&raw).args(["-c:v", "ffv1", "-pix_fmt", "bgr0"]).arg(target).stdin(Stdio::null()));
 }
 
-/// Dots drawn in a video come out where they were drawn, through the whole program.
+/// The whole program finds dots where they were drawn.
 fn drawn_people_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     meaningful_models::write(folder.path(), Size::Narrow);
     let frames = scene();
     lossless_video(&frames, (1104, 624), &path("people.mkv"));
-    // No engine is named: OpenPose's models are there, so it is native.
+    // Without --engine it is native, because OpenPose's models exist.
     let pose = estimate(&path("people.mkv"), folder.path(), &path("people.pose"), &[]);
     assert_eq!((pose.frames(), pose.people(), pose.fps), (4, 2, 29.97003));
     assert_eq!(pose.header.skeleton, *oppose::pose::openpose_137());
     let mut found = FramePose::default();
     for (index, people) in frames.iter().enumerate() {
         pose.copy_frame(index, &mut found);
-        let there = found.confidences().chunks_exact(POINTS).filter(|person| person[1] > 0.0).count();
-        assert_eq!(there, people.len(), "frame {index}");
+        let count = found.confidences().chunks_exact(POINTS).filter(|person| person[1] > 0.0).count();
+        assert_eq!(count, people.len(), "frame {index}");
         for person in people {
             let truth = person.keypoints();
             let worst = |at: &[f32]| {
@@ -99,8 +99,8 @@ fn drawn_people_are_found() {
     assert_eq!(one.people(), 1);
 }
 
-/// The real OpenPose's keypoints of photographs, with its own small made-up nets.
-fn openposes_keypoints_of_photographs() {
+/// Keypoints on photographs, compared with the real OpenPose's with the same small made-up nets.
+fn keypoints_on_photographs_match_openpose() {
     let folder = tempfile::tempdir().unwrap();
     for (case, options) in photographs() {
         let golden = shared("golden").join(case);
@@ -116,7 +116,7 @@ fn missing_and_damaged_models_are_named() {
     let folder = tempfile::tempdir().unwrap();
     meaningful_models::write(folder.path(), Size::Narrow);
     let video = common::repository("tests/clips/h264_25.mp4");
-    let refused = |options: &[&str], words: &[&str]| {
+    let assert_refused = |options: &[&str], words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
         command.arg(&video).arg("-o").arg(folder.path().join("out.pose"));
         command.args(["--engine", "native", "--model_folder"]).arg(folder.path()).args(options);
@@ -125,25 +125,25 @@ fn missing_and_damaged_models_are_named() {
         assert_eq!(ended.status.code(), Some(2), "{text}");
         words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
     };
-    refused(&["--net_resolution", "-1x100"], &["multiples of 16"]);
-    refused(&["--scale_number", "2", "--parity", "cpu"], &["scale_number"]);
+    assert_refused(&["--net_resolution", "-1x100"], &["multiples of 16"]);
+    assert_refused(&["--scale_number", "2", "--parity", "cpu"], &["scale_number"]);
     let hand = folder.path().join("hand/pose_iter_102000.caffemodel");
     let whole = fs::read(&hand).unwrap();
     fs::write(&hand, &whole[..whole.len() / 2]).unwrap();
-    refused(&[], &["hand/pose_iter_102000.caffemodel"]);
+    assert_refused(&[], &["hand/pose_iter_102000.caffemodel"]);
     fs::remove_file(&hand).unwrap();
-    refused(&[], &["hand/pose_iter_102000.caffemodel"]);
+    assert_refused(&[], &["hand/pose_iter_102000.caffemodel"]);
     fs::remove_file(folder.path().join("pose/body_25/pose_iter_584000.caffemodel")).unwrap();
-    refused(&[], &["pose/body_25/pose_iter_584000.caffemodel", "--model-folder"]);
+    assert_refused(&[], &["pose/body_25/pose_iter_584000.caffemodel", "--model-folder"]);
 }
 
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     vec![
         trial("drawn_people_are_found", &[Need::Program("ffmpeg")], drawn_people_are_found),
         trial(
-            "openposes_keypoints_of_photographs",
+            "keypoints_on_photographs_match_openpose",
             &[Need::Shared("golden/models-small")],
-            openposes_keypoints_of_photographs,
+            keypoints_on_photographs_match_openpose,
         ),
         trial("missing_and_damaged_models_are_named", &[], missing_and_damaged_models_are_named),
     ]

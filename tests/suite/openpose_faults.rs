@@ -1,6 +1,6 @@
-//! What the user reads when OpenPose fails, stalls or dies: with a stand-in that does so when told. Nothing
-//! here says anything about OpenPose's results.
-#![allow(clippy::unwrap_used)] // A test ends where something is wrong.
+//! The messages when OpenPose fails, stalls or dies, tested with a stand-in that does so on request. OpenPose's results are
+//! not tested here.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 use crate::common;
 use crate::made_up_models;
@@ -40,7 +40,7 @@ impl Scene {
         self.folder.path().join(name)
     }
 
-    /// The program on the clip, with a stand-in that is told `fault`.
+    /// The program on the clip, with a stand-in that causes `fault`.
     fn program(&self, fault: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
         command.arg(repository(CLIP)).arg("-o").arg(self.path("out.pose"));
@@ -51,14 +51,14 @@ impl Scene {
         command
     }
 
-    /// Exit code and everything the user reads.
+    /// The exit code and everything that the user reads.
     fn run(&self, command: &mut Command) -> (i32, String) {
         let ended = command.output().unwrap();
         assert!(ended.stdout.is_empty(), "{}", String::from_utf8_lossy(&ended.stdout));
         (ended.status.code().unwrap(), String::from_utf8(ended.stderr).unwrap())
     }
 
-    fn says(&self, fault: &str, code: i32, words: &[&str]) {
+    fn assert_prints(&self, fault: &str, code: i32, words: &[&str]) {
         let (found, text) = self.run(&mut self.program(fault));
         assert_eq!(found, code, "{text}");
         words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
@@ -75,21 +75,21 @@ fn in_order(count: usize) -> Vec<f32> {
     (0..count).map(|frame| frame as f32).collect()
 }
 
-fn without_faults_all_frames_come_in_order() {
+fn without_faults_frames_come_in_order() {
     let scene = Scene::new();
-    // The models are made up, which is said.
+    // A message assert_prints that the models are not the published ones.
     let words = [
         "out.pose: ",
         "not the files OpenPose's authors published: pose/body_25/pose_iter_584000.caffemodel, face/",
     ];
-    scene.says("", 0, &words);
+    scene.assert_prints("", 0, &words);
     let frames = scene.frames("out.pose");
     assert!(frames.len() > 10);
     assert_eq!(frames, in_order(frames.len()));
 }
 
-/// The shim itself, on a stand-in for OpenPose that consists of headers.
-fn the_shim_brings_out_what_openpose_found() {
+/// The shim itself, compiled against headers that stand in for OpenPose.
+fn the_shim_returns_what_openpose_found() {
     let scene = Scene::new();
     let mut compile = Command::new("c++");
     compile.args(["-std=c++11", "-shared", "-fPIC", "-Wall", "-Wextra", "-pedantic", "-Werror", "-pthread"]);
@@ -103,27 +103,28 @@ fn the_shim_brings_out_what_openpose_found() {
     assert!(pose.confidences().iter().all(|&confidence| confidence == 1.0), "body, face and hands");
 }
 
-fn death_in_the_middle_keeps_what_came_before() {
+fn the_frames_before_a_death_are_kept() {
     let scene = Scene::new();
-    let words = [CLIP, "SIGABRT", "at frame 3", "Check failed: as it was told", "out.partial.pose"];
-    scene.says("abort:3", 1, &words);
+    let words = [CLIP, "SIGABRT", "at frame 3", "Check failed: on request", "out.partial.pose"];
+    scene.assert_prints("abort:3", 1, &words);
     assert_eq!(scene.frames("out.partial.pose"), in_order(3));
     assert_eq!(names(scene.folder.path()), ["models", "out.partial.pose", "shim.so"]);
-    scene.says("", 0, &["out.pose: "]);
+    scene.assert_prints("", 0, &["out.pose: "]);
     assert_eq!(names(scene.folder.path()), ["models", "out.pose", "shim.so"]);
 }
 
-fn other_videos_go_on_after_a_death() {
+fn other_videos_are_processed_after_a_death() {
     let scene = Scene::new();
     let copies = scene.path("copies");
     fs::create_dir(&copies).unwrap();
     for name in ["a.mp4", "b.mp4", "c.mp4"] {
         fs::copy(repository(CLIP), copies.join(name)).unwrap();
     }
-    // Counted since OpenPose was started: the second video dies of it, the third has a new OpenPose, in which the second
-    // dies again; that proves nothing of the video, which a fresh OpenPose then processes to its end.
+    // The stand-in aborts after this many frames since it was started: during the second video. The third video gets a new
+    // OpenPose, in which the retry of the second also hits the limit. That proves nothing about the video, which a fresh
+    // OpenPose then processes to its end.
     let frames = {
-        scene.says("", 0, &[]);
+        scene.assert_prints("", 0, &[]);
         scene.frames("out.pose").len()
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_oppose-native"));
@@ -136,13 +137,13 @@ fn other_videos_go_on_after_a_death() {
     assert_eq!(names(&copies), expected, "{text}");
 }
 
-fn failures_are_sentences() {
+fn failures_are_explained() {
     let scene = Scene::new();
-    scene.says("fail:2", 1, &["OpenPose failed: The stand-in fails;", "out.partial.pose"]);
-    scene.says("reorder:2", 1, &["frame 3 in place of frame 2"]);
-    scene.says("open", 2, &["OpenPose failed: The stand-in does not open\n"]);
-    scene.says("version", 2, &["is version 99 of the OpenPose shim, this program needs 1"]);
-    let is_refused = |change: &dyn Fn(&mut Command), words: &[&str]| {
+    scene.assert_prints("fail:2", 1, &["OpenPose failed: The stand-in fails;", "out.partial.pose"]);
+    scene.assert_prints("reorder:2", 1, &["frame 3 in place of frame 2"]);
+    scene.assert_prints("open", 2, &["OpenPose failed: The stand-in does not open\n"]);
+    scene.assert_prints("version", 2, &["is version 99 of the OpenPose shim, this program needs 1"]);
+    let assert_refused = |change: &dyn Fn(&mut Command), words: &[&str]| {
         let mut command = scene.program("");
         change(&mut command);
         let (code, text) = scene.run(&mut command);
@@ -150,45 +151,45 @@ fn failures_are_sentences() {
         words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
     };
     let nowhere = scene.path("nowhere.so");
-    is_refused(
+    assert_refused(
         &|command| _ = command.env("OPPOSE_SHIM", &nowhere),
         &["openpose is not installed", "nowhere.so"],
     );
     let text_file = repository("README.md");
-    is_refused(
+    assert_refused(
         &|command| _ = command.env("OPPOSE_SHIM", &text_file),
         &["README.md does not load (it needs the OpenPose it was built with"],
     );
-    is_refused(&|command| _ = command.args(["--net_resolution", "-1x100"]), &["multiples of 16"]);
+    assert_refused(&|command| _ = command.args(["--net_resolution", "-1x100"]), &["multiples of 16"]);
     let face = scene.path("models/face/pose_iter_116000.caffemodel");
     let whole = fs::read(&face).unwrap();
     let damaged: [(&[u8], &str); 3] =
         [(&whole[..whole.len() / 2], "is the download complete"), (b"", "has no weights"), (b"garbage!", "")];
     for (bytes, words) in damaged {
         fs::write(&face, bytes).unwrap();
-        is_refused(&|_| (), &["face/pose_iter_116000.caffemodel", words]);
+        assert_refused(&|_| (), &["face/pose_iter_116000.caffemodel", words]);
     }
     fs::remove_file(&face).unwrap();
-    is_refused(&|_| (), &["face/pose_iter_116000.caffemodel is missing; copy"]);
+    assert_refused(&|_| (), &["face/pose_iter_116000.caffemodel is missing; copy"]);
     assert_eq!(names(scene.folder.path()), ["models", "out.partial.pose", "shim.so"]);
 }
 
-fn a_gpu_that_is_missing_is_named() {
-    Scene::new().says("gpu", 2, &["this OpenPose needs a GPU", "driver", "--engine native"]);
+fn a_missing_gpu_is_reported() {
+    Scene::new().assert_prints("gpu", 2, &["this OpenPose needs a GPU", "driver", "--engine native"]);
 }
 
-/// Its own process does not outlive the program, whether that is asked to end or killed.
+/// OpenPose's process does not outlive the program, whether that is terminated or killed.
 fn a_stalled_openpose_is_ended() {
     let scene = Scene::new();
     for signal in [Signal::TERM, Signal::KILL] {
         let mut command = scene.program("stall:3");
         let mut program = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let child = wait_for(|| children(program.id()).first().copied());
-        // Until it has pushed some frames, there is nothing to stall.
+        // Before some frames have been pushed, there is nothing to stall.
         thread::sleep(Duration::from_millis(500));
         assert!(common::signal(program.id(), signal));
         if signal == Signal::TERM {
-            // A second one ends a program that waits for a library.
+            // A second signal ends a program that waits for a library.
             thread::sleep(Duration::from_millis(300));
             assert!(common::signal(program.id(), signal));
         }
@@ -209,12 +210,12 @@ fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain");
+        assert!(started.elapsed() < Duration::from_secs(20), "timed out");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-fn what_openpose_prints_goes_into_the_log() {
+fn the_output_of_openpose_goes_to_the_log() {
     let scene = Scene::new();
     let log = scene.path("log.txt");
     let (code, text) = scene.run(scene.program("").arg("--engine-log").arg(&log));
@@ -226,25 +227,17 @@ fn what_openpose_prints_goes_into_the_log() {
 pub fn trials() -> Vec<libtest_mimic::Trial> {
     let needs = [Need::Program("cc")];
     vec![
-        trial("without_faults_all_frames_come_in_order", &needs, without_faults_all_frames_come_in_order),
+        trial("without_faults_frames_come_in_order", &needs, without_faults_frames_come_in_order),
         trial(
-            "the_shim_brings_out_what_openpose_found",
+            "the_shim_returns_what_openpose_found",
             &[Need::Program("c++"), Need::Program("cc")],
-            the_shim_brings_out_what_openpose_found,
+            the_shim_returns_what_openpose_found,
         ),
-        trial(
-            "death_in_the_middle_keeps_what_came_before",
-            &needs,
-            death_in_the_middle_keeps_what_came_before,
-        ),
-        trial("other_videos_go_on_after_a_death", &needs, other_videos_go_on_after_a_death),
-        trial("failures_are_sentences", &needs, failures_are_sentences),
-        trial(
-            "a_gpu_that_is_missing_is_named",
-            &[Need::Program("cc"), Need::NoGpu],
-            a_gpu_that_is_missing_is_named,
-        ),
+        trial("the_frames_before_a_death_are_kept", &needs, the_frames_before_a_death_are_kept),
+        trial("other_videos_are_processed_after_a_death", &needs, other_videos_are_processed_after_a_death),
+        trial("failures_are_explained", &needs, failures_are_explained),
+        trial("a_missing_gpu_is_reported", &[Need::Program("cc"), Need::NoGpu], a_missing_gpu_is_reported),
         trial("a_stalled_openpose_is_ended", &needs, a_stalled_openpose_is_ended),
-        trial("what_openpose_prints_goes_into_the_log", &needs, what_openpose_prints_goes_into_the_log),
+        trial("the_output_of_openpose_goes_to_the_log", &needs, the_output_of_openpose_goes_to_the_log),
     ]
 }

@@ -1,4 +1,4 @@
-//! What is published: the version, the packages, the workflows.
+//! Checks before publishing: the version, the packages, the workflows.
 
 use std::fs;
 use std::process::Command;
@@ -102,7 +102,7 @@ fn the_package_has_what_it_needs() {
             |file| file.starts_with("tests/") || file.starts_with(".") && *file != ".cargo_vcs_info.json"
         )
     );
-    // Cargo writes some of them itself.
+    // Cargo generates some of the files, which therefore do not exist here.
     let sizes = files.iter().filter_map(|file| fs::metadata(repository(file)).ok()).map(|found| found.len());
     let bytes: u64 = sizes.sum();
     assert!(bytes < 3_000_000, "{bytes} bytes");

@@ -34,7 +34,7 @@ fn scene() -> tempfile::TempDir {
     scene
 }
 
-/// One of the scripts.
+/// A call of one of the scripts.
 fn script(scene: &Path, name: &str) -> Command {
     let estimator = name.split_once('_').unwrap().1;
     let mut command = Command::new("bash");
@@ -42,11 +42,11 @@ fn script(scene: &Path, name: &str) -> Command {
     command
 }
 
-/// The script must fail and say these words.
-fn refused(scene: &Path, name: &str, arguments: &[&str], words: &str) {
+/// Asserts that the script fails with these words.
+fn assert_refused(scene: &Path, name: &str, arguments: &[&str], words: &str) {
     let ended = script(scene, name).args(arguments).env_remove("OPPOSE_DIR").output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(!ended.status.success() && said.contains(words), "{name} {arguments:?}: {said}");
+    let message = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && message.contains(words), "{name} {arguments:?}: {message}");
 }
 
 fn install(scene: &Path, name: &str, variables: &[(&str, &Path)]) {
@@ -54,21 +54,31 @@ fn install(scene: &Path, name: &str, variables: &[(&str, &Path)]) {
     output(command.arg("--slurm").env("OPPOSE_DIR", scene.join("oppose")).envs(variables.iter().copied()));
 }
 
-fn mistakes_are_named() {
+fn wrong_arguments_are_explained() {
     let scene = scene();
     let whole = ["--input", "videos", "--output", "poses"];
     for name in ["run_mediapipe", "run_openpose"] {
-        refused(scene.path(), name, &whole[..2], "Usage");
-        refused(scene.path(), name, &[&whole[..], &["--chunks", "3"]].concat(), "--chunks requires --slurm");
-        refused(scene.path(), name, &[&whole[..], &["--lowprio"]].concat(), "Unknown argument: --lowprio");
-        refused(scene.path(), name, &whole, "run install.sh");
+        assert_refused(scene.path(), name, &whole[..2], "Usage");
+        assert_refused(
+            scene.path(),
+            name,
+            &[&whole[..], &["--chunks", "3"]].concat(),
+            "--chunks requires --slurm",
+        );
+        assert_refused(
+            scene.path(),
+            name,
+            &[&whole[..], &["--lowprio"]].concat(),
+            "Unknown argument: --lowprio",
+        );
+        assert_refused(scene.path(), name, &whole, "run install.sh");
     }
-    refused(scene.path(), "run_mediapipe", &[&whole[..], &["--device", "gpu"]].concat(), "on the CPU");
-    refused(scene.path(), "run_openpose", &[&whole[..], &["--device", "tpu"]].concat(), "cpu or gpu");
-    refused(scene.path(), "install_mediapipe", &[], "OPPOSE_DIR is not set");
+    assert_refused(scene.path(), "run_mediapipe", &[&whole[..], &["--device", "gpu"]].concat(), "on the CPU");
+    assert_refused(scene.path(), "run_openpose", &[&whole[..], &["--device", "tpu"]].concat(), "cpu or gpu");
+    assert_refused(scene.path(), "install_mediapipe", &[], "OPPOSE_DIR is not set");
 }
 
-fn mediapipe_writes_what_the_program_writes() {
+fn mediapipe_writes_the_same_file_as_the_program() {
     let scene = scene();
     fs::copy(short_sample(), scene.path().join("videos/a.mp4")).unwrap();
     symlink(models(), scene.path().join("tools/mediapipe/models")).unwrap();
@@ -81,10 +91,10 @@ fn mediapipe_writes_what_the_program_writes() {
     program.arg("-i").arg(short_sample()).arg("-o").arg(&expected).args(["--format", "mediapipe"]);
     output(program.arg("--model-folder").arg(models()).args(["--additional-config", setting]));
     assert!(fs::read(scene.path().join("poses/a.pose")).unwrap() == fs::read(expected).unwrap());
-    assert_eq!(names(&scene.path().join("videos")), ["a.mp4"], "nothing is left beside the videos");
+    assert_eq!(names(&scene.path().join("videos")), ["a.mp4"], "files are left beside the videos");
 }
 
-/// What a stand-in for `sbatch` was given: the script of a submission.
+/// The script of a submission, as passed to a stand-in for `sbatch`.
 fn submitted(scene: &Path, name: &str, arguments: &[&str]) -> String {
     let programs = scene.join("programs");
     fs::create_dir_all(&programs).unwrap();
@@ -96,7 +106,7 @@ fn submitted(scene: &Path, name: &str, arguments: &[&str]) -> String {
     fs::read_to_string(scene.join("submitted")).unwrap()
 }
 
-fn submissions_say_the_same() {
+fn submissions_have_the_same_options() {
     let scene = scene();
     for video in ["a.mp4", "b.mp4", "c.mp4"] {
         fs::copy(repository("tests/clips/h264_25.mp4"), scene.path().join("videos").join(video)).unwrap();
@@ -134,9 +144,13 @@ pub fn trials() -> Vec<Trial> {
     let nets =
         [Need::Models, Need::Program("ffmpeg"), Need::Net(nets[0]), Need::Net(nets[1]), Need::Net(nets[2])];
     vec![
-        trial("mistakes_are_named", &[], mistakes_are_named),
-        trial("mediapipe_writes_what_the_program_writes", &nets, mediapipe_writes_what_the_program_writes),
-        trial("submissions_say_the_same", &[], submissions_say_the_same),
+        trial("wrong_arguments_are_explained", &[], wrong_arguments_are_explained),
+        trial(
+            "mediapipe_writes_the_same_file_as_the_program",
+            &nets,
+            mediapipe_writes_the_same_file_as_the_program,
+        ),
+        trial("submissions_have_the_same_options", &[], submissions_have_the_same_options),
         trial("shellcheck_finds_nothing", &[Need::Program("shellcheck")], shellcheck_finds_nothing),
     ]
 }
