@@ -77,7 +77,7 @@ fn in_order(count: usize) -> Vec<f32> {
 
 fn without_faults_frames_come_in_order() {
     let scene = Scene::new();
-    // A message assert_prints that the models are not the published ones.
+    // A message says that the models are not the published ones.
     let words = [
         "out.pose: ",
         "not the files OpenPose's authors published: pose/body_25/pose_iter_584000.caffemodel, face/",
@@ -95,7 +95,7 @@ fn the_shim_returns_what_openpose_found() {
     compile.args(["-std=c++11", "-shared", "-fPIC", "-Wall", "-Wextra", "-pedantic", "-Werror", "-pthread"]);
     compile.arg("-isystem").arg(repository("tests/stand_in/openpose/include"));
     output(compile.arg(repository("ffi/openpose_shim.cpp")).arg("-o").arg(scene.path("shim.so")));
-    scene.says("", 0, &["out.pose: "]);
+    scene.assert_prints("", 0, &["out.pose: "]);
     let frames = scene.frames("out.pose");
     assert!(frames.len() > 10);
     assert_eq!(frames, in_order(frames.len()));
