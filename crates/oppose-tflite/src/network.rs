@@ -1,12 +1,12 @@
 //! Computes most nets itself, faster than the runtime does and to the same last bit.
 //!
 //! The runtime goes through a net operator by operator, and each reads its whole input from memory and writes its
-//! whole output there. Here a depthwise convolution runs together with the pointwise convolutions around it, strip by
-//! strip, so that the many channels between them never leave the cache ([`layers`]). The sums are made in
-//! XNNPACK's order ([`avx512`]).
+//! whole output back. Here a depthwise convolution runs together with the pointwise convolutions around it, strip by
+//! strip, so that the many channels between them never leave the cache ([`layers`]). Sums are computed in XNNPACK's
+//! order ([`avx512`]).
 //!
-//! Only the operators that take time are done here. What follows them, such as the mean and the logistic function at
-//! the end of a net, stays with the runtime: [`Network::rest`] says from which tensors to which.
+//! Only the operators that take time are computed here. Those that follow, such as the mean and the logistic function at
+//! the end of a net, are left to the runtime: [`Network::rest`] says which tensors it gets and which it computes.
 
 mod avx512;
 mod graph;
@@ -20,34 +20,34 @@ use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Turn, Values, Weights
 use self::graph::{Channelwise, Graph, Kind, Operator};
 use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch, Source};
 
-/// A net, or the greater part of one, ready to run.
+/// A net, or most of one, ready to run.
 #[derive(Debug)]
 pub struct Network {
     proof: Avx512,
     steps: Vec<Step>,
-    /// For each tensor the buffer that holds it, if one does.
+    /// The buffer of each tensor that has one.
     places: Vec<Option<usize>>,
     buffers: Vec<Values>,
-    /// For each part of a layer.
+    /// One for each part of a divided layer.
     scratch: Vec<Scratch>,
-    /// For the images that the threads make first.
+    /// Holds the [expanded](Layer::expanded) image of a divided layer.
     expanded: Values,
     input: usize,
     outputs: Vec<usize>,
     rest: Option<Rest>,
 }
 
-/// What is left to the runtime: the tensors it reads and those it makes, numbered as in the file, with their sizes.
+/// What is left to the runtime: the tensors that it reads and writes, by their number in the file, with their sizes.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Rest {
-    /// What it reads.
+    /// The tensors it reads.
     pub inputs: Vec<(u32, usize)>,
-    /// What it makes.
+    /// The tensors it computes.
     pub outputs: Vec<(u32, usize)>,
 }
 
-/// What happens from a tensor to another.
+/// Computes one tensor from another.
 #[derive(Debug)]
 struct Step {
     action: Action,
@@ -62,18 +62,17 @@ enum Action {
     Layer(Box<dyn Layer>),
     MaxPool([usize; 3]),
     Double([usize; 3]),
-    /// Operations one after another, each with its constants.
+    /// Operations in order, each with its constants.
     Channelwise(Vec<(Channelwise, Vec<f32>)>),
     /// Adds channels of zeros: the number of channels before and after.
     Widen([usize; 2]),
-    /// Nothing but the addition of the summand, or a change of shape.
+    /// Only adds the summand, or changes the shape.
     Copy,
 }
 
 impl Network {
     /// Prepares the net in the bytes of a `.tflite` file to run on up to this many threads; the results do not depend on
-    /// their number. `None` where this program cannot compute it here: the processor lacks AVX-512, or the net has none
-    /// of the operators that it is worth it for.
+    /// their number. `None` if the processor lacks AVX-512 or the net has none of the operators that this crate computes.
     pub fn load(bytes: &[u8], threads: usize) -> Option<Self> {
         let proof = Avx512::detect()?;
         let graph = Graph::read(bytes)?;
@@ -113,12 +112,12 @@ impl Network {
         self.rest.as_ref()
     }
 
-    /// The tensors that are the net's outputs, made here or by the [`rest`](Self::rest).
+    /// The tensors that are the net's outputs, whether computed here or by the [`rest`](Self::rest).
     pub fn outputs(&self) -> &[usize] {
         &self.outputs
     }
 
-    /// The values of the input, to be filled before [`run`](Self::run).
+    /// The values of the input. Fill them before [`run`](Self::run).
     pub fn input_mut(&mut self) -> &mut [f32] {
         match self.places[self.input] {
             Some(place) => {
@@ -130,14 +129,14 @@ impl Network {
         }
     }
 
-    /// The values of a tensor that is an output or an input of the [`rest`](Self::rest), from its buffer's start on.
+    /// The values of a tensor that is an output, or an input of the [`rest`](Self::rest). More values may follow them.
     pub fn tensor(&self, tensor: usize) -> Option<&[f32]> {
         let buffer = &self.buffers[(*self.places.get(tensor)?)?];
         Some(&buffer[..buffer.len() - SLACK])
     }
 
-    /// Computes all tensors from the input, on the calling thread. If that is a thread of a rayon pool, the idle ones
-    /// of that pool help.
+    /// Computes all tensors from the input, on the calling thread. If that thread belongs to a rayon pool, the pool's idle
+    /// threads help.
     pub fn run(&mut self) {
         let parts = if rayon::current_thread_index().is_some() { self.scratch.len() } else { 1 };
         let (proof, scratch) = (self.proof, &mut self.scratch[..parts]);
@@ -169,10 +168,10 @@ impl Network {
     }
 }
 
-/// The fewest multiplications that are worth another thread: about twenty microseconds.
+/// The fewest multiplications that are worth a second thread: about twenty microseconds of work.
 const SHARE: usize = 1_000_000;
 
-/// Runs a layer in as many parts as there is scratch memory for.
+/// Runs a layer, divided into at most as many parts as there are scratch buffers.
 fn share<'a>(
     proof: Avx512,
     layer: &dyn Layer,
@@ -198,8 +197,8 @@ fn share<'a>(
     });
 }
 
-/// Makes an image of so many rows, and values of a row, in as many parts as there are scratch memories, together with the
-/// idle threads of this thread's pool.
+/// Computes an image of `height` rows of `row` values in one part for each scratch buffer. The idle threads of the current
+/// thread's pool help.
 fn divide(
     [height, row]: [usize; 2],
     image: &mut [f32],
@@ -223,7 +222,7 @@ fn divide(
                 });
             }
         }
-        // The end of the scope would send this thread to sleep, and waking it up takes longer than most layers.
+        // At the end of the scope this thread would go to sleep, and waking up takes longer than most layers.
         for _ in 0..PATIENCE {
             if unfinished.load(Ordering::Relaxed) == 0 {
                 break;
@@ -238,8 +237,8 @@ fn divide(
 /// How often a thread checks whether the others have finished before it sleeps: for about half a millisecond.
 const PATIENCE: usize = 10_000;
 
-/// Gives each tensor a buffer, and buffers whose tensor nobody reads any more to later ones. Returns the buffer of
-/// each tensor and the size of each buffer.
+/// Assigns a buffer to each tensor, reusing those of tensors that are no longer read. Returns the buffer of each tensor
+/// and the size of each buffer.
 fn assign(graph: &Graph, input: usize, steps: &[Step], kept: &[usize]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut last_read = vec![0; graph.tensors.len()];
     for (i, step) in steps.iter().enumerate() {
@@ -257,7 +256,7 @@ fn assign(graph: &Graph, input: usize, steps: &[Step], kept: &[usize]) -> (Vec<O
     let made = steps.iter().map(|step| step.output);
     for (i, tensor) in std::iter::once(input).chain(made).enumerate() {
         let size = graph.tensors[tensor].values();
-        // The smallest that is large enough, or else the largest, which grows.
+        // The smallest buffer that is large enough; failing that the largest, which grows.
         let fits =
             |&&place: &&usize| if sizes[place] >= size { sizes[place] } else { usize::MAX - sizes[place] };
         let place = match free.iter().min_by_key(fits).copied() {
@@ -285,7 +284,7 @@ fn assign(graph: &Graph, input: usize, steps: &[Step], kept: &[usize]) -> (Vec<O
     (places, sizes)
 }
 
-/// A convolution of the file that can be done here.
+/// A convolution of the file that this crate can compute.
 struct Filter<'a> {
     input: usize,
     geometry: Geometry,
@@ -304,17 +303,17 @@ impl Filter<'_> {
     }
 }
 
-/// Which operators of a graph are done here.
+/// Decides which operators of a graph are computed here.
 struct Plan<'a> {
     graph: &'a Graph,
-    /// For each tensor the operator that makes it.
+    /// The operator that computes each tensor.
     makers: Vec<Option<usize>>,
-    /// For each tensor whether it is the input, or made here.
+    /// Whether each tensor is the input or computed here.
     here: Vec<bool>,
 }
 
 impl<'a> Plan<'a> {
-    /// `None` where a tensor is made twice.
+    /// `None` if two operators compute the same tensor.
     fn new(graph: &'a Graph, input: usize) -> Option<Self> {
         let mut plan =
             Self { graph, makers: vec![None; graph.tensors.len()], here: vec![false; graph.tensors.len()] };
@@ -330,7 +329,7 @@ impl<'a> Plan<'a> {
         Some(plan)
     }
 
-    /// Whether an operator can be done here. A padding cannot: it becomes part of the convolutions after it.
+    /// Whether an operator can be computed here. Padding cannot: it becomes part of the convolutions that follow it.
     fn can(&self, operator: &Operator) -> bool {
         let is_here = |i: usize| operator.inputs.get(i).is_some_and(|&tensor| self.here[tensor]);
         operator.outputs.len() == 1
@@ -346,7 +345,7 @@ impl<'a> Plan<'a> {
             }
     }
 
-    /// A convolution, depthwise or not, together with the padding before it. `None` for one that there is no code for.
+    /// A convolution, depthwise or not, together with the padding before it. `None` if its kind is not supported.
     fn filter(&self, operator: &Operator) -> Option<Filter<'a>> {
         let (window, activation, is_depthwise) = match operator.kind {
             Kind::Convolution(window, activation) => (window, activation, false),
@@ -380,7 +379,7 @@ impl<'a> Plan<'a> {
                     && made == channels
                     && DepthwiseWeights::has_code_for([window_height, window_width], window.stride)
             }
-            // XNNPACK has kernels of another order for one and two columns.
+            // For one and two columns, XNNPACK has kernels that add in a different order.
             false => {
                 filters > 2
                     && made == filters
@@ -405,7 +404,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The only operator that reads a tensor, or its padded copy, if it is done here and nothing else needs the tensor.
+    /// The only operator that reads a tensor or its padded copy, if it is computed here and the tensor is not an output.
     fn only_reader(&self, tensor: usize) -> Option<usize> {
         let mut readers = self.graph.readers(tensor);
         let reader = readers.next()?;
@@ -419,19 +418,19 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// An operator, if it is a pointwise convolution.
+    /// The filter of an operator that is a pointwise convolution.
     fn pointwise(&self, operator: &Operator) -> Option<Filter<'a>> {
         let is_convolution = matches!(operator.kind, Kind::Convolution(..));
         self.filter(operator).filter(|filter| is_convolution && filter.geometry.is_pointwise())
     }
 
-    /// All that is done here, in order.
+    /// Everything that is computed here, in order.
     fn steps(&self) -> Vec<Step> {
         let operators = &self.graph.operators;
         let mut done = vec![false; operators.len()];
-        // A step runs where the last of its operators stands: then all that it reads is there.
+        // A step takes the place of its last operator: by then, everything that it reads has been computed.
         let mut steps: Vec<(usize, Step)> = Vec::new();
-        // Depthwise convolutions come first: they take in the operators around them.
+        // Depthwise convolutions first, because they absorb the operators around them.
         for (i, operator) in operators.iter().enumerate() {
             let Kind::Depthwise(..) = operator.kind else { continue };
             let Some(mut filter) = self.filter(operator).filter(|_| self.here[operator.outputs[0]]) else {
@@ -511,7 +510,7 @@ impl<'a> Plan<'a> {
         steps.into_iter().map(|(_, step)| step).collect()
     }
 
-    /// This channelwise operation and those that follow, where nothing else reads what is between them.
+    /// This channelwise operation and those directly after it, as long as nothing else reads the tensors in between.
     fn operations(
         &self,
         first: usize,
@@ -535,7 +534,7 @@ impl<'a> Plan<'a> {
         operations
     }
 
-    /// Takes in the addition that follows, where nothing else reads what a step makes.
+    /// Absorbs the addition that follows a step, if nothing else reads the step's output.
     fn summand(&self, last: &mut usize, output: &mut usize, done: &mut [bool]) -> Option<(usize, Range)> {
         let reader = self.only_reader(*output)?;
         let operator = &self.graph.operators[reader];
@@ -543,7 +542,8 @@ impl<'a> Plan<'a> {
         if done[reader] {
             return None;
         }
-        // What is added stands before the addition, which is where the step runs. Its own step may want the addition too.
+        // The other summand is computed before the addition, which is where this step now runs. The step that computes it may
+        // have absorbed the addition already.
         let other = match *operator.inputs {
             [one, other] if one == *output => other,
             [other, one] if one == *output => other,
@@ -555,7 +555,7 @@ impl<'a> Plan<'a> {
         Some((other, activation.range()))
     }
 
-    /// What is left to the runtime: the outputs that are not made here, and what they need.
+    /// What is left to the runtime: the outputs that are not computed here, and the tensors they are computed from.
     fn rest(&self) -> Option<Rest> {
         let numbered = |tensor: usize| (tensor as u32, self.graph.tensors[tensor].values());
         let is_left = |tensor: &usize| !self.here[*tensor];
@@ -610,11 +610,11 @@ mod tests {
             let Some(mut net) = real(name) else {
                 return eprintln!("skipped: models/holistic/{name} is missing");
             };
-            // All outputs but the picture of where the person is.
+            // All outputs but the person mask.
             crate::keep_outputs(&mut net, &[0, 1, 3, 4]).unwrap();
             let network = Network::load(&net, 1).unwrap();
             let rest = network.rest().unwrap();
-            assert_eq!(rest.outputs.len(), 1, "{name}: how likely there is a person");
+            assert_eq!(rest.outputs.len(), 1, "{name}: only the presence of a person");
             let read: usize = rest.inputs.iter().map(|&(_, values)| values).sum();
             assert!(read <= 2 * 2 * 288, "{name}: {read} values are read");
         }
@@ -625,7 +625,7 @@ mod tests {
         let Some(net) = real("pose_landmark_lite.tflite") else {
             return eprintln!("skipped: models/holistic/pose_landmark_lite.tflite is missing");
         };
-        // Damage to the tables, which take the file's last part; the weights come before them.
+        // Damages the tables, which are at the end of the file, after the weights.
         for i in 0..300 {
             let mut damaged = net.clone();
             let place = damaged.len() - 1 - i * 7919 % 60_000;

@@ -1,9 +1,8 @@
-//! The arithmetic, with AVX-512: matrix products, depthwise convolutions, and what lies between them.
+//! The arithmetic with AVX-512: matrix products and depthwise convolutions.
 //!
-//! Every sum is made as XNNPACK makes it: it starts with the bias, one fused multiply-add follows for each weight, and
-//! the weights come in XNNPACK's order. The results are therefore the same to the last bit, however the work is cut
-//! into tiles.
-// Intrinsics may only run on processors that have them, and go by pointers.
+//! Every sum is computed as XNNPACK does it: it starts with the bias, followed by one fused multiply-add for each weight, in
+//! XNNPACK's order. The results are therefore the same to the last bit, however the work is divided into tiles.
+// Intrinsics take raw pointers, and may only run on processors that have them.
 #![allow(unsafe_code)]
 
 pub mod sparse;
@@ -11,22 +10,21 @@ pub mod sparse;
 use std::arch::x86_64::*;
 use std::ops::{Deref, DerefMut};
 
-/// Values in a register.
+/// Number of values in a register.
 pub const LANES: usize = 16;
-/// Readable values that must follow each buffer, so that a register's worth can be read at its last value.
+/// Number of readable values that must follow the values of a buffer, because whole registers are read.
 pub const SLACK: usize = LANES;
 /// Columns of a panel of packed weights.
 pub const PANEL: usize = 2 * LANES;
 /// The most pixels of a tile: 28 sums, two registers of weights and one pixel fill the 32 registers.
 const TILE: usize = 14;
 
-/// What a register holds, in a cache line of its own: a register's worth that lies across two lines takes twice the
-/// time to read.
+/// The contents of a register, aligned to a cache line: loading a register from two cache lines takes twice as long.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; LANES]);
 
-/// Values of which the first one starts a cache line.
+/// A buffer that is aligned to cache lines.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     lines: Vec<Line>,
@@ -34,7 +32,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// So many zeros.
+    /// A buffer of zeros.
     pub fn zeros(length: usize) -> Self {
         Self { lines: vec![Line([0.0; LANES]); length.div_ceil(LANES)], length }
     }
@@ -44,7 +42,7 @@ impl Deref for Values {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: lines are arrays of values without gaps, and there are lines for this many.
+        // SAFETY: lines are arrays of values without gaps, and there are enough of them for this length.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }
@@ -61,13 +59,13 @@ impl DerefMut for Values {
 pub struct Avx512(());
 
 impl Avx512 {
-    /// `None` where the processor lacks it.
+    /// `None` if the processor lacks it.
     pub fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Self(()))
     }
 }
 
-/// The smallest and the largest result of an operator.
+/// The smallest and the largest value that an operator may return.
 pub type Range = [f32; 2];
 
 /// Weights of a matrix product, packed in panels of [`PANEL`] columns.
@@ -77,17 +75,17 @@ pub struct Weights {
     pub depth: usize,
     /// Number of sums for each pixel.
     pub columns: usize,
-    /// For each panel the weights, depth × [`PANEL`].
+    /// The weights of each panel, depth × [`PANEL`].
     panels: Values,
-    /// The bias, filled up with zeros to whole panels.
+    /// The bias, padded with zeros to whole panels.
     bias: Values,
     range: Range,
-    /// Whether zeros among what they are multiplied by may be passed over.
+    /// Whether multiplications by zero may be skipped.
     pub skips_zeros: bool,
 }
 
 impl Weights {
-    /// So many pixels for these weights that lie one after another.
+    /// `count` pixels that are stored without gaps, to be multiplied by these weights.
     pub fn dense<'a>(&self, values: &'a [f32], count: usize) -> Pixels<'a> {
         Pixels { values, count, runs: Runs { pixel: self.depth, row: 0, count: 1 } }
     }
@@ -95,7 +93,7 @@ impl Weights {
     /// Packs weights of columns × depth.
     ///
     /// # Panics
-    /// The lengths do not fit.
+    /// The lengths do not match.
     pub fn pack(weights: &[f32], bias: &[f32], range: Range) -> Self {
         let columns = bias.len();
         let depth = weights.len() / columns;
@@ -114,8 +112,8 @@ impl Weights {
     }
 }
 
-/// Which of the threads that share a layer is multiplying. Each starts with different panels of the weights, because a
-/// panel that another core has just read into its own cache takes longer to fetch.
+/// Which part of a divided layer is being computed. Each part starts with different panels of the weights, because a panel
+/// that another core has just read into its own cache takes longer to fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     pub part: usize,
@@ -123,38 +121,38 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// For a thread that works alone.
+    /// For a layer that is not divided.
     #[cfg(test)]
     pub const ALONE: Self = Self { part: 0, parts: 1 };
 
-    /// The numbers from 0 to `count`, in the order in which they are to be done.
+    /// The numbers below `count`, in the order of this part.
     fn order(self, count: usize) -> impl Iterator<Item = usize> {
         let start = self.part * count / self.parts;
         (start..count).chain(0..start)
     }
 }
 
-/// Where the pixels of a matrix product go.
+/// Where the results of a matrix product are stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Places<'a> {
     /// One after another.
     Dense,
-    /// Each to its own place.
+    /// Each pixel at its own offset.
     Each(&'a [u32]),
 }
 
-/// Where the values stand that a pixel's sums are made of: in so many runs, one in each row of a window.
+/// Where the values of a pixel are: in `count` runs of equal length, one for each row of a window.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
-    /// From a pixel to the next.
+    /// Distance from one pixel to the next.
     pub pixel: usize,
-    /// From a run to the next.
+    /// Distance from one run to the next.
     pub row: usize,
-    /// Number of runs; they are equally long.
+    /// Number of runs.
     pub count: usize,
 }
 
-/// What is multiplied: so many pixels.
+/// The pixels to be multiplied.
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
     pub values: &'a [f32],
@@ -162,7 +160,7 @@ pub struct Pixels<'a> {
     pub runs: Runs,
 }
 
-/// A second summand for each result, dense, and the range of the sum.
+/// Values to be added to the results, stored without gaps, and the range of the sums.
 pub type Summand<'a> = Option<(&'a [f32], Range)>;
 
 /// Multiplies pixels, of `weights.depth` values each, by the weights.
@@ -196,7 +194,7 @@ pub fn multiply(
         let first = panel * PANEL;
         let wide = columns - first > LANES;
         for tile in 0..tiles {
-            // Tiles of nearly the same size: a last one of one or two pixels would wait for its own sums.
+            // Tiles of nearly equal size: a last tile of one or two pixels would be limited by latency.
             let (start, end) = (tile * pixels / tiles, (tile + 1) * pixels / tiles);
             for (place, pixel) in output_places.iter_mut().zip(start..end) {
                 *place = first
@@ -221,9 +219,9 @@ pub fn multiply(
                 ($($count:literal)+) => {
                     match (end - start, wide) {
                         $(
-                            // SAFETY: the processor has AVX-512, as the proof says. That all pixels, places and
-                            // summands are inside their slices was found above, and the panels and the bias have
-                            // the sizes that `Weights::pack` gives them.
+                            // SAFETY: the proof shows that the processor has AVX-512. The assertions above show that
+                            // all pixels, places and summands are inside their slices, and the panels and the bias
+                            // have the sizes that `Weights::pack` gives them.
                             ($count, true) => unsafe { job.run::<$count, 2>() },
                             // SAFETY: as above.
                             ($count, false) => unsafe { job.run::<$count, 1>() },
@@ -237,30 +235,30 @@ pub fn multiply(
     }
 }
 
-/// Some pixels by one panel of weights. Each slice starts with what belongs to the first of them.
+/// Some pixels times one panel of weights. Each slice starts at the first pixel or column.
 struct Tile<'a> {
     input: &'a [f32],
     runs: Runs,
     length: usize,
     panel: &'a [f32],
     bias: &'a [f32],
-    /// Number of columns from the panel's first on.
+    /// Number of columns from the first one of the panel to the last one of all.
     columns: usize,
     range: Range,
     output: &'a mut [f32],
     places: &'a [usize; TILE],
-    /// The values, and how many there are from a pixel to the next.
+    /// The values, the distance from one pixel to the next, and the range of the sum.
     summand: Option<(&'a [f32], usize, Range)>,
 }
 
 impl Tile<'_> {
     /// # Safety
-    /// The processor has AVX-512. There are `PIXELS` pixels, a panel of `REGISTERS` registers for each value of a
-    /// pixel, the bias, and room for a panel's results, or the rest of the columns, at each of the places.
+    /// The processor has AVX-512. The slices hold `PIXELS` pixels, `REGISTERS` registers of weights for each value of a
+    /// pixel, the bias, and at each place room for a panel of results or for the remaining columns.
     #[target_feature(enable = "avx512f")]
     unsafe fn run<const PIXELS: usize, const REGISTERS: usize>(self) {
         let (input, mut panel) = (self.input.as_ptr(), self.panel.as_ptr());
-        // SAFETY: only what the caller promises to be there is read and written; masks end at the last column.
+        // SAFETY: all reads and writes are inside what the caller guarantees; masks end at the last column.
         unsafe {
             let bias: [__m512; REGISTERS] =
                 std::array::from_fn(|i| _mm512_loadu_ps(self.bias.as_ptr().add(i * LANES)));
@@ -316,13 +314,13 @@ pub struct DepthwiseWeights {
     pub side: usize,
     /// 1 or 2.
     pub stride: usize,
-    /// For each [`LANES`] channels the bias and the weights, column by column, in registers.
+    /// The bias and the weights, column by column, of each group of [`LANES`] channels.
     registers: Values,
     range: Range,
 }
 
 impl DepthwiseWeights {
-    /// Whether there is code for a window of this height and width.
+    /// Whether a window of this height and width is supported.
     pub fn has_code_for([height, width]: [usize; 2], stride: usize) -> bool {
         height == width && matches!(height, 3 | 5) && matches!(stride, 1 | 2)
     }
@@ -355,11 +353,11 @@ impl DepthwiseWeights {
     }
 }
 
-/// Convolves rows of `input`, whose pixels are dense with the padding in place: `row` values from a row to the next.
-/// Makes `rows` rows of `width` pixels, dense.
+/// Convolves `input`, which includes the padding and whose rows are `row` values apart. Writes `rows` rows of `width`
+/// pixels without gaps.
 ///
 /// # Panics
-/// A slice is too short; `input` must have [`SLACK`] values more than are used.
+/// A slice is too short; [`SLACK`] more values must follow those of `input` that are used.
 pub fn convolve_depthwise(
     _: Avx512,
     input: &[f32],
@@ -379,8 +377,8 @@ pub fn convolve_depthwise(
     assert!(last_row * row + (last_column + 1) * channels + SLACK <= input.len());
     assert!(rows * width * channels <= output.len());
     let job = Depthwise { input, row, weights, output, rows, width };
-    // SAFETY: the processor has AVX-512, as the proof says; all that is read and written was just found to be inside
-    // the slices, and the registers are those that `DepthwiseWeights::pack` makes for these channels.
+    // SAFETY: the proof shows that the processor has AVX-512. The assertions above show that all reads and writes are
+    // inside the slices, and the registers are those that `DepthwiseWeights::pack` makes for these channels.
     unsafe {
         match (side, stride) {
             (3, 1) => job.run::<3, 9, 1>(),
@@ -405,7 +403,7 @@ impl Depthwise<'_> {
     /// As in [`convolve_depthwise`], which checks it. `AREA` is the square of `SIDE`.
     #[target_feature(enable = "avx512f")]
     unsafe fn run<const SIDE: usize, const AREA: usize, const STRIDE: usize>(self) {
-        // SAFETY: only what the caller promises to be there is read and written.
+        // SAFETY: all reads and writes are inside what the caller guarantees.
         unsafe {
             let channels = self.weights.channels;
             let output = self.output.as_mut_ptr();

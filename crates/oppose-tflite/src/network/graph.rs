@@ -1,8 +1,8 @@
-//! Reads the graph of a `.tflite` file as far as this program computes it itself.
+//! Reads the graph of a `.tflite` file, as far as it can be computed here.
 
 use crate::flat_buffer::{FlatBuffer, field, operator};
 
-/// The largest number of values of a tensor; those of the nets here have at most 3 million.
+/// The most values of a tensor. Those of MediaPipe's nets have at most 3 million.
 const MAX_VALUES: usize = 1 << 26;
 
 /// A graph: its operators in execution order, and the tensors between them.
@@ -14,13 +14,13 @@ pub struct Graph {
     pub outputs: Vec<usize>,
 }
 
-/// An array, of values that are computed or constant.
+/// An array of computed or constant values.
 #[derive(Debug)]
 pub struct Tensor {
     pub shape: Vec<usize>,
-    /// Its values, where they are constant floating-point numbers.
+    /// Its values, if they are constant floating-point numbers.
     pub constant: Option<Vec<f32>>,
-    /// Its values, where they are constant whole numbers.
+    /// Its values, if they are constant integers.
     whole: Option<Vec<i32>>,
 }
 
@@ -30,7 +30,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Height, width and channels of one image. None of them is 0.
+    /// Height, width and channels, if it is a single image. None of them is 0.
     pub fn image(&self) -> Option<[usize; 3]> {
         match *self.shape {
             [1, height, width, channels] if self.values() > 0 => Some([height, width, channels]),
@@ -39,7 +39,7 @@ impl Tensor {
     }
 }
 
-/// An operator, and the tensors it reads and makes.
+/// An operator, and the tensors it reads and computes.
 #[derive(Debug)]
 pub struct Operator {
     pub kind: Kind,
@@ -47,15 +47,15 @@ pub struct Operator {
     pub outputs: Vec<usize>,
 }
 
-/// How an operator's window goes over an image.
+/// How the window of an operator moves over an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     pub stride: usize,
-    /// Whether the image is padded so that the stride alone decides how many results there are.
+    /// Whether the image is padded so that the size of the result depends on the stride only.
     pub same: bool,
 }
 
-/// What comes after an operator.
+/// The activation function of an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     Nothing,
@@ -66,7 +66,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The smallest and the largest value.
+    /// The smallest and the largest result.
     pub fn range(self) -> [f32; 2] {
         match self {
             Self::Nothing => [f32::NEG_INFINITY, f32::INFINITY],
@@ -76,7 +76,7 @@ impl Activation {
     }
 }
 
-/// What happens to a value, with a constant of its channel.
+/// An operation on each value with a constant of its channel.
 #[derive(Clone, Copy, Debug)]
 pub enum Channelwise {
     Multiply,
@@ -97,18 +97,18 @@ pub enum Kind {
     Relu,
     /// Adds zeros: above, below, left, right.
     Pad([usize; 4]),
-    /// Adds channels of zeros after those that there are.
+    /// Appends channels of zeros.
     Widen,
-    /// The greatest of each two by two values.
+    /// The maximum of each two by two values.
     MaxPool,
-    /// Twice the height and width, by interpolation between the centers of pixels.
+    /// Doubles the height and width, interpolating between the centers of pixels.
     Double,
     Reshape,
     /// Anything else.
     Other,
 }
 
-/// TensorFlow Lite's numbers of the types of tensors.
+/// TensorFlow Lite's codes for the types of tensors.
 mod tensor_type {
     pub const FLOAT32: u8 = 0;
     pub const FLOAT16: u8 = 1;
@@ -116,7 +116,7 @@ mod tensor_type {
 }
 
 impl Graph {
-    /// `None` where it is not a `.tflite` file of one graph.
+    /// `None` if it is not a `.tflite` file with a single graph.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let file = FlatBuffer(bytes);
         let graph = file.only_graph()?;
@@ -138,7 +138,7 @@ impl Graph {
             if let (operator::DEQUANTIZE, [from], [to]) = (number, &*inputs, &*outputs)
                 && let Some(values) = tensors[*from].constant.take()
             {
-                // The weights of the file are half-precision numbers, and this makes them single.
+                // The weights are stored in half precision, and this operator converts them to single precision.
                 tensors[*to].constant = Some(values);
                 continue;
             }
@@ -152,7 +152,7 @@ impl Graph {
         Some(graph)
     }
 
-    /// Makes an activation a part of the operator before it, where nothing else reads that one's output.
+    /// Merges each activation into the operator before it, if nothing else reads that operator's output.
     fn join_activations(&mut self) {
         for i in 0..self.operators.len() {
             let Operator { kind: Kind::Relu, inputs, outputs } = &self.operators[i] else { continue };
@@ -218,7 +218,7 @@ impl FlatBuffer<'_> {
         Some(read)
     }
 
-    /// What an operator does, by its number in the schema; `None` for what this program does not compute.
+    /// What an operator does, by its code in the schema. `None` if it is not supported.
     fn kind(
         &self,
         number: u8,
@@ -241,14 +241,14 @@ impl FlatBuffer<'_> {
             let window = Window { stride: stride as usize, same: byte(0)? == 0 };
             (whole(2)? == stride && (1..=4).contains(&stride)).then_some(window)
         };
-        // Absent dilation factors are 1.
+        // Missing dilation factors are 1.
         let undilated = |number: usize| {
             options
                 .and_then(|options| self.field(options, number))
                 .is_none_or(|place| self.u32(place) == Some(1))
         };
         let image = |list: &[usize], i: usize| tensors[*list.get(i)?].image();
-        // An image, and a constant for each of its channels.
+        // An image and one constant for each of its channels.
         let channelwise = |operation| {
             let [height, width, channels] = image(inputs, 0)?;
             let constants = &tensors[*inputs.get(1)?];
@@ -280,7 +280,7 @@ impl FlatBuffer<'_> {
             operator::MAX_POOL => {
                 let by_two = whole(1)? == 2 && whole(2)? == 2 && whole(3)? == 2 && whole(4)? == 2;
                 let [height, width, channels] = image(inputs, 0)?;
-                // An odd last row or column is left out.
+                // The last row or column of an odd size is ignored.
                 let fits = image(outputs, 0)? == [height / 2, width / 2, channels];
                 (by_two && fits && activation(5)? == Activation::Nothing).then_some(Kind::MaxPool)
             }
@@ -308,12 +308,12 @@ impl FlatBuffer<'_> {
     }
 }
 
-/// The single-precision number that a half-precision one is.
+/// Converts half precision to single precision.
 fn single(half: u16) -> f32 {
     let (sign, exponent, fraction) =
         (u32::from(half >> 15) << 31, u32::from(half >> 10) & 31, u32::from(half) & 0x3FF);
     match exponent {
-        // Too small for the usual form: so many times the smallest number, 2^-24.
+        // Subnormal: a multiple of 2^-24.
         0 => f32::from_bits((fraction as f32 * f32::from_bits(0x3380_0000)).to_bits() | sign),
         31 => f32::from_bits(sign | 0x7F80_0000 | fraction << 13),
         _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),

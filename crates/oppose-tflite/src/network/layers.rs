@@ -1,4 +1,4 @@
-//! What a network does step by step.
+//! The layers of a network.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,19 +10,18 @@ use super::avx512::{
 
 use super::graph::Channelwise;
 
-/// The most values of an image that is expanded as a whole where threads share it.
+/// The most values of an image that is expanded as a whole if threads share the layer.
 const EXPANDED: usize = 1 << 19;
 
-/// Number of values that a strip of an image may take between two operators: they are to stay in the second-level
-/// cache.
+/// The most values of a strip between two operators, so that it stays in the second-level cache.
 const STRIP: usize = 1 << 16;
 
-/// How a window goes over an image.
+/// How a window moves over an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Geometry {
-    /// Height, width and channels of what is read.
+    /// Height, width and channels of the input.
     pub input: [usize; 3],
-    /// Height and width of what is made.
+    /// Height and width of the output.
     pub output: [usize; 2],
     /// Height and width of the window.
     pub window: [usize; 2],
@@ -32,29 +31,28 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Whether each result depends on one pixel, in the same place.
+    /// Whether each result depends only on the pixel at the same position.
     pub fn is_pointwise(&self) -> bool {
         self.window == [1, 1] && self.stride == 1 && self.padding == [0, 0] && self.output == self.input[..2]
     }
 
-    /// Pixels of a row, with those of the padding.
+    /// Pixels of a row, including the padding.
     fn padded_width(&self) -> usize {
         (self.padding[1] + self.input[1]).max((self.output[1] - 1) * self.stride + self.window[1])
     }
 
-    /// Rows of the image, with those of the padding.
+    /// Rows of the image, including the padding.
     fn padded_height(&self) -> usize {
         (self.padding[0] + self.input[0]).max((self.output[0] - 1) * self.stride + self.window[0])
     }
 
-    /// Those of some rows that are in the image. Rows count from the first one of the padding.
+    /// Those of `rows` that are in the image. Rows are counted from the first row of the padding.
     fn inside(&self, rows: &Range<usize>) -> Range<usize> {
         let [above, height] = [self.padding[0], self.input[0]];
         rows.start.clamp(above, above + height)..rows.end.clamp(above, above + height)
     }
 
-    /// Fills rows of this many channels with zeros where there is no image, and elsewhere with the image, if it is
-    /// given.
+    /// Writes rows of this many channels: zeros in the padding, and the image inside, if it is given.
     fn pad(&self, rows: Range<usize>, channels: usize, output: &mut [f32], image: Option<&[f32]>) {
         let (width, [above, left]) = (self.input[1], self.padding);
         let inside = self.inside(&rows);
@@ -73,7 +71,7 @@ impl Geometry {
     }
 }
 
-/// What a thread needs for all steps: memory, and its turn.
+/// What a part of a layer needs besides its input and output.
 #[derive(Debug)]
 pub struct Scratch {
     turn: Turn,
@@ -83,7 +81,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For one of the threads that share a layer.
+    /// For one part of a divided layer.
     pub fn new(turn: Turn) -> Self {
         Self { turn, rows: Values::default(), between: Values::default(), depths: sparse::Depths::default() }
     }
@@ -95,11 +93,11 @@ impl Scratch {
     }
 }
 
-/// What a layer reads: whole images.
+/// The images that a layer reads, as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     pub input: &'a [f32],
-    /// The expanded image, if it was made before.
+    /// The [expanded](Layer::expanded) image, if it has been computed.
     pub expanded: Option<&'a [f32]>,
     pub summand: Summand<'a>,
 }
@@ -110,31 +108,31 @@ impl<'a> From<&'a [f32]> for Source<'a> {
     }
 }
 
-/// Convolutions that run as one step.
+/// One or more convolutions that are computed in one step.
 pub trait Layer: fmt::Debug + Send + Sync {
     /// Makes the scratch memory large enough.
     fn reserve(&self, scratch: &mut Scratch);
 
-    /// Number of rows that it makes.
+    /// Number of rows of the output.
     fn rows(&self) -> usize;
 
-    /// Number of values of a row that it makes.
+    /// Number of values in a row of the output.
     fn row(&self) -> usize;
 
-    /// Number of multiplications for a row.
+    /// Number of multiplications for one row.
     fn work(&self) -> usize;
 
-    /// Number of rows, and of values of a row, of the image that the threads which share the layer make first. `None`
-    /// where each had better make what its own rows need: neighbors make some rows twice, but a large image would not
+    /// Rows, and values per row, of an intermediate image that the threads sharing the layer compute first. `None` if each
+    /// thread had better compute the rows that it needs: some rows are then computed twice, but a large image would not
     /// stay in the cache.
     fn expanded(&self) -> Option<[usize; 2]> {
         None
     }
 
-    /// Makes these rows of the [`expanded`](Self::expanded) image.
+    /// Computes some rows of the [expanded](Self::expanded) image.
     fn expand(&self, _: Avx512, _input: &[f32], _rows: Range<usize>, _output: &mut [f32], _: &Scratch) {}
 
-    /// Makes these rows, with which `output` starts.
+    /// Computes some rows of the output. The first of them is at the start of `output`.
     fn run(
         &self,
         proof: Avx512,
@@ -153,18 +151,18 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Rows that are made at a time.
+    /// Number of rows computed at a time.
     fn strip(&self) -> usize {
         let Geometry { output: [height, _], stride, .. } = self.geometry;
         (STRIP / (stride * self.padded_row())).clamp(1, height)
     }
 
-    /// Rows that the windows of so many rows see.
+    /// Number of input rows needed for `rows` rows of the output.
     fn padded_rows(&self, rows: usize) -> usize {
         (rows - 1) * self.geometry.stride + self.geometry.window[0]
     }
 
-    /// Values of a row, with those of the padding.
+    /// Values of a row, including the padding.
     fn padded_row(&self) -> usize {
         self.geometry.padded_width() * self.geometry.input[2]
     }
@@ -223,21 +221,21 @@ impl Layer for Convolution {
     }
 }
 
-/// A depthwise convolution, together with the pointwise convolutions before and after it. An image of many channels
-/// lies between them, of which there is never more than a strip.
+/// A depthwise convolution, together with the pointwise convolutions before and after it. The images between them have many
+/// channels, and only a strip of them exists at a time.
 #[derive(Debug)]
 pub struct Depthwise {
     geometry: Geometry,
     expand: Option<Weights>,
     weights: DepthwiseWeights,
     project: Option<Weights>,
-    /// Rows that are made at a time.
+    /// Number of rows computed at a time.
     strip: usize,
-    /// Where the pixels of the rows of a strip lie among those of the padding.
+    /// Offset of each pixel of a strip in the padded rows.
     places: Vec<u32>,
 }
 
-/// Whether the whole image before a depthwise convolution of so many channels may be kept.
+/// Whether the whole input of a depthwise convolution with this many channels fits into the cache.
 fn fits(geometry: &Geometry, channels: usize) -> bool {
     geometry.padded_height() * geometry.padded_width() * channels <= EXPANDED
 }
@@ -270,13 +268,13 @@ impl Depthwise {
         Self { geometry, expand, weights, project, strip, places }
     }
 
-    /// Rows that are made at a time where the image before them is there already.
+    /// Number of rows computed at a time from the [expanded](Layer::expanded) image.
     fn expanded_strip(&self) -> usize {
         let [height, width] = self.geometry.output;
         (STRIP / (width * self.weights.channels)).clamp(1, height)
     }
 
-    /// Makes rows of what the depthwise convolution reads, with the padding.
+    /// Computes rows of the input of the depthwise convolution, including the padding.
     fn fill(&self, proof: Avx512, turn: Turn, input: &[f32], rows: Range<usize>, output: &mut [f32]) {
         let Geometry { input: [_, width, depth], padding: [above, _], .. } = self.geometry;
         let channels = self.weights.channels;
@@ -349,7 +347,7 @@ impl Layer for Depthwise {
         let Geometry { output: [_, width], stride, .. } = self.geometry;
         let channels = self.weights.channels;
         let row = self.geometry.padded_width() * channels;
-        // Rows count from the first one of the padding.
+        // Rows are counted from the first row of the padding.
         let mut made = all.start * stride..all.start * stride;
         let strip = if expanded.is_some() { self.expanded_strip() } else { self.strip };
         for first in all.clone().step_by(strip) {
@@ -389,12 +387,12 @@ impl Layer for Depthwise {
     }
 }
 
-/// The constants of a channelwise operation, repeated for as many pixels as are done at a time.
+/// The constants of a channelwise operation, repeated for the number of pixels that are processed at a time.
 pub fn repeated(constants: &[f32]) -> Vec<f32> {
     constants.repeat((512 / constants.len().max(1)).max(1))
 }
 
-/// Applies operations, each with its [repeated] constants, to the values of an image, one after another.
+/// Applies operations in order, each with its [repeated] constants, to the values of an image.
 pub fn channelwise(input: &[f32], operations: &[(Channelwise, Vec<f32>)], output: &mut [f32]) {
     let length = operations.first().map_or(1, |(_, constants)| constants.len().max(1));
     for (input, output) in input.chunks(length).zip(output.chunks_mut(length)) {
@@ -421,7 +419,7 @@ pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [min, max]: super::av
     }
 }
 
-/// Adds channels of zeros to an image, from `[before, after]` channels.
+/// Appends channels of zeros to an image. `[before, after]` are the numbers of channels.
 pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
     for (input, output) in input.chunks_exact(before).zip(output.chunks_exact_mut(after)) {
         output[..before].copy_from_slice(input);
@@ -429,7 +427,7 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
     }
 }
 
-/// The greatest of each two by two values of an image of this height, width and number of channels.
+/// The maximum of each two by two values of an image of this height, width and number of channels.
 pub fn max_pool(input: &[f32], [_, width, channels]: [usize; 3], output: &mut [f32]) {
     let output_row = width / 2 * channels;
     for (rows, output) in input.chunks_exact(2 * width * channels).zip(output.chunks_exact_mut(output_row)) {
@@ -446,7 +444,7 @@ pub fn max_pool(input: &[f32], [_, width, channels]: [usize; 3], output: &mut [f
 
 /// Doubles the height and width of an image, by interpolation between the centers of pixels.
 pub fn double(input: &[f32], [height, width, channels]: [usize; 3], output: &mut [f32]) {
-    // The two nearest of `count` places, and the weight of the second.
+    // The two nearest of `count` positions, and the weight of the second.
     let neighbors = |place: usize, count: usize| {
         let center = (0.5 * (place as f32 + 0.5) - 0.5).max(0.0);
         let first = (center as usize).min(count - 1);
@@ -473,7 +471,7 @@ pub fn double(input: &[f32], [height, width, channels]: [usize; 3], output: &mut
 mod tests {
     use super::*;
 
-    /// Numbers whose sums are rounded.
+    /// Numbers whose sums have to be rounded.
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
     }
@@ -539,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn convolutions_are_those_of_the_definition_to_the_last_bit() {
+    fn convolutions_match_their_definition_to_the_last_bit() {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
@@ -569,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn depthwise_convolutions_with_their_neighbors_are_those_of_the_definition() {
+    fn depthwise_convolutions_and_their_neighbors_match_their_definition() {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
@@ -595,7 +593,7 @@ mod tests {
             alone.run(proof, Source::from(&*image), 0..inner.output[0], &mut output, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
 
-            // From 6 channels to those of the depthwise convolution, and from them to 20.
+            // The convolution before it has 6 input channels, the one after it 20 output channels.
             let outer = geometry([input[0], input[1], 6], 1, 1, [0, 0]);
             let image = numbers(input[0] * input[1] * 6, 4);
             let (expanding, expanding_bias) = (numbers(6 * channels, 5), numbers(channels, 6));
@@ -612,7 +610,7 @@ mod tests {
             );
             whole.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
-            // In two parts, as two threads do it.
+            // In two parts, as with two threads.
             let [rows, width] = inner.output;
             let (above, below) = output.split_at_mut(rows / 2 * width * 20);
             let source = Source::from(&*image);
@@ -620,7 +618,7 @@ mod tests {
             whole.run(proof, source, 0..rows / 2, above, &mut scratch);
             assert_eq!(output, expected, "{inner:?}");
 
-            // The same with the image between them made first.
+            // The same with the expanded image computed first.
             let Some([rows, row]) = whole.expanded() else { continue };
             let mut expanded = Values::zeros(rows * row + SLACK);
             let (above, below) = expanded.split_at_mut(rows / 2 * row);
@@ -634,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_image_lies_between_its_pixels() {
+    fn doubling_interpolates_between_pixels() {
         let mut output = vec![f32::NAN; 16];
         double(&[0.0, 4.0, 8.0, 12.0], [2, 2, 1], &mut output);
         assert_eq!(output[..4], [0.0, 1.0, 3.0, 4.0]);
@@ -663,7 +661,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_of_four_stays() {
+    fn pooling_takes_the_maximum_of_four() {
         let mut output = vec![f32::NAN; 2];
         max_pool(&[1.0, 5.0, 2.0, 0.0, 3.0, 4.0, -1.0, 7.0], [2, 4, 1], &mut output);
         assert_eq!(output, [5.0, 7.0]);

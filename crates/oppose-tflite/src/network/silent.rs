@@ -1,24 +1,23 @@
-//! Channels of a depthwise convolution that no result depends on.
+//! Removes channels of a depthwise convolution that no result depends on.
 //!
-//! Training has left many, up to half of a layer: the largest value they can have is 0, or nothing weighs them. Without
-//! them a sum leaves out additions of 0, which do not change it.
+//! Training has left many of them, up to half of a layer: their largest possible value is 0, or all weights that read them are
+//! 0. Removing them only removes additions of 0 from sums, which does not change the sums.
 
 use std::borrow::Cow;
 
 use super::Filter;
 use super::avx512::LANES;
 
-/// Whether a sum of these weights stays the same to the last bit where additions of 0 are left out.
+/// Whether sums with these weights stay the same to the last bit if additions of 0 are left out.
 ///
-/// A sum of 0 could change its sign: `-0.0 + 0.0` is `0.0`. But a sum is only ever `-0.0` if it starts so, which is
-/// excluded here, or if a negative result is too small for a number, less than 10⁻⁴⁵, and then the next addition of
-/// something else makes up for it.
+/// A sum of 0 could change its sign: `-0.0 + 0.0` is `0.0`. But a sum is `-0.0` only if it starts as such, which is excluded
+/// here, or if a negative result underflows (below 10⁻⁴⁵), and then the next addition of something else corrects it.
 pub fn may_skip(weights: &[f32], bias: &[f32]) -> bool {
     let is_negative_zero = |bias: &f32| *bias == 0.0 && bias.is_sign_negative();
     weights.iter().all(|weight| weight.is_finite()) && !bias.iter().any(is_negative_zero)
 }
 
-/// Removes such channels from the convolution and from those around it, but leaves whole registers.
+/// Removes silent channels from the convolution and from those around it, in multiples of a register.
 pub fn remove(expand: Option<&mut Filter<'_>>, depthwise: &mut Filter<'_>, project: &mut Filter<'_>) {
     let channels = depthwise.bias.len();
     let limited = depthwise.range[0] == 0.0 && depthwise.range[1].is_finite();
@@ -30,7 +29,7 @@ pub fn remove(expand: Option<&mut Filter<'_>>, depthwise: &mut Filter<'_>, proje
         unread || most(expand.as_deref(), depthwise, channel) <= 0.0
     };
     let mut silent: Vec<bool> = (0..channels).map(is_silent).collect();
-    // What would only empty a part of a register stays.
+    // Removing only a part of a register would save nothing.
     let mut removable = silent.iter().filter(|&&silent| silent).count() / LANES * LANES;
     if removable == 0 {
         return;
@@ -56,16 +55,16 @@ pub fn remove(expand: Option<&mut Filter<'_>>, depthwise: &mut Filter<'_>, proje
 
 /// The largest value that a channel of the depthwise convolution can have before it is limited.
 ///
-/// The sum is made as it is for an image, of the pixels that make it largest. As rounding never reverses the order of two
-/// numbers, no image has a larger one.
+/// The sum is computed as for an image, from the pixel values that make it largest. As rounding never reverses the order of
+/// two numbers, no image gives a larger one.
 fn most(expand: Option<&Filter<'_>>, depthwise: &Filter<'_>, channel: usize) -> f32 {
-    // Pixels are anything, unless the convolution before limits them; where it has no weights they are the bias.
+    // Pixels can have any value unless the convolution before limits them; if its weights are all 0, they are its bias.
     let [mut min, mut max] = expand.map_or([f32::NEG_INFINITY, f32::INFINITY], |expand| expand.range);
     if let Some(expand) = expand {
         let depth = expand.weights.len() / expand.bias.len();
         if expand.weights[channel * depth..][..depth].iter().all(|&weight| weight == 0.0) {
             let value = expand.bias[channel].clamp(min, max);
-            // Beside the image there are zeros.
+            // The padding is 0.
             (min, max) = (value.min(0.0), value.max(0.0));
         }
     }
@@ -100,11 +99,11 @@ mod tests {
         let mut project = filter(1, (0..80).map(number).collect(), vec![1.0; 2], [0.0, 6.0]);
         for channel in 0..silent {
             match channel % 3 {
-                // Nothing weighs it.
+                // All weights that read it are 0.
                 0 => [channel, 40 + channel].iter().for_each(|&i| project.weights.to_mut()[i] = 0.0),
-                // At its largest it is 9 × 6 / 54 - 1.
+                // Its largest value is 9 × 6 / 54 - 1.
                 1 => (0..9).for_each(|place| depthwise.weights.to_mut()[place * 40 + channel] = 1.0 / 54.0),
-                // It is a constant, too small to be seen.
+                // A negative constant.
                 _ => {
                     expand.weights.to_mut()[channel] = 0.0;
                     (0..9).for_each(|place| depthwise.weights.to_mut()[place * 40 + channel] = 0.2);
@@ -115,18 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn whole_registers_of_silent_channels_go() {
+    fn silent_channels_are_removed_in_whole_registers() {
         let [mut expand, mut depthwise, mut project] = block(18);
         let [_, first, _] = block(18);
         remove(Some(&mut expand), &mut depthwise, &mut project);
         assert_eq!([expand.bias.len(), depthwise.bias.len(), project.weights.len()], [24, 24, 48]);
         assert_eq!([expand.weights.len(), depthwise.weights.len()], [24, 9 * 24]);
-        // The last ones are those that stay.
+        // The last channels are kept.
         assert_eq!(depthwise.weights[..24], first.weights[16..40]);
     }
 
     #[test]
-    fn what_is_left_gives_the_same_to_the_last_bit() {
+    fn removing_channels_does_not_change_the_result() {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn few_silent_channels_stay_and_so_do_all_where_a_sum_may_be_negative_zero() {
+    fn channels_are_kept_if_they_are_few_or_a_sum_may_be_negative_zero() {
         let [mut expand, mut depthwise, mut project] = block(15);
         remove(Some(&mut expand), &mut depthwise, &mut project);
         assert_eq!(depthwise.bias.len(), 40);
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_of_unlimited_pixels_stay() {
+    fn channels_of_unlimited_pixels_are_kept() {
         let [mut expand, mut depthwise, mut project] = block(18);
         expand.range = [f32::NEG_INFINITY, f32::INFINITY];
         remove(Some(&mut expand), &mut depthwise, &mut project);

@@ -1,7 +1,7 @@
-//! Matrix products that pass over zeros.
+//! Matrix products that skip zeros.
 //!
-//! What comes out of a convolution that is limited to positive values is half zeros, and a zero adds nothing to a sum. A
-//! depth that is zero in all pixels of a tile is left out; tiles are therefore low, and as wide as the registers allow.
+//! Half of the results of a convolution that is limited to positive values are zeros, which add nothing to a sum. A depth that
+//! is zero in all pixels of a tile is skipped; tiles therefore have few pixels, and as many columns as the registers allow.
 
 use std::arch::x86_64::*;
 
@@ -9,13 +9,13 @@ use super::{Avx512, LANES, PANEL, Pixels, SLACK, Summand, Turn, Weights, clamp, 
 
 /// The most pixels of a tile.
 const TILE: usize = 4;
-/// The most panels of weights that a tile meets at once: 24 sums.
+/// The most panels of weights of a tile: 24 sums.
 const PANELS: usize = 3;
 
-/// Where more than this share of the depths is not zero everywhere in a tile, it is not worth it.
+/// Skipping zeros does not pay off if more than this share of the depths has to be multiplied.
 const WORTH: f32 = 0.9;
 
-/// The depths that are not zero everywhere in a tile, for each tile of some pixels.
+/// For each tile of pixels, the depths at which not all of its pixels are zero.
 #[derive(Debug, Default)]
 pub struct Depths {
     depths: Vec<u32>,
@@ -24,7 +24,7 @@ pub struct Depths {
 }
 
 impl Depths {
-    /// Makes room for so many pixels.
+    /// Allocates memory for this many pixels.
     pub fn reserve(&mut self, pixels: usize, depth: usize) {
         let tiles = pixels.div_ceil(TILE);
         let depths = tiles * depth + SLACK;
@@ -34,7 +34,7 @@ impl Depths {
         self.ends.reserve(tiles.saturating_sub(self.ends.capacity()));
     }
 
-    /// Finds the depths in dense pixels. Returns the share of them.
+    /// Finds the depths of dense pixels. Returns their share of all depths.
     fn find(&mut self, _: Avx512, values: &[f32], pixels: usize, depth: usize) -> f32 {
         let tiles = pixels.div_ceil(TILE);
         assert!(pixels * depth + SLACK <= values.len());
@@ -43,8 +43,8 @@ impl Depths {
         let mut end = 0;
         for tile in 0..tiles {
             let (start, stop) = (tile * pixels / tiles, (tile + 1) * pixels / tiles);
-            // SAFETY: the processor has AVX-512, as the proof says. The values of the pixels, and those that are read
-            // beyond, are there, as was found above; and so is room for all depths of all tiles.
+            // SAFETY: the proof shows that the processor has AVX-512. The assertions above show that the values of the
+            // pixels and the values read beyond them exist, and that there is room for all depths of all tiles.
             end += unsafe {
                 let values = values.as_ptr().add(start * depth);
                 not_zero(values, stop - start, depth, self.depths.as_mut_ptr().add(end))
@@ -55,19 +55,19 @@ impl Depths {
     }
 }
 
-/// Writes the depths that are not zero in all pixels. Returns how many there are.
+/// Writes the depths at which not all pixels are zero. Returns how many there are.
 ///
 /// # Safety
-/// The processor has AVX-512; there are so many pixels of this depth, with [`SLACK`] values behind them, and there is room
-/// for all depths, with [`SLACK`] more.
+/// The processor has AVX-512. There are `pixels` pixels of `depth` values, followed by [`SLACK`] more values, and room for
+/// `depth` + [`SLACK`] depths.
 #[target_feature(enable = "avx512f")]
 unsafe fn not_zero(values: *const f32, pixels: usize, depth: usize, depths: *mut u32) -> usize {
     let mut found = 0;
     let mut numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    // All but the sign.
+    // All bits but the sign.
     let digits = _mm512_set1_epi32(i32::MAX);
     for first in (0..depth).step_by(LANES) {
-        // SAFETY: only what the caller promises to be there is read and written.
+        // SAFETY: all reads and writes are inside what the caller guarantees.
         unsafe {
             let mut any = _mm512_loadu_si512(values.add(first).cast());
             for pixel in 1..pixels {
@@ -124,9 +124,9 @@ pub fn multiply(
             let registers = columns_here.div_ceil(LANES);
             macro_rules! run {
                 ($($pixels:literal)+) => {
-                    // SAFETY: the processor has AVX-512, as the proof says. Depths are below that of the pixels; that
-                    // pixels, results and summands are inside their slices was found above, and the panels and the
-                    // bias have the sizes that `Weights::pack` gives them.
+                    // SAFETY: the proof shows that the processor has AVX-512. All depths are below that of the pixels. The
+                    // assertions above show that pixels, results and summands are inside their slices, and the panels
+                    // and the bias have the sizes that `Weights::pack` gives them.
                     unsafe {
                         match (stop - start, registers) {
                             $(
@@ -148,7 +148,7 @@ pub fn multiply(
     true
 }
 
-/// Some pixels by up to [`PANELS`] panels of weights. Each slice starts with what belongs to the first of them.
+/// Some pixels times up to [`PANELS`] panels of weights. Each slice starts at the first pixel.
 struct Tile<'a> {
     input: &'a [f32],
     depths: &'a [u32],
@@ -163,13 +163,13 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     /// # Safety
-    /// The processor has AVX-512. There are `PIXELS` pixels, and weights, bias, and room for the results, of the columns,
-    /// which take `REGISTERS` registers.
+    /// The processor has AVX-512. The slices hold `PIXELS` pixels, and the weights, the bias and room for the results of
+    /// columns that take `REGISTERS` registers.
     #[target_feature(enable = "avx512f")]
     unsafe fn run<const PIXELS: usize, const REGISTERS: usize>(self) {
         let Weights { depth, columns, range, .. } = *self.weights;
         let input = self.input.as_ptr();
-        // SAFETY: only what the caller promises to be there is read and written; masks end at the last column.
+        // SAFETY: all reads and writes are inside what the caller guarantees; masks end at the last column.
         unsafe {
             let panels = self.weights.panels.as_ptr().add(self.first * depth);
             let bias = self.weights.bias.as_ptr().add(self.first);
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_without_the_zeros_are_those_with_them_to_the_last_bit() {
+    fn skipping_zeros_does_not_change_sums() {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
@@ -218,7 +218,7 @@ mod tests {
             [(1, 5, 3), (2, 16, 16), (3, 40, 24), (9, 100, 80), (15, 33, 112), (28, 64, 272)]
         {
             let number = |i: usize| ((i * 7919 + 11) % 2003) as f32 / 1001.0 - 1.0;
-            // Zeros of both signs, in most pixels of a depth.
+            // Zeros of both signs at most depths.
             let value = |i: usize| match (i / depth + i % depth * 3) % 7 {
                 0 => number(i).abs(),
                 1..4 => -0.0,
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn without_zeros_it_is_left_to_the_other_product() {
+    fn pixels_without_zeros_are_left_to_the_dense_product() {
         let Some(proof) = Avx512::detect() else {
             return eprintln!("skipped: this processor has no AVX-512");
         };
