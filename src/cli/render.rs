@@ -73,9 +73,9 @@ enum InputError {
     Count(usize),
     #[error("--sheet shows frames of the video; give it before the .pose file")]
     SheetWithoutVideo,
-    #[error("{} is what is to be drawn; give the result another name", printable(.0))]
+    #[error("{} is an input; give the output another name", printable(.0))]
     Same(PathBuf),
-    #[error("{} is to be the sheet, which is a PNG picture: expected a name ending in .png", printable(.0))]
+    #[error("cannot write the sheet, a PNG picture, to {}: expected a name ending in .png", printable(.0))]
     SheetSuffix(PathBuf),
     #[error("a video on standard input can only be read once, so it cannot be drawn on; save it to a file")]
     StandardInput,

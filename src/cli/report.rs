@@ -58,7 +58,7 @@ pub enum PageError {
     Report(#[from] ReportError),
     #[error("{} does not exist; check the path", printable(.0))]
     Missing(PathBuf),
-    #[error("{} is to be a page for the browser: expected a name ending in .html", printable(.0))]
+    #[error("cannot write a page for the browser to {}: expected a name ending in .html", printable(.0))]
     Suffix(PathBuf),
     #[error("cannot write {}", printable(path))]
     Write { path: PathBuf, source: std::io::Error },

@@ -28,7 +28,7 @@ fn driver(gpus: Gpus<'_>) -> Vec<Check> {
         // `native` does without; for `openpose` it is looked at again.
         Err(error) => return vec![Check::note("NVIDIA driver", Chain(error).to_string())],
     };
-    let mut checks = vec![Check::good("NVIDIA driver", format!("serves CUDA up to {}", driver.cuda))];
+    let mut checks = vec![Check::good("NVIDIA driver", format!("supports CUDA up to {}", driver.cuda))];
     checks.extend(driver.gpus.iter().map(|gpu| {
         let gib = gpu.memory as f64 / (1_u64 << 30) as f64;
         let found = format!(

@@ -71,7 +71,9 @@ pub enum RenderError {
     #[error("the folder {} is not empty; name another one, or allow pictures to be written among its files", .0.display())]
     FolderNotEmpty(PathBuf),
     /// Files shown side by side are of different lengths.
-    #[error("the pose files have {first} and {second} frames; side by side they must be of one video")]
+    #[error(
+        "the pose files have {first} and {second} frames; to be drawn side by side, they must belong to the same video"
+    )]
     Lengths {
         /// Frames of the first file.
         first: u64,
@@ -85,7 +87,7 @@ pub enum RenderError {
     #[error("the pose file was made for frames of 0 pixels: there is no picture to draw on")]
     NoSize,
     /// There is nobody to show.
-    #[error("nobody is seen in the pose file: there is no person to crop to")]
+    #[error("the pose file contains no people: there is no person to crop to")]
     Nobody,
     /// The caller asked to stop.
     #[error("stopped before the end; no video was written")]

@@ -148,9 +148,13 @@ fn errors_name_the_layer() {
         ),
         ("\"Convolution\"", "\"LSTM\"", "layer \"a\": type \"LSTM\" is not supported"),
         ("name: \"a\"", "name: \"b\"", "layer \"b\": the caffemodel has no weights for it"),
-        ("bottom: \"image\"", "bottom: \"x\"", "layer \"a\": its input \"x\" is made by no layer before it"),
+        (
+            "bottom: \"image\"",
+            "bottom: \"x\"",
+            "layer \"a\": its input \"x\" is computed by no layer before it",
+        ),
         ("bottom: \"image\"", "", "layer \"a\": number of inputs is 0"),
-        ("top: \"net_output\"", "top: \"x\"", "no layer makes the tensor \"net_output\""),
+        ("top: \"net_output\"", "top: \"x\"", "no layer computes the tensor \"net_output\""),
         ("[1, 3, 16, 16]", "[1, 3]", "the prototxt declares no input"),
     ];
     let blob =

@@ -161,7 +161,7 @@ fn gpus_are_compared_with_the_architectures_of_openpose() {
     assert!(note[0].contains("was built for 3.0, 3.5, 5.0, 5.2, 6.0, 6.1, 7.0, 7.5"), "{note:?}");
     assert!(note[0].contains("--engine native"), "{note:?}");
     let machine = checks_in_state(&report["machine"], "good").join("\n");
-    assert!(machine.contains("serves CUDA up to 12.4"), "{machine}");
+    assert!(machine.contains("supports CUDA up to 12.4"), "{machine}");
     assert!(machine.contains("32 GiB, GPU-11111111-1111-1111-1111-111111111111"), "{machine}");
 
     let report = with_gpus("NVIDIA A100-SXM4-80GB:80");

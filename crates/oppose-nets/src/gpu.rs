@@ -111,7 +111,7 @@ pub enum GpuError {
     Stub,
     /// The driver is too old.
     #[error(
-        "the NVIDIA driver serves CUDA up to {found}, but {needed} or later is needed; install a newer driver"
+        "the NVIDIA driver supports CUDA up to {found}, but {needed} or later is needed; install a newer driver"
     )]
     DriverTooOld {
         /// The version that it supports.

@@ -144,7 +144,7 @@ enum SlurmError {
     Plan(#[from] PlanError),
     #[error("cannot {what} {}", printable(path))]
     Io { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("no submission in {}: `oppose-native slurm submit` makes one", printable(.0))]
+    #[error("no submission in {}: `oppose-native slurm submit` creates one", printable(.0))]
     NoRun(PathBuf),
     #[error("the option {0:?} has a line break in it, which a line of #SBATCH cannot hold")]
     LineBreak(String),

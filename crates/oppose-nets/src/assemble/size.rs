@@ -66,8 +66,8 @@ pub enum SizeError {
     },
     /// The frame is too elongated for the given side, or the net input would be too large.
     #[error(
-        "net resolution {resolution} makes a net input of {width}x{height} of a frame of {}x{}: it must have \
-         16 pixels a side at least and 16 million in all; set both sides of net_resolution",
+        "net resolution {resolution} turns a frame of {}x{} into a net input of {width}x{height}: it must have at \
+         least 16 pixels per side and at most 16 million in all; set both sides of net_resolution",
         frame.width, frame.height
     )]
     Input {

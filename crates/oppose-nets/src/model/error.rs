@@ -121,7 +121,7 @@ pub enum GraphError {
     #[error("the prototxt declares no input of 4 dimensions (1, channels, height, width)")]
     NoInput,
     /// The tensor with the result is missing.
-    #[error("no layer makes the tensor \"net_output\"")]
+    #[error("no layer computes the tensor \"net_output\"")]
     NoOutput,
     /// The net's result does not have the channels that its use requires.
     #[error("\"net_output\" has {channels} channels at stride {stride}, expected {expected} at stride 8")]
@@ -156,7 +156,7 @@ pub enum GraphError {
         expected: &'static str,
     },
     /// A layer reads a tensor that no layer before it makes.
-    #[error("layer {layer:?}: its input {tensor:?} is made by no layer before it")]
+    #[error("layer {layer:?}: its input {tensor:?} is computed by no layer before it")]
     UnknownTensor {
         /// Name of the layer.
         layer: String,

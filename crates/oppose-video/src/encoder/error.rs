@@ -40,7 +40,7 @@ pub enum EncodeError {
         source: io::Error,
     },
     /// A picture has another size than the video.
-    #[error("the picture has {found} bytes, expected {expected}: all pictures of a video are of one size")]
+    #[error("the picture has {found} bytes, expected {expected}: all pictures of a video have the same size")]
     PictureSize {
         /// Number of bytes given.
         found: usize,
