@@ -407,7 +407,7 @@ impl Selection {
 
     fn open_holistic(&self) -> Opened {
         let folder = self.find(holistic::FOLDER)?;
-        let engine = Holistic::open(&folder, self.holistic.threads(self.threads));
+        let engine = Holistic::open(&folder, self.holistic.with_threads(self.threads));
         Ok(Box::new(engine.map_err(EngineError::from)?))
     }
 

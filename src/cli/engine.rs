@@ -228,7 +228,7 @@ impl EngineArguments {
                 .with_kernels(self.cuda_kernels),
             threads: self.threads,
             openpose: self.openpose.options(people.limit()),
-            holistic: self.holistic.options().max_people(people.followed()),
+            holistic: self.holistic.options().with_max_people(people.followed()),
             openpose_process: (!self.is_embedded).then(openpose_process),
             openpose_log: self.engine_log.clone(),
             ..Selection::default()

@@ -62,27 +62,27 @@ impl HolisticArguments {
     /// The settings, without the number of threads.
     pub fn options(&self) -> Options {
         let AdditionalConfig(options) = self.additional_config;
-        let mut options = options.points(self.points.points()).hide_legs(self.points.hides_legs());
+        let mut options = options.with_points(self.points.points()).with_hide_legs(self.points.hides_legs());
         if self.hands == HandsChoice::Thorough {
-            options = options.hands(Hands::Thorough);
+            options = options.with_hands(Hands::Thorough);
         }
         if let Some(complexity) = self.model_complexity.and_then(Complexity::from_number) {
-            options = options.complexity(complexity);
+            options = options.with_complexity(complexity);
         }
         if self.no_smooth_landmarks {
-            options = options.smooth_landmarks(false);
+            options = options.with_smooth_landmarks(false);
         }
         if self.refine_face_landmarks {
-            options = options.refine_face(true);
+            options = options.with_refine_face(true);
         }
         if self.static_image_mode {
-            options = options.still_images(true);
+            options = options.with_still_images(true);
         }
         if let Some(confidence) = self.min_detection_confidence {
-            options = options.minimum_detection_confidence(confidence);
+            options = options.with_minimum_detection_confidence(confidence);
         }
         if let Some(confidence) = self.min_tracking_confidence {
-            options = options.minimum_tracking_confidence(confidence);
+            options = options.with_minimum_tracking_confidence(confidence);
         }
         options
     }
@@ -129,13 +129,13 @@ fn with_setting(options: Options, name: &str, value: &str) -> Result<Options, St
         "model_complexity" => {
             let complexity = value.parse().ok().and_then(Complexity::from_number);
             let complexity = complexity.ok_or_else(|| format!("{name} is 0, 1 or 2, not `{value}`"))?;
-            Ok(options.complexity(complexity))
+            Ok(options.with_complexity(complexity))
         }
-        "smooth_landmarks" => Ok(options.smooth_landmarks(switch()?)),
-        "refine_face_landmarks" => Ok(options.refine_face(switch()?)),
-        "static_image_mode" => Ok(options.still_images(switch()?)),
-        "min_detection_confidence" => Ok(options.minimum_detection_confidence(confidence()?)),
-        "min_tracking_confidence" => Ok(options.minimum_tracking_confidence(confidence()?)),
+        "smooth_landmarks" => Ok(options.with_smooth_landmarks(switch()?)),
+        "refine_face_landmarks" => Ok(options.with_refine_face(switch()?)),
+        "static_image_mode" => Ok(options.with_still_images(switch()?)),
+        "min_detection_confidence" => Ok(options.with_minimum_detection_confidence(confidence()?)),
+        "min_tracking_confidence" => Ok(options.with_minimum_tracking_confidence(confidence()?)),
         // A mask of the person changes nothing about the points, and pose-format drops it.
         "enable_segmentation" | "smooth_segmentation" => switch().map(|_| options),
         _ => Err(format!(

@@ -333,7 +333,7 @@ fn face_landmarks(original: &Recording, models: &Models) -> Checked {
 
 fn open(options: Options, threads: Option<usize>) -> Result<Holistic, Box<dyn Error>> {
     let threads = threads.map(NonZeroUsize::try_from).transpose()?;
-    Ok(Holistic::open(&common::models(), options.threads(threads))?)
+    Ok(Holistic::open(&common::models(), options.with_threads(threads))?)
 }
 
 /// For each frame, the coordinates of all points, then their confidences.
@@ -385,7 +385,7 @@ fn reproducible(original: &Recording, _: &Models) -> Checked {
 /// A still image gives the same result whatever was seen before it, namely that of the original when it sees nothing
 /// else.
 fn still_images(original: &Recording, _: &Models) -> Checked {
-    let options = original.options.still_images(true);
+    let options = original.options.with_still_images(true);
     let together = estimate(original, &mut open(options, None)?)?;
     for i in [0, 30, original.frames.len() - 1] {
         let alone = Recording {
@@ -401,7 +401,7 @@ fn still_images(original: &Recording, _: &Models) -> Checked {
         }
     }
     // The first frame has none before it.
-    let unsmoothed = original.options.smooth_landmarks(false);
+    let unsmoothed = original.options.with_smooth_landmarks(false);
     if estimate(original, &mut open(unsmoothed, None)?)?[0] != together[0] {
         return Err("the first picture differs from the first frame of a video".into());
     }
@@ -500,13 +500,14 @@ static CROWD: LazyLock<Recording> =
 
 /// The same person with the settings used for most corpora.
 static REFINED: LazyLock<Recording> = LazyLock::new(|| {
-    let options = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
+    let options =
+        Options::new().with_complexity(Complexity::Heavy).with_smooth_landmarks(false).with_refine_face(true);
     record(SIGNER_VIDEO, 58, options, &["--mirror", "--black", "25", "30"]).expect("a recording")
 });
 /// The smallest net, and confidence limits at which the person is sometimes lost.
 static LITE: LazyLock<Recording> = LazyLock::new(|| {
-    let options = Options::new().complexity(Complexity::Lite);
-    let options = options.minimum_detection_confidence(0.7).minimum_tracking_confidence(0.9);
+    let options = Options::new().with_complexity(Complexity::Lite);
+    let options = options.with_minimum_detection_confidence(0.7).with_minimum_tracking_confidence(0.9);
     record(SIGNER_VIDEO, 58, options, &[]).expect("a recording")
 });
 

@@ -13,7 +13,7 @@
 //!
 //! # Limits
 //! * One person: the one detected with the highest confidence. Other people in the frame are found only with
-//!   [`Options::max_people`]. A person is followed until lost.
+//!   [`Options::with_max_people`]. A person is followed until lost.
 //! * Hands are missed now and then, above all fast or blurred ones: they are looked for only where the body's
 //!   wrists and knuckles suggest; [`Hands::Thorough`] adds a search of its own. The points of a missed hand or face
 //!   are 0 with confidence 0.

@@ -51,7 +51,7 @@ pub enum Hands {
 /// use oppose::engine::holistic::{Complexity, Options};
 ///
 /// // pose-format's `model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true`
-/// let options = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
+/// let options = Options::new().with_complexity(Complexity::Heavy).with_smooth_landmarks(false).with_refine_face(true);
 /// assert!(options.refines_face());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,69 +96,69 @@ impl Options {
     /// Number of threads; by default, one for each core. Body, face and the two hands take one each, and the body's
     /// landmarks, which every next frame waits for, up to three more. The results do not depend on it.
     #[must_use]
-    pub fn threads(self, threads: Option<NonZeroUsize>) -> Self {
+    pub fn with_threads(self, threads: Option<NonZeroUsize>) -> Self {
         Self { threads, ..self }
     }
 
     /// Which net finds the body's landmarks.
     #[must_use]
-    pub fn complexity(self, complexity: Complexity) -> Self {
+    pub fn with_complexity(self, complexity: Complexity) -> Self {
         Self { complexity, ..self }
     }
 
     /// Whether the body's landmarks are smoothed over time.
     #[must_use]
-    pub fn smooth_landmarks(self, smooth: bool) -> Self {
+    pub fn with_smooth_landmarks(self, smooth: bool) -> Self {
         Self { smooth_landmarks: smooth, ..self }
     }
 
     /// Whether the face gets finer lips and eyes, and ten more points for the irises: 478 instead of 468.
     #[must_use]
-    pub fn refine_face(self, refine: bool) -> Self {
+    pub fn with_refine_face(self, refine: bool) -> Self {
         Self { refine_face: refine, ..self }
     }
 
     /// Whether every frame is a picture of its own: nothing is smoothed, and nothing carries over from one frame
     /// to the next. MediaPipe's `static_image_mode` means the same, but there the face and the hands do carry over.
     #[must_use]
-    pub fn still_images(self, still: bool) -> Self {
+    pub fn with_still_images(self, still: bool) -> Self {
         Self { still_images: still, ..self }
     }
 
     /// How sure the search for a person must be, from 0 to 1.
     #[must_use]
-    pub fn minimum_detection_confidence(self, confidence: f64) -> Self {
+    pub fn with_minimum_detection_confidence(self, confidence: f64) -> Self {
         Self { minimum_detection_confidence: confidence, ..self }
     }
 
     /// How sure the body's net must be that it sees a body, from 0 to 1. Below it the body is lost, and searched
     /// for in the next frame.
     #[must_use]
-    pub fn minimum_tracking_confidence(self, confidence: f64) -> Self {
+    pub fn with_minimum_tracking_confidence(self, confidence: f64) -> Self {
         Self { minimum_tracking_confidence: confidence, ..self }
     }
 
     /// Which points of a person are given.
     #[must_use]
-    pub fn points(self, points: Points) -> Self {
+    pub fn with_points(self, points: Points) -> Self {
         Self { points, ..self }
     }
 
     /// Whether the points of legs and hips are 0.
     #[must_use]
-    pub fn hide_legs(self, hide: bool) -> Self {
+    pub fn with_hide_legs(self, hide: bool) -> Self {
         Self { hide_legs: hide, ..self }
     }
 
     /// How many people are followed at most, at least one. Each takes the time of the first one again.
     #[must_use]
-    pub fn max_people(self, people: usize) -> Self {
+    pub fn with_max_people(self, people: usize) -> Self {
         Self { max_people: people.max(1), ..self }
     }
 
     /// How hard hands are looked for.
     #[must_use]
-    pub fn hands(self, hands: Hands) -> Self {
+    pub fn with_hands(self, hands: Hands) -> Self {
         Self { hands, ..self }
     }
 
@@ -283,13 +283,16 @@ mod tests {
             let settings = options.settings().into_iter();
             settings.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
         };
-        assert_eq!(description(Options::new().threads(NonZeroUsize::new(3))), "");
-        let lab = Options::new().complexity(Complexity::Heavy).smooth_landmarks(false).refine_face(true);
+        assert_eq!(description(Options::new().with_threads(NonZeroUsize::new(3))), "");
+        let lab = Options::new()
+            .with_complexity(Complexity::Heavy)
+            .with_smooth_landmarks(false)
+            .with_refine_face(true);
         assert_eq!(description(lab), "model_complexity=2,smooth_landmarks=false,refine_face_landmarks=true");
-        let more = Options::new().max_people(3).hands(Hands::Thorough);
+        let more = Options::new().with_max_people(3).with_hands(Hands::Thorough);
         assert_eq!(description(more), "max_people=3,hands=thorough");
-        assert_eq!(description(Options::new().max_people(0)), "");
-        let other = Options::new().still_images(true).minimum_tracking_confidence(0.25);
+        assert_eq!(description(Options::new().with_max_people(0)), "");
+        let other = Options::new().with_still_images(true).with_minimum_tracking_confidence(0.25);
         assert_eq!(description(other), "static_image_mode=true,min_tracking_confidence=0.25");
     }
 
@@ -302,11 +305,11 @@ mod tests {
 
     #[test]
     fn skeletons_are_those_of_the_choice() {
-        let refined = Options::new().refine_face(true);
+        let refined = Options::new().with_refine_face(true);
         assert_eq!((Options::new().skeleton().points(), refined.skeleton().points()), (576, 586));
-        assert_eq!(refined.points(Points::NoWorld).skeleton().points(), 553);
-        assert_eq!(Options::new().points(Points::Reduced).hide_legs(true).skeleton().points(), 178);
-        assert_eq!(Options::new().hide_legs(true).skeleton().points(), 576);
+        assert_eq!(refined.with_points(Points::NoWorld).skeleton().points(), 553);
+        assert_eq!(Options::new().with_points(Points::Reduced).with_hide_legs(true).skeleton().points(), 178);
+        assert_eq!(Options::new().with_hide_legs(true).skeleton().points(), 576);
     }
 
     #[test]
