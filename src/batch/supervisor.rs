@@ -75,19 +75,7 @@ pub fn supervise(
     events: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, SupervisorError> {
     let (sender, receiver) = bounded(64);
-    let slots = commands.iter_mut().take(jobs.len()).map(Slot::new).collect();
-    let mut supervisor = Supervisor {
-        jobs,
-        queue: Queue::new(jobs.len()),
-        slots,
-        workers: Vec::new(),
-        processes: 0,
-        clock: Clock::new(),
-        sender,
-        cancel,
-        events,
-        error: None,
-    };
+    let mut supervisor = Supervisor::new(jobs, commands, sender, cancel, events);
     let ended = supervisor.run(&receiver, limits);
     match (ended, supervisor.error.take()) {
         (Ended::Completed, Some((_, error))) if !supervisor.queue.is_empty() => Err(error),
@@ -139,7 +127,29 @@ struct Supervisor<'a> {
     error: Option<(usize, SupervisorError)>,
 }
 
-impl Supervisor<'_> {
+impl<'a> Supervisor<'a> {
+    /// The messages of its workers go to `sender`.
+    fn new(
+        jobs: &'a [Job],
+        commands: &'a mut [Command],
+        sender: Sender<(usize, Option<WorkerMessage>)>,
+        cancel: &'a Cancel,
+        events: &'a mut dyn FnMut(Event<'_>),
+    ) -> Self {
+        Self {
+            jobs,
+            queue: Queue::new(jobs.len()),
+            slots: commands.iter_mut().take(jobs.len()).map(Slot::new).collect(),
+            workers: Vec::new(),
+            processes: 0,
+            clock: Clock::new(),
+            sender,
+            cancel,
+            events,
+            error: None,
+        }
+    }
+
     fn run(&mut self, messages: &Receiver<(usize, Option<WorkerMessage>)>, limits: Limits) -> Ended {
         loop {
             if self.cancel.is_cancelled() {
@@ -158,22 +168,17 @@ impl Supervisor<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Ended::Completed,
             };
             self.clock.tick();
-            match message {
-                Some((process, message)) => {
-                    let index = self.workers.iter().position(|worker| worker.process == process);
-                    if let Some(index) = index {
-                        self.handle(index, message);
-                    }
-                }
-                // Only when no message is waiting to be read.
-                None => {
-                    if let Some(limit) = limits.stall {
-                        let now = self.clock.now();
-                        self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
-                    }
-                    self.workers.iter_mut().for_each(WorkerProcess::close_if_gone);
-                }
+            if let Some((process, message)) = message {
+                self.receive(process, message);
             }
+            // Only when no message is waiting to be read.
+            if let Some(limit) = limits.stall
+                && messages.is_empty()
+            {
+                let now = self.clock.now();
+                self.workers.iter_mut().for_each(|worker| worker.kill_if_stalled(now, limit));
+            }
+            self.workers.iter_mut().for_each(WorkerProcess::notice_end);
             while let Some(index) = self.workers.iter_mut().position(WorkerProcess::has_ended) {
                 let worker = self.workers.remove(index);
                 self.bury(worker);
@@ -204,6 +209,13 @@ impl Supervisor<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Handles a message, unless the process that sent it has been given up.
+    fn receive(&mut self, process: usize, message: Option<WorkerMessage>) {
+        if let Some(index) = self.workers.iter().position(|worker| worker.process == process) {
+            self.handle(index, message);
         }
     }
 
@@ -358,6 +370,71 @@ impl Supervisor<'_> {
         let deadline = Instant::now() + PATIENCE;
         for worker in &mut self.workers {
             worker.wait_until(deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::engine::EngineInfo;
+
+    /// A stand-in for a worker: a shell script that knows what a worker says about the only video of a run.
+    fn stand_in(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        for (name, message) in [
+            ("READY", WorkerMessage::Ready(EngineInfo::new("stand-in", EngineInfo::CPU, "fp32", 1))),
+            ("OPENING", WorkerMessage::Video(0, VideoUpdate::Opening)),
+            ("EXISTS", WorkerMessage::Video(0, VideoUpdate::Exists)),
+        ] {
+            command.env(name, serde_json::to_string(&message).unwrap());
+        }
+        command
+    }
+
+    fn one_video() -> [Job; 1] {
+        [Job::new("video.mp4", "video.pose")]
+    }
+
+    /// What a supervisor tells of the only video, which has one worker. Its messages arrive late, as they may on a
+    /// busy machine.
+    fn told_late(script: &str) -> Vec<String> {
+        let (sender, sent) = bounded(64);
+        let (relay, receiver) = bounded(64);
+        thread::spawn(move || {
+            for message in sent {
+                thread::sleep(3 * INTERVAL);
+                if relay.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut told = Vec::new();
+        let mut hear = |event: Event<'_>| told.push(describe(&event));
+        let (jobs, mut commands, cancel) = (one_video(), [stand_in(script)], Cancel::default());
+        let mut supervisor = Supervisor::new(&jobs, &mut commands, sender, &cancel, &mut hear);
+        assert_eq!(supervisor.run(&receiver, Limits::default()), Ended::Completed);
+        drop(supervisor);
+        told
+    }
+
+    fn describe(event: &Event<'_>) -> String {
+        match event {
+            Event::Ready { .. } => "ready".into(),
+            Event::Video { update, .. } => format!("{update:?}"),
+            Event::Died { reason, suspects, .. } => format!("{reason}, suspects {suspects:?}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_worker_has_reported_counts_however_it_ends() {
+        for end in ["exit 0", "exit 3", "kill -KILL $$", "sleep 3 & exit 0"] {
+            let script = format!(r#"echo "$READY"; read job; echo "$OPENING"; echo "$EXISTS"; {end}"#);
+            assert_eq!(told_late(&script), ["ready", "Opening", "Exists"], "{end}");
         }
     }
 }

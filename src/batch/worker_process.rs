@@ -130,11 +130,12 @@ impl WorkerProcess {
         self.closed.get_or_insert_with(Instant::now);
     }
 
-    /// Closes it if it has ended, or does not die although it was killed. Its output alone does not always show
-    /// this: a process that it has started may keep the pipe open. Call this when no message is waiting.
-    pub fn close_if_gone(&mut self) {
+    /// Notices that it has ended, which its output alone does not always show: a process that it has started may keep
+    /// the pipe open. Its last messages may still be on their way here, so only their end closes it. One that does
+    /// not die although it was killed is closed at once.
+    pub fn notice_end(&mut self) {
         let is_stuck = self.killed.is_some_and(|killed| killed.elapsed() > EXIT_PATIENCE);
-        if self.closed.is_none() && (is_stuck || self.child.ending().is_some()) {
+        if self.child.ending().is_none() && is_stuck {
             self.close();
         }
     }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tracing::level_filters::LevelFilter;
 
 use super::last_words::LastWords;
+use super::output::Output;
 
 /// How often to check whether a process has ended.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -68,9 +71,11 @@ impl fmt::Display for Ending {
 pub struct ChildProcess {
     child: Child,
     input: Option<ChildStdin>,
-    output: Option<ChildStdout>,
+    output: Option<Output>,
     last_words: Option<LastWords>,
     ending: Option<Ending>,
+    /// Whether there is an `ending`, for the output.
+    has_ended: Arc<AtomicBool>,
     /// How long it had given no sign of life when it was killed for that.
     stalled: Option<Duration>,
 }
@@ -92,7 +97,10 @@ impl ChildProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let mut process = Self { child, input, output, last_words: None, ending: None, stalled: None };
+        let has_ended = Arc::<AtomicBool>::default();
+        let output = output.map(|pipe| Output::new(pipe, Arc::clone(&has_ended)));
+        let mut process =
+            Self { child, input, output, last_words: None, ending: None, has_ended, stalled: None };
         if let Some(errors) = errors {
             process.last_words = Some(LastWords::listen(errors, log)?);
         }
@@ -109,8 +117,8 @@ impl ChildProcess {
         self.input.take().ok_or_else(|| io::Error::other("the process has no pipe for its input"))
     }
 
-    /// The pipe from its standard output, once.
-    pub fn take_output(&mut self) -> io::Result<ChildStdout> {
+    /// Its standard output, once.
+    pub fn take_output(&mut self) -> io::Result<Output> {
         self.output.take().ok_or_else(|| io::Error::other("the process has no pipe for its output"))
     }
 
@@ -150,7 +158,7 @@ impl ChildProcess {
                 Ok(Some(status)) => Ending::Exited(status),
                 Err(error) => Ending::Unknown(error.to_string()),
             };
-            self.ending = Some(self.stalled.map_or(ending, Ending::Stalled));
+            self.end(self.stalled.map_or(ending, Ending::Stalled));
         }
         self.ending.clone()
     }
@@ -166,8 +174,13 @@ impl ChildProcess {
             None => Ending::Stuck,
         };
         let ending = self.stalled.map_or(ending, Ending::Stalled);
-        self.ending = Some(ending.clone());
+        self.end(ending.clone());
         ending
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+        self.has_ended.store(true, Ordering::Release);
     }
 
     fn poll(&mut self, patience: Duration) -> Option<Ending> {

@@ -7,6 +7,7 @@ mod child;
 mod clock;
 mod last_words;
 pub(crate) mod messages;
+mod output;
 mod run;
 
 use std::env;
@@ -18,6 +19,7 @@ use std::process::Command;
 pub(crate) use child::{ChildProcess, shared_log};
 #[cfg(feature = "video")]
 pub(crate) use clock::Clock;
+pub(crate) use output::Output;
 pub use run::{ProcessError, SignsOfLife, output, run};
 
 /// The running program, to be started again. It is found even if its file has been replaced or removed meanwhile.

@@ -10,7 +10,7 @@ mod serve;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command};
+use std::process::{ChildStdin, Command};
 use std::time::Duration;
 
 pub use serve::serve;
@@ -18,7 +18,7 @@ pub use serve::serve;
 use self::message::{Reply, Request, read_numbers};
 use super::{Engine, EngineError, EngineErrorKind, EngineInfo};
 use crate::pose::{FramePose, Skeleton};
-use crate::process::{ChildProcess, messages, shared_log};
+use crate::process::{ChildProcess, Output, messages, shared_log};
 use oppose_core::{Frame, VideoInfo};
 
 /// A `.pose` file counts people in 16 bits.
@@ -88,7 +88,7 @@ pub struct Isolated {
     /// Which engine it is, once it was asked.
     info: Option<EngineInfo>,
     requests: Option<ChildStdin>,
-    replies: BufReader<ChildStdout>,
+    replies: BufReader<Output>,
     /// Frames in flight.
     in_flight: usize,
     process: ChildProcess,
