@@ -153,7 +153,7 @@ impl<'a> Supervisor<'a> {
     fn run(&mut self, messages: &Receiver<(usize, Option<WorkerMessage>)>, limits: Limits) -> Ended {
         loop {
             if self.cancel.is_cancelled() {
-                self.end_all();
+                self.end_all(messages);
                 return Ended::Cancelled;
             }
             self.start_due();
@@ -364,10 +364,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Asks all workers to end, and kills those that do not.
-    fn end_all(&mut self) {
+    /// Asks all workers to end, and kills those that do not. What they report until then counts.
+    fn end_all(&mut self, messages: &Receiver<(usize, Option<WorkerMessage>)>) {
         self.workers.iter_mut().for_each(WorkerProcess::ask_to_end);
         let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && !self.workers.iter().all(WorkerProcess::is_closed) {
+            if let Ok((process, message)) = messages.recv_timeout(SHORT_INTERVAL) {
+                self.receive(process, message);
+            }
+            self.workers.iter_mut().for_each(WorkerProcess::notice_end);
+        }
         for worker in &mut self.workers {
             worker.wait_until(deadline);
         }
@@ -436,5 +442,22 @@ mod tests {
             let script = format!(r#"echo "$READY"; read job; echo "$OPENING"; echo "$EXISTS"; {end}"#);
             assert_eq!(told_late(&script), ["ready", "Opening", "Exists"], "{end}");
         }
+    }
+
+    #[test]
+    fn what_a_worker_has_reported_counts_although_the_run_is_cancelled() {
+        let script = r#"trap 'echo "$EXISTS"; exit' TERM
+            echo "$READY"; read job; echo "$OPENING"; while :; do sleep 0.01; done"#;
+        let cancel = Cancel::default();
+        let mut told = Vec::new();
+        let ended =
+            supervise(&one_video(), &mut [stand_in(script)], Limits::default(), &cancel, &mut |event| {
+                told.push(describe(&event));
+                if told.len() == 2 {
+                    cancel.cancel();
+                }
+            });
+        assert_eq!(ended.unwrap(), Ended::Cancelled);
+        assert_eq!(told, ["ready", "Opening", "Exists"]);
     }
 }
