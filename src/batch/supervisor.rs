@@ -387,7 +387,7 @@ mod tests {
     use super::*;
     use crate::engine::EngineInfo;
 
-    /// A stand-in for a worker: a shell script that knows what a worker says about the only video of a run.
+    /// A stand-in for a worker: a shell script that knows the messages of a worker about the only video of a run.
     fn stand_in(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -405,9 +405,8 @@ mod tests {
         [Job::new("video.mp4", "video.pose")]
     }
 
-    /// What a supervisor tells of the only video, which has one worker. Its messages arrive late, as they may on a
-    /// busy machine.
-    fn told_late(script: &str) -> Vec<String> {
+    /// The events of a run over one video with one worker, whose messages arrive late, as they may on a busy machine.
+    fn events_with_delay(script: &str) -> Vec<String> {
         let (sender, sent) = bounded(64);
         let (relay, receiver) = bounded(64);
         thread::spawn(move || {
@@ -418,13 +417,13 @@ mod tests {
                 }
             }
         });
-        let mut told = Vec::new();
-        let mut hear = |event: Event<'_>| told.push(describe(&event));
+        let mut events = Vec::new();
+        let mut on_event = |event: Event<'_>| events.push(describe(&event));
         let (jobs, mut commands, cancel) = (one_video(), [stand_in(script)], Cancel::default());
-        let mut supervisor = Supervisor::new(&jobs, &mut commands, sender, &cancel, &mut hear);
+        let mut supervisor = Supervisor::new(&jobs, &mut commands, sender, &cancel, &mut on_event);
         assert_eq!(supervisor.run(&receiver, Limits::default()), Ended::Completed);
         drop(supervisor);
-        told
+        events
     }
 
     fn describe(event: &Event<'_>) -> String {
@@ -440,7 +439,7 @@ mod tests {
     fn what_a_worker_has_reported_counts_however_it_ends() {
         for end in ["exit 0", "exit 3", "kill -KILL $$", "sleep 3 & exit 0"] {
             let script = format!(r#"echo "$READY"; read job; echo "$OPENING"; echo "$EXISTS"; {end}"#);
-            assert_eq!(told_late(&script), ["ready", "Opening", "Exists"], "{end}");
+            assert_eq!(events_with_delay(&script), ["ready", "Opening", "Exists"], "{end}");
         }
     }
 
@@ -449,15 +448,15 @@ mod tests {
         let script = r#"trap 'echo "$EXISTS"; exit' TERM
             echo "$READY"; read job; echo "$OPENING"; while :; do sleep 0.01; done"#;
         let cancel = Cancel::default();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let ended =
             supervise(&one_video(), &mut [stand_in(script)], Limits::default(), &cancel, &mut |event| {
-                told.push(describe(&event));
-                if told.len() == 2 {
+                events.push(describe(&event));
+                if events.len() == 2 {
                     cancel.cancel();
                 }
             });
         assert_eq!(ended.unwrap(), Ended::Cancelled);
-        assert_eq!(told, ["ready", "Opening", "Exists"]);
+        assert_eq!(events, ["ready", "Opening", "Exists"]);
     }
 }
