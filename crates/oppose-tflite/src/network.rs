@@ -107,6 +107,11 @@ impl Network {
         Some(Self { proof, steps, places, buffers, scratch, expanded, input, outputs: graph.outputs, rest })
     }
 
+    /// Whether idle threads of a rayon pool can help to [`run`](Self::run) it.
+    pub fn is_divided(&self) -> bool {
+        self.scratch.len() > 1
+    }
+
     /// What is left to the runtime, if anything.
     pub fn rest(&self) -> Option<&Rest> {
         self.rest.as_ref()

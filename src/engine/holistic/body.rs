@@ -344,6 +344,11 @@ impl BodyTracker {
         })
     }
 
+    /// Whether idle threads of the current pool help to find landmarks.
+    pub(super) fn is_divided(&self) -> bool {
+        self.landmarker.net.is_divided()
+    }
+
     /// Forgets the bodies: the next frame is searched for people.
     pub fn reset(&mut self) {
         self.followed.truncate(1);

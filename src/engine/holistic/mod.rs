@@ -200,14 +200,16 @@ fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtErro
         (joined(body), joined(left), joined(right), face)
     });
     let (mut body, mut left, mut right, mut face) = (body??, left??, right??, face?);
+    // Otherwise idle threads would wait for parts that never come.
+    let is_divided = body.is_divided();
+    let first = Stage::first(move |job: &Job| {
+        if job.starts_video {
+            body.reset();
+        }
+        fill(&job.bodies, body.track(&job.frame))
+    });
     Ok(vec![
-        Stage::first(move |job: &Job| {
-            if job.starts_video {
-                body.reset();
-            }
-            fill(&job.bodies, body.track(&job.frame))
-        })
-        .divided(),
+        if is_divided { first.divided() } else { first },
         Stage::after(0, move |job: &Job| {
             if job.starts_video || options.still_images {
                 left.reset();

@@ -107,6 +107,15 @@ impl Net {
         }
     }
 
+    /// Whether idle threads of the current pool help to [`run`](Net::run) it.
+    pub(super) fn is_divided(&self) -> bool {
+        match &self.0 {
+            Kind::Runtime(_) => false,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Own(own) => own.network.is_divided(),
+        }
+    }
+
     /// Computes the outputs from the input.
     ///
     /// # Errors
