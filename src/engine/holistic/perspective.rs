@@ -80,13 +80,19 @@ impl Block {
 
     /// The smallest and the largest x and y.
     #[inline(always)]
-    pub fn bounds(&self) -> ([i64; 2], [i64; 2]) {
+    pub fn bounds(&self) -> [[i64; 2]; 2] {
         let ends = |values: &[i32]| {
             let values = values.iter().take(self.length);
             values.fold((i32::MAX, i32::MIN), |(min, max), &value| (min.min(value), max.max(value)))
         };
         let ((left, right), (top, bottom)) = (ends(&self.x), ends(&self.y));
-        ([left.into(), top.into()], [right.into(), bottom.into()])
+        [[left.into(), top.into()], [right.into(), bottom.into()]]
+    }
+
+    /// All x and all y. Those behind the [`positions`](Self::positions) continue the row.
+    #[inline(always)]
+    pub fn coordinates(&self) -> [&[i32; Self::LENGTH]; 2] {
+        [&self.x, &self.y]
     }
 }
 
@@ -164,7 +170,7 @@ mod tests {
     fn bounds_are_those_of_the_pixels_asked_for() {
         let corners = [[74.0, 10.0], [10.0, 10.0], [10.0, 74.0], [74.0, 74.0]];
         let block = Perspective::to_square(corners, 64.0).block(0, 0, 10);
-        assert_eq!(block.bounds(), ([320, 320], [320, 19 * 32]));
+        assert_eq!(block.bounds(), [[320, 320], [320, 19 * 32]]);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 use std::f64::consts::PI;
 
+#[cfg(target_arch = "x86_64")]
+use super::blend::Samples;
 use super::blend::blend;
 use super::geometry::{Padding, Rect, Size};
 use super::perspective::{Block, Perspective};
@@ -53,46 +55,47 @@ impl Crop {
         let (region, padding) = self.region(Size::of(frame), rect);
         let perspective = Perspective::to_square(region.corners(), self.side as f32);
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor was just found to have these instructions.
             unsafe { self.fill_with_avx2(frame, &perspective, tensor) };
             return padding;
         }
-        self.fill(frame, &perspective, tensor);
+        self.fill(frame, &perspective, tensor, |sampler, block, part| sampler.fill(block, part));
         padding
     }
 
-    /// The same work, in which the compiler may use wider vectors; the numbers do not change.
+    /// The same work, several pixels at a time; the numbers do not change.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,fma")]
     fn fill_with_avx2(&self, frame: &Frame, perspective: &Perspective, tensor: &mut [f32]) {
-        self.fill(frame, perspective, tensor);
+        self.fill(frame, perspective, tensor, |sampler, block, part| match sampler.samples(block) {
+            Some(samples) => {
+                samples.blend(sampler.pixels, part);
+                sampler.fill_border(block, part);
+            }
+            None => sampler.fill(block, part),
+        });
     }
 
+    /// Fills the tensor block by block. `sample` writes the samples of a block, from 0 to 255.
     #[inline(always)]
-    fn fill(&self, frame: &Frame, perspective: &Perspective, tensor: &mut [f32]) {
+    fn fill(
+        &self,
+        frame: &Frame,
+        perspective: &Perspective,
+        tensor: &mut [f32],
+        sample: impl Fn(&Sampler<'_>, &Block, &mut [f32]),
+    ) {
         let (low, high) = self.range;
-        // OpenCV multiplies and adds in one step, rounded once. In f64 both steps are exact for samples of 8 bits.
-        let (scale, offset) = (f64::from((high - low) / 255.0), f64::from(low));
+        let scale = (high - low) / 255.0;
         let sampler = Sampler::new(frame, self.border);
         for (y, row) in tensor.chunks_exact_mut(3 * self.side).take(self.side).enumerate() {
             for (i, part) in row.chunks_mut(3 * Block::LENGTH).enumerate() {
                 let block = perspective.block(i * Block::LENGTH, y, part.len() / 3);
-                let (first, last) = block.bounds();
-                // What is inside at the outermost positions is inside in between.
-                if [first, last].iter().all(|&at| sampler.is_inside(at)) {
-                    fill(part, &block, |at| sampler.inside(at));
-                } else if self.border == Border::Replicate {
-                    fill(part, &block, |at| sampler.repeated(at));
-                } else {
-                    fill(part, &block, |at| {
-                        if sampler.is_inside(at) { sampler.inside(at) } else { sampler.at_border(at) }
-                    });
-                }
+                sample(&sampler, &block, part);
             }
-            for value in row {
-                *value = (f64::from(*value) * scale + offset) as f32;
-            }
+            // OpenCV multiplies and adds in one step, rounded once.
+            row.iter_mut().for_each(|value| *value = value.mul_add(scale, low));
         }
     }
 
@@ -142,14 +145,6 @@ impl Region {
     }
 }
 
-/// Samples a part of a row of the crop.
-#[inline(always)]
-fn fill(part: &mut [f32], block: &Block, sample: impl Fn([i64; 2]) -> [f32; 3]) {
-    for (pixel, at) in part.chunks_exact_mut(3).zip(block.positions()) {
-        pixel.copy_from_slice(&sample(at));
-    }
-}
-
 /// Bilinear samples of a frame: red, green, blue, 0 to 255. Positions are in 1/32 pixels.
 struct Sampler<'a> {
     pixels: &'a [u8],
@@ -162,6 +157,45 @@ impl<'a> Sampler<'a> {
     fn new(frame: &'a Frame, border: Border) -> Self {
         let (width, height) = (frame.width().into(), frame.height().into());
         Self { pixels: frame.pixels(), width, height, border }
+    }
+
+    /// Samples the positions of a block one by one.
+    #[inline(always)]
+    fn fill(&self, block: &Block, part: &mut [f32]) {
+        for (pixel, at) in part.chunks_exact_mut(3).zip(block.positions()) {
+            let sample = match self.border {
+                _ if self.is_inside(at) => self.inside(at),
+                Border::Replicate => self.repeated(at),
+                Border::Zero => self.at_border(at),
+            };
+            pixel.copy_from_slice(&sample);
+        }
+    }
+
+    /// Samples those positions of a block again whose surroundings are partly or wholly black.
+    #[cfg(target_arch = "x86_64")]
+    fn fill_border(&self, block: &Block, part: &mut [f32]) {
+        // What is inside at the outermost positions is inside in between.
+        if self.border == Border::Replicate || block.bounds().iter().all(|&at| self.is_inside(at)) {
+            return;
+        }
+        for (pixel, at) in part.chunks_exact_mut(3).zip(block.positions()) {
+            if !self.is_inside(at) {
+                pixel.copy_from_slice(&self.at_border(at));
+            }
+        }
+    }
+
+    /// Where the pixels for the positions of a block are and how they are weighted, the outermost pixels repeated beyond the
+    /// frame. `None` in frames one pixel wide or high, and where fewer than eight bytes are left of the frame.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn samples(&self, block: &Block) -> Option<Samples> {
+        let [right, lower] = [self.width, self.height].map(|side| i32::try_from((side - 1) << 5).ok());
+        let [right, lower] = [right.filter(|&right| right > 0)?, lower.filter(|&lower| lower > 0)?];
+        let stride = 3 * self.width as usize;
+        let samples = Samples::new(block.coordinates(), [right, lower], stride);
+        (samples.end() <= self.pixels.len()).then_some(samples)
     }
 
     /// Whether all four pixels around a position are there.
@@ -200,6 +234,10 @@ impl<'a> Sampler<'a> {
     #[cold]
     fn at_border(&self, [x, y]: [i64; 2]) -> [f32; 3] {
         let (column, row) = (x >> 5, y >> 5);
+        let is_near = (-1..self.width).contains(&column) && (-1..self.height).contains(&row);
+        if self.border == Border::Zero && !is_near {
+            return [0.0; 3];
+        }
         let pair = |row| self.pixel(column, row) | self.pixel(column + 1, row) << 24;
         blend([pair(row), pair(row + 1)], [x as u32 & 31, y as u32 & 31])
     }
@@ -317,6 +355,27 @@ mod tests {
                 let slow = sampler.at_border(at);
                 assert!(border == Border::Zero || sampler.repeated(at) == slow, "{at:?}");
                 assert!(!sampler.is_inside(at) || sampler.inside(at) == slow, "{at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_and_single_samples_agree() {
+        let pixels = (0..70 * 50 * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let frame = Frame::new(0, None, 70, 50, pixels).unwrap();
+        for (side, border) in
+            [(64, Border::Zero), (96, Border::Zero), (96, Border::Replicate), (7, Border::Zero)]
+        {
+            let crop = Crop { side, range: (0.0, 255.0), keep_aspect: true, border };
+            for i in 0..40u8 {
+                let [x, y, size] = [17, 29, 11].map(|step| f32::from(i.wrapping_mul(step) % 41) / 40.0);
+                let rect = Rect { x, y, width: size + 0.1, height: size + 0.2, rotation: x - 3.0 * y };
+                let (region, _) = crop.region(Size::of(&frame), &rect);
+                let perspective = Perspective::to_square(region.corners(), side as f32);
+                let [mut fast, mut slow] = [0, 1].map(|_| vec![f32::NAN; side * side * 3]);
+                crop.cut(&frame, &rect, &mut fast);
+                crop.fill(&frame, &perspective, &mut slow, |sampler, block, part| sampler.fill(block, part));
+                assert_eq!(fast, slow, "{rect:?}");
             }
         }
     }
