@@ -14,17 +14,18 @@ mod layers;
 mod silent;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Turn, Values, Weights};
-use self::graph::{Channelwise, Graph, Kind, Operator};
-use self::layers::{Convolution, Depthwise, Geometry, Layer, Scratch, Source};
+use self::avx512::{Avx512, DepthwiseWeights, Range, SLACK, Summand, Turn, Values, Weights, vectorized};
+use self::graph::{Graph, Kind, Operator};
+use self::layers::{Convolution, Depthwise, Geometry, Layer, Operations, Scratch, Source};
 
-/// A net, or most of one, ready to run.
-#[derive(Debug)]
+/// A net, or most of one, ready to run. Clones share the weights.
+#[derive(Clone, Debug)]
 pub struct Network {
     proof: Avx512,
-    steps: Vec<Step>,
+    steps: Arc<[Step]>,
     /// The buffer of each tensor that has one.
     places: Vec<Option<usize>>,
     buffers: Vec<Values>,
@@ -62,12 +63,36 @@ enum Action {
     Layer(Box<dyn Layer>),
     MaxPool([usize; 3]),
     Double([usize; 3]),
-    /// Operations in order, each with its constants.
-    Channelwise(Vec<(Channelwise, Vec<f32>)>),
+    Channelwise(Operations),
     /// Adds channels of zeros: the number of channels before and after.
     Widen([usize; 2]),
     /// Only adds the summand, or changes the shape.
     Copy,
+}
+
+impl Action {
+    /// Does what takes little arithmetic, in plain loops. Layers are run by [`share`].
+    #[inline(always)]
+    fn compute(&self, input: &[f32], summand: Summand<'_>, output: &mut [f32]) {
+        match self {
+            Self::Layer(_) => {}
+            Self::MaxPool(image) => layers::max_pool(input, *image, output),
+            Self::Double(image) => layers::double(input, *image, output),
+            Self::Channelwise(operations) => {
+                let values = input.len().min(output.len());
+                output[..values].copy_from_slice(&input[..values]);
+                layers::channelwise(operations, &mut output[..values]);
+            }
+            Self::Widen(channels) => layers::widen(input, *channels, output),
+            Self::Copy => match summand {
+                Some((summand, range)) => layers::add(input, summand, output, range),
+                None => {
+                    let values = input.len().min(output.len());
+                    output[..values].copy_from_slice(&input[..values]);
+                }
+            },
+        }
+    }
 }
 
 impl Network {
@@ -104,7 +129,17 @@ impl Network {
         let (places, sizes) = assign(&graph, input, &steps, &kept);
         let buffers = sizes.into_iter().map(|size| Values::zeros(size + SLACK)).collect();
         let expanded = Values::zeros(expanded.unwrap_or(0));
-        Some(Self { proof, steps, places, buffers, scratch, expanded, input, outputs: graph.outputs, rest })
+        Some(Self {
+            proof,
+            steps: steps.into(),
+            places,
+            buffers,
+            scratch,
+            expanded,
+            input,
+            outputs: graph.outputs,
+            rest,
+        })
     }
 
     /// Whether idle threads of a rayon pool can help to [`run`](Self::run) it.
@@ -145,7 +180,7 @@ impl Network {
     pub fn run(&mut self) {
         let parts = if rayon::current_thread_index().is_some() { self.scratch.len() } else { 1 };
         let (proof, scratch) = (self.proof, &mut self.scratch[..parts]);
-        for step in &self.steps {
+        for step in &*self.steps {
             let place =
                 |tensor: usize| self.places[tensor].unwrap_or_else(|| unreachable!("{tensor} has no buffer"));
             let mut output = std::mem::take(&mut self.buffers[place(step.output)]);
@@ -156,17 +191,7 @@ impl Network {
                     let source = Source { input, expanded: None, summand };
                     share(proof, &**layer, source, &mut output, &mut self.expanded, scratch);
                 }
-                Action::MaxPool(image) => layers::max_pool(input, *image, &mut output),
-                Action::Double(image) => layers::double(input, *image, &mut output),
-                Action::Channelwise(operations) => layers::channelwise(input, operations, &mut output),
-                Action::Widen(channels) => layers::widen(input, *channels, &mut output),
-                Action::Copy => match summand {
-                    Some((summand, range)) => layers::add(input, summand, &mut output, range),
-                    None => {
-                        let values = input.len().min(output.len());
-                        output[..values].copy_from_slice(&input[..values]);
-                    }
-                },
+                action => vectorized(proof, || action.compute(input, summand, &mut output)),
             }
             self.buffers[place(step.output)] = output;
         }
@@ -494,7 +519,14 @@ impl<'a> Plan<'a> {
                     let Some(filter) = self.filter(operator) else { continue };
                     input = filter.input;
                     summand = self.summand(&mut last, &mut output, &mut done);
-                    Action::Layer(Box::new(Convolution { geometry: filter.geometry, weights: filter.pack() }))
+                    let mut operations = Vec::new();
+                    if let Some(reader) = self.only_reader(output)
+                        && matches!(operators[reader].kind, Kind::Channelwise(_))
+                    {
+                        operations = self.operations(reader, &mut last, &mut output, &mut done);
+                    }
+                    let (geometry, weights) = (filter.geometry, filter.pack());
+                    Action::Layer(Box::new(Convolution { geometry, weights, operations }))
                 }
                 Kind::Add(activation) => {
                     summand = Some((operator.inputs[1], activation.range()));
@@ -522,7 +554,7 @@ impl<'a> Plan<'a> {
         last: &mut usize,
         output: &mut usize,
         done: &mut [bool],
-    ) -> Vec<(Channelwise, Vec<f32>)> {
+    ) -> Operations {
         let mut operations = Vec::new();
         let mut next = Some(first);
         while let Some(i) = next {

@@ -179,14 +179,6 @@ impl HandLandmarker {
         Ok(Self { net: models.load(&HAND_LANDMARKS)? })
     }
 
-    /// Loads the net so that it says whether a hand is a right one, too.
-    ///
-    /// # Errors
-    /// The runtime refuses the net.
-    pub fn load_sided(models: &Models) -> Result<Self, LoadError> {
-        Ok(Self { net: models.load(&SIDED_HAND_LANDMARKS)? })
-    }
-
     /// How likely the hand that was found last is a right one, from 0 to 1. Only where it was loaded for that.
     pub fn handedness(&self) -> Option<f32> {
         self.net.output(2).first().copied()
@@ -233,16 +225,32 @@ pub struct HandTracker {
 }
 
 impl HandTracker {
-    /// Loads the nets.
+    /// The trackers of left and right hands, which share their nets' weights.
     ///
     /// # Errors
     /// The runtime refuses a net.
-    pub fn load(models: &Models, side: Side, hands: Hands) -> Result<Self, LoadError> {
-        let (landmarker, palms) = match hands {
-            Hands::Standard => (HandLandmarker::load(models)?, None),
-            Hands::Thorough => (HandLandmarker::load_sided(models)?, Some(PalmDetector::load(models)?)),
+    pub fn load_both(models: &Models, hands: Hands) -> Result<[Self; 2], LoadError> {
+        let (landmarkers, palms) = match hands {
+            Hands::Standard => (models.load_twice(&HAND_LANDMARKS)?, [None, None]),
+            Hands::Thorough => {
+                let palms = [PalmDetector::load(models)?, PalmDetector::load(models)?];
+                (models.load_twice(&SIDED_HAND_LANDMARKS)?, palms.map(Some))
+            }
         };
-        Ok(Self { side, recropper: HandRecropper::load(models)?, landmarker, palms, previous: Vec::new() })
+        let [left_net, right_net] = landmarkers;
+        let [left_recrop, right_recrop] = models.load_twice(&HAND_RECROP)?;
+        let [left_palms, right_palms] = palms;
+        let tracker = |side, net, recrop, palms| Self {
+            side,
+            recropper: HandRecropper { net: recrop },
+            landmarker: HandLandmarker { net },
+            palms,
+            previous: Vec::new(),
+        };
+        Ok([
+            tracker(Side::Left, left_net, left_recrop, left_palms),
+            tracker(Side::Right, right_net, right_recrop, right_palms),
+        ])
     }
 
     /// Forgets where the hands were.

@@ -67,7 +67,7 @@ use std::thread::{self, ScopedJoinHandle};
 use self::body::{Body, BodyTracker};
 use self::face::{Face, FaceTracker};
 use self::geometry::Size;
-use self::hand::{Hand, HandTracker, Side};
+use self::hand::{Hand, HandTracker};
 pub use self::litert::LiteRtError;
 pub use self::models::{FOLDER, FileProblem, LoadError, ModelsError};
 use self::models::{Models, hashes};
@@ -192,14 +192,13 @@ impl Holistic {
 
 /// The four stages, their nets loaded side by side.
 fn stages(models: &Models, options: Options) -> Result<Vec<Stage<Job, LiteRtError>>, HolisticError> {
-    let (body, left, right, face) = thread::scope(|scope| {
+    let (body, hands, face) = thread::scope(|scope| {
         let body = scope.spawn(|| BodyTracker::load(models, &options));
-        let left = scope.spawn(|| HandTracker::load(models, Side::Left, options.hands));
-        let right = scope.spawn(|| HandTracker::load(models, Side::Right, options.hands));
+        let hands = scope.spawn(|| HandTracker::load_both(models, options.hands));
         let face = FaceTracker::load(models, &options);
-        (joined(body), joined(left), joined(right), face)
+        (joined(body), joined(hands), face)
     });
-    let (mut body, mut left, mut right, mut face) = (body??, left??, right??, face?);
+    let (mut body, [mut left, mut right], mut face) = (body??, hands??, face?);
     // Otherwise idle threads would wait for parts that never come.
     let is_divided = body.is_divided();
     let first = Stage::first(move |job: &Job| {

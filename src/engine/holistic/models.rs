@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::Chain;
+#[cfg(target_arch = "x86_64")]
+use oppose_tflite::Network;
 use oppose_tflite::{keep_outputs, remove_metadata, split_multiply_add};
 use sha2::{Digest, Sha256};
 
@@ -338,6 +340,23 @@ impl Models {
     /// # Errors
     /// The runtime refuses the net.
     pub(super) fn load_for(&self, model: &Model, threads: Threads) -> Result<Net, LoadError> {
+        let [net] = self.load_copies(model, threads)?;
+        Ok(net)
+    }
+
+    /// Loads a net for one thread that two stages use at the same time. They share the weights.
+    ///
+    /// # Errors
+    /// The runtime refuses the net.
+    pub(super) fn load_twice(&self, model: &Model) -> Result<[Net; 2], LoadError> {
+        self.load_copies(model, Threads::ONE)
+    }
+
+    fn load_copies<const COUNT: usize>(
+        &self,
+        model: &Model,
+        threads: Threads,
+    ) -> Result<[Net; COUNT], LoadError> {
         let used = model.outputs.iter().enumerate().filter(|(_, (_, used))| *used);
         let (kept, sizes): (Vec<usize>, Vec<usize>) = used.map(|(i, &(size, _))| (i, size)).unzip();
         let mut bytes = match model.is_split() {
@@ -346,12 +365,21 @@ impl Models {
         };
         keep_outputs(&mut bytes, &kept).ok_or(LoadError::Graph(model.file.name))?;
         #[cfg(target_arch = "x86_64")]
-        if model.has_own_kernels()
-            && let Some(net) = Net::by_network(&self.runtime, &bytes, &sizes, threads.kernels)?
-        {
-            return Ok(net);
+        let network = model.has_own_kernels().then(|| Network::load(&bytes, threads.kernels)).flatten();
+        let mut nets = Vec::with_capacity(COUNT);
+        for _ in 0..COUNT {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(network) = &network
+                && let Some(net) = Net::by_network(&self.runtime, &bytes, &sizes, network.clone())?
+            {
+                nets.push(net);
+                continue;
+            }
+            nets.push(
+                litert::Net::load(&self.runtime, &bytes, &[model.input()], &sizes, threads.runtime)?.into(),
+            );
         }
-        Ok(litert::Net::load(&self.runtime, &bytes, &[model.input()], &sizes, threads.runtime)?.into())
+        Ok(nets.try_into().unwrap_or_else(|_| unreachable!("as many nets as were asked for")))
     }
 
     /// Loads a net as it is in its file, with all outputs. Slower, and for [`HAND_RECROP`] not the same to the last

@@ -64,7 +64,8 @@ pub(super) fn load_part(
 }
 
 impl Net {
-    /// Loads a net of one input that this program computes itself on so many threads, if it can on this processor.
+    /// A net of one input that this program computes itself, but for what `network` leaves to LiteRT. `None` if LiteRT cannot
+    /// be given that part alone.
     ///
     /// # Errors
     /// LiteRT refuses what is left to it.
@@ -73,9 +74,8 @@ impl Net {
         runtime: &Arc<Runtime>,
         model: &[u8],
         outputs: &[usize],
-        threads: usize,
+        network: Network,
     ) -> Result<Option<Self>, LiteRtError> {
-        let Some(network) = Network::load(model, threads) else { return Ok(None) };
         let mut rest = None;
         if let Some(part) = network.rest() {
             let Some(net) = load_part(runtime, model, &part.inputs, &part.outputs)? else { return Ok(None) };

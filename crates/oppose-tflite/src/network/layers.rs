@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::avx512::{
     Avx512, DepthwiseWeights, Pixels, Places, Runs, SLACK, Summand, Turn, Values, Weights,
-    convolve_depthwise, multiply, sparse,
+    convolve_depthwise, multiply, sparse, vectorized,
 };
 
 use super::graph::Channelwise;
@@ -34,6 +34,12 @@ impl Geometry {
     /// Whether each result depends only on the pixel at the same position.
     pub fn is_pointwise(&self) -> bool {
         self.window == [1, 1] && self.stride == 1 && self.padding == [0, 0] && self.output == self.input[..2]
+    }
+
+    /// Whether the windows cover nothing but the image.
+    fn is_unpadded(&self) -> bool {
+        let [height, width, _] = self.input;
+        self.padding == [0, 0] && [self.padded_height(), self.padded_width()] == [height, width]
     }
 
     /// Pixels of a row, including the padding.
@@ -72,7 +78,7 @@ impl Geometry {
 }
 
 /// What a part of a layer needs besides its input and output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scratch {
     turn: Turn,
     rows: Values,
@@ -143,11 +149,13 @@ pub trait Layer: fmt::Debug + Send + Sync {
     );
 }
 
-/// A convolution.
+/// A convolution, and operations on its results.
 #[derive(Debug)]
 pub struct Convolution {
     pub geometry: Geometry,
     pub weights: Weights,
+    /// Done in order, each with its [`repeated`] constants.
+    pub operations: Operations,
 }
 
 impl Convolution {
@@ -170,7 +178,7 @@ impl Convolution {
 
 impl Layer for Convolution {
     fn reserve(&self, scratch: &mut Scratch) {
-        if !self.geometry.is_pointwise() {
+        if !self.geometry.is_unpadded() {
             Scratch::reserve(&mut scratch.rows, self.padded_rows(self.strip()) * self.padded_row());
         }
     }
@@ -202,20 +210,30 @@ impl Layer for Convolution {
         let summand = summand.map(|(values, range)| (&values[made..], range));
         if self.geometry.is_pointwise() {
             let pixels = weights.dense(&input[rows.start * width * channels..], rows.len() * width);
-            return multiply(proof, scratch.turn, pixels, weights, output, Places::Dense, summand);
+            multiply(proof, scratch.turn, pixels, weights, output, Places::Dense, summand);
+            let made = rows.len() * self.row();
+            return vectorized(proof, || channelwise(&self.operations, &mut output[..made]));
         }
         let runs = Runs { pixel: stride * channels, row: self.padded_row(), count: window[0] };
-        let (all, strip) = (rows, self.strip());
+        let all = rows;
+        let mut make = |row: usize, values: &[f32]| {
+            let start = (row - all.start) * width * weights.columns;
+            let summand = summand.map(|(values, range)| (&values[start..], range));
+            let pixels = Pixels { values, count: width, runs };
+            let output = &mut output[start..];
+            multiply(proof, scratch.turn, pixels, weights, output, Places::Dense, summand);
+            vectorized(proof, || channelwise(&self.operations, &mut output[..self.row()]));
+        };
+        if self.geometry.is_unpadded() {
+            return all.clone().for_each(|row| make(row, &input[row * stride * self.padded_row()..]));
+        }
+        let strip = self.strip();
         for first in all.clone().step_by(strip) {
             let rows = first..all.end.min(first + strip);
             let needed = first * stride..first * stride + self.padded_rows(rows.len());
             self.geometry.pad(needed, channels, &mut scratch.rows, Some(input));
             for row in rows {
-                let start = (row - all.start) * width * weights.columns;
-                let summand = summand.map(|(values, range)| (&values[start..], range));
-                let values = &scratch.rows[(row - first) * stride * self.padded_row()..];
-                let pixels = Pixels { values, count: width, runs };
-                multiply(proof, scratch.turn, pixels, weights, &mut output[start..], Places::Dense, summand);
+                make(row, &scratch.rows[(row - first) * stride * self.padded_row()..]);
             }
         }
     }
@@ -392,15 +410,16 @@ pub fn repeated(constants: &[f32]) -> Vec<f32> {
     constants.repeat((512 / constants.len().max(1)).max(1))
 }
 
-/// Applies operations in order, each with its [repeated] constants, to the values of an image.
-pub fn channelwise(input: &[f32], operations: &[(Channelwise, Vec<f32>)], output: &mut [f32]) {
+/// Operations on each value of an image, in order, each with its [repeated] constants.
+pub type Operations = Vec<(Channelwise, Vec<f32>)>;
+
+/// Applies operations to the values of an image.
+#[inline(always)]
+pub fn channelwise(operations: &Operations, image: &mut [f32]) {
     let length = operations.first().map_or(1, |(_, constants)| constants.len().max(1));
-    for (input, output) in input.chunks(length).zip(output.chunks_mut(length)) {
-        let values = input.len().min(output.len());
-        let (input, output) = (&input[..values], &mut output[..values]);
-        output.copy_from_slice(input);
+    for values in image.chunks_mut(length) {
         for (operation, constants) in operations {
-            let pairs = output.iter_mut().zip(constants);
+            let pairs = values.iter_mut().zip(constants);
             match operation {
                 Channelwise::Multiply => pairs.for_each(|(value, constant)| *value *= constant),
                 Channelwise::Add => pairs.for_each(|(value, constant)| *value += constant),
@@ -413,6 +432,7 @@ pub fn channelwise(input: &[f32], operations: &[(Channelwise, Vec<f32>)], output
 }
 
 /// Adds two images.
+#[inline(always)]
 pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [min, max]: super::avx512::Range) {
     for ((output, one), other) in output.iter_mut().zip(one).zip(other) {
         *output = (one + other).max(min).min(max);
@@ -420,6 +440,7 @@ pub fn add(one: &[f32], other: &[f32], output: &mut [f32], [min, max]: super::av
 }
 
 /// Appends channels of zeros to an image. `[before, after]` are the numbers of channels.
+#[inline(always)]
 pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
     for (input, output) in input.chunks_exact(before).zip(output.chunks_exact_mut(after)) {
         output[..before].copy_from_slice(input);
@@ -428,21 +449,36 @@ pub fn widen(input: &[f32], [before, after]: [usize; 2], output: &mut [f32]) {
 }
 
 /// The maximum of each two by two values of an image of this height, width and number of channels.
+#[inline(always)]
 pub fn max_pool(input: &[f32], [_, width, channels]: [usize; 3], output: &mut [f32]) {
-    let output_row = width / 2 * channels;
-    for (rows, output) in input.chunks_exact(2 * width * channels).zip(output.chunks_exact_mut(output_row)) {
-        let (above, below) = rows.split_at(width * channels);
-        let pairs = above.chunks_exact(2 * channels).zip(below.chunks_exact(2 * channels));
-        for ((above, below), output) in pairs.zip(output.chunks_exact_mut(channels)) {
-            for (i, output) in output.iter_mut().enumerate() {
-                let greatest_above = above[i].max(above[i + channels]);
-                *output = greatest_above.max(below[i].max(below[i + channels]));
+    // Many images have so few channels that a loop over single values would hardly be vectorized.
+    match channels % 8 {
+        0 => max_pool_in_groups::<8>(input, [width, channels / 8], output),
+        _ => max_pool_in_groups::<1>(input, [width, channels], output),
+    }
+}
+
+/// The same for pixels of this many groups of `SIZE` channels.
+#[inline(always)]
+fn max_pool_in_groups<const SIZE: usize>(input: &[f32], [width, groups]: [usize; 2], output: &mut [f32]) {
+    let ((input, _), (output, _)) = (input.as_chunks::<SIZE>(), output.as_chunks_mut::<SIZE>());
+    let output_row = width / 2 * groups;
+    for (rows, output) in input.chunks_exact(2 * width * groups).zip(output.chunks_exact_mut(output_row)) {
+        let (above, below) = rows.split_at(width * groups);
+        let pairs = above.chunks_exact(2 * groups).zip(below.chunks_exact(2 * groups));
+        for ((above, below), output) in pairs.zip(output.chunks_exact_mut(groups)) {
+            for (group, output) in output.iter_mut().enumerate() {
+                let [left, right] = [group, group + groups];
+                *output = std::array::from_fn(|i| {
+                    above[left][i].max(above[right][i]).max(below[left][i].max(below[right][i]))
+                });
             }
         }
     }
 }
 
 /// Doubles the height and width of an image, by interpolation between the centers of pixels.
+#[inline(always)]
 pub fn double(input: &[f32], [height, width, channels]: [usize; 3], output: &mut [f32]) {
     // The two nearest of `count` positions, and the weight of the second.
     let neighbors = |place: usize, count: usize| {
@@ -545,6 +581,8 @@ mod tests {
         for (input, side, stride, padding, columns) in [
             ([9, 17, 3], 3, 2, [1, 1], 24),
             ([4, 4, 8], 2, 2, [0, 0], 39),
+            // Not all of the image is covered.
+            ([5, 7, 8], 2, 2, [0, 0], 24),
             ([2, 2, 288], 2, 1, [0, 0], 117),
             ([5, 3, 40], 1, 1, [0, 0], 16),
             ([33, 200, 64], 3, 1, [1, 1], 5),
@@ -553,7 +591,8 @@ mod tests {
             let image = numbers(input.iter().product(), 1);
             let (weights, bias) = (numbers(columns * side * side * input[2], 2), numbers(columns, 3));
             let expected = convolved(&image, &geometry, &weights, &bias);
-            let convolution = Convolution { geometry, weights: Weights::pack(&weights, &bias, RANGE) };
+            let weights = Weights::pack(&weights, &bias, RANGE);
+            let mut convolution = Convolution { geometry, weights, operations: Vec::new() };
             convolution.reserve(&mut scratch);
             let mut output = vec![f32::NAN; expected.len()];
             let source = Source::from(&*image);
@@ -563,6 +602,13 @@ mod tests {
             convolution.run(proof, source, 0..geometry.output[0], &mut output, &mut scratch);
             let sum: Vec<f32> = expected.iter().map(|value| (value + value).clamp(0.0, 1.0)).collect();
             assert_eq!(output, sum, "{geometry:?}");
+
+            let factors = numbers(columns, 5);
+            convolution.operations = vec![(Channelwise::Multiply, repeated(&factors))];
+            let source = Source::from(&*image);
+            convolution.run(proof, source, 0..geometry.output[0], &mut output, &mut scratch);
+            let product: Vec<f32> = expected.iter().zip(factors.iter().cycle()).map(|(a, b)| a * b).collect();
+            assert_eq!(output, product, "{geometry:?}");
         }
     }
 
@@ -642,15 +688,15 @@ mod tests {
 
     #[test]
     fn each_channel_has_its_constants() {
-        let mut output = vec![f32::NAN; 4];
+        let mut image = [1.0, 2.0, -3.0, -4.0];
         let operations = [
             (Channelwise::Multiply, vec![2.0, -1.0]),
             (Channelwise::Add, vec![1.0, 0.0]),
             (Channelwise::Prelu, vec![0.5, 10.0]),
         ];
         let operations = operations.map(|(operation, constants)| (operation, repeated(&constants)));
-        channelwise(&[1.0, 2.0, -3.0, -4.0], &operations, &mut output);
-        assert_eq!(output, [3.0, -20.0, -2.5, 4.0]);
+        channelwise(&operations.into(), &mut image);
+        assert_eq!(image, [3.0, -20.0, -2.5, 4.0]);
     }
 
     #[test]
@@ -665,5 +711,11 @@ mod tests {
         let mut output = vec![f32::NAN; 2];
         max_pool(&[1.0, 5.0, 2.0, 0.0, 3.0, 4.0, -1.0, 7.0], [2, 4, 1], &mut output);
         assert_eq!(output, [5.0, 7.0]);
+        // Of sixteen channels.
+        let image: Vec<f32> =
+            (0..4 * 16).map(|i| if i / 16 == i % 4 { 9.0 } else { i as f32 / 64.0 }).collect();
+        let mut output = vec![f32::NAN; 16];
+        max_pool(&image, [2, 2, 16], &mut output);
+        assert_eq!(output, [9.0; 16]);
     }
 }

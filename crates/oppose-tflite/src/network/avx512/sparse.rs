@@ -16,7 +16,7 @@ const PANELS: usize = 3;
 const WORTH: f32 = 0.9;
 
 /// For each tile of pixels, the depths at which not all of its pixels are zero.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Depths {
     depths: Vec<u32>,
     /// Where the depths of each tile end.
