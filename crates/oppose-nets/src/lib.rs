@@ -19,6 +19,7 @@ mod estimator;
 pub mod gpu;
 pub mod model;
 mod options;
+mod plan;
 mod points;
 
 use std::collections::VecDeque;

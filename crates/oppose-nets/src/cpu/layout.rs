@@ -3,6 +3,12 @@
 //! Rows are outermost, so that threads write disjoint slices. Channels beyond the last are zero.
 
 use super::vector::{Lanes, WIDTH};
+use crate::plan::Place;
+
+/// Number of blocks of sixteen channels.
+pub fn blocks(channels: usize) -> usize {
+    channels.div_ceil(WIDTH)
+}
 
 /// Up to sixteen channels that a layer reads. A concatenation is simply a list of these.
 #[derive(Clone, Debug)]
@@ -15,6 +21,18 @@ pub struct Source {
     pub blocks: usize,
     /// How many of the sixteen are used.
     pub channels: usize,
+}
+
+impl Source {
+    /// The blocks of some tensors.
+    pub fn of(tensors: &[Place]) -> Vec<Self> {
+        let blocks_of = |&Place { slot, channels, .. }: &Place| {
+            let blocks = blocks(channels);
+            let channels = move |block| WIDTH.min(channels - block * WIDTH);
+            (0..blocks).map(move |block| Self { slot, block, blocks, channels: channels(block) })
+        };
+        tensors.iter().flat_map(blocks_of).collect()
+    }
 }
 
 /// Size of a tensor's planes.
@@ -30,6 +48,12 @@ impl Planes {
         Self { width: self.width / stride, height: self.height / stride }
     }
 
+    /// Number of lanes of a tensor, if the net's input has this size.
+    pub fn lanes(self, tensor: &Place) -> usize {
+        let Self { width, height } = self.at(tensor.stride);
+        width * height * blocks(tensor.channels)
+    }
+
     /// Index of a row's first pixel in a source's buffer.
     #[inline(always)]
     pub fn row(self, source: &Source, image: usize, y: usize) -> usize {
@@ -38,7 +62,7 @@ impl Planes {
 
     /// Copies planes (image × channel × row × column) to a buffer.
     pub fn read_planes(self, planes: &[f32], channels: usize, out: &mut [Lanes]) {
-        let blocks = channels.div_ceil(WIDTH);
+        let blocks = blocks(channels);
         let pixels = self.width * self.height;
         for (image, planes) in planes.chunks_exact(channels * pixels).enumerate() {
             for (channel, plane) in planes.chunks_exact(pixels).enumerate() {

@@ -5,7 +5,6 @@
 //! | `processor` | the threads, shared by the nets |
 //! | `instructions` | AVX-512, AVX2 or neither, detected when the program runs |
 //! | `nets` | OpenPose's three nets as one back end |
-//! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `layout` | the layout of tensors in memory |
 //! | `winograd`, `transform` | convolutions of 3 × 3 and more |
 //! | `pointwise`, `pooling` | the other layers |
@@ -19,7 +18,6 @@ mod epilogue;
 mod instructions;
 mod layout;
 mod nets;
-mod plan;
 mod pointwise;
 mod pooling;
 mod processor;
@@ -41,6 +39,7 @@ pub use processor::Processor;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::model::{Graph, Operation};
+use super::plan::{Place, Plan, Results};
 use instructions::{Work, dispatch};
 use layout::{Planes, Source};
 use pointwise::Pointwise;
@@ -104,22 +103,21 @@ pub struct Net {
 struct Layers {
     steps: Vec<Step>,
     output: Vec<Source>,
-    slots: usize,
+    /// For each slot, the tensors that it holds, one after another.
+    slots: Vec<Vec<Place>>,
     input_channels: usize,
     output_channels: usize,
     output_stride: usize,
-    /// The largest stride.
+    /// The largest net stride.
     multiple: usize,
 }
 
 #[derive(Debug)]
 struct Step {
     operation: Kernel,
-    slot: usize,
     /// Net stride of the tensors that it reads.
     stride: usize,
-    /// Number of blocks of its result.
-    blocks: usize,
+    target: Place,
 }
 
 #[derive(Debug)]
@@ -133,17 +131,20 @@ impl Net {
     /// Prepares a net: the weights are transformed, which makes them four times as large, and the graph's own are dropped
     /// layer by layer.
     pub fn new(mut graph: Graph, processor: Arc<Processor>) -> Self {
-        let plan = plan::plan(&graph);
+        let plan = Plan::new(&graph, Results::Collected, |convolution| convolution.kernel > 1);
         let mut steps = Vec::with_capacity(plan.steps.len());
         for step in plan.steps {
+            // A result that is not in a slot is read by nothing.
+            let Some(target) = step.target else { continue };
+            let (sources, stride) = (Source::of(&step.sources), step.stride());
             let operation = mem::replace(&mut graph.layers[step.layer].operation, Operation::Concatenation);
             let operation = match operation {
                 Operation::Convolution(convolution) if convolution.kernel == 1 => {
-                    Kernel::Pointwise(Pointwise::new(&convolution, step.sources, processor.group()))
+                    Kernel::Pointwise(Pointwise::new(&convolution, sources, processor.group()))
                 }
                 Operation::Convolution(convolution) => Kernel::Winograd(Winograd::new(
                     &convolution,
-                    step.sources,
+                    sources,
                     step.pools,
                     processor.available(),
                     processor.group(),
@@ -153,27 +154,27 @@ impl Net {
                         });
                     },
                 )),
-                Operation::MaxPooling | Operation::Concatenation => Kernel::Pooling(step.sources),
+                Operation::MaxPooling | Operation::Concatenation => Kernel::Pooling(sources),
             };
-            steps.push(Step { operation, slot: step.slot, stride: step.stride, blocks: step.blocks });
+            steps.push(Step { operation, stride, target });
         }
         let layers = Layers {
             steps,
-            output: plan.output,
+            output: Source::of(&plan.results),
             slots: plan.slots,
             input_channels: graph.input_channels(),
             output_channels: graph.output_channels(),
             output_stride: graph.tensors[graph.output].stride,
-            multiple: graph.tensors.iter().map(|tensor| tensor.stride).max().unwrap_or(1),
+            multiple: graph.largest_stride(),
         };
-        Self { processor, slots: vec![Vec::new(); layers.slots], layers: Arc::new(layers) }
+        Self { processor, slots: vec![Vec::new(); layers.slots.len()], layers: Arc::new(layers) }
     }
 
     /// Another instance of the net, which can be run at the same time: it shares weights and threads with this one,
     /// and has tensors of its own.
     pub fn another(&self) -> Self {
         let (processor, layers) = (Arc::clone(&self.processor), Arc::clone(&self.layers));
-        Self { processor, slots: vec![Vec::new(); layers.slots], layers }
+        Self { processor, slots: vec![Vec::new(); layers.slots.len()], layers }
     }
 
     /// Number of channels of the result; its planes are `1 / stride` of the input's size.
@@ -212,25 +213,23 @@ impl Net {
             return Err(CpuError::Input { found: inputs.len(), expected });
         }
         let planes = Planes { width, height };
-        let pixels = batch * width * height;
-        grow(&mut slots[0], pixels * layers.input_channels.div_ceil(vector::WIDTH));
+        for (slot, tensors) in slots.iter_mut().zip(&layers.slots) {
+            let lanes = tensors.iter().map(|tensor| batch * planes.lanes(tensor)).max().unwrap_or(0);
+            if slot.len() < lanes {
+                slot.resize(lanes, Lanes::default());
+            }
+        }
         planes.read_planes(inputs, layers.input_channels, &mut slots[0]);
         // Not on one of the pool's threads: while waiting for the others, it would start work of another net.
         for step in &layers.steps {
-            let mut out = mem::take(&mut slots[step.slot]);
+            let mut out = mem::take(&mut slots[step.target.slot]);
             step.run(processor, slots, batch, planes.at(step.stride), &mut out);
-            slots[step.slot] = out;
+            slots[step.target.slot] = out;
         }
         let planes = planes.at(layers.output_stride);
         outputs.resize(batch * layers.output_channels * planes.width * planes.height, 0.0);
         planes.write_planes(slots, &layers.output, outputs);
         Ok(())
-    }
-}
-
-fn grow(buffer: &mut Vec<Lanes>, length: usize) {
-    if buffer.len() < length {
-        buffer.resize(length, Lanes::default());
     }
 }
 
@@ -241,7 +240,7 @@ impl Step {
         slots: &[Vec<Lanes>],
         batch: usize,
         planes: Planes,
-        out: &mut Vec<Lanes>,
+        out: &mut [Lanes],
     ) {
         let threads = processor.threads_at_once();
         let (halved, rows) = match &self.operation {
@@ -258,8 +257,7 @@ impl Step {
             Kernel::Pooling(_) => (true, ROWS),
         };
         let result = if halved { planes.at(2) } else { planes };
-        let row = self.blocks * result.width;
-        grow(out, batch * result.height * row);
+        let row = layout::blocks(self.target.channels) * result.width;
         let rows_out = match &self.operation {
             Kernel::Winograd(_) if halved => rows * SIDE / 2,
             Kernel::Winograd(_) => rows * SIDE,

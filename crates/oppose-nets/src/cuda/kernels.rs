@@ -17,13 +17,14 @@ use std::sync::Arc;
 use self::shapes::{Shape, Shapes, hopper_threads, shapes, step_vectors};
 use super::cache;
 use super::driver::{Context, Element, Kernel, Module, Nvrtc, NvrtcError, Plain, TensorMap};
-use super::plan::MAX_SOURCES;
 use super::{CudaError, Precision};
 use crate::OptionError;
 use crate::assemble::heat_maps::MAX_SCALES;
 use crate::assemble::peaks::MAX_PEAKS;
 use crate::gpu::ComputeCapability;
 
+/// Largest number of tensors that a convolution reads.
+pub const MAX_SOURCES: usize = 4;
 /// Files that the others include.
 const HEADERS: [(&str, &str); 6] = [
     ("element.cuh", include_str!("kernels/element.cuh")),

@@ -8,7 +8,6 @@
 //! | `driver` | CUDA's driver: memory, streams, events, code; NVRTC, the compiler |
 //! | `kernels` | the code, one file per kernel, and its parameters |
 //! | `cache` | code that was shipped with the program or compiled earlier |
-//! | `plan` | which layer reads what from where; tensors that share memory |
 //! | `net`, `weights` | a net: its weights, its memory, its recorded launches |
 //! | `backend` | OpenPose's three nets, from host memory to host memory |
 //! | `bodies`, `crops` | the stages around the nets: frames in, peaks and scores out |
@@ -26,7 +25,6 @@ mod engine;
 mod kernels;
 mod measure;
 mod net;
-mod plan;
 mod weights;
 
 use std::fmt;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use self::calls::Call;
 use super::driver::{self, Context, DeviceBuffer, Stream};
-use super::kernels::{Convolve, FEW_CHANNELS, Kernels};
-use super::plan::{Plan, Step, plan};
+use super::kernels::{Convolve, FEW_CHANNELS, Kernels, MAX_SOURCES};
 use super::weights::{Weights, padded_channels};
 use super::{CudaError, Precision};
 use crate::assemble::size::Size;
 use crate::model::{Graph, Operation};
+use crate::plan::{Place, Plan, Results, Step};
 
 /// Number of recordings that are kept: one per number of images in a batch, for a few sizes.
 const RECORDINGS: usize = 64;
@@ -60,12 +60,13 @@ impl Net {
     /// The net has layers that cannot run on a GPU, or there is too little memory.
     pub fn new(gpu: &Arc<Gpu>, graph: &Graph, images: usize) -> Result<Self, CudaError> {
         let pools = matches!(gpu.kernels.convolve, Convolve::Hopper { pooling: Some(_), .. });
-        let plan = plan(graph, |convolution, channels| {
+        let plan = Plan::new(graph, Results::Written, |convolution| {
             pools
                 && convolution.kernel == 3
-                && channels <= FEW_CHANNELS
+                && convolution.input_channels() <= FEW_CHANNELS
                 && convolution.bias.len() <= FEW_CHANNELS
-        })?;
+        });
+        check(&plan, graph)?;
         let mut layers: Vec<Option<Weights>> = (0..graph.layers.len()).map(|_| None).collect();
         for step in &plan.steps {
             if let Operation::Convolution(convolution) = &graph.layers[step.layer].operation {
@@ -100,10 +101,9 @@ impl Net {
     pub fn layers(&self, size: Size) -> Vec<(String, u64)> {
         let layer = |step: &Step| {
             let channels: usize = step.sources.iter().map(|source| source.channels).sum();
-            let stride = step.sources.first().map_or(1, |source| source.stride);
             let operations = self.layers[step.layer].as_ref().map_or(0, |weights| {
                 2 * channels * weights.channels_out * weights.kernel * weights.kernel * size.pixels()
-                    / (stride * stride)
+                    / (step.stride() * step.stride())
             });
             (self.names[step.layer].clone(), operations as u64)
         };
@@ -228,10 +228,33 @@ impl Net {
     }
 }
 
+/// Whether the kernels can carry out a plan.
+fn check(plan: &Plan, graph: &Graph) -> Result<(), CudaError> {
+    let unsupported = |layer: &str, what| Err(CudaError::Net { layer: layer.into(), what });
+    if let Some(step) = plan.steps.iter().find(|step| step.sources.len() > MAX_SOURCES) {
+        return unsupported(&graph.layers[step.layer].name, "reads more than four concatenated tensors");
+    }
+    // Only convolutions write results, each its own, and not what is left of them after pooling.
+    let written = |step: &Step| match &graph.layers[step.layer].operation {
+        Operation::Convolution(convolution) if step.first_plane.is_some() && !step.pools => {
+            convolution.bias.len()
+        }
+        _ => 0,
+    };
+    match plan.steps.iter().map(written).sum::<usize>() == plan.planes {
+        true => Ok(()),
+        false => unsupported(
+            &graph.tensors[graph.output].name,
+            "is something other than the results of different convolutions",
+        ),
+    }
+}
+
 /// How much GPU memory a net needs in addition to its weights.
 #[derive(Clone, Debug)]
 pub struct Footprint {
-    slots: Vec<Vec<(usize, usize)>>,
+    /// The tensors in each buffer, one after another.
+    slots: Vec<Vec<Place>>,
     planes: usize,
     precision: Precision,
 }
@@ -239,12 +262,13 @@ pub struct Footprint {
 impl Footprint {
     /// Bytes of each buffer.
     fn slot_bytes(&self, size: Size, images: usize) -> Vec<usize> {
-        let bytes = |&(channels, stride): &(usize, usize)| {
-            let pixels = (size.width / stride) * (size.height / stride);
+        let bytes = |tensor: &Place| {
+            let pixels = (size.width / tensor.stride) * (size.height / tensor.stride);
             let element = self.precision.element();
-            images * pixels * padded_channels(channels, element) * element.bytes() * self.precision.parts()
+            let channels = padded_channels(tensor.channels, element);
+            images * pixels * channels * element.bytes() * self.precision.parts()
         };
-        self.slots.iter().map(|held| held.iter().map(bytes).max().unwrap_or(0)).collect()
+        self.slots.iter().map(|tensors| tensors.iter().map(bytes).max().unwrap_or(0)).collect()
     }
 
     /// Bytes of the tensors between the layers, for a number of inputs of this size.
@@ -255,5 +279,47 @@ impl Footprint {
     /// Bytes of the result, for a number of inputs of this size.
     pub fn output_bytes(&self, size: Size, images: usize) -> u64 {
         (images * self.planes * size.pixels() / 64 * size_of::<f32>()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::Builder;
+
+    /// What is wrong with a net that consists of two convolutions of an image, and of what `add` adds to the three.
+    fn error(can_pool: bool, add: impl Fn(&mut Builder, [usize; 3]) -> usize) -> Option<String> {
+        let mut builder = Builder::new();
+        let tensors = [0, builder.convolution(0, 8), builder.convolution(0, 4)];
+        add(&mut builder, tensors);
+        let Builder(graph) = builder;
+        check(&Plan::new(&graph, Results::Written, |_| can_pool), &graph).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_error_names_what_a_gpu_cannot_do() {
+        let not_convolved = "layer 3 is something other than the results of different convolutions";
+        for can_pool in [false, true] {
+            assert_eq!(error(can_pool, |builder, [_, a, b]| builder.concatenation(&[b, a])), None);
+            for wrong in [
+                error(can_pool, |builder, [image, a, _]| builder.concatenation(&[a, image])),
+                error(can_pool, |builder, [_, a, _]| builder.concatenation(&[a, a])),
+                error(can_pool, |builder, [_, a, _]| builder.pooling(a)),
+            ] {
+                let wrong = wrong.unwrap();
+                assert!(wrong.contains(not_convolved), "{wrong}");
+            }
+            let joined = error(can_pool, |builder, [image, a, b]| {
+                let joined = builder.concatenation(&[image, a, b, a, b]);
+                builder.convolution(joined, 2)
+            });
+            assert!(joined.unwrap().contains("layer 4 reads more than four concatenated tensors"));
+            let pooled = error(can_pool, |builder, [image, a, b]| {
+                let joined = builder.concatenation(&[image, a, b]);
+                let pooled = builder.pooling(joined);
+                builder.convolution(pooled, 2)
+            });
+            assert_eq!(pooled, None);
+        }
     }
 }

@@ -5,9 +5,9 @@ use half::f16;
 use super::driver::{DeviceBuffer, Element, SWIZZLE_BYTES};
 use super::kernels::{Convolve, FEW_CHANNELS, FIRST_INPUTS, SINGLE_TILE};
 use super::net::Gpu;
-use super::plan::Place;
 use super::{CudaError, Precision};
 use crate::model::{Activation, Convolution};
+use crate::plan::Place;
 
 /// The kernels read and write vectors of 16 bytes; the channels of a pixel are padded to whole vectors.
 pub const VECTOR_BYTES: usize = 16;

@@ -75,6 +75,13 @@ pub enum Activation {
     PRelu(Vec<f32>),
 }
 
+impl Convolution {
+    /// Number of input channels.
+    pub fn input_channels(&self) -> usize {
+        self.weights.len() / (self.bias.len() * self.kernel * self.kernel).max(1)
+    }
+}
+
 impl Graph {
     /// Number of channels of the input.
     pub fn input_channels(&self) -> usize {
@@ -84,6 +91,11 @@ impl Graph {
     /// Number of channels of the result.
     pub fn output_channels(&self) -> usize {
         self.tensors.get(self.output).map_or(0, |output| output.channels)
+    }
+
+    /// The largest net stride: the width and height of an input must be multiples of it.
+    pub fn largest_stride(&self) -> usize {
+        self.tensors.iter().map(|tensor| tensor.stride).max().unwrap_or(1)
     }
 
     /// Number of multiplications and additions in convolutions for an input of this size.

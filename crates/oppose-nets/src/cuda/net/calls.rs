@@ -9,8 +9,8 @@ use crate::cuda::kernels::{
     POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source, THREADS, Tile,
     Tiles,
 };
-use crate::cuda::plan::{Place, Step};
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
+use crate::plan::{Place, Step};
 
 /// With at least this many chunks of input channels, the start and end of one of Hopper's wide blocks do not matter. A
 /// multiprocessor holds one such block, and has no other work while that block starts or ends.
@@ -51,8 +51,7 @@ impl Net {
     pub(super) fn call(&self, step: &Step, size: Size) -> Result<Call, CudaError> {
         let (element, parts) = (self.gpu.precision.element(), self.gpu.precision.parts());
         let Some(weights) = &self.layers[step.layer] else { return Ok(Call::Pool(self.pooling(step, size))) };
-        let stride = step.sources.first().map_or(1, |source| source.stride);
-        let (width, height) = (size.width / stride, size.height / stride);
+        let (width, height) = (size.width / step.stride(), size.height / step.stride());
         let target =
             step.target.map(|target| (&self.slots[target.slot], padded_channels(target.channels, element)));
         let mut layer = Layer {
