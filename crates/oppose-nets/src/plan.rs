@@ -79,7 +79,7 @@ impl Plan {
             planes += tensors[tensor].channels;
         }
 
-        let mut slots = Slots { results, smallest_input: graph.largest_stride(), slots: Vec::new() };
+        let mut slots = Slots { smallest_input: graph.largest_stride(), slots: Vec::new() };
         slots.add(&mut tensors[0], 0, last_read[0].unwrap_or(0));
         let mut steps = Vec::new();
         for (index, draft) in drafts.into_iter().enumerate() {
@@ -169,7 +169,6 @@ fn convolution_alone<'a>(graph: &'a Graph, pooling: &Layer) -> Option<&'a Convol
 
 /// The buffers in use.
 struct Slots {
-    results: Results,
     /// Width and height of the smallest input.
     smallest_input: usize,
     slots: Vec<Slot>,
@@ -183,18 +182,14 @@ struct Slot {
 }
 
 impl Slots {
-    /// Finds a slot for a tensor that `step` makes: a free one, or a new one.
+    /// Finds a slot for a tensor that `step` makes: the free one whose size fits best, or a new one.
     fn add(&mut self, tensor: &mut Place, step: usize, last_read: usize) -> Place {
         let values = |tensor: &Place| tensor.channels * (self.smallest_input / tensor.stride).pow(2);
         let size = |slot: &Slot| slot.tensors.iter().map(values).max().unwrap_or(0);
         let wanted = values(tensor);
-        let mut free = self.slots.iter().enumerate().filter(|(_, slot)| slot.last_read < step);
-        let chosen = match self.results {
-            Results::Collected => free.min_by_key(|(_, slot)| size(slot).abs_diff(wanted)),
-            // First fit, with which speed and memory of GPUs were measured.
-            Results::Written => free.next(),
-        };
-        tensor.slot = chosen.map(|(index, _)| index).unwrap_or_else(|| {
+        let free = self.slots.iter().enumerate().filter(|(_, slot)| slot.last_read < step);
+        let best = free.min_by_key(|(_, slot)| size(slot).abs_diff(wanted));
+        tensor.slot = best.map(|(index, _)| index).unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() - 1
         });
