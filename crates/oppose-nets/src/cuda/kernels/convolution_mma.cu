@@ -48,15 +48,20 @@ __device__ inline void for_each(const Work& work) {
     }
 }
 
-// 16 pixels x 8 channels.
-__device__ inline void multiply(float (&sums)[4], const unsigned (&pixels)[4], unsigned first, unsigned second) {
+// Turing's products have half the depth of Ampere's, so that two make up one. The second adds to the sums of the first and
+// waits for it, so other products come in between.
+#ifdef TURING
+#define HALVES 2
+#else
+#define HALVES 1
+#endif
+
+// A half of a product of 16 pixels x 8 channels, or all of it if HALVES is 1.
+__device__ inline void multiply(float (&sums)[4], const unsigned (&pixels)[4], const unsigned* weights, int half) {
 #ifdef TURING
     asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(pixels[0]), "r"(pixels[1]), "r"(first));
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(pixels[2]), "r"(pixels[3]), "r"(second));
+        : "r"(pixels[half * 2]), "r"(pixels[half * 2 + 1]), "r"(weights[half]));
 #else
 #ifdef HALF
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -66,7 +71,7 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&pixels)[4], u
         "{%0, %1, %2, %3};"
 #endif
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(pixels[0]), "r"(pixels[1]), "r"(pixels[2]), "r"(pixels[3]), "r"(first), "r"(second));
+        : "r"(pixels[0]), "r"(pixels[1]), "r"(pixels[2]), "r"(pixels[3]), "r"(weights[0]), "r"(weights[1]));
 #endif
 }
 
@@ -238,16 +243,19 @@ __device__ inline void convolve(const Convolution& work) {
                     load(a[part], pixels_at(operands, part, i, k));
                 }
 #pragma unroll
-                for (int j = 0; j < ACROSS; j++) {
-                    multiply(high[j], a[0], b[0][k][j / 2][j % 2 * 2], b[0][k][j / 2][j % 2 * 2 + 1]);
-                }
+                for (int half = 0; half < HALVES; half++) {
 #pragma unroll
-                for (int j = 0; j < ACROSS; j++) {
-                    multiply(low[j], a[1], b[0][k][j / 2][j % 2 * 2], b[0][k][j / 2][j % 2 * 2 + 1]);
-                }
+                    for (int j = 0; j < ACROSS; j++) {
+                        multiply(high[j], a[0], &b[0][k][j / 2][j % 2 * 2], half);
+                    }
 #pragma unroll
-                for (int j = 0; j < ACROSS; j++) {
-                    multiply(low[j], a[0], b[1][k][j / 2][j % 2 * 2], b[1][k][j / 2][j % 2 * 2 + 1]);
+                    for (int j = 0; j < ACROSS; j++) {
+                        multiply(low[j], a[1], &b[0][k][j / 2][j % 2 * 2], half);
+                    }
+#pragma unroll
+                    for (int j = 0; j < ACROSS; j++) {
+                        multiply(low[j], a[0], &b[1][k][j / 2][j % 2 * 2], half);
+                    }
                 }
             }
             // Between products, because other warps multiply meanwhile.
@@ -280,12 +288,15 @@ __device__ inline void convolve(const Convolution& work) {
     };
     auto multiply_all = [&](int from) {
 #pragma unroll
-        for (int i = 0; i < DOWN; i++) {
+        for (int half = 0; half < HALVES; half++) {
 #pragma unroll
-            for (int across = 0; across < ACROSS; across++) {
-                // Alternates the direction to reuse the operand of the last multiplication.
-                int j = i % 2 ? ACROSS - 1 - across : across;
-                multiply(sums[i][j], a[from][i], b[from][j / 2][j % 2 * 2], b[from][j / 2][j % 2 * 2 + 1]);
+            for (int i = 0; i < DOWN; i++) {
+#pragma unroll
+                for (int across = 0; across < ACROSS; across++) {
+                    // Alternates the direction to reuse the operand of the last multiplication.
+                    int j = i % 2 ? ACROSS - 1 - across : across;
+                    multiply(sums[i][j], a[from][i], &b[from][j / 2][j % 2 * 2], half);
+                }
             }
         }
     };

@@ -83,7 +83,7 @@ pub fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) ->
             thin: shape(64, 64, (32, 32), 2, 3),
         },
         KernelPath::Turing => Shapes {
-            wide: shape(128, 128, (64, 64), 2, 2),
+            wide: shape(256, 128, (64, 64), 2, 1),
             narrow: shape(128, 64, (64, 32), 2, 2),
             small: shape(64, 64, (32, 32), 2, 2),
             thin: shape(128, 64, (32, 32), 2, 2),
