@@ -50,7 +50,9 @@ esac
     fi
 } >&2
 echo "$tools"
+# Only new shells find the cargo that rustup has just installed.
 cat <<END
+export PATH=\$PATH:$(printf %q "${CARGO_HOME:-$HOME/.cargo}/bin")
 export PKG_CONFIG_LIBDIR=$(printf %q "$PKG_CONFIG_LIBDIR") CARGO_TARGET_DIR=$(printf %q "$CARGO_TARGET_DIR")
 work=$(printf %q "$work") ffmpeg=$(printf %q "$ffmpeg") program=$(printf %q "$program") glibc=${glibc#GLIBC_} kind=$kind
 END
