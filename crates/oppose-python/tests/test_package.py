@@ -289,7 +289,7 @@ class Package(Case):
         self.assertIn(oppose.__version__.encode(), versions[0])
 
     def test_public_names_are_typed_and_documented(self):
-        self.assertTrue(Path(oppose.__file__).with_name("py.arguments").is_file())
+        self.assertTrue(Path(oppose.__file__).with_name("py.typed").is_file())
         for name in oppose.__all__:
             self.assertTrue(getattr(oppose, name).__doc__, name)
 
