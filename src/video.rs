@@ -9,6 +9,7 @@ pub use oppose_core::{
 };
 #[cfg(feature = "video")]
 pub use oppose_video::{
-    Colors, EncodeError, Encoder, EncoderOptions, FfmpegError, Input, Options, PICTURE_SUFFIXES, Rotate,
-    STDIN, VIDEO_SUFFIXES, VideoError, VideosBelow, ffmpeg_version, open, videos_below,
+    Colors, EncodeError, Encoder, EncoderOptions, FfmpegError, Input, OVERLAY_SUFFIXES, Options,
+    PICTURE_SUFFIXES, Rotate, STDIN, VIDEO_SUFFIXES, VideoError, VideosBelow, ffmpeg_version, open,
+    videos_below,
 };

@@ -108,8 +108,8 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "STYLE")]
     progress: Style,
 
-    /// Also draw the keypoints over each video, as NAME.pose.mp4 beside NAME.pose, including videos processed earlier
-    /// whose overlay is missing
+    /// Also draw the keypoints over each video, as NAME.pose.mp4 beside NAME.pose (NAME.pose.webm if this FFmpeg cannot write
+    /// H.264), including videos processed earlier whose overlay is missing
     #[arg(long)]
     render: bool,
 

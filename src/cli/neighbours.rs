@@ -69,7 +69,7 @@ const CAMERA: &str = "cameras are not supported; record to a file, or pipe the v
 const HEAT: &str = "heat maps are not written; a .pose file holds the keypoints and their confidences";
 const KEYPOINTS: &str = "the keypoints are in the .pose file; `oppose-native convert {name}.pose -o FOLDER` makes \
                          OpenPose's JSON of them, `-o FILE.csv` a table";
-const DRAW: &str = "`oppose-native {video} --render` draws the people over the video, as {name}.pose.mp4";
+const DRAW: &str = "`oppose-native {video} --render` draws the people over the video, beside {name}.pose";
 const MODELS: &str = "--model-folder names the folder with OpenPose's models, as OpenPose itself lays it out";
 const TRACK: &str = "--track keeps each person in the same row through a video";
 const NEWER: &str =
@@ -132,8 +132,8 @@ const TABLE: &[(&[&str], Meaning)] = &[
     (&["write_heatmaps"], Meaning::Only(&[], HEAT)),
     (&["write_heatmaps_format", "write_images_format", "write_video_fps"], Meaning::Nothing(Takes::Value)),
     (&["write_video"], Meaning::Only(&[],
-        "the people are drawn afterwards: `oppose-native render {video} {name}.pose -o {value}`, or at once, as \
-         {name}.pose.mp4, with --render")),
+        "the people are drawn afterwards: `oppose-native render {video} {name}.pose -o {value}`, or at once, \
+         beside {name}.pose, with --render")),
     (&["write_images"], Meaning::Only(&[],
         "the people are drawn afterwards: `oppose-native render {video} {name}.pose -o {value}` writes a folder of PNG \
          pictures")),
@@ -147,7 +147,7 @@ const TABLE: &[(&[&str], Meaning)] = &[
          cluster")),
     // What OpenPose shows.
     (&["display"], Meaning::Only(&["0", "-1"], "there is no window; `oppose-native {video} --render` draws the people over \
-         the video, as {name}.pose.mp4")),
+         the video, beside {name}.pose")),
     (&["render_pose", "face_render", "hand_render"], Meaning::Only(&["0", "-1"], DRAW)),
     (&["disable_blending", "fullscreen", "no_gui_verbose", "no_display"], Meaning::Nothing(Takes::Nothing)),
     (&["part_to_show", "alpha_pose", "alpha_heatmap", "face_alpha_pose", "face_alpha_heatmap", "hand_alpha_pose",

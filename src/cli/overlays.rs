@@ -11,7 +11,9 @@ use oppose::pipeline::Cancel;
 use oppose::pose::Pose;
 use oppose::process::{self, ProcessError, SignsOfLife, this_program};
 use oppose::render::OverlayOptions;
-use oppose::video::{self, DecodeSummary, Frame, FrameRate, Source, SourceError, VideoInfo};
+use oppose::video::{
+    self, DecodeSummary, Encoder, Frame, FrameRate, OVERLAY_SUFFIXES, Source, SourceError, VideoInfo,
+};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Outcome;
@@ -61,11 +63,15 @@ pub fn is_missing(job: &Job) -> bool {
     modified(&overlay(&job.output)) < modified(&job.output)
 }
 
-/// `NAME.pose.mp4` beside `NAME.pose`.
+/// `NAME.pose.mp4` beside `NAME.pose`, or `NAME.pose.webm` if FFmpeg has no encoder for H.264, as in the Python package.
 fn overlay(pose: &Path) -> PathBuf {
-    let mut name = pose.as_os_str().to_owned();
-    name.push(".mp4");
-    name.into()
+    let [preferred, other] = OVERLAY_SUFFIXES.map(|suffix| {
+        let mut name = pose.as_os_str().to_owned();
+        name.push(".");
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    if Encoder::is_available(&preferred) { preferred } else { other }
 }
 
 /// An overlay that exists is from an earlier run and is replaced. `on_frame` is called before each frame is read.

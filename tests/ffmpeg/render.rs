@@ -377,9 +377,10 @@ fn the_main_command_draws_overlays() {
     run(&[]);
     let facts = || probe(&made, "v", "stream=r_frame_rate,nb_read_frames");
     assert_eq!(facts(), "30000/1001,90");
-    // The second run does not mistake the overlay for a video of the folder.
+    // The second run does not mistake the overlay for a video of the folder, nor one that was drawn without H.264.
+    fs::copy(&made, folder.path().join("clip.pose.webm")).unwrap();
     run(&["--overwrite"]);
-    assert_eq!(names(folder.path()), ["clip.mp4", "clip.pose", "clip.pose.mp4"]);
+    assert_eq!(names(folder.path()), ["clip.mp4", "clip.pose", "clip.pose.mp4", "clip.pose.webm"]);
     // The overlay of a video that is done is kept, or drawn if it is missing.
     let before = modified();
     run(&[]);
@@ -394,6 +395,7 @@ fn the_main_command_draws_overlays() {
         "clip.mp4",
         "clip.pose",
         "clip.pose.mp4",
+        "clip.pose.webm",
         "oppose.jsonl",
         "other.mp4",
         "other.pose",

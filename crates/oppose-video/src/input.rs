@@ -21,6 +21,10 @@ pub const VIDEO_SUFFIXES: [&str; 17] = [
 /// Suffixes of files that count as pictures when a folder is searched; case is ignored.
 pub const PICTURE_SUFFIXES: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"];
 
+/// Suffixes of overlays that are written beside a `.pose` file, as `NAME.pose.mp4`, in order of preference. They do not count
+/// as videos when a folder is searched.
+pub const OVERLAY_SUFFIXES: [&str; 2] = ["mp4", "webm"];
+
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,7 +155,8 @@ fn is_file_or_broken_link(path: &Path) -> bool {
 
 /// Whether this is an overlay that was written beside a `.pose` file, and so not a new video.
 fn is_overlay(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".pose.mp4"))
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    OVERLAY_SUFFIXES.iter().any(|suffix| name.ends_with(format!(".pose.{suffix}").as_bytes()))
 }
 
 fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {

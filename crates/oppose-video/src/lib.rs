@@ -35,7 +35,9 @@ use std::path::Path;
 pub use colors::Colors;
 pub use encoder::{EncodeError, Encoder, EncoderOptions};
 pub use error::{FfmpegError, VideoError};
-pub use input::{Input, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, VideosBelow, videos_below};
+pub use input::{
+    Input, OVERLAY_SUFFIXES, PICTURE_SUFFIXES, STDIN, VIDEO_SUFFIXES, VideosBelow, videos_below,
+};
 pub use oppose_core::{
     ColorMatrix, DecodeSummary, Frame, FramePool, FrameRate, FrameRateError, FrameSizeError, MAX_PIXELS,
     MAX_SIDE, MIN_SIDE, Note, Planes, RateSource, Source, SourceError, VideoInfo,

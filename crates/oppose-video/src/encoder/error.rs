@@ -17,9 +17,15 @@ pub enum EncodeError {
     Exists(PathBuf),
     /// This FFmpeg was built without such an encoder.
     #[error(
-        "this FFmpeg cannot write this kind of video: it has none of the encoders {0}; write .gif or pictures"
+        "this FFmpeg cannot write this kind of video: it has none of the encoders {missing}; write pictures or another \
+         kind: {instead}"
     )]
-    NoEncoder(String),
+    NoEncoder {
+        /// The encoders that it could have.
+        missing: String,
+        /// The suffixes of the kinds of video that it can write.
+        instead: String,
+    },
     /// FFmpeg takes only paths in UTF-8 without zero bytes.
     #[error("the path {0:?} is not UTF-8; choose another name")]
     PathNotUtf8(PathBuf),

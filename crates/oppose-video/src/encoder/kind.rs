@@ -26,6 +26,13 @@ pub(super) struct AudioEncoder {
     pub samples: Sample,
 }
 
+impl Kind {
+    /// Whether FFmpeg has one of the encoders.
+    pub fn is_available(&self) -> bool {
+        self.encoders.iter().any(|name| encoder::find_by_name(name).is_some())
+    }
+}
+
 const H264: &[&str] = &["libx264", "libopenh264"];
 const MP4_AUDIO: &[codec::Id] =
     &[codec::Id::AAC, codec::Id::MP3, codec::Id::AC3, codec::Id::EAC3, codec::Id::OPUS, codec::Id::ALAC];
@@ -97,6 +104,12 @@ const KINDS: [Kind; 5] = [
 pub(super) fn kind(path: &Path) -> Option<&'static Kind> {
     let suffix = path.extension()?.to_str()?;
     KINDS.iter().find(|kind| kind.suffix.eq_ignore_ascii_case(suffix))
+}
+
+/// The suffixes of all kinds that FFmpeg has an encoder for.
+pub(super) fn available_suffixes() -> String {
+    let suffixes = KINDS.iter().filter(|kind| kind.is_available()).map(|kind| format!(".{}", kind.suffix));
+    suffixes.collect::<Vec<_>>().join(", ")
 }
 
 /// `None` if FFmpeg has none of the encoders.

@@ -16,7 +16,7 @@ use ffmpeg_next::{Packet, Rational, frame};
 
 use audio::Audio;
 pub use error::EncodeError;
-use kind::{kind, open_encoder, rational};
+use kind::{Kind, available_suffixes, kind, open_encoder, rational};
 
 use super::reader::start_ffmpeg;
 use super::{FfmpegError, FrameRate, container};
@@ -108,6 +108,12 @@ impl Encoder {
         kind(path).is_some()
     }
 
+    /// Whether this FFmpeg, too, can write this kind of video: it may have been built without an encoder for H.264.
+    pub fn is_available(path: &Path) -> bool {
+        start_ffmpeg();
+        kind(path).is_some_and(Kind::is_available)
+    }
+
     /// Begins a file of the kind that its suffix says.
     ///
     /// # Errors
@@ -132,7 +138,10 @@ impl Encoder {
             if is_gif { gif_time_base(options.frame_rate) } else { time_base(options.frame_rate) };
         let wants_header = container.format().flags().contains(format::Flags::GLOBAL_HEADER);
         let encoder = open_encoder(kind, width, height, options.frame_rate, time_base, wants_header)
-            .ok_or_else(|| EncodeError::NoEncoder(kind.encoders.join(", ")))?
+            .ok_or_else(|| EncodeError::NoEncoder {
+                missing: kind.encoders.join(", "),
+                instead: available_suffixes(),
+            })?
             .map_err(ffmpeg)?;
         let mut stream = container.add_stream(encoder.codec()).map_err(ffmpeg)?;
         stream.set_parameters(&encoder);
