@@ -4,8 +4,8 @@
 #
 #   scripts/fetch-ffmpeg-sources.sh FOLDER
 #
-# Needs apt-get on Debian, or on a system derived from it that has Debian's keys. Elsewhere, copy the files listed in
-# scripts/ffmpeg-sources.sha256 into FOLDER.
+# Needs apt-get on Debian. Elsewhere, also on Ubuntu, build in a container of Debian (docs/prebuilt.md), or copy the files
+# listed in scripts/ffmpeg-sources.sha256 into FOLDER.
 set -euo pipefail
 sums=$(realpath -- "$(dirname "$0")/ffmpeg-sources.sha256")
 mkdir -p "${1:?expected a folder}"
@@ -27,7 +27,7 @@ touch "$work/status"
 # shellcheck disable=SC2016 # $(SITE) is apt-get's.
 mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
 [ -n "$mirror" ] || {
-    echo "fetch-ffmpeg-sources: apt-get knows no mirror of Debian; copy the files listed in $sums into $PWD" >&2
+    echo "fetch-ffmpeg-sources: apt-get knows no mirror of Debian; build in a container of Debian 13 (docs/prebuilt.md), or copy the files listed in $sums into $PWD" >&2
     exit 2
 }
 echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$work/sources.list"
