@@ -4,10 +4,11 @@
 # median of three runs. Start-up (loading the nets) happens once for any number of videos, and is reported separately.
 #
 #   scripts/bench-native-cuda.sh prepare FOLDER    draws the videos and creates the models (needs Rust and ffmpeg)
-#   scripts/bench-native-cuda.sh run FOLDER        measures (needs a GPU; PROGRAM defaults to target/release/oppose-native)
+#   scripts/bench-native-cuda.sh run FOLDER [PRECISION]
+#                                                  measures (needs a GPU; PROGRAM defaults to target/release/oppose-native)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-folder=$2 program=${PROGRAM:-target/release/oppose-native}
+folder=$2 precision=${3:-fp16x3} program=${PROGRAM:-target/release/oppose-native}
 
 # Number of people, frame size, further options. A net that sees the drawn people larger than it was made for finds several
 # people in each.
@@ -35,7 +36,8 @@ prepare() {
 }
 
 estimate() {
-    "$program" "$@" --engine native --device cuda --model-folder "$folder/models" --overwrite --progress json
+    "$program" "$@" --engine native --device cuda --precision "$precision" --model-folder "$folder/models" --overwrite \
+        --progress json
 }
 
 # Reads the program's JSON lines; prints the frames per second over all videos.
@@ -62,9 +64,6 @@ run() {
     row 1-640x480 --no-face
     row 1-640x480 --no-face --no-hand
     for batch in 1 2 4 8 16 31 32; do row 1-640x480 --batch "$batch"; done
-    row 1-640x480 --precision tf32
-    row 1-640x480 --precision fp32
-    row 1-640x480 --precision fp32 --batch 1
 
     count=${CLIPS:-500}
     mkdir "$scratch/clips"
