@@ -68,6 +68,7 @@ pub struct Block {
     length: usize,
 }
 
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 samples whole blocks"))]
 impl Block {
     /// How many pixels OpenCV computes from one starting point, for crops of 64 and more rows.
     pub const LENGTH: usize = 64;
