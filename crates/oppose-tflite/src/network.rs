@@ -61,6 +61,12 @@ struct Step {
 #[derive(Debug)]
 enum Action {
     Layer(Box<dyn Layer>),
+    Simple(Simple),
+}
+
+/// What takes little arithmetic, in plain loops. Images are given by their height, width and number of channels.
+#[derive(Debug)]
+enum Simple {
     MaxPool([usize; 3]),
     Double([usize; 3]),
     Channelwise(Operations),
@@ -70,27 +76,20 @@ enum Action {
     Copy,
 }
 
-impl Action {
-    /// Does what takes little arithmetic, in plain loops. Layers are run by [`share`].
+impl Simple {
     #[inline(always)]
-    fn compute(&self, input: &[f32], summand: Summand<'_>, output: &mut [f32]) {
-        match self {
-            Self::Layer(_) => {}
-            Self::MaxPool(image) => layers::max_pool(input, *image, output),
-            Self::Double(image) => layers::double(input, *image, output),
-            Self::Channelwise(operations) => {
-                let values = input.len().min(output.len());
-                output[..values].copy_from_slice(&input[..values]);
-                layers::channelwise(operations, &mut output[..values]);
+    fn run(&self, input: &[f32], summand: Summand<'_>, output: &mut [f32]) {
+        match (self, summand) {
+            (Self::MaxPool(image), _) => layers::max_pool(input, *image, output),
+            (Self::Double(image), _) => layers::double(input, *image, output),
+            (Self::Channelwise(operations), _) => {
+                layers::channelwise(operations, layers::copy(input, output));
             }
-            Self::Widen(channels) => layers::widen(input, *channels, output),
-            Self::Copy => match summand {
-                Some((summand, range)) => layers::add(input, summand, output, range),
-                None => {
-                    let values = input.len().min(output.len());
-                    output[..values].copy_from_slice(&input[..values]);
-                }
-            },
+            (Self::Widen(channels), _) => layers::widen(input, *channels, output),
+            (Self::Copy, Some((summand, range))) => layers::add(input, summand, output, range),
+            (Self::Copy, None) => {
+                layers::copy(input, output);
+            }
         }
     }
 }
@@ -191,7 +190,7 @@ impl Network {
                     let source = Source { input, expanded: None, summand };
                     share(proof, &**layer, source, &mut output, &mut self.expanded, scratch);
                 }
-                action => vectorized(proof, || action.compute(input, summand, &mut output)),
+                Action::Simple(simple) => vectorized(proof, || simple.run(input, summand, &mut output)),
             }
             self.buffers[place(step.output)] = output;
         }
@@ -530,14 +529,14 @@ impl<'a> Plan<'a> {
                 }
                 Kind::Add(activation) => {
                     summand = Some((operator.inputs[1], activation.range()));
-                    Action::Copy
+                    Action::Simple(Simple::Copy)
                 }
-                Kind::MaxPool => Action::MaxPool(image()),
-                Kind::Double => Action::Double(image()),
-                Kind::Widen => Action::Widen([operator.inputs[0], output].map(channels)),
-                Kind::Reshape => Action::Copy,
+                Kind::MaxPool => Action::Simple(Simple::MaxPool(image())),
+                Kind::Double => Action::Simple(Simple::Double(image())),
+                Kind::Widen => Action::Simple(Simple::Widen([operator.inputs[0], output].map(channels))),
+                Kind::Reshape => Action::Simple(Simple::Copy),
                 Kind::Channelwise(_) => {
-                    Action::Channelwise(self.operations(i, &mut last, &mut output, &mut done))
+                    Action::Simple(Simple::Channelwise(self.operations(i, &mut last, &mut output, &mut done)))
                 }
                 Kind::Depthwise(..) | Kind::Pad(_) | Kind::Relu | Kind::Other => continue,
             };

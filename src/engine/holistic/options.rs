@@ -269,10 +269,10 @@ impl Threads {
 /// other stage uses. Only the largest net takes so much longer than all other stages together that two threads are faster
 /// although others use the same cores: on two cores without AVX-512, a video took 8.3 seconds instead of 9.5.
 fn body_threads(threads: usize, cores: usize, complexity: Complexity) -> Threads {
-    let available = threads.min(cores).clamp(1, MAX_THREADS);
-    let least = if complexity == Complexity::Heavy { available.min(2) } else { 1 };
-    let spare = (threads.min(cores) + 1).saturating_sub(STAGES).clamp(least, MAX_THREADS);
-    Threads { kernels: available, runtime: spare }
+    let available = threads.min(cores);
+    let least = if complexity == Complexity::Heavy { available.clamp(1, 2) } else { 1 };
+    let spare = (available + 1).saturating_sub(STAGES).clamp(least, MAX_THREADS);
+    Threads { kernels: available.clamp(1, MAX_THREADS), runtime: spare }
 }
 
 #[cfg(test)]

@@ -416,8 +416,8 @@ pub type Operations = Vec<(Channelwise, Vec<f32>)>;
 /// Applies operations to the values of an image.
 #[inline(always)]
 pub fn channelwise(operations: &Operations, image: &mut [f32]) {
-    let length = operations.first().map_or(1, |(_, constants)| constants.len().max(1));
-    for values in image.chunks_mut(length) {
+    let Some((_, constants)) = operations.first() else { return };
+    for values in image.chunks_mut(constants.len().max(1)) {
         for (operation, constants) in operations {
             let pairs = values.iter_mut().zip(constants);
             match operation {
@@ -429,6 +429,14 @@ pub fn channelwise(operations: &Operations, image: &mut [f32]) {
             }
         }
     }
+}
+
+/// Copies as many values as both images have. Returns the copy.
+#[inline(always)]
+pub fn copy<'a>(input: &[f32], output: &'a mut [f32]) -> &'a mut [f32] {
+    let values = input.len().min(output.len());
+    output[..values].copy_from_slice(&input[..values]);
+    &mut output[..values]
 }
 
 /// Adds two images.
