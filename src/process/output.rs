@@ -84,12 +84,17 @@ mod tests {
         assert_eq!(printed_before_its_end("exit 0"), "");
     }
 
+    /// Kills the process whose number is in the first line, and returns the other lines.
+    fn kill_first(printed: &str) -> &str {
+        let (other, rest) = printed.split_once('\n').unwrap();
+        kill_process(Pid::from_raw(other.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        rest
+    }
+
     #[test]
     fn it_ends_with_the_process_although_another_one_keeps_the_pipe_open() {
         let printed = printed_before_its_end("sleep 1000 & echo $!; echo two");
-        let (other, rest) = printed.split_once('\n').unwrap();
-        assert_eq!(rest, "two\n");
-        kill_process(Pid::from_raw(other.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        assert_eq!(kill_first(&printed), "two\n");
     }
 
     #[test]
@@ -108,8 +113,6 @@ mod tests {
         drop(child.take_input().unwrap());
         child.wait(Duration::from_secs(20));
         let printed = reader.join().unwrap();
-        let (other, rest) = printed.split_once('\n').unwrap();
-        assert_eq!(rest, "two\n");
-        kill_process(Pid::from_raw(other.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+        assert_eq!(kill_first(&printed), "two\n");
     }
 }
