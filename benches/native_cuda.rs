@@ -1,6 +1,6 @@
 //! The full-size nets on a GPU: seconds and TFLOP/s, alone and concurrently.
 //!
-//! `cargo bench --bench native_cuda [-- nets|table|layers|batches|latency|memory|colors VIDEO...] [fp32|fp16x3|tf32|fp16]
+//! `cargo bench --bench native_cuda [-- nets|table|layers|batches|steady|latency|memory|colors VIDEO...] [fp32|fp16x3|tf32|fp16]
 //! [portable|turing|ampere|hopper] [BATCH...]`
 
 #![allow(clippy::unwrap_used)] // A benchmark should end on the first error.
@@ -47,6 +47,9 @@ fn main() {
     if is_chosen("table") {
         table(&models);
     }
+    if is_chosen("steady") {
+        steady(&models, cuda, chosen.iter().find_map(|name| name.parse().ok()).unwrap_or(16));
+    }
     if is_chosen("latency") {
         latency(cuda);
     }
@@ -65,7 +68,7 @@ fn main() {
     }
 }
 
-const OTHERS: [&str; 6] = ["layers", "batches", "latency", "memory", "colors", "table"];
+const OTHERS: [&str; 7] = ["layers", "batches", "steady", "latency", "memory", "colors", "table"];
 
 fn name(cuda: CudaOptions) -> String {
     let kernels = cuda.kernels.map_or("the best kernels".into(), |kernels| format!("{kernels} kernels"));
@@ -219,6 +222,27 @@ fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
             1000.0 / together
         );
     }
+}
+
+/// All nets concurrently for a few seconds: GPUs lower their clock when they reach the limit of their power, which takes longer
+/// than the other measurements do.
+fn steady(models: &Path, cuda: CudaOptions, batch: usize) {
+    let mut nets = CudaNets::read(models, cuda.with_batch(batch)).unwrap();
+    let per_frame: f64 = jobs(1).map(|job| operations(models, job)).iter().sum();
+    let jobs = jobs(batch);
+    nets.measure(&jobs, 2).unwrap();
+    let rounds = 400 / batch.min(400);
+    let mut cells = Vec::new();
+    let start = Instant::now();
+    while start.elapsed().as_secs() < 3 {
+        let time = f64::from(nets.measure(&jobs, rounds).unwrap()) / (rounds * batch) as f64;
+        cells.push(format!("{:.0} ({:.0})", 1000.0 / time, per_frame / time / 1e9));
+    }
+    println!(
+        "\n{}, batch {batch}: frames per second (and TFLOP/s), one after another: {}",
+        name(cuda),
+        cells.join(", ")
+    );
 }
 
 fn layers(models: &Path, cuda: CudaOptions, batch: usize) {

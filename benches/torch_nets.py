@@ -1,10 +1,10 @@
 """The same nets in PyTorch, for comparison: frames per second with one person (body, face, two hands), nets alone.
 
-    python3 benches/torch_nets.py MODEL_FOLDER
+    python3 benches/torch_nets.py MODEL_FOLDER [fp32] [tf32] [fp16] [compiled] [product]
 
 The architecture of the nets is read from the prototxts; the weights are random. Measures single precision one frame at
 a time (as OpenPose does it), TF32, half precision, and half precision with torch.compile; the last two in channels-last
-order.
+order. With "product", the product of two large matrices, as a limit for what the nets can reach.
 """
 
 import re
@@ -90,11 +90,29 @@ def measure(name, folder, batch, dtype, layout, tf32, compiled):
     print(f"PyTorch {torch.__version__}, {name}, batch {batch}: {1000 / total:.0f} frames per second ({', '.join(parts)} ms)", flush=True)
 
 
+def product(seconds=2, size=8192):
+    """Half precision, as long as it takes the GPU to reach the limit of its power."""
+    left, right = (torch.randn(size, size, device="cuda", dtype=torch.float16) for _ in range(2))
+    result = left @ right
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    cells, started, rounds = [], time.time(), 200
+    while time.time() - started < seconds:
+        start.record()
+        for _ in range(rounds):
+            torch.matmul(left, right, out=result)
+        end.record()
+        end.synchronize()
+        cells.append(f"{2e-9 * size**3 * rounds / start.elapsed_time(end):.0f}")
+    print(f"product of two {size} x {size} matrices, TFLOP/s, one after another: {', '.join(cells)}", flush=True)
+
+
 def main():
     folder = sys.argv[1]
     kinds = sys.argv[2:] or ["fp32", "tf32", "fp16", "compiled"]
     plain, last = torch.contiguous_format, torch.channels_last
     with torch.inference_mode():
+        if "product" in kinds:
+            product()
         if "fp32" in kinds:
             measure("fp32", folder, 1, torch.float32, plain, False, False)
         if "tf32" in kinds:

@@ -29,6 +29,7 @@ pub use self::parameters::{
 };
 use self::path::AMPERE;
 pub use self::path::{AHEAD, KernelPath, OLDEST_GPU};
+pub use self::shapes::SHARED_PIXELS;
 use self::shapes::{Shape, Shapes, shapes};
 use super::cache;
 use super::driver::{Context, Element, Kernel, Module, Nvrtc};
@@ -46,6 +47,10 @@ pub struct Tile<P> {
     pub pixels: usize,
     /// Threads per block.
     pub threads: usize,
+    /// Positions of a tile that are left free after each row of pixels, if the kernel is larger than 1 × 1.
+    pub row_gap: usize,
+    /// If blocks compute one tile after another, the number of blocks that the GPU runs at once.
+    pub most_blocks: Option<usize>,
 }
 
 /// The ways to divide a convolution, each of which suits some layers and batches.
@@ -141,10 +146,11 @@ impl Kernels {
             let pooling = Code::pooling_convolution(path, precision);
             let pooling = pooling.map(|code| loader.pooling_convolution(&code)).transpose()?;
             // SAFETY: the struct mirrors the kernels' parameter.
-            Convolve::Hopper { tiles: Box::new(unsafe { tiles(&module, path, precision, gpu) }?), pooling }
+            let tiles = unsafe { tiles(context, &module, path, precision) }?;
+            Convolve::Hopper { tiles: Box::new(tiles), pooling }
         } else {
             // SAFETY: the struct mirrors the kernels' parameter.
-            Convolve::Tensor(Box::new(unsafe { tiles(&module, path, precision, gpu) }?))
+            Convolve::Tensor(Box::new(unsafe { tiles(context, &module, path, precision) }?))
         };
         let first = Code::first(path, precision).map(|code| -> Result<_, CudaError> {
             let module = loader.module(&code)?;
@@ -176,18 +182,25 @@ fn check(precision: Precision, gpu: ComputeCapability) -> Result<(), CudaError> 
 /// # Safety
 /// The kernels take a `P`.
 unsafe fn tiles<P: Copy>(
+    context: &Context,
     module: &Arc<Module>,
     path: KernelPath,
     precision: Precision,
-    gpu: ComputeCapability,
 ) -> Result<Tiles<P>, CudaError> {
     let tile = |name: &'static str, shape: Shape| -> Result<Tile<P>, CudaError> {
         // SAFETY: the caller guarantees the type of the parameter.
         let kernel = unsafe { module.kernel(name, shape.shared_bytes(path, precision)) }?;
-        let threads = shape.threads(path, precision);
-        Ok(Tile { kernel, channels: shape.channels, pixels: shape.pixels, threads })
+        let is_hopper = path == KernelPath::Hopper;
+        Ok(Tile {
+            kernel,
+            channels: shape.channels,
+            pixels: shape.pixels,
+            threads: shape.threads(precision),
+            row_gap: usize::from(is_hopper),
+            most_blocks: is_hopper.then_some(context.multiprocessors * shape.blocks),
+        })
     };
-    let Shapes { wide, narrow, small, thin } = shapes(path, precision, gpu);
+    let Shapes { wide, narrow, small, thin } = shapes(path, precision, context.compute_capability);
     Ok(Tiles {
         wide: tile("convolve_wide", wide)?,
         narrow: tile("convolve_narrow", narrow)?,

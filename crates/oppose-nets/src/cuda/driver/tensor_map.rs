@@ -64,7 +64,8 @@ impl TensorMap {
     }
 
     /// Pictures for a convolution that keeps their size: images × height × width × channels. Several pixels are
-    /// loaded at once, [`SWIZZLE_BYTES`] of channels each.
+    /// loaded at once, [`SWIZZLE_BYTES`] of channels each. If the kernel is larger than 1 × 1, rows are one pixel longer
+    /// than the pictures'.
     ///
     /// # Errors
     /// The driver refuses.
@@ -80,6 +81,7 @@ impl TensorMap {
     ) -> Result<Self, CudaError> {
         assert!(shape.bytes(element) <= memory.bytes && kernel % 2 == 1, "pictures within the memory");
         let padding = kernel as c_int / 2;
+        let longer = c_int::from(kernel > 1);
         let mut map = MaybeUninit::<sys::CUtensorMap>::uninit();
         // SAFETY: the arrays have as many entries as the tensor has dimensions (strides one less); corners have two.
         let code = unsafe {
@@ -91,7 +93,7 @@ impl TensorMap {
                 shape.sizes().as_ptr(),
                 shape.strides(element).as_ptr(),
                 [-padding; 2].as_ptr(),
-                [-padding; 2].as_ptr(),
+                [longer - padding, -padding].as_ptr(),
                 (SWIZZLE_BYTES / element.bytes()) as u32,
                 pixels_at_once as u32,
                 [1; 4].as_ptr(),

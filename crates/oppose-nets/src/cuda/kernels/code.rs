@@ -9,7 +9,7 @@ use super::parameters::{
     ScoreLimbs, Source, Warp,
 };
 use super::path::KernelPath;
-use super::shapes::{Shapes, hopper_threads, shapes, step_vectors};
+use super::shapes::{SHARED_PIXELS, Shapes, WRITTEN, hopper_threads, shapes, step_vectors};
 use super::{
     FEW_CHANNELS, FIRST_INPUTS, FIRST_TILE, PEAK_THREADS, POOLING_LOADS, POOLING_THREADS, SINGLE_TILE,
     THREADS,
@@ -206,6 +206,9 @@ impl Code {
         define("FIRST_TILE_WIDTH", &FIRST_TILE.0);
         define("FIRST_TILE_HEIGHT", &FIRST_TILE.1);
         define("FIRST_INPUTS", &FIRST_INPUTS);
+        define("SHARED_PIXELS", &SHARED_PIXELS);
+        define("WRITTEN_PIXELS", &WRITTEN.0);
+        define("WRITTEN_CHANNELS", &WRITTEN.1);
         define("SINGLE_TILE_PIXELS", &SINGLE_TILE.0);
         define("SINGLE_TILE_CHANNELS", &SINGLE_TILE.1);
         if let Some(threads) = self.threads {

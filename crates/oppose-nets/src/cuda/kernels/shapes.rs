@@ -5,19 +5,31 @@ use crate::cuda::Precision;
 use crate::cuda::weights::VECTOR_BYTES;
 use crate::gpu::ComputeCapability;
 
-/// How a convolution is divided into blocks, and blocks into warps.
+/// The tile of a convolution that a block computes at a time, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub pixels: usize,
     pub channels: usize,
-    /// Size of a warp's part; 0 if the kernel divides blocks itself.
-    warp_pixels: usize,
-    warp_channels: usize,
-    /// Number of steps whose operands are in shared memory at once.
-    stages: usize,
+    operands: Operands,
     /// Number of blocks that a multiprocessor should run at once.
-    blocks: usize,
+    pub blocks: usize,
 }
+
+/// What a block has in shared memory at once.
+#[derive(Clone, Copy, Debug)]
+enum Operands {
+    /// The pixels and weights of a number of steps. Each warp multiplies those of its part of the tile.
+    Steps { warp_pixels: usize, warp_channels: usize, steps: usize },
+    /// Pixels and weights in stages of their own, because several positions of the kernel share the pixels.
+    Stages { pixels: usize, weights: usize },
+}
+
+/// Warps of Hopper's blocks that multiply.
+const HOPPER_WARPS: usize = 8;
+/// Pixels that Hopper's blocks load in addition to those of a tile, so that up to three positions of the kernel share them.
+pub const SHARED_PIXELS: usize = 2;
+/// Pixels and output channels that a warp of Hopper's writes at once.
+pub const WRITTEN: (usize, usize) = (32, 16);
 
 /// The ways to divide a convolution, each of which suits some layers and batches.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +40,15 @@ pub struct Shapes {
     pub thin: Shape,
 }
 
-const fn shape(pixels: usize, channels: usize, warp: (usize, usize), stages: usize, blocks: usize) -> Shape {
-    Shape { pixels, channels, warp_pixels: warp.0, warp_channels: warp.1, stages, blocks }
+/// A shape with warps of this many pixels × channels.
+const fn shape(pixels: usize, channels: usize, warp: (usize, usize), steps: usize, blocks: usize) -> Shape {
+    let operands = Operands::Steps { warp_pixels: warp.0, warp_channels: warp.1, steps };
+    Shape { pixels, channels, operands, blocks }
+}
+
+/// A shape of Hopper's kernels, with this many stages of pixels and of weights.
+const fn staged(pixels: usize, channels: usize, stages: (usize, usize), blocks: usize) -> Shape {
+    Shape { pixels, channels, operands: Operands::Stages { pixels: stages.0, weights: stages.1 }, blocks }
 }
 
 /// Bytes of shared memory that the blocks of a multiprocessor share.
@@ -53,16 +72,16 @@ pub fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) ->
     };
     match path {
         KernelPath::Hopper if is_split => Shapes {
-            wide: shape(128, 128, (0, 0), 3, 1),
-            narrow: shape(128, 128, (0, 0), 3, 1),
-            small: shape(64, 64, (0, 0), 3, 2),
-            thin: shape(256, 64, (0, 0), 2, 1),
+            wide: staged(128, 128, (2, 4), 1),
+            narrow: staged(128, 128, (2, 4), 1),
+            small: staged(64, 64, (2, 3), 2),
+            thin: staged(256, 64, (2, 4), 1),
         },
         KernelPath::Hopper => Shapes {
-            wide: shape(256, 128, (0, 0), 4, 1),
-            narrow: shape(128, 128, (0, 0), 3, 2),
-            small: shape(64, 64, (0, 0), 6, 2),
-            thin: shape(256, 64, (0, 0), 5, 1),
+            wide: staged(256, 128, (3, 6), 1),
+            narrow: staged(128, 128, (2, 3), 2),
+            small: staged(64, 64, (4, 6), 2),
+            thin: staged(256, 64, (4, 7), 1),
         },
         KernelPath::Ampere if is_split => Shapes {
             wide: shape(128, 64, (32, 64), 3, 2),
@@ -104,34 +123,51 @@ pub fn shapes(path: KernelPath, precision: Precision, gpu: ComputeCapability) ->
 }
 
 impl Shape {
-    pub fn threads(self, path: KernelPath, precision: Precision) -> usize {
-        match path {
-            KernelPath::Hopper => hopper_threads(precision),
-            _ => self.pixels / self.warp_pixels * (self.channels / self.warp_channels) * 32,
+    pub fn threads(self, precision: Precision) -> usize {
+        match self.operands {
+            Operands::Steps { warp_pixels, warp_channels, .. } => {
+                self.pixels / warp_pixels * (self.channels / warp_channels) * 32
+            }
+            Operands::Stages { .. } => hopper_threads(precision),
         }
     }
 
     /// Bytes of shared memory per block.
     pub fn shared_bytes(self, path: KernelPath, precision: Precision) -> usize {
-        let rows = precision.parts() * (self.pixels + self.channels);
-        match path {
-            // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, and room for alignment.
-            KernelPath::Hopper => self.stages * (rows * 128 + 16) + 1024,
-            KernelPath::Turing | KernelPath::Ampere => {
-                self.stages * rows * step_vectors(path, precision) * VECTOR_BYTES
+        let parts = precision.parts();
+        match self.operands {
+            // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, what the warps write, and room for
+            // alignment.
+            Operands::Stages { pixels, weights } => {
+                let loaded = (self.pixels + SHARED_PIXELS).next_multiple_of(8);
+                let written = WRITTEN.0 * (WRITTEN.1 * precision.element().bytes() + 16);
+                pixels * (parts * loaded * 128 + 16)
+                    + weights * (parts * self.channels * 128 + 16)
+                    + HOPPER_WARPS * written
+                    + 1024
             }
             // Rows of 64 bytes, padded to 80. Later the same memory holds sixteen pixels per warp in single precision.
-            KernelPath::Portable => {
-                let warps = self.threads(path, precision) / 32;
-                (self.stages * rows * 80).max(warps * 16 * (self.warp_channels + 4) * size_of::<f32>())
+            Operands::Steps { warp_channels, steps, .. } if path == KernelPath::Portable => {
+                let (rows, warps) = (parts * (self.pixels + self.channels), self.threads(precision) / 32);
+                (steps * rows * 80).max(warps * 16 * (warp_channels + 4) * size_of::<f32>())
+            }
+            Operands::Steps { steps, .. } => {
+                let rows = parts * (self.pixels + self.channels);
+                steps * rows * step_vectors(path, precision) * VECTOR_BYTES
             }
         }
     }
 
     /// The arguments of the macro that instantiates a kernel for it.
     pub fn macro_value(self) -> String {
-        let Self { pixels, channels, warp_pixels, warp_channels, stages, blocks } = self;
-        format!("{pixels},{channels},{warp_pixels},{warp_channels},{stages},{blocks}")
+        let Self { pixels, channels, operands, blocks } = self;
+        let operands = match operands {
+            Operands::Steps { warp_pixels, warp_channels, steps } => {
+                format!("{warp_pixels},{warp_channels},{steps}")
+            }
+            Operands::Stages { pixels, weights } => format!("{pixels},{weights}"),
+        };
+        format!("{pixels},{channels},{operands},{blocks}")
     }
 }
 
@@ -141,7 +177,8 @@ pub fn step_vectors(path: KernelPath, precision: Precision) -> usize {
     if path == KernelPath::Ampere && precision != Precision::Fp16x3 { 8 } else { 4 }
 }
 
-/// A producer and eight warps that multiply; with two parts, the producer is four warps, whose registers the others use.
+/// A producer and [`HOPPER_WARPS`] that multiply; with two parts, the producer is four warps, whose registers the others use.
 pub fn hopper_threads(precision: Precision) -> usize {
-    if precision == Precision::Fp16x3 { 384 } else { 288 }
+    let producers = if precision == Precision::Fp16x3 { 4 } else { 1 };
+    (HOPPER_WARPS + producers) * 32
 }

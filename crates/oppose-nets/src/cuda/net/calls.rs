@@ -6,15 +6,15 @@ use crate::cuda::CudaError;
 use crate::cuda::driver::{DeviceBuffer, Pictures, Stream, TensorMap};
 use crate::cuda::kernels::{
     Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer, POOLING_LOADS,
-    POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source, THREADS, Tile,
-    Tiles,
+    POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SHARED_PIXELS, SINGLE_TILE, Source,
+    THREADS, Tile, Tiles,
 };
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 use crate::plan::{Place, Step};
 
-/// With at least this many chunks of input channels, the start and end of one of Hopper's wide blocks do not matter. A
-/// multiprocessor holds one such block, and has no other work while that block starts or ends.
-const LONG: usize = 24;
+/// With at least this many chunks of input channels, Hopper's wide blocks are fastest. A multiprocessor holds one such block,
+/// and does little else while that block writes its results.
+const LONG: usize = 18;
 /// If there is less than one of Hopper's blocks per this many multiprocessors, smaller blocks are faster, although each
 /// does less at a time. Measured with the other nets running at the same time, which use the remaining multiprocessors.
 const HOPPER_FEW: usize = 2;
@@ -91,7 +91,7 @@ impl Net {
                 ..HopperConvolution::default()
             };
             for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                *to = map(source, tile.pixels)?;
+                *to = map(source, tile.pixels + SHARED_PIXELS)?;
             }
             Ok(Box::new(call))
         };
@@ -207,7 +207,7 @@ impl Net {
                 unsafe { cut.of(tiles).launch(stream, &filled.layer, &filled) }
             }
             (Call::Thin { thin, small }, Convolve::Hopper { tiles, .. }) => {
-                let is_small = tiles.thin.blocks(&thin.layer, images) * HOPPER_FEW < multiprocessors;
+                let is_small = tiles.thin.count(&thin.layer, images) * HOPPER_FEW < multiprocessors;
                 let (tile, call) = if is_small { (&tiles.small, small) } else { (&tiles.thin, thin) };
                 let mut filled = **call;
                 fill(&mut filled.layer);
@@ -216,7 +216,7 @@ impl Net {
             }
             (Call::Plain { call, is_thin }, Convolve::Tensor(tiles)) => {
                 let tile = match is_thin {
-                    true if tiles.thin.blocks(&call.layer, images) * FEW < multiprocessors => &tiles.small,
+                    true if tiles.thin.count(&call.layer, images) * FEW < multiprocessors => &tiles.small,
                     true => &tiles.thin,
                     false => self.choose(tiles, &call.layer, images, true, FEW).of(tiles),
                 };
@@ -262,9 +262,9 @@ impl Net {
     /// `suits_wide` says whether wide blocks are faster if there are enough of them; `few` is these kernels' [`FEW`].
     fn choose<P>(&self, tiles: &Tiles<P>, layer: &Layer, images: usize, suits_wide: bool, few: usize) -> Cut {
         let multiprocessors = self.gpu.context.multiprocessors;
-        if suits_wide && tiles.wide.blocks(layer, images) >= multiprocessors {
+        if suits_wide && tiles.wide.count(layer, images) >= multiprocessors {
             Cut::Wide
-        } else if tiles.narrow.blocks(layer, images) * few >= multiprocessors {
+        } else if tiles.narrow.count(layer, images) * few >= multiprocessors {
             Cut::Narrow
         } else {
             Cut::Small
@@ -291,9 +291,11 @@ impl Cut {
 }
 
 impl<P> Tile<P> {
-    fn blocks(&self, layer: &Layer, images: usize) -> usize {
-        let pixels = images * (layer.width * layer.height) as usize;
-        pixels.div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels)
+    /// Number of tiles of a convolution of that many images.
+    fn count(&self, layer: &Layer, images: usize) -> usize {
+        let gap = if layer.kernel > 1 { self.row_gap } else { 0 };
+        let positions = images * layer.height as usize * (layer.width as usize + gap);
+        positions.div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels)
     }
 }
 
@@ -303,8 +305,8 @@ impl<P: Copy> Tile<P> {
     /// pixels that the buffers hold.
     #[expect(unsafe_code, reason = "launches a kernel")]
     unsafe fn launch(&self, stream: &Stream, layer: &Layer, parameter: &P) -> Result<(), CudaError> {
-        let blocks =
-            (layer.pixels as usize).div_ceil(self.pixels) * (layer.weight_rows as usize / self.channels);
+        let images = (layer.pixels / (layer.width * layer.height)) as usize;
+        let blocks = self.count(layer, images).min(self.most_blocks.unwrap_or(usize::MAX));
         // SAFETY: guaranteed by the caller.
         unsafe { self.kernel.launch(stream, [blocks, 1, 1], self.threads, parameter) }
     }
