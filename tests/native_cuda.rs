@@ -62,6 +62,9 @@ fn main() {
             trials.push(trial(&name("full-size nets as on the CPU"), &[Need::Gpu], move || {
                 on_path(path, || full_size_nets(options))
             }));
+            trials.push(trial(&name("kernels of all sizes as on the CPU"), &[Need::Gpu], move || {
+                on_path(path, || kernels_of_all_sizes(options))
+            }));
             trials.push(trial(
                 &name("people as from the same heat maps on the CPU"),
                 &[Need::Gpu],
@@ -195,18 +198,30 @@ fn distance(found: &[f32], expected: &[f32]) -> f64 {
 }
 
 fn full_size_nets(options: CudaOptions) {
+    // Sizes that do not fill whole tiles, and more images than a batch.
+    let cases = [(Net::Body25, 208, 176, 2), (Net::Face, 112, 112, 4), (Net::Hand, 368, 368, 1)];
+    nets_as_on_the_cpu(FULL.path(), options, &cases);
+}
+
+/// Models may have other kernels than OpenPose's.
+fn kernels_of_all_sizes(options: CudaOptions) {
+    let make =
+        |net| made_up_models::make_with_kernels(net, made_up_models::Size::Narrow, &[5, 9, 11, 13, 15]);
+    let models = models(|folder| made_up_models::write_all(folder, make));
+    nets_as_on_the_cpu(models.path(), options, &[(Net::Hand, 144, 112, 2)]);
+}
+
+/// Compares the results of nets for some numbers of images of some widths and heights.
+fn nets_as_on_the_cpu(models: &Path, options: CudaOptions, cases: &[(Net, usize, usize, usize)]) {
     let mut random = Random::new();
-    let mut gpu = CudaNets::read(FULL.path(), options).unwrap();
-    let mut cpu = Cpu::read(FULL.path(), None).unwrap();
+    let mut gpu = CudaNets::read(models, options).unwrap();
+    let mut cpu = Cpu::read(models, None).unwrap();
     // A few times the measured distance; the CPU's own order of summation causes 1e-5.
     let limit = match options.precision {
         Precision::Fp32 | Precision::Fp16x3 => 5e-5,
         _ => 1e-2,
     };
-    // Sizes that do not fill whole tiles, and more images than a batch.
-    for (net, width, height, images) in
-        [(Net::Body25, 208, 176, 2), (Net::Face, 112, 112, 4), (Net::Hand, 368, 368, 1)]
-    {
+    for &(net, width, height, images) in cases {
         let size = Size { width, height };
         let inputs: Vec<f32> =
             (0..images * 3 * size.pixels()).map(|_| f32::from(random.next()) / 256.0 - 0.5).collect();

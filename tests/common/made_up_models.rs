@@ -43,15 +43,30 @@ pub struct MadeUpModel {
 /// Makes a net.
 pub fn make(net: Net, size: Size) -> MadeUpModel {
     let description = describe(net, size);
-    let recipe = match (net, size) {
+    MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe(net, size)) }
+}
+
+/// Makes a net that has kernels of these sizes, in turn, where OpenPose's have 7 × 7.
+pub fn make_with_kernels(net: Net, size: Size, kernels: &[usize]) -> MadeUpModel {
+    let mut description = describe(net, size);
+    let mut kernels = kernels.iter().cycle();
+    for layer in &mut description.layers {
+        if let Kind::Convolution { kernel: kernel @ 7, .. } = &mut layer.kind {
+            *kernel = *kernels.next().expect("sizes");
+        }
+    }
+    MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe(net, size)) }
+}
+
+fn recipe(net: Net, size: Size) -> Recipe {
+    match (net, size) {
         (Net::Body25, Size::Small) => Recipe { seed: 28, heat: (0.5, -0.5), affinity: (0.3, 0.5) },
         (Net::Face, Size::Small) => Recipe { seed: 79, heat: (0.9, -0.3), affinity: (0.0, 0.0) },
         (_, Size::Small) => Recipe { seed: 24, heat: (0.8, -0.3), affinity: (0.0, 0.0) },
         (Net::Body25, _) => Recipe { seed: 25, heat: (0.3, -0.55), affinity: (0.1, 0.5) },
         (Net::Face, _) => Recipe { seed: 70, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
         _ => Recipe { seed: 21, heat: (0.3, -0.3), affinity: (0.0, 0.0) },
-    };
-    MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe) }
+    }
 }
 
 /// The layers of a net.

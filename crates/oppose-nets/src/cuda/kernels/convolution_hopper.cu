@@ -54,7 +54,7 @@ __device__ inline int shared_columns(int column, int kernel) {
     return is_alone ? 1 : 2;
 }
 
-// Visits the pixels that are loaded for a tile, in this order: calls visit(source, row, column, columns, chunk), where `columns`
+// Calls visit(source, row, column, columns, chunk) for all pixels that are loaded for a tile, in this order. As many `columns`
 // of the kernel, from `column` on, share them.
 template <typename Visit>
 __device__ inline void visit_loads(const Layer& layer, const Visit& visit) {
