@@ -4,6 +4,7 @@ use std::env;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::os::fd::AsFd as _;
 use std::process::Command;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -50,7 +51,7 @@ pub fn serve_supervisor<E: Error + 'static>(
 ) -> io::Result<Result<(), Stop>> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     // What libraries print must not get between the messages.
-    let messages = rustix::io::dup(io::stdout())?;
+    let messages = io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     serve(open, options, video_options, BufReader::new(io::stdin()), File::from(messages))
 }

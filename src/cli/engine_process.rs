@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -33,7 +34,7 @@ fn serve(arguments: &estimate::Arguments) -> io::Result<()> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     // What OpenPose prints must not get between the replies.
-    let replies = rustix::io::dup(io::stdout())?;
+    let replies = io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     let engine = arguments.open_openpose();
     isolated::serve(engine, io::stdin().lock(), File::from(replies))

@@ -2,7 +2,7 @@
 //! user who did not ask about delegates need not read it.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,11 @@ struct Filter {
 
 impl Filter {
     fn start() -> io::Result<Self> {
-        let stderr = rustix::io::dup(io::stderr())?;
-        let mut real = std::fs::File::from(rustix::io::dup(&stderr)?);
-        let (reader, writer) = rustix::pipe::pipe()?;
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        let mut real = std::fs::File::from(stderr.try_clone()?);
+        let (reader, writer) = io::pipe()?;
         let thread = thread::Builder::new().name("stderr".into()).spawn(move || {
-            let mut lines = BufReader::new(std::fs::File::from(reader));
+            let mut lines = BufReader::new(reader);
             let mut line = Vec::new();
             while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 if !line.starts_with(GREETING) {

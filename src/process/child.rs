@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub struct ChildProcess {
 /// Standard error, to be passed to a child as its log; `None` if logging is off.
 pub fn shared_log() -> Option<File> {
     (LevelFilter::current() > LevelFilter::OFF)
-        .then(|| rustix::io::dup(io::stderr()).ok().map(File::from))
+        .then(|| io::stderr().as_fd().try_clone_to_owned().ok().map(File::from))
         .flatten()
 }
 

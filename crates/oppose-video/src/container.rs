@@ -11,6 +11,7 @@
 use std::ffi::{CStr, CString, OsStr, c_char, c_int};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::ptr;
 
@@ -62,7 +63,7 @@ impl Bytes {
     pub(super) fn open(path: &Path) -> Result<Self, VideoError> {
         let failed = |error| VideoError::Read { path: path.to_owned(), source: error };
         if path == Path::new(STDIN) {
-            let input = rustix::io::dup(io::stdin()).map_err(|error| failed(error.into()))?;
+            let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
             return Self::new(StreamIo::from_read(File::from(input)), None);
         }
         if !path.try_exists().map_err(failed)? {
