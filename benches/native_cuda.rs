@@ -224,17 +224,17 @@ fn nets(models: &Path, cuda: CudaOptions, batches: &[usize]) {
     }
 }
 
-/// All nets concurrently for a few seconds: GPUs lower their clock when they reach the limit of their power, which takes longer
-/// than the other measurements do.
+/// All nets concurrently for two seconds, so that most of it is measured after the GPU has reached its power limit and lowered
+/// its clock.
 fn steady(models: &Path, cuda: CudaOptions, batch: usize) {
     let mut nets = CudaNets::read(models, cuda.with_batch(batch)).unwrap();
     let per_frame: f64 = jobs(1).map(|job| operations(models, job)).iter().sum();
     let jobs = jobs(batch);
     nets.measure(&jobs, 2).unwrap();
-    let rounds = 400 / batch.min(400);
+    let rounds = 400 / batch.clamp(1, 400);
     let mut cells = Vec::new();
     let start = Instant::now();
-    while start.elapsed().as_secs() < 3 {
+    while start.elapsed().as_secs() < 2 {
         let time = f64::from(nets.measure(&jobs, rounds).unwrap()) / (rounds * batch) as f64;
         cells.push(format!("{:.0} ({:.0})", 1000.0 / time, per_frame / time / 1e9));
     }

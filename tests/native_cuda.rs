@@ -62,9 +62,11 @@ fn main() {
             trials.push(trial(&name("full-size nets as on the CPU"), &[Need::Gpu], move || {
                 on_path(path, || full_size_nets(options))
             }));
-            trials.push(trial(&name("kernels of all sizes as on the CPU"), &[Need::Gpu], move || {
-                on_path(path, || kernels_of_all_sizes(options))
-            }));
+            trials.push(trial(
+                &name("convolution kernels of all sizes as on the CPU"),
+                &[Need::Gpu],
+                move || on_path(path, || kernels_of_all_sizes(options)),
+            ));
             trials.push(trial(
                 &name("people as from the same heat maps on the CPU"),
                 &[Need::Gpu],
@@ -203,12 +205,12 @@ fn full_size_nets(options: CudaOptions) {
     nets_as_on_the_cpu(FULL.path(), options, &cases);
 }
 
-/// Models may have other kernels than OpenPose's.
+/// Models may have convolution kernels of other sizes than OpenPose's. Some are larger than the tensor.
 fn kernels_of_all_sizes(options: CudaOptions) {
     let make =
         |net| made_up_models::make_with_kernels(net, made_up_models::Size::Narrow, &[5, 9, 11, 13, 15]);
     let models = models(|folder| made_up_models::write_all(folder, make));
-    nets_as_on_the_cpu(models.path(), options, &[(Net::Hand, 144, 112, 2)]);
+    nets_as_on_the_cpu(models.path(), options, &[(Net::Hand, 144, 112, 2), (Net::Hand, 16, 48, 3)]);
 }
 
 /// Compares the results of nets for some numbers of images of some widths and heights.

@@ -46,7 +46,7 @@ pub fn make(net: Net, size: Size) -> MadeUpModel {
     MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe(net, size)) }
 }
 
-/// Makes a net that has kernels of these sizes, in turn, where OpenPose's have 7 × 7.
+/// Makes a net in which these sizes of convolution kernels, repeated in order, replace OpenPose's 7 × 7.
 pub fn make_with_kernels(net: Net, size: Size, kernels: &[usize]) -> MadeUpModel {
     let mut description = describe(net, size);
     let mut kernels = kernels.iter().cycle();

@@ -29,28 +29,28 @@ pub use self::parameters::{
 };
 use self::path::AMPERE;
 pub use self::path::{AHEAD, KernelPath, OLDEST_GPU};
-pub use self::shapes::SHARED_PIXELS;
+pub use self::shapes::EXTRA_PIXELS;
 use self::shapes::{Shape, Shapes, shapes};
 use super::cache;
 use super::driver::{Context, Element, Kernel, Module, Nvrtc};
 use super::{CudaError, Precision};
 use crate::gpu::ComputeCapability;
 
-/// A way to divide a convolution into blocks.
+/// A way to divide a convolution into tiles.
 #[derive(Debug)]
 pub struct Tile<P> {
     /// The code for it.
     pub kernel: Kernel<P>,
-    /// Output channels per block.
+    /// Output channels of a tile.
     pub channels: usize,
-    /// Pixels per block.
+    /// Pixels of a tile.
     pub pixels: usize,
     /// Threads per block.
     pub threads: usize,
-    /// Positions of a tile that are left free after each row of pixels, if the kernel is larger than 1 × 1.
+    /// Positions without a pixel after each row of pixels, if the convolution kernel is larger than 1 × 1.
     pub row_gap: usize,
-    /// If blocks compute one tile after another, the number of blocks that the GPU runs at once.
-    pub most_blocks: Option<usize>,
+    /// The number of blocks that the GPU runs at once, if a block computes several tiles.
+    pub max_blocks: Option<usize>,
 }
 
 /// The ways to divide a convolution, each of which suits some layers and batches.
@@ -197,7 +197,7 @@ unsafe fn tiles<P: Copy>(
             pixels: shape.pixels,
             threads: shape.threads(precision),
             row_gap: usize::from(is_hopper),
-            most_blocks: is_hopper.then_some(context.multiprocessors * shape.blocks),
+            max_blocks: is_hopper.then_some(context.multiprocessors * shape.blocks),
         })
     };
     let Shapes { wide, narrow, small, thin } = shapes(path, precision, context.compute_capability);

@@ -250,6 +250,21 @@ pub enum CudaError {
         /// The largest batch that would fit; 0 if none does.
         fits: usize,
     },
+    /// The kernels cannot count that many pixels.
+    #[error(
+        "batches of {batch} net inputs of {width}x{height} have more than {limit} pixels; choose a smaller batch or net \
+         resolution"
+    )]
+    Pixels {
+        /// Number of inputs in a batch.
+        batch: usize,
+        /// Width of the inputs in pixels.
+        width: usize,
+        /// Height of the inputs in pixels.
+        height: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The driver refuses, or work on the GPU failed.
     #[error("the GPU fails: {call} returned {code}; `nvidia-smi` shows whether it still works")]
     Driver {

@@ -13,6 +13,8 @@ use crate::assemble::size::Size;
 use crate::model::{Graph, Operation};
 use crate::plan::{Place, Plan, Results, Step};
 
+/// Kernels count the pixels of a batch in 32 bits, with some more between rows and in the last tile.
+const MAX_PIXELS: usize = 1 << 30;
 /// Number of recordings that are kept: one per number of images in a batch, for a few sizes.
 const RECORDINGS: usize = 64;
 
@@ -124,11 +126,12 @@ impl Net {
     /// Prepares for inputs of this size. The memory of the input is [`input`](Self::input).
     ///
     /// # Errors
-    /// There is too little memory, or the driver refuses.
+    /// There is too little memory, a batch has too many pixels, or the driver refuses.
     pub fn prepare(&mut self, size: Size) -> Result<(), CudaError> {
         if self.prepared.iter().any(|(prepared, _)| *prepared == size) {
             return Ok(());
         }
+        check_size(size, self.images)?;
         let sizes = self.footprint().slot_bytes(size, self.images);
         let has_room = self.slots.len() == sizes.len()
             && self.slots.iter().zip(&sizes).all(|(slot, bytes)| slot.bytes() >= *bytes);
@@ -250,6 +253,19 @@ fn check(plan: &Plan, graph: &Graph) -> Result<(), CudaError> {
     }
 }
 
+/// Whether the kernels can count the pixels of that many inputs.
+fn check_size(size: Size, images: usize) -> Result<(), CudaError> {
+    match images.saturating_mul(size.pixels()) {
+        0..=MAX_PIXELS => Ok(()),
+        _ => Err(CudaError::Pixels {
+            batch: images,
+            width: size.width,
+            height: size.height,
+            limit: MAX_PIXELS,
+        }),
+    }
+}
+
 /// How much GPU memory a net needs in addition to its weights.
 #[derive(Clone, Debug)]
 pub struct Footprint {
@@ -294,6 +310,20 @@ mod tests {
         add(&mut builder, tensors);
         let Builder(graph) = builder;
         check(&Plan::new(&graph, Results::Written, |_| can_pool), &graph).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn batches_are_no_larger_than_kernels_can_count() {
+        let size = Size { width: 4096, height: 4096 };
+        assert!(check_size(size, 64).is_ok());
+        let error = check_size(size, 65).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "batches of 65 net inputs of 4096x4096 have more than 1073741824 pixels; choose a smaller batch or net resolution"
+        );
+        // The narrowest net inputs have the most positions per pixel.
+        let positions = MAX_PIXELS / 16 * (16 + 1) + 1024;
+        assert!(i32::try_from(positions).is_ok());
     }
 
     #[test]

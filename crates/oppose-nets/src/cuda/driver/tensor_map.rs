@@ -64,7 +64,7 @@ impl TensorMap {
     }
 
     /// Pictures for a convolution that keeps their size: images × height × width × channels. Several pixels are
-    /// loaded at once, [`SWIZZLE_BYTES`] of channels each. If the kernel is larger than 1 × 1, rows are one pixel longer
+    /// loaded at once, [`SWIZZLE_BYTES`] of channels each. If the convolution kernel is larger than 1 × 1, rows are one pixel longer
     /// than the pictures'.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::parameters::{
     ScoreLimbs, Source, Warp,
 };
 use super::path::KernelPath;
-use super::shapes::{SHARED_PIXELS, Shapes, WRITTEN, hopper_threads, shapes, step_vectors};
+use super::shapes::{EXTRA_PIXELS, Shapes, WRITTEN, hopper_threads, shapes, step_vectors};
 use super::{
     FEW_CHANNELS, FIRST_INPUTS, FIRST_TILE, PEAK_THREADS, POOLING_LOADS, POOLING_THREADS, SINGLE_TILE,
     THREADS,
@@ -206,7 +206,7 @@ impl Code {
         define("FIRST_TILE_WIDTH", &FIRST_TILE.0);
         define("FIRST_TILE_HEIGHT", &FIRST_TILE.1);
         define("FIRST_INPUTS", &FIRST_INPUTS);
-        define("SHARED_PIXELS", &SHARED_PIXELS);
+        define("EXTRA_PIXELS", &EXTRA_PIXELS);
         define("WRITTEN_PIXELS", &WRITTEN.0);
         define("WRITTEN_CHANNELS", &WRITTEN.1);
         define("SINGLE_TILE_PIXELS", &SINGLE_TILE.0);

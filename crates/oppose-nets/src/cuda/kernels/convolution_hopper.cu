@@ -1,13 +1,14 @@
 // Convolutions on Hopper's tensor cores, as matrix products: output channels x pixels.
 //
 // The tensor memory accelerator loads weights and pixels into shared memory. Its im2col mode walks over the pixels of all
-// images and pads their borders with zeros, so that any run of pixels can be a tile. If the kernel is larger than one pixel,
-// each row of pixels is followed by one position that is not a pixel. This lets neighbouring columns of the kernel share the
-// pixels that were loaded: each reads one position further than the one before it. See shared_columns.
+// images and pads their borders with zeros, so that any run of pixels can be a tile. If the convolution kernel is larger than
+// one pixel, each row of pixels is followed by one position that is not a pixel. This lets neighbouring columns of the
+// convolution kernel share the pixels that were loaded: each reads one position further than the one before it. See
+// shared_columns.
 //
 // A producer warp keeps several stages of weights and pixels in flight; two groups of four warps multiply. Concatenated inputs
-// are read from several sources in turn instead of being copied together. A block computes one tile after another, and loads
-// the operands of the next one while it writes the results.
+// are read from several sources one after another instead of being copied together. A block computes one tile after another,
+// and loads the operands of the next one while it writes the results.
 
 #include "hopper.cuh"
 
@@ -39,11 +40,11 @@ __device__ inline int pixel_at(const Layer& layer, int position) {
     return x < layer.width && pixel < layer.pixels ? pixel : -1;
 }
 
-// How many columns of the kernel, from this one on, share the pixels that are loaded for it.
+// How many columns of the convolution kernel, from this one on, share the pixels that are loaded for it.
 //
-// A row is loaded from the pixel that the first of them needs, and is one position longer than it has pixels. So the second
-// one finds a neighbour for its last pixel, too. A third one would find the beginning of the next row there. If the first
-// column is the one to the left of the centre, that is a zero outside the picture, and this is what the third column needs.
+// A row is loaded from the pixel that the first of these columns needs, plus one position, so that the second column finds its
+// right neighbour. For the last pixel, a third column finds the start of the next row instead. If the first column is just left
+// of the centre, that start is padding, and padding is what the third column needs there.
 __device__ inline int shared_columns(int column, int kernel) {
     int centre = kernel / 2;
     if (column == centre - 1) {
@@ -55,7 +56,7 @@ __device__ inline int shared_columns(int column, int kernel) {
 }
 
 // Calls visit(source, row, column, columns, chunk) for all pixels that are loaded for a tile, in this order. As many `columns`
-// of the kernel, from `column` on, share them.
+// of the convolution kernel, from `column` on, share them.
 template <typename Visit>
 __device__ inline void visit_loads(const Layer& layer, const Visit& visit) {
     for (int source = 0; source < layer.source_count; source++) {
@@ -70,10 +71,10 @@ __device__ inline void visit_loads(const Layer& layer, const Visit& visit) {
     }
 }
 
-// Stages of shared memory, which the producer fills in turn and eight warps empty.
+// A ring of stages in shared memory: the producer fills one after another, and eight warps empty them.
 template <int STAGES, int BYTES>
 struct Ring {
-    // Where the stages are, and two barriers for each: first all that say that a stage is full, then those for empty.
+    // The addresses of the stages and of their barriers: one per stage for "full", then one per stage for "empty".
     unsigned stages;
     unsigned barriers;
     int stage;
@@ -156,8 +157,9 @@ template <int TILE_CHANNELS, int TILE_PIXELS, int PIXEL_STAGES, int WEIGHT_STAGE
 struct Block {
     // In a stage, the lower parts follow the upper parts.
     static constexpr int WEIGHT_PART = TILE_CHANNELS * 128;
-    // Each further column of the kernel needs one more than the first. Swizzling depends on the address modulo 1024.
-    static constexpr int LOADED_PIXELS = TILE_PIXELS + SHARED_PIXELS;
+    // Each further column that shares them needs one more. Parts start at multiples of 1024 bytes, because swizzling depends on
+    // the address modulo 1024.
+    static constexpr int LOADED_PIXELS = TILE_PIXELS + EXTRA_PIXELS;
     static constexpr int PIXEL_PART = (LOADED_PIXELS + 7) / 8 * 1024;
     // Each of the two groups of warps has 64 channels of all pixels, or all channels of half of the pixels.
     static constexpr bool SHARES_PIXELS = TILE_CHANNELS == 128;
@@ -166,7 +168,7 @@ struct Block {
     const Convolution& work;
     Ring<WEIGHT_STAGES, PARTS * WEIGHT_PART> weights;
     Ring<PIXEL_STAGES, PARTS * PIXEL_PART> pixels;
-    // For each warp, what it is writing.
+    // A buffer per warp, in which it transposes its results.
     unsigned buffers;
 
     __device__ Block(const Convolution& work, unsigned shared) : work(work) {
@@ -295,12 +297,12 @@ struct Block {
         }
         int channel = first_channel(tile) + (SHARES_PIXELS ? group * 64 : 0) + warp % 4 * WRITTEN_CHANNELS;
         int position = first_position(tile) + (SHARES_PIXELS ? 0 : group * GROUP_PIXELS);
-        finish(sums, channel, position, warp, lane);
+        write_results(sums, channel, position, warp, lane);
     }
 
     // Adds the bias, applies the activation, and writes a warp's results: WRITTEN_CHANNELS from `channel` on, and the pixels
     // from `position` on. A thread has two channels, eight apart, and two pixels of each group of eight.
-    __device__ void finish(float (&sums)[GROUP_PIXELS / 2], int channel, int position, int warp, int lane) const {
+    __device__ void write_results(float (&sums)[GROUP_PIXELS / 2], int channel, int position, int warp, int lane) const {
         const Layer& layer = work.layer;
         int own_channel = channel + lane / 4;
         float bias[2] = {layer.bias[own_channel], layer.bias[own_channel + 8]};

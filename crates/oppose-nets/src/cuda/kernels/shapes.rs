@@ -5,7 +5,7 @@ use crate::cuda::Precision;
 use crate::cuda::weights::VECTOR_BYTES;
 use crate::gpu::ComputeCapability;
 
-/// The tile of a convolution that a block computes at a time, and how.
+/// The tile of a convolution that a block computes, and how it does so.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub pixels: usize,
@@ -20,14 +20,15 @@ pub struct Shape {
 enum Operands {
     /// The pixels and weights of a number of steps. Each warp multiplies those of its part of the tile.
     Steps { warp_pixels: usize, warp_channels: usize, steps: usize },
-    /// Pixels and weights in stages of their own, because several positions of the kernel share the pixels.
+    /// Pixels and weights in stages of their own, because several columns of a convolution kernel share the
+    /// pixels.
     Stages { pixels: usize, weights: usize },
 }
 
 /// Warps of Hopper's blocks that multiply.
 const HOPPER_WARPS: usize = 8;
-/// Pixels that Hopper's blocks load in addition to those of a tile, so that up to three positions of the kernel share them.
-pub const SHARED_PIXELS: usize = 2;
+/// Pixels that Hopper's blocks load beyond those of a tile, because up to three columns of a convolution kernel share them.
+pub const EXTRA_PIXELS: usize = 2;
 /// Pixels and output channels that a warp of Hopper's writes at once.
 pub const WRITTEN: (usize, usize) = (32, 16);
 
@@ -139,7 +140,7 @@ impl Shape {
             // Rows of 128 bytes of channels, two barriers of 8 bytes per stage, what the warps write, and room for
             // alignment.
             Operands::Stages { pixels, weights } => {
-                let loaded = (self.pixels + SHARED_PIXELS).next_multiple_of(8);
+                let loaded = (self.pixels + EXTRA_PIXELS).next_multiple_of(8);
                 let written = WRITTEN.0 * (WRITTEN.1 * precision.element().bytes() + 16);
                 pixels * (parts * loaded * 128 + 16)
                     + weights * (parts * self.channels * 128 + 16)

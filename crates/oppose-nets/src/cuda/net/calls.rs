@@ -5,14 +5,15 @@ use crate::assemble::size::Size;
 use crate::cuda::CudaError;
 use crate::cuda::driver::{DeviceBuffer, Pictures, Stream, TensorMap};
 use crate::cuda::kernels::{
-    Convolve, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer, POOLING_LOADS,
-    POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SHARED_PIXELS, SINGLE_TILE, Source,
+    Convolve, EXTRA_PIXELS, FEW_CHANNELS, FIRST_TILE, FirstConvolution, HopperConvolution, Layer,
+    POOLING_LOADS, POOLING_THREADS, PlainConvolution, Pooling, PoolingConvolution, SINGLE_TILE, Source,
     THREADS, Tile, Tiles,
 };
 use crate::cuda::weights::{VECTOR_BYTES, chunk, padded_channels};
 use crate::plan::{Place, Step};
 
-/// With at least this many chunks of input channels, Hopper's wide blocks are fastest. A multiprocessor holds one such block,
+/// With at least this many steps (chunks of input channels × positions of the convolution kernel), Hopper's wide tiles are
+/// fastest. A multiprocessor holds one such block,
 /// and does little else while that block writes its results.
 const LONG: usize = 18;
 /// If there is less than one of Hopper's blocks per this many multiprocessors, smaller blocks are faster, although each
@@ -91,7 +92,7 @@ impl Net {
                 ..HopperConvolution::default()
             };
             for (to, source) in call.sources.iter_mut().zip(&step.sources) {
-                *to = map(source, tile.pixels + SHARED_PIXELS)?;
+                *to = map(source, tile.pixels + EXTRA_PIXELS)?;
             }
             Ok(Box::new(call))
         };
@@ -306,7 +307,7 @@ impl<P: Copy> Tile<P> {
     #[expect(unsafe_code, reason = "launches a kernel")]
     unsafe fn launch(&self, stream: &Stream, layer: &Layer, parameter: &P) -> Result<(), CudaError> {
         let images = (layer.pixels / (layer.width * layer.height)) as usize;
-        let blocks = self.count(layer, images).min(self.most_blocks.unwrap_or(usize::MAX));
+        let blocks = self.count(layer, images).min(self.max_blocks.unwrap_or(usize::MAX));
         // SAFETY: guaranteed by the caller.
         unsafe { self.kernel.launch(stream, [blocks, 1, 1], self.threads, parameter) }
     }
