@@ -159,7 +159,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         Some(CudaError::Number { .. }) => " (`oppose-native doctor` lists them)",
         Some(CudaError::Precision { .. }) => " (--precision, --device cpu)",
         Some(CudaError::Net { .. }) => " (--device cpu)",
-        Some(CudaError::OutOfMemory { .. }) => " (--batch, --net_resolution)",
+        Some(CudaError::OutOfMemory { .. } | CudaError::Pixels { .. }) => " (--batch, --net_resolution)",
         Some(CudaError::Gpu(GpuError::NoDriver { .. } | GpuError::NoDevice { visible: None, .. })) => {
             " (container: --nv, or --gpus all with Docker; cluster: sbatch --gpus=1)"
         }
