@@ -81,6 +81,8 @@ build_opus() {
 build_libvpx() {
     LD=$CC AS=nasm quietly ./configure --prefix="$prefix" --target=x86_64-linux-gcc --enable-pic --disable-examples \
         --disable-tools --disable-docs --disable-unit-tests
+    # The library contains this text, which is not to depend on where it was built.
+    sed -i "s|$prefix|/usr|g" vpx_config.c
     quietly make --jobs "$jobs" install
 }
 build_x264() {
@@ -100,6 +102,8 @@ quietly ./configure "${options[@]}" "--cc=$CC" "--ar=$AR" "--ranlib=$RANLIB" --p
     "--extra-cflags=-I$prefix/include" "--extra-ldflags=-L$prefix/lib"
 # Old C libraries have this function, but zig's headers for them do not.
 sed -i 's/^#define HAVE_SYSCTL 1/#define HAVE_SYSCTL 0/' config.h
+# FFmpeg, too, contains the options that it was configured with.
+sed -i "s|$prefix|/usr|g" config.h
 quietly make --jobs "$jobs" install
 mkdir "$prefix/licences/ffmpeg"
 cp LICENSE.md COPYING.* "$prefix/licences/ffmpeg/"

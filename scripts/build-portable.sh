@@ -21,6 +21,9 @@ esac
     # Finds only the FFmpeg built here, never that of this system. Each kind has its own folder because cargo does not notice
     # that FFmpeg has changed.
     export PKG_CONFIG_LIBDIR=$ffmpeg/lib/pkgconfig CARGO_TARGET_DIR=$work/cargo$kind
+    # Messages of panics name source files; what is published should not name folders of this machine.
+    registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+    export CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$registry=/registry"
     # Runs elsewhere because zig gives relative paths for those of its headers that are below the current folder, and these
     # mean nothing to build scripts.
     manifest=$PWD/Cargo.toml
@@ -42,6 +45,10 @@ esac
         echo "build-portable: the program needs libraries that some systems lack:" "$unexpected" >&2
         exit 1
     fi
+    if grep --quiet --text --fixed-strings -e "$registry" -e "$work" "$program"; then
+        echo "build-portable: the program contains paths of this machine: $registry or $work" >&2
+        exit 1
+    fi
     wanted=${PORTABLE_TARGET##*gnu.}
     glibc=$(objdump --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort --version-sort | tail -n 1)
     if [ "$(printf '%s\n' "$wanted" "${glibc#GLIBC_}" | sort --version-sort | tail -n 1)" != "$wanted" ]; then
@@ -54,5 +61,6 @@ echo "$tools"
 cat <<END
 export PATH=\$PATH:$(printf %q "${CARGO_HOME:-$HOME/.cargo}/bin")
 export PKG_CONFIG_LIBDIR=$(printf %q "$PKG_CONFIG_LIBDIR") CARGO_TARGET_DIR=$(printf %q "$CARGO_TARGET_DIR")
+export CARGO_ENCODED_RUSTFLAGS=$(printf %q "$CARGO_ENCODED_RUSTFLAGS")
 work=$(printf %q "$work") ffmpeg=$(printf %q "$ffmpeg") program=$(printf %q "$program") glibc=${glibc#GLIBC_} kind=$kind
 END
