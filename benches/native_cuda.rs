@@ -231,7 +231,7 @@ fn steady(models: &Path, cuda: CudaOptions, batch: usize) {
     let per_frame: f64 = jobs(1).map(|job| operations(models, job)).iter().sum();
     let jobs = jobs(batch);
     nets.measure(&jobs, 2).unwrap();
-    let rounds = 400 / batch.clamp(1, 400);
+    let rounds = 400_usize.div_ceil(batch);
     let mut cells = Vec::new();
     let start = Instant::now();
     while start.elapsed().as_secs() < 2 {

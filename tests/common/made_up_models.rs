@@ -42,8 +42,7 @@ pub struct MadeUpModel {
 
 /// Makes a net.
 pub fn make(net: Net, size: Size) -> MadeUpModel {
-    let description = describe(net, size);
-    MadeUpModel { prototxt: description.prototxt(), caffemodel: description.caffemodel(&recipe(net, size)) }
+    make_with_kernels(net, size, &[7])
 }
 
 /// Makes a net in which these sizes of convolution kernels, repeated in order, replace OpenPose's 7 × 7.

@@ -132,7 +132,7 @@ __device__ inline void transpose(const float* sums, unsigned buffer, int lane) {
 #endif
 }
 
-// Writes one part of a warp's results, which take the same registers in all threads, to the pixels from `position` on.
+// Writes one part of a warp's results, for WRITTEN_PIXELS positions from `position` on.
 __device__ inline void write(const Layer& layer, const float* sums, unsigned buffer, int position, int channel, int part) {
     constexpr int VECTORS = WRITTEN_CHANNELS / VECTOR;
     int lane = threadIdx.x % 32, target = channel + lane % VECTORS * VECTOR;
